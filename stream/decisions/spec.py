@@ -1,0 +1,66 @@
+"""DetectorSpec: the settings that turn probabilities into events. The one home of their defaults."""
+
+from __future__ import annotations
+
+import msgspec
+
+from stream.errors import SpecError
+
+
+class ClassRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one class becomes an event.
+
+    Attributes:
+        threshold: smoothed probability at or above which the class may begin.
+        release: smoothed probability below which it may end (hysteresis); <= threshold. None = 0.7 * threshold.
+        min_on: seconds the class must stay on before its onset is reported.
+        min_off: seconds it must stay off before its offset is reported; shorter dips are bridged.
+        refractory: seconds after an offset in which the class cannot begin again.
+        smoothing: seconds of the causal moving average over probabilities; 0 = none.
+        enabled: False = never reported.
+    """
+
+    threshold: float = 0.5
+    release: float | None = None
+    min_on: float = 0.1
+    min_off: float = 0.2
+    refractory: float = 0.0
+    smoothing: float = 0.05
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise SpecError(f"threshold {self.threshold:g}: must be above 0 and at most 1")
+        if self.release is not None and not 0 <= self.release <= self.threshold:
+            raise SpecError(f"release {self.release:g}: must be 0 to the threshold ({self.threshold:g})")
+        for name in ("min_on", "min_off", "refractory", "smoothing"):
+            value = getattr(self, name)
+            if not 0 <= value <= 3600:
+                raise SpecError(f"{name} {value:g}: must be 0 to 3600 seconds")
+
+    @property
+    def off_threshold(self) -> float:
+        return 0.7 * self.threshold if self.release is None else self.release
+
+
+class DetectorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A default rule and exceptions by class name.
+
+    Attributes:
+        default: for every class that ``classes`` does not name.
+        classes: label -> rule.
+    """
+
+    default: ClassRule = ClassRule()
+    classes: dict[str, ClassRule] = {}
+
+    def rule(self, label: str) -> ClassRule:
+        return self.classes.get(label, self.default)
+
+    def check_labels(self, labels: tuple[str, ...]) -> None:
+        """Raise SpecError if a rule names a class the model does not have."""
+        unknown = sorted(set(self.classes) - set(labels))
+        if unknown:
+            raise SpecError(
+                f"detector rule for {', '.join(unknown)}: the model's classes are {', '.join(labels)}"
+            )

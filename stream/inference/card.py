@@ -1,0 +1,201 @@
+"""The model card: what a model file says about itself, kept in the ONNX metadata.
+
+Two metadata entries, both JSON: ``stream_classify.card`` (a ModelCard) and ``stream_classify.golden``
+(a Golden: inputs with the answers they must give). Unknown fields and wrong types are refused, never guessed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.decisions.spec import DetectorSpec
+from stream.errors import CardInvalid, CardMissing, SpecError, UnknownSchema
+from stream.features.spec import FeatureSpec
+
+SCHEMA = 1
+CARD_KEY = "stream_classify.card"
+GOLDEN_KEY = "stream_classify.golden"
+
+
+class StateSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One tensor that is carried from step to step.
+
+    Attributes:
+        input, output: its names in the graph.
+        shape: dimensions with the batch axis written as -1.
+        batch_axis: position of the batch axis.
+        dtype: "float32" or "int64".
+        init: value every element starts from, or base64 of a little-endian array of ``shape`` with the batch
+            axis removed (learned initial states, values after warm-up).
+    """
+
+    input: str
+    output: str
+    shape: tuple[int, ...]
+    batch_axis: int
+    dtype: Literal["float32", "int64"] = "float32"
+    init: float | str = 0.0
+
+    def initial(self, streams: int) -> NDArray[Any]:
+        """The state of ``streams`` new streams, a fresh writable array."""
+        shape = tuple(streams if i == self.batch_axis else d for i, d in enumerate(self.shape))
+        if not isinstance(self.init, str):
+            return np.full(shape, self.init, dtype=self.dtype)
+        row = unpack_array(self.init, self.dtype, tuple(d for d in self.shape if d != -1))
+        return np.ascontiguousarray(np.broadcast_to(np.expand_dims(row, self.batch_axis), shape))
+
+
+class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the runtime must know to run a model, and what a person wants to know before trusting it.
+
+    Attributes:
+        schema: version of this layout.
+        name, version, description, author, licence, created: for people; created is RFC 3339.
+        labels: class names in output order.
+        activation: "softmax" (one of) or "sigmoid" (any of). Already applied inside the graph.
+        features: what to feed it.
+        input, output: names of features (N, T, F) and probabilities (N, T / stride, C).
+        states: carried tensors.
+        stride: feature frames per output row; T must be a multiple of it.
+        delay: output rows by which answers lag what they are about (``lookahead="delay"``).
+        warmup: feature frames before the answer means anything; no event begins earlier.
+        receptive_field: feature frames that can influence an answer; None = unbounded (recurrent).
+        detector: settings the model was calibrated with.
+        exact: True when any chunking gives bit-equal answers (False for int8).
+        metrics, provenance: figures and origins, free form.
+        sources: one line a training source: name, licence.
+    """
+
+    schema: int = SCHEMA
+    name: str
+    labels: tuple[str, ...]
+    activation: Literal["softmax", "sigmoid"]
+    features: FeatureSpec
+    version: str = "1"
+    description: str = ""
+    author: str = ""
+    licence: str = ""
+    created: str = ""
+    input: str = "features"
+    output: str = "probs"
+    states: tuple[StateSpec, ...] = ()
+    stride: int = 1
+    delay: int = 0
+    warmup: int = 0
+    receptive_field: int | None = None
+    detector: DetectorSpec = DetectorSpec()
+    exact: bool = True
+    metrics: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+    sources: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.labels:
+            raise SpecError("labels: a model needs at least one class")
+        if len(set(self.labels)) != len(self.labels):
+            raise SpecError("labels: each class name may appear once")
+        if self.stride < 1 or self.delay < 0 or self.warmup < 0:
+            raise SpecError("stride must be >= 1, delay and warmup >= 0")
+        for state in self.states:
+            if not 0 <= state.batch_axis < len(state.shape) or state.shape[state.batch_axis] != -1:
+                raise SpecError(f"state {state.input}: batch_axis {state.batch_axis} must point at the -1 in its shape")
+            if sum(d == -1 for d in state.shape) != 1 or any(d < 1 and d != -1 for d in state.shape):
+                raise SpecError(f"state {state.input}: shape {list(state.shape)} needs one -1 and positive sizes")
+            if int(np.prod([abs(d) for d in state.shape], dtype=np.float64)) > 2**28:
+                raise SpecError(f"state {state.input}: shape {list(state.shape)} is over 1 GiB a stream")
+            if isinstance(state.init, str):
+                state.initial(1)
+        self.detector.check_labels(self.labels)
+
+    def to_json(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> ModelCard:
+        """Decode and check.
+
+        Raises:
+            UnknownSchema: written by a newer version of this program.
+            CardInvalid: not JSON, a wrong type, a missing or unknown field, a value out of range.
+        """
+        try:
+            schema = msgspec.json.decode(text, type=_SchemaOnly).schema
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise CardInvalid(f"the model card cannot be read: {error}; export the model again") from None
+        if schema > SCHEMA or schema < 1:
+            raise UnknownSchema(
+                f"model card schema {schema}: this version reads 1 to {SCHEMA}; upgrade stream-classify"
+            )
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except (msgspec.MsgspecError, UnicodeDecodeError, SpecError, RecursionError) as error:
+            raise CardInvalid(f"the model card is wrong: {error}; export the model again") from None
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str]) -> ModelCard:
+        """Read the card from an ONNX file's metadata; CardMissing if it has none."""
+        text = metadata.get(CARD_KEY)
+        if text is None:
+            raise CardMissing(
+                "this ONNX file has no stream-classify card; make one with: "
+                "stream-classify export FILE -o model.onnx --card card.json"
+            )
+        return cls.from_json(text)
+
+
+class _SchemaOnly(msgspec.Struct):
+    schema: int
+
+
+class Golden(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Inputs and the answers they must give, so that a file can prove itself on any machine.
+
+    Attributes:
+        audio: base64 int16 samples at the card's rate: sound in.
+        audio_features: base64 float32 (T, F) features of that sound.
+        features: base64 float32 (T, F): a longer feature sequence.
+        probs: base64 float32 (T / stride, C): its answers from the initial state.
+        tolerance: largest absolute difference of a probability.
+        feature_tolerance: largest absolute difference of a feature.
+    """
+
+    audio: str
+    audio_features: str
+    features: str
+    probs: str
+    tolerance: float = 1e-5
+    feature_tolerance: float = 2e-3
+
+    def to_json(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str]) -> Golden:
+        text = metadata.get(GOLDEN_KEY)
+        if text is None:
+            raise CardMissing("this ONNX file has no golden vectors; export it again with stream-classify export")
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise CardInvalid(f"the golden vectors cannot be read: {error}; export the model again") from None
+
+
+def pack_array(array: NDArray[Any]) -> str:
+    """Base64 of the array's little-endian bytes, C order."""
+    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
+    return base64.b64encode(little.tobytes()).decode()
+
+
+def unpack_array(text: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Inverse of pack_array; one dimension of ``shape`` may be -1. SpecError if the length does not fit."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+        return np.frombuffer(raw, dtype=np.dtype(dtype).newbyteorder("<")).astype(dtype).reshape(shape)
+    except (binascii.Error, ValueError) as error:
+        raise SpecError(f"packed array: {error}; want {dtype} of shape {list(shape)}") from None

@@ -1,0 +1,203 @@
+"""What travels between the rooms: immutable messages, each with absolute sample indices.
+
+A sample index counts from the start of the stream at ``sample_rate`` and never restarts, so a jump says
+exactly how much was lost. Seconds appear only as properties, for people. Python integers do not overflow;
+arrays of indices are int64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SourceState = Literal["listening", "silent", "recovering", "failed"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """A run of consecutive samples from one source.
+
+    Attributes:
+        samples: (n,) float32, mono, nominal range [-1, 1]; NaN marks a missing sample. n may be 0: an empty
+            chunk is a heartbeat (it carries ``state`` while no sound arrives).
+        start: absolute index of ``samples[0]`` at ``sample_rate``. A start beyond the end of the previous
+            chunk is a gap of exactly that many samples.
+        sample_rate: samples per second, Hz.
+        captured_at: seconds of the source's monotonic clock when the last sample arrived; None for files.
+            Telemetry only: no decision reads it.
+        state: what the source is doing. Files are always "listening".
+    """
+
+    samples: NDArray[np.float32]
+    start: int
+    sample_rate: int
+    captured_at: float | None = None
+    state: SourceState = "listening"
+
+    @property
+    def end(self) -> int:
+        """Absolute index one past the last sample."""
+        return self.start + len(self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Samples that never reached the model.
+
+    Attributes:
+        start, length: absolute index and count at ``sample_rate``.
+        reason: "lost" (the source skipped them), "missing" (NaN or infinite for too long to repair).
+    """
+
+    start: int
+    length: int
+    sample_rate: int
+    reason: Literal["lost", "missing"] = "lost"
+
+    @property
+    def end(self) -> int:
+        return self.start + self.length
+
+    @property
+    def seconds(self) -> float:
+        return self.length / self.sample_rate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Class probabilities of T model outputs.
+
+    Attributes:
+        probs: (T, C) float32 in [0, 1].
+        sample: (T,) int64, the reference sample of each row: the centre of its analysis window, less the
+            model's stated delay.
+        warm: (T,) bool, False while the model has not yet seen as much context as its card asks for.
+        labels: C names, in column order.
+        sample_rate: the model's rate, Hz.
+        hop: samples between consecutive rows (gaps apart).
+    """
+
+    probs: NDArray[np.float32]
+    sample: NDArray[np.int64]
+    warm: NDArray[np.bool_]
+    labels: tuple[str, ...]
+    sample_rate: int
+    hop: int
+
+    def __len__(self) -> int:
+        return len(self.probs)
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """(T,) float64, ``sample`` in seconds."""
+        return self.sample / float(self.sample_rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One detection. Sent twice: when it begins (``offset`` is None) and, complete, when it has ended.
+
+    Attributes:
+        id: counts from 0 within the stream; the same in both messages.
+        label: class name.
+        onset, offset: absolute samples at ``sample_rate``; offset is exclusive.
+        peak, mean: of the smoothed probability from onset up to now (onset message) or to offset.
+        decided: index one past the newest sample the detector had seen when it decided; ``decided - onset``
+            is the detection delay.
+        gap: samples lost between onset and offset.
+        cut: True when a gap, a reset or the end of the stream ended it, not the sound.
+    """
+
+    id: int
+    label: str
+    onset: int
+    offset: int | None
+    peak: float
+    mean: float
+    sample_rate: int
+    decided: int
+    gap: int = 0
+    cut: bool = False
+
+    @property
+    def onset_s(self) -> float:
+        return self.onset / self.sample_rate
+
+    @property
+    def offset_s(self) -> float | None:
+        return None if self.offset is None else self.offset / self.sample_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The source changed what it is doing; ``sample`` is where in the stream, at ``sample_rate``."""
+
+    state: SourceState
+    sample: int
+    sample_rate: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """What one push (or flush) brought.
+
+    Attributes:
+        scores: all rows that became ready; may have T = 0.
+        features: (T', F) float32, the feature frames behind them (T' = T times the model's stride).
+        events: onsets and complete events, in order of decision.
+        gaps: gaps found in this push.
+        end: index one past the last sample consumed, at the model's rate.
+        repaired: samples filled in by the repair policy in this push.
+    """
+
+    scores: Scores
+    features: NDArray[np.float32]
+    events: tuple[Event, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    end: int = 0
+    repaired: int = 0
+
+    @property
+    def probs(self) -> NDArray[np.float32]:
+        """(T, C) float32, the same as ``scores.probs``."""
+        return self.scores.probs
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.scores.labels
+
+    @property
+    def top(self) -> tuple[str, float] | None:
+        """Label and probability of the strongest class in the newest row; None when there is no row."""
+        if not len(self.scores):
+            return None
+        i = int(self.scores.probs[-1].argmax())
+        return self.labels[i], float(self.scores.probs[-1, i])
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What was opened, in words and numbers, for the status line and the logs.
+
+    Attributes:
+        name: device or file name.
+        sample_rate: the rate sound arrives at, Hz.
+        channels: channels of the source before one was chosen or mixed.
+        channel: "mix" or a 1-based number.
+        live: True when time passes by itself (microphone, network), False when reading can be as fast as wanted.
+        duration: samples in all at ``sample_rate`` where that is known.
+        detail: anything else worth showing (host API, block size, codec).
+    """
+
+    name: str
+    sample_rate: int
+    channels: int = 1
+    channel: str = "mix"
+    live: bool = False
+    duration: int | None = None
+    detail: str = ""
+    extra: dict[str, str] = field(default_factory=dict)
