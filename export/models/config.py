@@ -1,0 +1,85 @@
+"""ModelConfig: every number that decides the shape of a network."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from stream.errors import SpecError
+
+Architecture = Literal["rnn", "lstm", "gru", "crnn", "tcn"]
+Cell = Literal["rnn", "lstm", "gru"]
+
+
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A network's shape.
+
+    Attributes:
+        arch: "rnn" (plain tanh), "lstm", "gru": a recurrent stack; "crnn": causal convolutions, then a
+            recurrent stack; "tcn": dilated causal residual blocks.
+        features: F, values in a frame.
+        classes: C, outputs of a frame.
+        hidden: units of each recurrent layer; channels of the tcn.
+        layers: recurrent layers; residual blocks of the tcn (block i has dilation 2**i).
+        dropout: between layers, 0 to below 1.
+        stride: feature frames per output row. Above 1 a causal strided convolution comes first.
+        front: frames seen by that first convolution (0 = none unless stride asks for it; >= stride).
+        kernel: frames a convolution of the crnn or tcn sees.
+        channels: of the crnn's convolutions.
+        conv_layers: convolutions of the crnn.
+        axes: "time": the crnn convolves over time with all features mixed (right for MFCC);
+            "time-frequency": over both, halving the frequency axis each time (right for log-mel).
+        cell: the crnn's recurrent kind.
+    """
+
+    arch: Architecture
+    features: int
+    classes: int
+    hidden: int = 64
+    layers: int = 2
+    dropout: float = 0.0
+    stride: int = 1
+    front: int = 0
+    kernel: int = 3
+    channels: int = 64
+    conv_layers: int = 2
+    axes: Literal["time", "time-frequency"] = "time"
+    cell: Cell = "gru"
+
+    def __post_init__(self) -> None:
+        for name in ("features", "classes", "hidden", "layers", "stride", "kernel", "channels", "conv_layers"):
+            value = getattr(self, name)
+            if not 1 <= value <= 65_536:
+                raise SpecError(f"{name} {value}: must be 1 to 65536")
+        if self.arch == "tcn" and self.layers > 16:
+            raise SpecError(f"layers {self.layers}: a tcn doubles its dilation each block; at most 16")
+        if not 0 <= self.dropout < 1:
+            raise SpecError(f"dropout {self.dropout:g}: must be 0 to below 1")
+        if self.front and self.front < self.stride:
+            raise SpecError(f"front {self.front}: must be 0 or at least the stride ({self.stride})")
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "rnn": {"arch": "rnn", "hidden": 96, "layers": 2},
+    "lstm": {"arch": "lstm", "hidden": 64, "layers": 2},
+    "gru": {"arch": "gru", "hidden": 64, "layers": 2},
+    "crnn": {"arch": "crnn", "hidden": 64, "layers": 1, "channels": 64, "kernel": 5},
+    "tcn": {"arch": "tcn", "hidden": 64, "layers": 7, "kernel": 3},
+    "tutorial": {"arch": "gru", "hidden": 50, "layers": 2},
+}
+
+
+def preset(name: str, *, features: int, classes: int, **changes: Any) -> ModelConfig:
+    """The ModelConfig of a preset with some fields changed.
+
+    Raises:
+        SpecError: an unknown preset or field, or a value out of range.
+    """
+    if name not in PRESETS:
+        raise SpecError(f"model {name!r}: the presets are {', '.join(PRESETS)}")
+    values = {**PRESETS[name], **changes, "features": features, "classes": classes}
+    try:
+        return msgspec.convert(values, ModelConfig)
+    except msgspec.ValidationError as error:
+        raise SpecError(f"model {name!r}: {error}") from None

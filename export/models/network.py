@@ -1,0 +1,101 @@
+"""FrameClassifier: normalisation, a row of causal layers, a linear head."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from export.models.config import ModelConfig
+from export.models.layers import (
+    CausalConv,
+    ConvFront,
+    Layer,
+    Normalise,
+    Recurrent,
+    ResidualBlock,
+    State,
+    TimeConvBlock,
+    TimeFrequencyBlock,
+)
+
+
+class FrameClassifier(nn.Module):
+    """Features (N, T, F) float32 -> logits (N, T // stride, C) float32, causal.
+
+    Attributes:
+        config: the shape it was built from.
+        normalise: call ``normalise.fit(mean, std)`` with training statistics before training.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.normalise = Normalise(config.features)
+        self.layers = nn.ModuleList(_layers(config))
+        self.head = nn.Linear(config.hidden, config.classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The whole sequence from the initial state."""
+        x = self.normalise(x)
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(x)
+
+    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """A piece of a sequence: T a multiple of the stride. Feed the returned state with the next piece."""
+        past = state if isinstance(state, tuple) else (None,) * len(self.layers)
+        after: list[State] = []
+        x = self.normalise(x)
+        for layer, part in zip(self.layers, past, strict=True):
+            x, part = layer.stream(x, part)
+            after.append(part)
+        return self.head(x), tuple(after)
+
+    @property
+    def receptive_field(self) -> int | None:
+        """Feature frames that can influence an answer; None = all earlier ones."""
+        frames, scale = 1, 1
+        for module in self.modules():
+            if isinstance(module, Recurrent):
+                return None
+            if isinstance(module, CausalConv):
+                step = module.conv.stride[0]
+                frames += (module.past + step - 1) * scale
+                scale *= step
+        return frames
+
+
+def build(config: ModelConfig) -> FrameClassifier:
+    """A network with fresh weights (drawn from torch's global generator)."""
+    return FrameClassifier(config)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Learnt numbers in a module."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def _layers(config: ModelConfig) -> list[Layer]:
+    rows: list[Layer] = []
+    width = config.features
+    if config.front or config.stride > 1:
+        rows.append(ConvFront(width, config.hidden, max(config.front, config.stride), config.stride))
+        width = config.hidden
+    if config.arch == "tcn":
+        rows.append(ConvFront(width, config.hidden, 1, 1))
+        rows += [
+            ResidualBlock(config.hidden, config.kernel, 2**i, config.dropout) for i in range(config.layers)
+        ]
+        return rows
+    if config.arch == "crnn":
+        inputs = 1
+        for _ in range(config.conv_layers):
+            if config.axes == "time":
+                rows.append(TimeConvBlock(width, config.channels, config.kernel, config.dropout))
+                width = config.channels
+            else:
+                bins = width // inputs
+                rows.append(TimeFrequencyBlock(inputs, bins, config.channels, config.kernel, config.dropout))
+                inputs, width = config.channels, config.channels * ((bins + 1) // 2)
+    cell = config.cell if config.arch == "crnn" else config.arch
+    rows.append(Recurrent(cell, width, config.hidden, config.layers, config.dropout))
+    return rows
