@@ -1,0 +1,111 @@
+"""Checkpoints: a trained network and its card in one .pt file that is safe to open.
+
+Files are written under a temporary name, synced and renamed, so a kill leaves the old one or the new one.
+They hold tensors, numbers and text only and are read with ``weights_only``: a foreign pickle never runs.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from export.models import FrameClassifier, ModelConfig, build
+from stream.errors import CardInvalid, CheckpointError, OutputError, SpecError
+from stream.inference.card import ModelCard
+
+FORMAT = "stream-classify model"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A trained network, in eval mode, with the card its export will carry (states still empty)."""
+
+    model: FrameClassifier
+    card: ModelCard
+
+
+def save_model(path: str | Path, model: FrameClassifier, card: ModelCard) -> None:
+    """Write ``model`` and ``card`` to ``path``, atomically.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    content = {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "config": msgspec.json.encode(model.config).decode(),
+        "card": card.to_json(),
+        "weights": {name: value.detach().cpu() for name, value in model.state_dict().items()},
+    }
+    write_atomically(path, content)
+
+
+def load_model(path: str | Path) -> Checkpoint:
+    """Read what ``save_model`` wrote.
+
+    Raises:
+        CheckpointError: not a checkpoint of this program, damaged, unsafe, or from a newer version.
+    """
+    content = read_safely(path, FORMAT, SCHEMA)
+    try:
+        config = msgspec.json.decode(content["config"], type=ModelConfig)
+        card = ModelCard.from_json(content["card"])
+        model = build(config)
+        model.load_state_dict(content["weights"])
+    except (KeyError, TypeError, AttributeError, msgspec.MsgspecError, SpecError, CardInvalid) as error:
+        raise CheckpointError(f"{path}: the checkpoint is incomplete ({error}); train it again") from None
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"{path}: the weights do not fit the network ({first}); train it again") from None
+    return Checkpoint(model.eval(), card)
+
+
+def write_atomically(path: str | Path, content: dict[str, Any]) -> None:
+    """torch.save through a temporary file beside ``path``, synced, then renamed."""
+    path = Path(path)
+    name = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
+            name = file.name
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except (OSError, RuntimeError) as error:
+        if name is not None:
+            Path(name).unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot be written: {error}; choose another place with -o") from None
+
+
+def read_safely(path: str | Path, kind: str, schema: int) -> dict[str, Any]:
+    """The dictionary in ``path``, its format and schema checked; CheckpointError otherwise."""
+    hint = "give a file that stream-classify train wrote"
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint; {hint}") from None
+    except IsADirectoryError:
+        raise CheckpointError(f"{path}: is a folder; {hint}") from None
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path}: holds Python objects that may run code, so it was not opened; {hint}, "
+            "or export the module itself with export.to_onnx"
+        ) from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({first}); {hint}") from None
+    if not isinstance(content, dict) or content.get("format") != kind:
+        raise CheckpointError(f"{path}: is not a {kind!r} file; {hint}, or use export.to_onnx in Python")
+    found = content.get("schema")
+    if not isinstance(found, int) or not 1 <= found <= schema:
+        raise CheckpointError(f"{path}: schema {found}, this version reads 1 to {schema}; upgrade stream-classify")
+    return content

@@ -1,0 +1,30 @@
+"""Training: from labelled streams of features to a network that keeps its accuracy while its state is carried.
+
+The lower half works on any prepared batches and any ``torch.nn.Module``::
+
+    from export.training import Batch, FitConfig, fit
+
+    def batches(epoch: int) -> Iterable[Batch]: ...      # deterministic in epoch: a resumed run repeats it
+    def validate(model: nn.Module) -> dict[str, float]: ...
+
+    result = fit(model, batches, FitConfig(activation="sigmoid", epochs=40, monitor="f1"),
+                 validate=validate, folder=Path("runs/mine"), report=RichReport())
+
+Batch(features (N, T, F) float32, targets (N, T') int64 or (N, T', C) float32, weight (N, T') float32,
+fresh (N,) bool or None), T' = T // stride. With ``fresh`` the rows continue the rows of the batch before it,
+except where True (state-carrying training through ``model.stream``); None means whole sequences
+(``model(features)``).
+
+    batch.py       Batch: what one step learns from
+    loss.py        frame losses with weights
+    loop.py        FitConfig, fit(): optimiser, schedule, early stop, averaging, resume
+    progress.py    what is shown while it runs
+"""
+
+from __future__ import annotations
+
+from export.training.batch import Batch
+from export.training.loop import FitConfig, FitResult, fit
+from export.training.progress import Report, RichReport
+
+__all__ = ["Batch", "FitConfig", "FitResult", "Report", "RichReport", "fit"]

@@ -1,0 +1,325 @@
+"""fit(): the one training loop, for clips, for carried streams, for any module.
+
+Epochs are seeded one by one and batches are asked for by epoch number, so a run that was killed and resumed
+gives the weights of one that never stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterable, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from export.checkpoint import read_safely, write_atomically
+from export.models import State
+from export.training.batch import Batch
+from export.training.loss import Activation, frame_loss
+from export.training.progress import Report, Silent
+from stream.errors import CheckpointError, ProviderUnavailable, SpecError
+
+FORMAT = "stream-classify training run"
+SCHEMA = 1
+Validate = Callable[[nn.Module], dict[str, float]]
+
+
+class FitConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to train.
+
+    Attributes:
+        activation: "softmax" (targets are class indices) or "sigmoid" (targets are 0..1 by class).
+        epochs: at most this many passes.
+        learning_rate, weight_decay: of the optimiser; decay leaves biases and norms alone.
+        optimizer: "adamw" or "adam" (no decay).
+        schedule: "cosine" to a hundredth of the rate, "plateau" (halve after ``patience / 3`` epochs without
+            gain) or "constant".
+        warmup: share of the first epoch over which the rate rises from zero.
+        clip_norm: largest norm of the gradient; 0 = no clipping.
+        patience: epochs without gain after which training stops; 0 = never.
+        monitor: the validation figure that decides what is best; "loss" is minimised, others maximised.
+        smoothing, focal: see ``frame_loss``.
+        average: decay of the running mean of the weights that is validated and kept; 0 = off.
+        mixed_precision: bfloat16 autocast where the GPU has it; never on the CPU.
+        device: "auto" (CUDA when there is one), "cpu" or "cuda".
+        seed: decides every random number.
+    """
+
+    activation: Activation = "softmax"
+    epochs: int = 30
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    warmup: float = 1.0
+    clip_norm: float = 1.0
+    patience: int = 0
+    monitor: str = "loss"
+    smoothing: float = 0.0
+    focal: float = 0.0
+    average: float = 0.0
+    mixed_precision: bool = True
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise SpecError(f"epochs {self.epochs}: must be at least 1")
+        if not 0 < self.learning_rate <= 10:
+            raise SpecError(f"learning_rate {self.learning_rate:g}: must be above 0 and at most 10")
+        if not 0 <= self.average < 1:
+            raise SpecError(f"average {self.average:g}: must be 0 to below 1")
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """What training came to; the model itself holds the best weights.
+
+    Attributes:
+        history: a record an epoch: epoch, loss, learning_rate, seconds and the validation figures.
+        best: the record of the epoch whose weights were kept.
+        stopped: "finished" or "early".
+    """
+
+    history: tuple[dict[str, float], ...]
+    best: dict[str, float]
+    stopped: Literal["finished", "early"]
+
+
+def fit(
+    model: nn.Module,
+    batches: Callable[[int], Iterable[Batch]],
+    config: FitConfig,
+    *,
+    validate: Validate | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    class_weight: Tensor | None = None,
+    report: Report | None = None,
+) -> FitResult:
+    """Train ``model`` in place and leave the best weights in it, on the CPU, in eval mode.
+
+    Args:
+        model: (N, T, F) -> logits (N, T', C). Carried batches (``Batch.fresh``) need ``stream(x, state)``.
+        batches: the batches of an epoch, the same each time it is asked for the same epoch.
+        config: see FitConfig.
+        validate: figures of a model in eval mode; without it the training loss decides.
+        folder: where ``last.pt`` is kept, replaced after each epoch.
+        resume: go on from ``folder / "last.pt"`` when it exists.
+        class_weight: (C,) float32 factors on the loss of each class.
+        report: shown progress.
+
+    Raises:
+        CheckpointError: ``last.pt`` is foreign or belongs to another configuration.
+        SpecError: the loss became infinite or NaN, or the monitored figure does not exist.
+        ProviderUnavailable: device "cuda" without CUDA.
+    """
+    device = pick_device(config.device)
+    run = _Run(model.to(device), config, device, class_weight)
+    last = None if folder is None else folder / "last.pt"
+    if resume and last is not None and last.exists():
+        run.restore(last)
+    shown = report or Silent()
+    stopped: Literal["finished", "early"] = "finished"
+    for epoch in range(len(run.history), config.epochs):
+        if config.patience and run.stale >= config.patience:
+            stopped = "early"
+            break
+        record = run.epoch(epoch, batches(epoch), shown)
+        best = run.judge(record, validate)
+        shown.end_epoch(record, best)
+        if last is not None:
+            run.save(last)
+    model.load_state_dict(run.best_weights)
+    model.to("cpu").eval()
+    return FitResult(tuple(run.history), run.best, stopped)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device for "auto", "cpu" or "cuda"; ProviderUnavailable if it is not there."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise SpecError(f"device {name!r}: must be auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ProviderUnavailable("device cuda: torch finds no CUDA GPU; use --device cpu or auto")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+class _Run:
+    """The moving parts of one training run."""
+
+    def __init__(
+        self, model: nn.Module, config: FitConfig, device: torch.device, class_weight: Tensor | None
+    ) -> None:
+        self.model, self.config, self.device = model, config, device
+        self.class_weight = None if class_weight is None else class_weight.to(device)
+        self.optimizer = _optimizer(model, config)
+        self.autocast = config.mixed_precision and device.type == "cuda" and torch.cuda.is_bf16_supported()
+        self.averaged = _copy(model) if config.average else None
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, float] = {}
+        self.best_weights = _copy(model)
+        self.stale = 0
+        self.rate_factor = 1.0
+
+    def epoch(self, epoch: int, batches: Iterable[Batch], report: Report) -> dict[str, float]:
+        torch.manual_seed(self.config.seed * 100_003 + epoch)
+        began = time.monotonic()
+        steps = len(batches) if isinstance(batches, Sized) else None
+        report.start_epoch(epoch, self.config.epochs, steps)
+        self.model.train()
+        state: State = None
+        total = weights = 0.0
+        for index, batch in enumerate(batches):
+            share = index / steps if steps else 0.0
+            rate = self.config.learning_rate * self._rate(epoch, share)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            loss, state = self._step(batch.to(self.device), state)
+            if not math.isfinite(loss):
+                raise SpecError(f"epoch {epoch + 1}: the loss became {loss}; lower --learning-rate")
+            weight = float(batch.weight.sum())
+            total, weights = total + loss * weight, weights + weight
+            report.step(loss)
+        return {
+            "epoch": float(epoch),
+            "loss": total / max(weights, 1e-9),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "seconds": time.monotonic() - began,
+        }
+
+    def _step(self, batch: Batch, state: State) -> tuple[float, State]:
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            if batch.fresh is None:
+                logits, after = self.model(batch.features), None
+            else:
+                state = keep(state, ~batch.fresh)
+                logits, after = cast(Any, self.model).stream(batch.features, state)
+        loss = frame_loss(
+            logits, batch.targets, batch.weight, self.config.activation,
+            smoothing=self.config.smoothing, focal=self.config.focal, class_weight=self.class_weight,
+        )  # fmt: skip
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.config.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        if self.averaged is not None:
+            _average(self.averaged, self.model, self.config.average)
+        return float(loss.detach()), detach(after)
+
+    def _rate(self, epoch: int, share: float) -> float:
+        rise = min(1.0, (share + 0.02) / self.config.warmup) if epoch == 0 and self.config.warmup else 1.0
+        if self.config.schedule == "cosine":
+            done = (epoch + share) / self.config.epochs
+            return rise * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+        return rise * self.rate_factor
+
+    def judge(self, record: dict[str, float], validate: Validate | None) -> bool:
+        """Add validation figures to ``record`` and keep the weights if they are the best so far."""
+        trained = None
+        if self.averaged is not None:
+            trained = _copy(self.model)
+            self.model.load_state_dict(self.averaged)
+        self.model.eval()
+        if validate is not None:
+            with torch.no_grad():
+                record.update({f"val_{name}": float(value) for name, value in validate(self.model).items()})
+        name = self.config.monitor if validate is None else f"val_{self.config.monitor}"
+        if name not in record:
+            raise SpecError(f"monitor {self.config.monitor!r}: the figures are {', '.join(sorted(record))}")
+        sign = -1.0 if self.config.monitor == "loss" else 1.0
+        better = not self.best or sign * record[name] > sign * self.best[name]
+        if better:
+            self.best, self.best_weights, self.stale = record, _copy(self.model), 0
+        else:
+            self.stale += 1
+            wait = max(1, (self.config.patience or 9) // 3)
+            if self.config.schedule == "plateau" and self.stale % wait == 0:
+                self.rate_factor *= 0.5
+        if trained is not None:
+            self.model.load_state_dict(trained)
+        self.history.append(record)
+        return better
+
+    def save(self, path: Path) -> None:
+        write_atomically(
+            path,
+            {
+                "format": FORMAT,
+                "schema": SCHEMA,
+                "config": self._digest(),
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "averaged": self.averaged,
+                "best": self.best,
+                "best_weights": self.best_weights,
+                "history": self.history,
+                "stale": self.stale,
+                "rate_factor": self.rate_factor,
+            },
+        )
+
+    def restore(self, path: Path) -> None:
+        content = read_safely(path, FORMAT, SCHEMA)
+        if content["config"] != self._digest():
+            raise CheckpointError(
+                f"{path}: belongs to a run with other settings; leave out --resume or choose another run folder"
+            )
+        self.model.load_state_dict(content["model"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.averaged = _to(content["averaged"], self.device)
+        self.best, self.history = content["best"], content["history"]
+        self.best_weights = content["best_weights"]
+        self.stale, self.rate_factor = content["stale"], content["rate_factor"]
+
+    def _digest(self) -> str:
+        """Of the settings and of the network's shape."""
+        shapes = [(name, tuple(value.shape)) for name, value in self.model.state_dict().items()]
+        return hashlib.sha256(msgspec.json.encode([self.config, shapes])).hexdigest()
+
+
+def detach(state: State) -> State:
+    """The same state, cut off from the graph that made it."""
+    if isinstance(state, tuple):
+        return tuple(detach(part) for part in state)
+    return None if state is None else state.detach()
+
+
+def keep(state: State, rows: Tensor) -> State:
+    """The state with the rows (N,) bool that are False put back to the initial (zero) state."""
+    if isinstance(state, tuple):
+        return tuple(keep(part, rows) for part in state)
+    if state is None:
+        return None
+    return state * rows.view(-1, *[1] * (state.dim() - 1)).to(state.dtype)
+
+
+def _optimizer(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
+    if config.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    decay = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
+    plain = [p for p in model.parameters() if p.requires_grad and p.dim() <= 1]
+    groups = [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def _copy(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _average(mean: dict[str, Tensor], model: nn.Module, decay: float) -> None:
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            mean[name].lerp_(value, 1 - decay)
+        else:
+            mean[name].copy_(value)
+
+
+def _to(weights: dict[str, Tensor] | None, device: torch.device) -> dict[str, Tensor] | None:
+    return None if weights is None else {name: value.to(device) for name, value in weights.items()}
