@@ -1,0 +1,1 @@
+"""Probabilities in, events out. One detector for live, file, server, evaluation and calibration."""

@@ -1,0 +1,127 @@
+"""MFCC (or log-mel) features of a stream, and of a whole recording by the same code."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import ArrayLike, NDArray
+
+from stream.errors import ClosedError
+from stream.features.deltas import CausalDelta
+from stream.features.kernel import ROWS, Kernel
+from stream.features.spec import FeatureSpec
+
+
+def mfcc(samples: ArrayLike, spec: FeatureSpec | None = None) -> NDArray[np.float32]:
+    """Features of a whole recording: one push of a new StreamingMfcc.
+
+    Args:
+        samples: (n,) mono, nominal [-1, 1], at ``spec.sample_rate``.
+        spec: default FeatureSpec().
+
+    Returns:
+        (T, F) float32, time first; T = frame_count(n, spec). With the defaults equal to
+        ``librosa.feature.mfcc(S=power_to_db(melspectrogram(center=False, ...), top_db=None)).T``.
+    """
+    return StreamingMfcc(spec).push(samples)
+
+
+class StreamingMfcc:
+    """Features frame by frame. Its only state is the samples not yet used (and, with deltas, a few frames).
+
+    Args:
+        spec: default FeatureSpec().
+        start: absolute index of the first sample.
+
+    Attributes:
+        position: absolute index of the first sample of the next frame.
+    """
+
+    def __init__(self, spec: FeatureSpec | None = None, start: int = 0) -> None:
+        self.spec = FeatureSpec() if spec is None else spec
+        self._kernel = Kernel(self.spec)
+        self._hop = self.spec.hop_length
+        self._n_fft = self.spec.n_fft
+        self._buffer = np.empty(self._n_fft + ROWS * self._hop, np.float32)
+        # Every place a frame can begin, as one view: row r is buffer[r * hop : r * hop + n_fft].
+        step = self._buffer.strides[0]
+        self._windows = as_strided(
+            self._buffer, (ROWS, self._n_fft), (self._hop * step, step), writeable=False
+        )
+        self._deltas = [
+            CausalDelta(self.spec.delta_width, self._kernel.width) for _ in range(self.spec.deltas)
+        ]
+        self._emphasis = np.float32(self.spec.pre_emphasis)
+        self._last = np.float32(0)
+        self._filled = 0
+        self._closed = False
+        self.position = start
+
+    def push(self, samples: ArrayLike) -> NDArray[np.float32]:
+        """Take any number of samples, give every frame that is now complete.
+
+        Args:
+            samples: (n,) consecutive samples, any real dtype; not kept, not changed.
+
+        Returns:
+            (k, F) float32, a new array; frame i begins at ``position`` (as it was before) + i * hop_length.
+
+        Raises:
+            ClosedError: after flush.
+        """
+        if self._closed:
+            raise ClosedError("push after flush: call reset() to start a new stream")
+        x = np.asarray(samples, dtype=np.float32)
+        if x.ndim != 1:
+            raise ValueError(f"samples of shape {x.shape}: want (n,), one channel")
+        if self._emphasis and len(x):
+            x = self._emphasise(x)
+        total = self._filled + len(x)
+        frames = 0 if total < self._n_fft else 1 + (total - self._n_fft) // self._hop
+        out = np.empty((frames, 1, self._kernel.width), np.float32)
+        done = taken = 0
+        while taken < len(x) or done < frames:
+            part = x[taken : taken + len(self._buffer) - self._filled]
+            self._buffer[self._filled : self._filled + len(part)] = part
+            self._filled += len(part)
+            taken += len(part)
+            ready = 0 if self._filled < self._n_fft else 1 + (self._filled - self._n_fft) // self._hop
+            ready = min(ready, ROWS)
+            if ready:
+                self._kernel.compute(self._windows[:ready], out[done : done + ready])
+                used = ready * self._hop
+                self._filled -= used
+                # Overlapping move within one array: NumPy takes care of the order.
+                self._buffer[: self._filled] = self._buffer[used : used + self._filled]
+                done += ready
+        self.position += frames * self._hop
+        features = out[:, 0]
+        return features if not self._deltas else self._with_deltas(features)
+
+    def flush(self) -> NDArray[np.float32]:
+        """No more input. An incomplete frame is not a frame: returns (0, F)."""
+        self._closed = True
+        self._filled = 0
+        return np.empty((0, self.spec.n_features), np.float32)
+
+    def reset(self, start: int = 0) -> None:
+        """As new, the next sample being number ``start``. Also the answer to a gap: no frame spans it."""
+        self._filled = 0
+        self._closed = False
+        self._last = np.float32(0)
+        self.position = start
+        for stage in self._deltas:
+            stage.reset()
+
+    def _emphasise(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        y = x.copy()
+        y[1:] -= self._emphasis * x[:-1]
+        y[0] -= self._emphasis * self._last
+        self._last = x[-1]
+        return y
+
+    def _with_deltas(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        parts = [features]
+        for stage in self._deltas:
+            parts.append(stage.push(parts[-1]))
+        return np.concatenate(parts, axis=1)
