@@ -1,0 +1,30 @@
+"""Labelled audio: what is recorded where, who is in which split, and its features on disk.
+
+recording.py   Recording, Dataset: names and labels, nothing opened
+layout.py      a folder a class (Speech Commands)
+manifest.py    CSV and TSV manifests (ESC-50, UrbanSound8K, DCASE)
+groups.py      speakers and sources, from columns or file names
+dataset.py     read_dataset(): any of these
+splits.py      parts that never divide a group
+cache.py       features, computed once with the runtime's own code
+"""
+
+from __future__ import annotations
+
+from export.data.cache import FeatureStore, build_store, load_audio
+from export.data.dataset import UNKNOWN, read_dataset
+from export.data.recording import Dataset, Interval, Recording
+from export.data.splits import SplitPlan, split_dataset
+
+__all__ = [
+    "UNKNOWN",
+    "Dataset",
+    "FeatureStore",
+    "Interval",
+    "Recording",
+    "SplitPlan",
+    "build_store",
+    "load_audio",
+    "read_dataset",
+    "split_dataset",
+]

@@ -1,0 +1,248 @@
+"""Features of many recordings in one memory-mapped file, computed once with the runtime's own code.
+
+A store is a folder named by a digest of the FeatureSpec, the files (name, size, time of change) and the
+waveform augmentation, so a change in any of them makes a new store and never a wrong one:
+
+    features.npy   (frames, F) float32, all recordings one after the other
+    centres.npy    (frames,) float32, the middle of each frame in seconds of the original recording
+    index.json     first frame of each recording, and what was left out and why
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from export.data.recording import Recording, files_digest
+from stream.capture.files import read_audio
+from stream.errors import DataError, UnreadableAudio
+from stream.features.framing import frame_centre, frame_count
+from stream.features.mfcc import mfcc
+from stream.features.repair import MAX_HOLE, repair
+from stream.features.spec import FeatureSpec
+
+Change = Callable[[NDArray[np.float32], int], tuple[NDArray[np.float32], float, float]]
+"""(samples, number of the recording) -> (samples, scale, offset): the sound at new time t was at t * scale + offset."""
+
+
+class _Index(msgspec.Struct, forbid_unknown_fields=True):
+    offsets: list[int]
+    skipped: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureStore:
+    """Features of n recordings.
+
+    Attributes:
+        features: (frames, F) float32, memory-mapped, read-only.
+        centres: (frames,) float32, seconds.
+        offsets: (n + 1,) int64: recording i has the frames offsets[i] to offsets[i + 1]; none if left out.
+        skipped: what was left out: file and row, reason.
+        spec: what the features are.
+    """
+
+    features: NDArray[np.float32]
+    centres: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+    skipped: tuple[tuple[str, str], ...]
+    spec: FeatureSpec
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, i: int) -> NDArray[np.float32]:
+        """(T, F) float32, a view of recording i."""
+        return self.features[self.offsets[i] : self.offsets[i + 1]]
+
+    def frames(self, i: int) -> int:
+        return int(self.offsets[i + 1] - self.offsets[i])
+
+    @property
+    def hours(self) -> float:
+        return len(self.features) / self.spec.frame_rate / 3600
+
+
+def default_cache() -> Path:
+    """Where stores are kept unless told otherwise: XDG_CACHE_HOME or ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "stream-classify" / "features"
+
+
+def build_store(
+    recordings: Sequence[Recording],
+    spec: FeatureSpec,
+    *,
+    cache: Path | None = None,
+    change: Change | None = None,
+    change_digest: str = "",
+    strict: bool = False,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> FeatureStore:
+    """Features of ``recordings``, read from the cache or computed into it.
+
+    Args:
+        recordings: what to read.
+        spec: what to compute.
+        cache: folder of stores; None = ``default_cache()``.
+        change: waveform augmentation, applied after repair; ``change_digest`` must name all it does.
+        strict: refuse unreadable audio instead of leaving it out.
+        workers: threads; None = one a core.
+        progress: called with (done, all) while computing.
+
+    Raises:
+        DataError: nothing could be read, or with ``strict`` the first file that cannot.
+    """
+    if not recordings:
+        raise DataError("no recording to compute features of; check the splits")
+    paths = files_digest(r.path for r in recordings)
+    key = hashlib.sha256(f"1 {spec.digest} {paths} {change_digest}".encode()).hexdigest()[:24]
+    folder = (cache or default_cache()) / key
+    if not (folder / "index.json").exists():
+        _compute(folder, recordings, spec, change, workers or os.cpu_count() or 1, progress)
+    store = _open(folder, spec)
+    if strict and store.skipped:
+        where, reason = store.skipped[0]
+        raise DataError(f"{where}: {reason}; remove it, or leave out --strict to skip such files")
+    if not len(store.features):
+        where, reason = store.skipped[0]
+        raise DataError(f"none of {len(recordings)} recordings can be used; the first is {where}: {reason}")
+    return store
+
+
+def load_audio(recording: Recording, spec: FeatureSpec) -> NDArray[np.float32]:
+    """(n,) float32 at the spec's rate, short holes repaired as live; longer ones are still NaN.
+
+    Raises:
+        DataError: unreadable, empty, or without one good sample. The message names file and row.
+    """
+    try:
+        samples = repair(read_audio(recording.path, spec.sample_rate), max_hole=round(MAX_HOLE * spec.sample_rate))
+    except (UnreadableAudio, OSError) as error:
+        raise DataError(f"{recording.where}: {error}") from None
+    if len(samples) < spec.n_fft:
+        raise DataError(f"{recording.where}: {len(samples)} samples are less than one frame ({spec.n_fft})")
+    if not np.isfinite(samples).any():
+        raise DataError(f"{recording.where}: holds no sound, only missing values")
+    return samples
+
+
+def features_with_holes(
+    samples: NDArray[np.float32], spec: FeatureSpec
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Features (T, F) and centres (T,) seconds of samples in which NaN marks long holes.
+
+    As live, framing begins anew after a hole and no frame contains one.
+    """
+    good = np.isfinite(samples)
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], good.view(np.int8), [0]))))
+    parts: list[NDArray[np.float32]] = []
+    centres: list[NDArray[np.float32]] = []
+    for start, stop in edges.reshape(-1, 2):
+        frames = frame_count(int(stop - start), spec)
+        if frames:
+            parts.append(mfcc(samples[start:stop], spec))
+            first = frame_centre(int(start), spec)
+            centres.append(((first + spec.hop_length * np.arange(frames)) / spec.sample_rate).astype(np.float32))
+    if not parts:
+        return np.zeros((0, spec.n_features), np.float32), np.zeros(0, np.float32)
+    return np.concatenate(parts), np.concatenate(centres)
+
+
+_Result = tuple[NDArray[np.float32], NDArray[np.float32], str]
+
+
+def _features(recording: Recording, number: int, spec: FeatureSpec, change: Change | None) -> _Result:
+    """Features, centres, and why there are none."""
+    empty = np.zeros((0, spec.n_features), np.float32), np.zeros(0, np.float32)
+    try:
+        samples = load_audio(recording, spec)
+    except DataError as error:
+        return *empty, str(error).removeprefix(f"{recording.where}: ")
+    scale, offset = 1.0, 0.0
+    if change is not None and np.isfinite(samples).all():
+        samples, scale, offset = change(samples, number)
+    features, centres = features_with_holes(samples, spec)
+    return features, (centres * scale + offset).astype(np.float32), "" if len(features) else "no complete frame"
+
+
+def _compute(
+    folder: Path,
+    recordings: Sequence[Recording],
+    spec: FeatureSpec,
+    change: Change | None,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    try:
+        index = _Index(offsets=[0], skipped=[])
+        centres: list[NDArray[np.float32]] = []
+        with open(draft / "features.raw", "wb") as raw:
+            for done, (features, middle, reason) in enumerate(_parallel(recordings, spec, change, workers), 1):
+                raw.write(features.tobytes())
+                centres.append(middle)
+                index.offsets.append(index.offsets[-1] + len(features))
+                if reason:
+                    index.skipped.append((recordings[done - 1].where, reason))
+                if progress is not None:
+                    progress(done, len(recordings))
+        _with_header(draft, index.offsets[-1], spec.n_features)
+        np.save(draft / "centres.npy", np.concatenate(centres))
+        (draft / "index.json").write_bytes(msgspec.json.encode(index))
+        try:
+            os.rename(draft, folder)
+        except OSError:
+            if not (folder / "index.json").exists():  # else another run was faster with the same store
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _parallel(
+    recordings: Sequence[Recording], spec: FeatureSpec, change: Change | None, workers: int
+) -> Iterator[_Result]:
+    """Results in order, at most a few hundred recordings in memory. Threads: NumPy and the decoders let go of the GIL."""
+    block = 32 * workers
+    with ThreadPoolExecutor(workers) as pool:
+        for begin in range(0, len(recordings), block):
+            some = recordings[begin : begin + block]
+            yield from pool.map(
+                lambda pair: _features(pair[1], pair[0], spec, change), enumerate(some, begin)
+            )
+
+
+def _with_header(draft: Path, frames: int, width: int) -> None:
+    """Turn features.raw into features.npy; NumPy cannot map an empty array, so no frames is one row of none."""
+    raw = draft / "features.raw"
+    if frames:
+        target = open_memmap(draft / "features.npy", mode="w+", dtype=np.float32, shape=(frames, width))
+        target[:] = np.memmap(raw, dtype=np.float32, mode="r", shape=(frames, width))
+        target.flush()
+    else:
+        np.save(draft / "features.npy", np.zeros((0, width), np.float32))
+    raw.unlink()
+
+
+def _open(folder: Path, spec: FeatureSpec) -> FeatureStore:
+    try:
+        index = msgspec.json.decode((folder / "index.json").read_bytes(), type=_Index)
+        features = np.load(folder / "features.npy", mmap_mode="r" if index.offsets[-1] else None)
+        centres = np.load(folder / "centres.npy")
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        raise DataError(f"{folder}: the feature cache is damaged ({error}); delete this folder") from None
+    offsets = np.asarray(index.offsets, dtype=np.int64)
+    return FeatureStore(features, centres, offsets, tuple(index.skipped), spec)
