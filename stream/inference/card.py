@@ -104,9 +104,13 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise SpecError("stride must be >= 1, delay and warmup >= 0")
         for state in self.states:
             if not 0 <= state.batch_axis < len(state.shape) or state.shape[state.batch_axis] != -1:
-                raise SpecError(f"state {state.input}: batch_axis {state.batch_axis} must point at the -1 in its shape")
+                raise SpecError(
+                    f"state {state.input}: batch_axis {state.batch_axis} must point at the -1 in its shape"
+                )
             if sum(d == -1 for d in state.shape) != 1 or any(d < 1 and d != -1 for d in state.shape):
-                raise SpecError(f"state {state.input}: shape {list(state.shape)} needs one -1 and positive sizes")
+                raise SpecError(
+                    f"state {state.input}: shape {list(state.shape)} needs one -1 and positive sizes"
+                )
             if int(np.prod([abs(d) for d in state.shape], dtype=np.float64)) > 2**28:
                 raise SpecError(f"state {state.input}: shape {list(state.shape)} is over 1 GiB a stream")
             if isinstance(state.init, str):
@@ -179,7 +183,9 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def from_metadata(cls, metadata: dict[str, str]) -> Golden:
         text = metadata.get(GOLDEN_KEY)
         if text is None:
-            raise CardMissing("this ONNX file has no golden vectors; export it again with stream-classify export")
+            raise CardMissing(
+                "this ONNX file has no golden vectors; export it again with stream-classify export"
+            )
         try:
             return msgspec.json.decode(text, type=cls)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

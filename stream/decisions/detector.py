@@ -1,0 +1,305 @@
+"""Detector: probabilities in, onsets and complete events out.
+
+Per class: a causal moving average, a threshold to begin and a lower one to end (hysteresis), a minimum time on
+and off, and a refractory time after an event. Everything counts rows and samples of sound; nothing reads a clock,
+so a recording gives the same events at any speed and in any chunking.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.decisions.smoothing import MovingAverage
+from stream.decisions.spec import DetectorSpec
+from stream.errors import ClosedError
+from stream.messages import Event, Scores
+
+_OFF, _RISING, _ON, _FALLING = range(4)
+
+
+@dataclass(slots=True)
+class _Track:
+    """Where one class stands. ``total``/``rows``/``peak`` run from the onset; ``*_on`` hold them as of the last
+    row that was on, which is what an event reports when a fall turns out to be its end."""
+
+    threshold: float
+    release: float
+    rows_on: int
+    rows_off: int
+    refractory: int
+    mode: int = _OFF
+    onset: int = 0
+    last_on: int = 0  # one past the last row that was on
+    waited: int = 0  # rows spent rising or falling
+    total: float = 0.0
+    rows: int = 0
+    peak: float = 0.0
+    total_on: float = 0.0
+    rows_seen_on: int = 0
+    free_from: int | None = None  # sample before which a new onset is refused
+    gap: int = 0
+    id: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """An event found in a push, before ids are given in order of decision."""
+
+    row: int
+    column: int
+    onset: int
+    offset: int | None
+    peak: float
+    mean: float
+    decided: int
+    gap: int
+    cut: bool
+
+
+class Detector:
+    """Finds events in the scores of one stream.
+
+    Args:
+        spec: rules per class.
+        labels: class names in column order.
+        sample_rate: Hz, of all sample indices.
+        hop: samples between rows.
+        lag: samples from a row's reference sample to the newest sample the model had seen for it.
+    """
+
+    def __init__(
+        self, spec: DetectorSpec, labels: tuple[str, ...], sample_rate: int, hop: int, lag: int = 0
+    ) -> None:
+        spec.check_labels(labels)
+        self.spec, self.labels = spec, labels
+        self.sample_rate, self.hop, self.lag = sample_rate, hop, lag
+        per_second = sample_rate / hop
+        rules = [spec.rule(label) for label in labels]
+        self._columns = [c for c, rule in enumerate(rules) if rule.enabled]
+        self._rules = rules
+        self._average = MovingAverage([max(1, round(rule.smoothing * per_second)) for rule in rules])
+        self._thresholds = np.asarray([r.threshold for r in rules], np.float32)
+        self._releases = np.asarray([r.off_threshold for r in rules], np.float32)
+        self._enabled = np.asarray([r.enabled for r in rules])
+        self._per_second = per_second
+        self.reset()
+
+    def reset(self) -> None:
+        """As new: nothing on, ids from 0."""
+        self._average.reset()
+        self._tracks = [
+            _Track(
+                threshold=float(self._thresholds[c]),
+                release=float(self._releases[c]),
+                rows_on=max(1, math.ceil(rule.min_on * self._per_second - 1e-9)),
+                rows_off=max(1, math.ceil(rule.min_off * self._per_second - 1e-9)),
+                refractory=round(rule.refractory * self.sample_rate),
+            )
+            for c, rule in enumerate(self._rules)
+        ]
+        self._next_id = 0
+        self._end = 0  # one past the last row seen
+        self._decided = 0
+        self._closed = False
+        self._busy = False
+        self.smoothed = np.zeros(len(self.labels), np.float32)  # newest averages, for the screen
+
+    def push(self, scores: Scores) -> tuple[Event, ...]:
+        """Events decided by these rows.
+
+        Args:
+            scores: consecutive rows (after a gap call ``gap`` first). Rows that are not warm are not looked at.
+
+        Returns:
+            Onset messages (offset None) and complete events, ordered by row, then class.
+
+        Raises:
+            ClosedError: after flush.
+        """
+        if self._closed:
+            raise ClosedError("push after flush: call reset() to start a new stream")
+        probs, sample = scores.probs, scores.sample
+        if not len(probs):
+            return ()
+        if not scores.warm[0]:  # rows are cold at the beginning only
+            warm = int(np.argmax(scores.warm)) if scores.warm[-1] else len(probs)
+            probs, sample = probs[warm:], sample[warm:]
+            if not len(probs):
+                return ()
+        smooth = self._average.push(probs)
+        self.smoothed = smooth[-1]
+        half = self.hop // 2
+        first = int(sample[0]) - half
+        self._end = int(sample[-1]) - half + self.hop
+        self._decided = int(sample[-1]) + self.lag
+        high = smooth >= self._thresholds
+        if not self._busy and not (high & self._enabled).any():
+            return ()
+        level = high.astype(np.int8)
+        level += smooth >= self._releases
+        changes: list[_Change] = []
+        for column in self._columns:
+            self._advance(column, level[:, column], smooth[:, column], first, changes)
+        self._busy = any(track.mode != _OFF for track in self._tracks)
+        return self._numbered(changes)
+
+    def gap(self, length: int, *, carried: bool) -> tuple[Event, ...]:
+        """Tell that ``length`` samples never came before the next row.
+
+        Args:
+            length: samples.
+            carried: True when the model's state was kept: events go on, and say what they miss. False when it
+                was reset: events end where the sound ended, and the averages start anew.
+
+        Returns:
+            Events that this ended.
+        """
+        if carried:
+            for track in self._tracks:
+                track.gap += length if track.mode != _OFF else 0
+            return ()
+        events = self._cut()
+        self._average.reset()
+        return events
+
+    def flush(self) -> tuple[Event, ...]:
+        """No more scores: whatever is on ends here, marked ``cut`` unless it was already falling."""
+        events = () if self._closed else self._cut()
+        self._closed = True
+        return events
+
+    def _cut(self) -> tuple[Event, ...]:
+        changes: list[_Change] = []
+        for column, track in enumerate(self._tracks):
+            if track.mode in (_ON, _FALLING):
+                self._finish(column, track, 0, self._decided, track.mode == _ON, changes)
+            track.mode = _OFF
+        self._busy = False
+        return self._numbered(changes)
+
+    def _advance(
+        self,
+        column: int,
+        level: NDArray[np.int8],
+        smooth: NDArray[np.float32],
+        first: int,
+        changes: list[_Change],
+    ) -> None:
+        """Walk one class through runs of equal level (0 below release, 1 between, 2 at or above threshold)."""
+        track = self._tracks[column]
+        edges = [0, *(np.flatnonzero(level[1:] != level[:-1]) + 1).tolist(), len(level)]
+        for low, high in zip(edges[:-1], edges[1:], strict=True):
+            height = int(level[low])
+            row = low
+            while row < high:
+                row = self._walk(column, track, height, row, high, smooth, first, changes)
+
+    def _walk(
+        self,
+        column: int,
+        track: _Track,
+        height: int,
+        row: int,
+        high: int,
+        smooth: NDArray[np.float32],
+        first: int,
+        changes: list[_Change],
+    ) -> int:
+        """Take rows [row, high) of one level until the mode changes; return the first row not taken."""
+        start = first + row * self.hop
+        if track.mode == _OFF:
+            if height < 2:
+                return high
+            if track.free_from is not None and start < track.free_from:
+                blocked = -(-(track.free_from - start) // self.hop)
+                if row + blocked >= high:
+                    return high
+                row += blocked
+                start += blocked * self.hop
+            track.mode, track.onset, track.waited = _RISING, start, 0
+            track.total, track.rows, track.peak, track.gap = 0.0, 0, 0.0, 0
+        if track.mode == _RISING:
+            if height == 0:
+                track.mode = _OFF
+                return row  # the same rows again, as off
+            stop = min(high, row + track.rows_on - track.waited)
+            self._gather(track, smooth[row:stop], True, first + stop * self.hop)
+            track.waited += stop - row
+            if track.waited >= track.rows_on:
+                track.mode = _ON
+                changes.append(self._change(column, track, stop - 1, None, first, False))
+            return stop
+        if track.mode == _ON:
+            if height == 0:
+                track.mode, track.waited = _FALLING, 0
+            else:
+                self._gather(track, smooth[row:high], True, first + high * self.hop)
+                return high
+        if height > 0:  # falling, and back before it had ended
+            track.mode = _ON
+            return row
+        stop = min(high, row + track.rows_off - track.waited)
+        self._gather(track, smooth[row:stop], False, 0)
+        track.waited += stop - row
+        if track.waited >= track.rows_off:
+            decided = first + (stop - 1) * self.hop + self.hop // 2 + self.lag
+            self._finish(column, track, stop - 1, decided, False, changes)
+        return stop
+
+    def _gather(self, track: _Track, smooth: NDArray[np.float32], on: bool, end: int) -> None:
+        # A running sum from the old total, in float64 and strictly in order: no chunking changes its bits.
+        line = np.empty(len(smooth) + 1)
+        line[0] = track.total
+        line[1:] = smooth
+        track.total = float(np.add.accumulate(line)[-1])
+        track.rows += len(smooth)
+        if on:
+            track.peak = max(track.peak, float(smooth.max()))
+            track.total_on, track.rows_seen_on, track.last_on = track.total, track.rows, end
+
+    def _change(
+        self, column: int, track: _Track, row: int, offset: int | None, first: int, cut: bool
+    ) -> _Change:
+        decided = first + row * self.hop + self.hop // 2 + self.lag
+        mean = track.total_on / track.rows_seen_on
+        return _Change(row, column, track.onset, offset, track.peak, mean, decided, track.gap, cut)
+
+    def _finish(
+        self, column: int, track: _Track, row: int, decided: int, cut: bool, changes: list[_Change]
+    ) -> None:
+        mean = track.total_on / track.rows_seen_on
+        offset = track.last_on
+        changes.append(
+            _Change(row, column, track.onset, offset, track.peak, mean, decided, track.gap, cut)
+        )
+        track.mode = _OFF
+        track.free_from = offset + track.refractory
+
+    def _numbered(self, changes: list[_Change]) -> tuple[Event, ...]:
+        # Stable: within a class an end comes before the next onset even when one row decides both.
+        changes.sort(key=lambda change: (change.row, change.column))
+        events = []
+        for change in changes:
+            track = self._tracks[change.column]
+            if change.offset is None:
+                track.id = self._next_id
+                self._next_id += 1
+            events.append(
+                Event(
+                    id=track.id,
+                    label=self.labels[change.column],
+                    onset=change.onset,
+                    offset=change.offset,
+                    peak=change.peak,
+                    mean=change.mean,
+                    sample_rate=self.sample_rate,
+                    decided=change.decided,
+                    gap=change.gap,
+                    cut=change.cut,
+                )
+            )
+        return tuple(events)

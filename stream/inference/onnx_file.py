@@ -1,0 +1,178 @@
+"""A first look into an ONNX file without trusting it: metadata out, dangerous things refused.
+
+Only the protobuf wire format is read (onnx.proto: ModelProto, GraphProto, NodeProto, AttributeProto,
+TensorProto); nothing is executed and no other file is opened. ONNX Runtime sees the bytes afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from stream.errors import ModelError, NotOnnx
+
+MAX_BYTES = 2**31 - 1  # protobuf's own limit for one message
+_DEPTH = 8  # nested graphs; ours have none
+_DOMAINS = {"", "ai.onnx", "com.microsoft"}
+# Operators that can run for ever or call something that is not arithmetic.
+_REFUSED = {"Loop", "Scan", "If", "PyOp", "SequenceMap"}
+
+_Field = tuple[int, int, "memoryview | int"]
+
+
+def read_model_file(path: str | Path) -> bytes:
+    """The bytes of a model file; ModelError if it cannot be read."""
+    file = Path(path)
+    try:
+        size = file.stat().st_size
+        if file.is_dir():
+            raise ModelError(f"model {file}: is a folder; name the .onnx file in it")
+        if size > MAX_BYTES:
+            raise ModelError(f"model {file}: {size} bytes; an ONNX file has at most 2 GiB")
+        return file.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(
+            f"model {file}: no such file; train one with: stream-classify train --help"
+        ) from None
+    except OSError as error:
+        raise ModelError(f"model {file}: cannot be read ({error.strerror}); check the path") from None
+
+
+def scan(data: bytes, name: str) -> dict[str, str]:
+    """Metadata of a model, after checking that it is one self-contained file of plain operators.
+
+    Args:
+        data: the file.
+        name: for messages.
+
+    Returns:
+        ``metadata_props`` as a dict.
+
+    Raises:
+        NotOnnx: not a protobuf of the right shape, or no graph.
+        ModelError: weights in another file, control flow, or operators of an unknown domain.
+    """
+    metadata: dict[str, str] = {}
+    graphs = 0
+    try:
+        for number, wire, value in _fields(memoryview(data)):
+            if number == 7 and wire == 2:
+                graphs += 1
+                _check_graph(_view(value), name, 0)
+            elif number == 14 and wire == 2:
+                entry = {n: v for n, w, v in _fields(_view(value)) if w == 2}
+                metadata[_text(entry.get(1))] = _text(entry.get(2))
+            elif number == 25 and wire == 2:
+                raise ModelError(f"model {name}: has local functions; inline them (export it again)")
+    except _Malformed as error:
+        raise NotOnnx(f"model {name}: not an ONNX file ({error}); want the .onnx that export wrote") from None
+    if graphs != 1:
+        raise NotOnnx(f"model {name}: not an ONNX file (no graph); want the .onnx that export wrote")
+    return metadata
+
+
+class _Malformed(Exception):
+    pass
+
+
+def _view(value: memoryview | int) -> memoryview:
+    if isinstance(value, int):
+        raise _Malformed("wrong wire type")
+    return value
+
+
+def _text(value: memoryview | int | None) -> str:
+    try:
+        return "" if value is None else bytes(_view(value)).decode()
+    except UnicodeDecodeError:
+        raise _Malformed("text is not UTF-8") from None
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if at >= len(data) or shift > 63:
+            raise _Malformed("truncated")
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+
+
+def _fields(data: memoryview) -> Iterator[_Field]:
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        wire, number = key & 7, key >> 3
+        if number == 0:
+            raise _Malformed("field number 0")
+        if wire == 0:
+            value, at = _varint(data, at)
+            yield number, wire, value
+            continue
+        if wire == 2:
+            size, at = _varint(data, at)
+        elif wire in (1, 5):
+            size = 8 if wire == 1 else 4
+        else:
+            raise _Malformed(f"wire type {wire}")
+        if at + size > len(data):
+            raise _Malformed("truncated")
+        yield number, wire, data[at : at + size]
+        at += size
+
+
+def _check_graph(graph: memoryview, name: str, depth: int) -> None:
+    if depth > _DEPTH:
+        raise ModelError(f"model {name}: graphs nested deeper than {_DEPTH}; export it again")
+    for number, wire, value in _fields(graph):
+        if wire != 2:
+            continue
+        if number == 1:
+            _check_node(_view(value), name, depth)
+        elif number == 5:
+            _check_tensor(_view(value), name)
+        elif number == 15:  # SparseTensorProto: values 1, indices 2
+            for inner, kind, part in _fields(_view(value)):
+                if kind == 2 and inner in (1, 2):
+                    _check_tensor(_view(part), name)
+
+
+def _check_node(node: memoryview, name: str, depth: int) -> None:
+    for number, wire, value in _fields(node):
+        if wire != 2:
+            continue
+        if number == 4 and _text(value) in _REFUSED:
+            raise ModelError(
+                f"model {name}: operator {_text(value)} is not allowed; a streaming model needs no control flow"
+            )
+        if number == 7 and _text(value) not in _DOMAINS:
+            raise ModelError(
+                f"model {name}: operators of domain {_text(value)!r} are not allowed; use standard ONNX ones"
+            )
+        if number == 5:
+            _check_attribute(_view(value), name, depth)
+
+
+def _check_attribute(attribute: memoryview, name: str, depth: int) -> None:
+    for number, wire, value in _fields(attribute):
+        if wire != 2:
+            continue
+        if number in (5, 10):  # t, tensors
+            _check_tensor(_view(value), name)
+        elif number in (6, 11):  # g, graphs
+            _check_graph(_view(value), name, depth + 1)
+        elif number in (22, 23):  # sparse_tensor(s)
+            raise ModelError(f"model {name}: sparse constants are not allowed; export it again")
+
+
+def _check_tensor(tensor: memoryview, name: str) -> None:
+    for number, wire, value in _fields(tensor):
+        if number == 13 or (
+            number == 14 and wire == 0 and value == 1
+        ):  # external_data, data_location EXTERNAL
+            raise ModelError(
+                f"model {name}: weights are in another file; save it as one file (export it again)"
+            )

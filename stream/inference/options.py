@@ -1,0 +1,66 @@
+"""How ONNX Runtime is run. The one place that sets session options and picks a provider.
+
+One thread, in order, no spinning: a step of a small recurrent net takes some ten microseconds, and ONNX
+Runtime's default pool would burn whole cores waiting between steps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from stream.errors import ProviderUnavailable, UsageError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Provider = Literal["auto", "cpu", "cuda"]
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+def session_options() -> onnxruntime.SessionOptions:
+    """Options of every session this project makes."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors only; what matters is raised
+    return options
+
+
+def providers(choice: Provider) -> list[list[str]]:
+    """Provider lists to try, best first; "auto" may give two.
+
+    Raises:
+        ProviderUnavailable: CUDA was asked for and this ONNX Runtime has none.
+    """
+    if choice not in get_args(Provider):
+        raise UsageError(f"provider {choice!r}: must be one of {', '.join(get_args(Provider))}")
+    import onnxruntime as ort
+
+    has_cuda = CUDA in ort.get_available_providers()
+    if choice == "cuda" and not has_cuda:
+        raise ProviderUnavailable(
+            f"provider cuda: this onnxruntime {ort.__version__} has no CUDA; "
+            "pip uninstall onnxruntime && pip install onnxruntime-gpu, with CUDA 12 and cuDNN 9 in reach"
+        )
+    if choice == "cuda":
+        return [[CUDA, CPU]]
+    return [[CPU], [CUDA, CPU]] if choice == "auto" and has_cuda else [[CPU]]
+
+
+def create_session(data: bytes, names: list[str]) -> Any:
+    """An InferenceSession on exactly these providers; ProviderUnavailable if the first is not granted."""
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(data, sess_options=session_options(), providers=names)
+    granted = session.get_providers()
+    if granted[0] != names[0]:
+        raise ProviderUnavailable(
+            f"provider {names[0]}: ONNX Runtime fell back to {granted[0]}; check the CUDA and cuDNN libraries"
+        )
+    session.disable_fallback()
+    return session

@@ -1,0 +1,102 @@
+"""Stepper: the carried state of a group of streams, and the quick way to advance it one hop.
+
+A plain ``session.run`` spends more on checking and wrapping its arguments than a small GRU spends on arithmetic.
+Here inputs and outputs are bound once to arrays that live as long as the stepper. State goes back and forth
+between two sets of arrays (a graph may not read and write the same one), so it is never copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.inference.session import Model, State
+
+BLOCK = 1024  # frames per call when many are waiting: enough to amortise the call, small enough for the cache
+
+
+class Stepper:
+    """State of N streams of one Model, advanced together.
+
+    Args:
+        model: shared; not changed.
+        streams: N.
+    """
+
+    def __init__(self, model: Model, streams: int = 1) -> None:
+        self.model = model
+        self.streams = streams
+        card = model.card
+        self._stride = card.stride
+        self._features = np.zeros((streams, card.stride, card.features.n_features), np.float32)
+        self._probs = np.zeros((streams, 1, len(card.labels)), np.float32)
+        self._states = (model.initial_state(streams), model.initial_state(streams))
+        self._now = 0  # which set of arrays holds the state
+        # Bound arrays are plain host memory; on a GPU session.run moves them itself.
+        self._bindings = [self._bind(0), self._bind(1)] if model.provider == "cpu" else []
+
+    def _bind(self, source: int) -> Any:
+        import onnxruntime as ort
+
+        card = self.model.card
+        binding = self.model.session.io_binding()
+
+        def value(array: NDArray[Any]) -> Any:
+            return ort.OrtValue.ortvalue_from_numpy(array)  # aliases the array on CPU
+
+        binding.bind_ortvalue_input(card.input, value(self._features))
+        binding.bind_ortvalue_output(card.output, value(self._probs))
+        for spec, before, after in zip(
+            card.states, self._states[source], self._states[1 - source], strict=True
+        ):
+            binding.bind_ortvalue_input(spec.input, value(before))
+            binding.bind_ortvalue_output(spec.output, value(after))
+        return binding
+
+    @property
+    def state(self) -> State:
+        """A copy of the state, to keep, replay or send elsewhere."""
+        return tuple(array.copy() for array in self._states[self._now])
+
+    @state.setter
+    def state(self, value: Sequence[NDArray[Any]]) -> None:
+        for array, new in zip(self._states[self._now], value, strict=True):
+            array[...] = new
+
+    def reset(self, row: int | None = None) -> None:
+        """Initial state for all streams, or for one ``row``."""
+        for spec, array in zip(self.model.card.states, self._states[self._now], strict=True):
+            if row is None:
+                array[...] = spec.initial(self.streams)
+            else:
+                place = (slice(None),) * spec.batch_axis + (slice(row, row + 1),)
+                array[place] = spec.initial(1)
+
+    def run(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Advance every stream by T frames.
+
+        Args:
+            features: (N, T, F) float32, T a multiple of the card's stride; not kept.
+
+        Returns:
+            (N, T / stride, C) float32, a new array.
+        """
+        frames = features.shape[1]
+        if frames == self._stride and self._bindings:
+            self._features[...] = features
+            self.model.session.run_with_iobinding(self._bindings[self._now])
+            self._now = 1 - self._now
+            return self._probs.copy()
+        if frames == 0:
+            return np.empty((self.streams, 0, len(self.model.card.labels)), np.float32)
+        block = max(1, BLOCK // self._stride) * self._stride
+        parts: list[NDArray[np.float32]] = []
+        state: State = self._states[self._now]
+        for at in range(0, frames, block):
+            probs, state = self.model.step(features[:, at : at + block], state)
+            parts.append(probs)
+        self.state = state
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
