@@ -1,0 +1,239 @@
+"""Audio files as blocks of float32: libsndfile first, PyAV for what it does not know."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from stream.capture.pyav import INSTALL_HINT, AvDecoder, import_av, reason
+from stream.errors import BackendMissing, UnreadableAudio
+
+# Beyond these a header is a mistake or an attack, not a recording.
+MIN_RATE, MAX_RATE = 1_000, 768_000
+MAX_CHANNELS = 128
+
+# Frames decoded at a time: the bound on memory, and the most that one damaged block can take along.
+_BLOCK = 4096
+_RAW_SUFFIXES = frozenset({".raw", ".pcm"})
+# Containers that hold one recording. Playlists are left out: they could name other files.
+_AV_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,aac,matroska,webm,asf,ogg,mp3,flac,ac3,eac3,amr,amrnb,amrwb,caf,ape,wv,tta,dsf"
+)
+_UNKNOWN_LENGTH = 0x7FFFF000  # writers to a pipe put this or more as the length, as they cannot know it
+_DATA_LENGTH = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
+
+
+class Decoder(Protocol):
+    """One opened recording."""
+
+    sample_rate: int
+    channels: int
+    codec: str
+
+    @property
+    def frames(self) -> int | None:
+        """Samples per channel that are to be expected, None where nobody knows."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """After the last block: why there are fewer samples than there should be; "" if all is well."""
+        ...
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """(n, channels) float32, n > 0, to the end of what can be decoded. To be called once."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class SoundFileDecoder:
+    """libsndfile: WAV, FLAC, OGG (Vorbis, Opus), MP3, AIFF, AU, CAF and more."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = soundfile.SoundFile(str(path))
+        self.sample_rate = int(self._file.samplerate)
+        self.channels = int(self._file.channels)
+        self.codec = f"{self._file.format} {self._file.subtype}"
+        self.problem = ""
+
+    @property
+    def frames(self) -> int | None:
+        frames = int(self._file.frames)
+        return frames if frames < 1 << 60 else None
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        done = 0
+        while True:
+            try:
+                block = self._file.read(_BLOCK, dtype="float32", always_2d=True)
+            except soundfile.SoundFileError as error:
+                self.problem = f"damaged or cut off after {self._seconds(done)} ({reason(error)})"
+                return
+            if not len(block):
+                break
+            done += len(block)
+            yield block
+        promised = self._promised()
+        # MP3 decoders drop a frame or two at the ends; that is no damage.
+        slack = 4 * 1152 if self._file.format == "MP3" else 0
+        if promised is not None and done + slack < promised:
+            self.problem = (
+                f"cut off after {self._seconds(done)}: the header promises {self._seconds(promised)}"
+            )
+        elif self._file.format == "OGG" and not _ogg_complete(self._path):
+            self.problem = f"cut off after {self._seconds(done)}: the last page is not marked as the end"
+
+    def _promised(self) -> int | None:
+        """Frames the header speaks of: libsndfile corrects a WAV's length to what is there, but logs it."""
+        logged = _DATA_LENGTH.search(self._file.extra_info)
+        if logged and self.frames and int(logged[2]) > 0 and int(logged[1]) < _UNKNOWN_LENGTH:
+            return self.frames * int(logged[1]) // int(logged[2])
+        return self.frames
+
+    def _seconds(self, frames: int) -> str:
+        return f"{frames / self.sample_rate:.2f} s"
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class AvFileDecoder:
+    """PyAV on a local file: M4A, AAC, WebM, WMA and more.
+
+    Args:
+        problem: what libsndfile said where it knows the format and found it damaged; kept as this decoder's
+            problem.
+    """
+
+    def __init__(self, path: Path, problem: str = "") -> None:
+        options = {"format_whitelist": _AV_FORMATS, "protocol_whitelist": "file"}
+        self._decoder = AvDecoder(f"file:{path}", options=options, name=str(path))
+        self._errors = (import_av(str(path)).FFmpegError, OSError, ValueError)
+        self.sample_rate = self._decoder.sample_rate
+        self.channels = self._decoder.channels
+        self.codec = self._decoder.codec
+        self.problem = problem
+
+    @property
+    def frames(self) -> int | None:
+        seconds = self._decoder.seconds
+        return None if seconds is None else round(seconds * self.sample_rate)
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        done = 0
+        try:
+            for block in self._decoder.blocks():
+                done += len(block)
+                yield block
+        except self._errors as error:
+            self.problem = f"damaged or cut off after {done / self.sample_rate:.2f} s ({reason(error)})"
+            return
+        seconds = self._decoder.seconds
+        # Only these containers state a length; of the others FFmpeg guesses it. Encoders pad, hence the
+        # tolerance.
+        stated = self.codec.startswith(("mov", "matroska")) and seconds is not None
+        if stated and seconds and done / self.sample_rate < seconds - 0.1:
+            self.problem = (
+                f"cut off after {done / self.sample_rate:.2f} s: the header promises {seconds:.2f} s"
+            )
+
+    def close(self) -> None:
+        self._decoder.close()
+
+
+def open_decoder(path: Path) -> Decoder:
+    """The decoder that reads ``path``.
+
+    Raises:
+        UnreadableAudio: missing, a folder, not a regular file, empty, forbidden, not audio, or an absurd
+            header.
+    """
+    _check_file(path)
+    try:
+        decoder: Decoder = SoundFileDecoder(path)
+    except soundfile.SoundFileError as error:
+        decoder = _open_with_av(path, error)
+    if not (MIN_RATE <= decoder.sample_rate <= MAX_RATE and 1 <= decoder.channels <= MAX_CHANNELS):
+        said = f"{decoder.sample_rate} Hz, {decoder.channels} channels"
+        decoder.close()
+        raise UnreadableAudio(
+            f"{path}: its header says {said}, which is no recording: {MIN_RATE} to {MAX_RATE} Hz and up to "
+            f"{MAX_CHANNELS} channels are read"
+        )
+    return decoder
+
+
+def _open_with_av(path: Path, refusal: Exception) -> Decoder:
+    """PyAV's try at what libsndfile refused; its words are kept if PyAV refuses too."""
+    damaged = "malformed" in str(refusal).lower()
+    try:
+        av = import_av(str(path))
+    except BackendMissing:
+        raise UnreadableAudio(
+            f"{path} cannot be decoded ({reason(refusal)}): use WAV, FLAC, OGG or MP3; M4A, AAC and "
+            f"WebM need {INSTALL_HINT}"
+        ) from refusal
+    try:
+        return AvFileDecoder(path, reason(refusal) if damaged else "")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise UnreadableAudio(
+            f"{path} is not audio that can be decoded ({reason(refusal)}): give a WAV, FLAC, OGG or MP3"
+        ) from error
+
+
+def _check_file(path: Path) -> None:
+    """Say in plain words what would otherwise surface as "System error"."""
+    try:
+        # O_NONBLOCK: opening a named pipe must not wait for a writer.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        try:
+            found = os.fstat(handle)
+        finally:
+            os.close(handle)
+    except FileNotFoundError:
+        raise UnreadableAudio(
+            f"no such file: {path} (a microphone whose name looks like a path can be given by its number)"
+        ) from None
+    except PermissionError:
+        if path.is_dir():  # Windows
+            raise UnreadableAudio(f"{path} is a folder: give one audio file") from None
+        raise UnreadableAudio(f"{path} may not be read: permission denied") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UnreadableAudio(f"{str(path)!r} cannot be opened: {reason}") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise UnreadableAudio(f"{path} is a folder: give one audio file")
+    if not stat.S_ISREG(found.st_mode):
+        raise UnreadableAudio(f"{path} is not a regular file: pipe raw PCM to standard input with '-'")
+    if found.st_size == 0:
+        raise UnreadableAudio(f"{path} is empty: 0 bytes")
+    if path.suffix.lower() in _RAW_SUFFIXES:
+        raise UnreadableAudio(
+            f"{path} has no header: pipe it with its format, as in "
+            f"'stream-classify --input - --samplerate 16000 --format s16le < {path.name}'"
+        )
+
+
+def _ogg_complete(path: Path) -> bool:
+    """Whether the last Ogg page is whole and marked as the end of the stream (RFC 3533, section 6)."""
+    with open(path, "rb") as file:
+        file.seek(
+            -min(os.fstat(file.fileno()).st_size, 1 << 17), os.SEEK_END
+        )  # a page is at most 65 307 bytes
+        tail = file.read()
+    at = tail.rfind(b"OggS")
+    if at < 0 or len(tail) < at + 27:
+        return False
+    lacing = tail[at + 27 : at + 27 + tail[at + 26]]
+    whole = len(lacing) == tail[at + 26] and len(tail) >= at + 27 + len(lacing) + sum(lacing)
+    return whole and bool(tail[at + 5] & 0x04)

@@ -1,0 +1,110 @@
+"""Decoding with PyAV (FFmpeg), the extra ``network``: what libsndfile does not know, and network streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.errors import BackendMissing, UnreadableAudio
+
+INSTALL_HINT = "pip install 'stream-classify[network]'"
+
+
+def import_av(purpose: str) -> Any:
+    """The module ``av``.
+
+    Raises:
+        BackendMissing: PyAV is not installed, or its libraries cannot be loaded.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise BackendMissing(f"{purpose} needs PyAV, which is not here ({error}): {INSTALL_HINT}") from error
+    return av
+
+
+def reason(error: BaseException) -> str:
+    """A decoder's complaint without the path or URL and the decoration it puts round it."""
+    text = str(getattr(error, "error_string", "") or getattr(error, "strerror", "") or error)
+    return text.removeprefix("Error : ").strip().rstrip(".") or type(error).__name__
+
+
+class AvDecoder:
+    """The first audio stream of a file or URL, as float32 blocks.
+
+    Args:
+        url: a path or URL.
+        options: FFmpeg's, as text.
+        timeout: seconds to open and seconds without data before giving up; None waits for ever (files).
+        name: what to call the source in errors; no secrets.
+        sample_rate: convert to this rate; None keeps the stream's. Only a live stream that came back with
+            another rate needs it: everywhere else the rate is `stream.capture.resample`'s business.
+
+    Raises:
+        UnreadableAudio: there is no audio stream in it.
+        av.FFmpegError, OSError: it cannot be opened; the caller knows what to say about it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        options: dict[str, str],
+        timeout: tuple[float, float] | None = None,
+        name: str,
+        sample_rate: int | None = None,
+    ) -> None:
+        av = import_av(name)
+        self._container = av.open(url, options=options, timeout=timeout)
+        try:
+            streams = self._container.streams.audio
+            if not streams:
+                raise UnreadableAudio(f"{name} has no audio stream: nothing to listen to")
+            self._stream = streams[0]
+            context = self._stream.codec_context
+            context.thread_count = 1
+            self.sample_rate = int(sample_rate or context.sample_rate)
+            self.channels = int(context.channels)
+            self.codec = f"{self._container.format.name} {context.name}"
+            # Without a layout FFmpeg keeps the channels as they are; fltp is planar float32.
+            self._convert: Callable[[], Any] = lambda: av.AudioResampler(
+                format="fltp", layout=context.layout, rate=self.sample_rate
+            )
+        except BaseException:
+            self._container.close()
+            raise
+
+    @property
+    def seconds(self) -> float | None:
+        """Length the container states; None for what has no end, or does not say."""
+        duration = self._container.duration
+        return None if duration is None or duration <= 0 else duration / 1e6
+
+    @property
+    def endless(self) -> bool:
+        """Whether nothing tells where it ends: no length in bytes, or for a playlist none in seconds."""
+        if "hls" in self.codec:
+            return self.seconds is None
+        return int(self._container.size) <= 0
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """(n, channels) float32 blocks to the end.
+
+        Raises:
+            av.FFmpegError: the stream broke off or stalled; what came before it has been given out.
+        """
+        resampler = self._convert()
+        shape = None
+        for frame in self._container.decode(self._stream):
+            now = (frame.sample_rate, frame.layout.name, frame.format.name)
+            if shape is not None and now != shape:
+                resampler = self._convert()
+            shape = now
+            for piece in resampler.resample(frame):
+                yield np.ascontiguousarray(piece.to_ndarray().T)
+
+    def close(self) -> None:
+        self._container.close()

@@ -1,0 +1,243 @@
+"""Where sound comes from: the protocol of every source, arrays as one, and the one door to all others."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, TypeVar, runtime_checkable
+from urllib.parse import unquote
+
+from numpy.typing import NDArray
+
+from stream.capture.channels import (
+    DEFAULT_CHANNEL,
+    Channel,
+    as_float32,
+    check_channel,
+    parse_channel,
+    pick_channel,
+)
+from stream.errors import UsageError
+from stream.messages import Chunk, SourceInfo
+
+AUDIO_SUFFIXES = frozenset(
+    [
+        ".wav",
+        ".wave",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".au",
+        ".snd",
+        ".caf",
+        ".w64",
+        ".rf64",
+        ".m4a",
+        ".mp4",
+        ".aac",
+        ".wma",
+        ".webm",
+        ".mka",
+        ".mkv",
+        ".amr",
+        ".raw",
+        ".pcm",
+    ]
+)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+Self = TypeVar("Self", bound="SourceBase")
+
+
+@runtime_checkable
+class AudioSource(Protocol):
+    """An iterable of `Chunk`, the same for a microphone, a file, a stream or an array.
+
+    Iterating ends when the sound ends or when `close` is called, from any thread. Recordings start anew with
+    each ``iter()``; what is live goes on.
+    """
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second of the chunks, Hz."""
+        ...
+
+    def __iter__(self) -> Iterator[Chunk]: ...
+
+    def info(self) -> SourceInfo:
+        """What was opened, for the status line and the logs."""
+        ...
+
+    def close(self) -> None:
+        """Stop and release everything; a waiting iteration ends promptly. A second call does nothing."""
+        ...
+
+    def __enter__(self) -> AudioSource: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class SourceBase:
+    """A source's ``with`` statement."""
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class ArraySource(SourceBase):
+    """Samples in memory as a source.
+
+    Args:
+        samples: (n,) or (n, channels); float32, float64, int16 or int32. One float32 channel is never copied:
+            the chunks are views.
+        sample_rate: Hz.
+        block: samples a chunk.
+        start: absolute index of the first sample.
+        channel: "mix" or a 1-based number.
+
+    Raises:
+        UsageError: a shape, type, rate, block or channel that makes no sense.
+    """
+
+    def __init__(
+        self,
+        samples: NDArray[Any],
+        sample_rate: int,
+        *,
+        block: int = 1280,
+        start: int = 0,
+        channel: Channel = DEFAULT_CHANNEL,
+    ) -> None:
+        data = as_float32(samples)
+        if data.ndim not in (1, 2) or 0 in data.shape[1:]:
+            raise UsageError(f"samples of shape {data.shape} are not sound: use (n,) or (n, channels)")
+        if sample_rate < 1 or block < 1 or start < 0:
+            raise UsageError(
+                f"sample_rate {sample_rate}, block {block}, start {start}: need at least 1, 1 and 0"
+            )
+        self._channels = 1 if data.ndim == 1 else data.shape[1]
+        check_channel(channel, self._channels, "the array")
+        self._samples = data if data.ndim == 1 else pick_channel(data, channel)
+        self._channel = channel
+        self._block = block
+        self._start = start
+        self._closed = False
+        self.sample_rate = sample_rate
+
+    def __iter__(self) -> Iterator[Chunk]:
+        for at in range(0, len(self._samples), self._block):
+            if self._closed:
+                return
+            yield Chunk(self._samples[at : at + self._block], self._start + at, self.sample_rate)
+
+    def info(self) -> SourceInfo:
+        return SourceInfo(
+            "array", self.sample_rate, self._channels, str(self._channel), duration=len(self._samples)
+        )
+
+    def close(self) -> None:
+        self._closed = True
+
+
+def looks_like_path(text: str) -> bool:
+    """Whether ``text`` means a file even if there is none: it has a folder separator or an audio suffix."""
+    return "/" in text or "\\" in text or Path(text).suffix.lower() in AUDIO_SUFFIXES
+
+
+def open_source(
+    text: str | int | None = None,
+    *,
+    samplerate: int | None = None,
+    channel: int | str | None = None,
+    blocksize: int = 0,
+    format: str = "s16le",
+    channels: int = 1,
+    fast: bool = False,
+    when_late: str | None = None,
+) -> AudioSource:
+    """The source that ``text`` means.
+
+    ===============================  =====================================================================
+    None, "", "2", "usb mic"         a microphone: the default one, by number, or by part of its name
+    "talk.flac", "./2"               a file
+    "-"                              raw PCM on standard input
+    "http://…", "rtsp://…", …        a network stream (``file://`` is a file)
+    "sim:FILE?unplug@10s&for=3s"     the scripted microphone (see `stream.capture.scenario`)
+    ===============================  =====================================================================
+
+    Args:
+        text: what to listen to.
+        samplerate: Hz; needed for standard input, a wish for microphones. Files, URLs and ``sim:`` know
+            theirs, so it does not apply to them: the resampler follows (`stream.capture.resample.resampled`).
+        channel: "mix" or a 1-based number. None is the default of the kind: see `stream.capture.channels`.
+        blocksize: samples a chunk; 0 leaves it to the source.
+        format, channels: of raw PCM: "s16le" or "f32le", and how many channels are interleaved.
+        fast: read recordings as fast as they can be consumed, not at the pace of real time.
+        when_late: a microphone's policy when the consumer is late; None is its default.
+
+    Raises:
+        UsageError: a scheme, channel or combination that makes no sense.
+        SpecError: a ``sim:`` text that cannot be read.
+        SourceError: the sound cannot be had (`UnreadableAudio`, `DeviceError` …).
+    """
+    chosen = None if channel is None else parse_channel(channel)
+    recorded = DEFAULT_CHANNEL if chosen is None else chosen
+    text = "" if text is None else str(text).strip()
+    if blocksize < 0:
+        raise UsageError(
+            f"block size {blocksize} is negative: use a number of samples, or 0 to leave it open"
+        )
+    if text == "-":
+        from stream.capture.stdin import StdinSource
+
+        return StdinSource(
+            sample_rate=samplerate, channels=channels, channel=recorded, format=format, block=blocksize
+        )
+    if text.startswith("sim:"):
+        from stream.capture.simulate import SimulatedSource
+
+        return SimulatedSource(text, channel=recorded, block=blocksize, fast=fast)
+    scheme = _SCHEME.match(text)
+    if scheme and scheme[1].lower() != "file":
+        from stream.capture.network import NetworkSource
+
+        return NetworkSource(text, channel=recorded, block=blocksize, fast=fast)
+    path = _file_meant(unquote(text[len("file://") :]) if scheme else text, certain=scheme is not None)
+    if path is not None:
+        from stream.capture.files import FileSource
+
+        return FileSource(path, channel=recorded, block=blocksize, fast=fast)
+    from stream.capture.microphone import Microphone
+
+    device: int | str | None = int(text) if re.fullmatch(r"\d+", text) else text or None
+    late: dict[str, Any] = {} if when_late is None else {"when_late": when_late}
+    return Microphone(
+        device, samplerate=samplerate, channel=1 if chosen is None else chosen, blocksize=blocksize, **late
+    )
+
+
+def _file_meant(text: str, certain: bool) -> Path | None:
+    """The path ``text`` stands for; None where it names a microphone."""
+    if certain or looks_like_path(text):
+        return Path(text)
+    if not text or text.isdigit():
+        return None
+    return Path(text) if os.path.exists(text) and not os.path.isdir(text) else None

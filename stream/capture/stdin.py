@@ -1,0 +1,158 @@
+"""Raw PCM from standard input or any binary stream: what ``parec`` or ``ffmpeg`` writes into a pipe."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import stat
+import sys
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.capture.channels import DEFAULT_CHANNEL, Channel, as_float32, check_channel, pick_channel
+from stream.capture.source import SourceBase
+from stream.errors import SourceError, UnreadableAudio, UsageError
+from stream.messages import Chunk, SourceInfo
+
+PCM_FORMATS: dict[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
+EXAMPLE = "parec --raw --rate=44100 --channels=1 | stream-classify --input - --samplerate 44100"
+
+_MAX_FRAMES = 4096  # a chunk is what has arrived, and never more than this
+_CONTAINERS = {b"RIFF": "a WAV", b"RF64": "a WAV", b"fLaC": "a FLAC", b"OggS": "an OGG"}
+
+
+class StdinSource(SourceBase):
+    """Interleaved PCM samples from a binary stream, each chunk given out as soon as it has arrived.
+
+    Bytes are read unbuffered, so a live pipe is not delayed; a frame that arrives in two pieces is put
+    together, and half a frame at the end is dropped. Several ``iter()`` continue one stream.
+
+    Args:
+        stream: None is ``sys.stdin``; anything with ``read1`` or ``read`` will do.
+        sample_rate: Hz; raw PCM has no header, so it cannot be left out.
+        channels: interleaved in the stream.
+        channel: "mix" or a 1-based number.
+        format: "s16le" or "f32le".
+        block: most samples a chunk; 0 chooses 4096.
+        clock: seconds, monotonic; stamps the chunks.
+
+    Raises:
+        UsageError: no rate, an unknown format, or a channel that is not there.
+        SourceError: there is no standard input, or it is a keyboard.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO | None = None,
+        *,
+        sample_rate: int | None,
+        channels: int = 1,
+        channel: Channel = DEFAULT_CHANNEL,
+        format: str = "s16le",
+        block: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if sample_rate is None:
+            raise UsageError(f"raw PCM has no header: give its rate with --samplerate, as in '{EXAMPLE}'")
+        if sample_rate < 1 or channels < 1:
+            raise UsageError(f"{sample_rate} Hz with {channels} channels makes no sense: both are at least 1")
+        if format not in PCM_FORMATS:
+            raise UsageError(f"format {format!r} is not known: use {' or '.join(PCM_FORMATS)}")
+        check_channel(channel, channels, "the PCM on standard input")
+        self.sample_rate = sample_rate
+        self._channel = channel
+        self._channels = channels
+        self._format = format
+        self._dtype = PCM_FORMATS[format]
+        self._frame = self._dtype.itemsize * channels  # bytes
+        self._limit = (block or _MAX_FRAMES) * self._frame
+        self._clock = clock
+        self._stream = _standard_input() if stream is None else stream
+        self._descriptor = _descriptor(self._stream)
+        # Closing must end a wait for bytes that never come: select watches this pipe too.
+        self._wake: tuple[int, int] | None = None
+        if self._descriptor is not None and os.name == "posix":
+            self._wake = os.pipe()
+            weakref.finalize(self, _close_all, self._wake)  # close() cannot: a select may be waiting on it
+        self._carry = b""
+        self._position = 0
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Chunk]:
+        while not self._closed:
+            data = self._read(self._limit - len(self._carry))
+            if not data:
+                return
+            data = self._carry + data
+            if self._position == 0 and data[:4] in _CONTAINERS:
+                raise UnreadableAudio(
+                    f"standard input carries {_CONTAINERS[data[:4]]} file, not raw PCM: give the file by name, or "
+                    "pipe 'ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -' with --samplerate 16000"
+                )
+            whole = len(data) - len(data) % self._frame
+            self._carry = data[whole:]
+            if not whole:
+                continue
+            samples = self._decode(data[:whole])
+            yield Chunk(samples, self._position, self.sample_rate, self._clock())
+            self._position += len(samples)
+
+    def _decode(self, data: bytes) -> NDArray[np.float32]:
+        frames = np.frombuffer(data, self._dtype).reshape(-1, self._channels)
+        return pick_channel(as_float32(frames), self._channel)
+
+    def _read(self, size: int) -> bytes:
+        """What has arrived, at least one byte; b"" at the end or once closed."""
+        if self._descriptor is None:
+            read1 = getattr(self._stream, "read1", self._stream.read)
+            return bytes(read1(size))
+        if self._wake is not None:
+            ready, _, _ = select.select([self._descriptor, self._wake[0]], [], [])
+            if self._wake[0] in ready or self._closed:
+                return b""
+        return os.read(self._descriptor, size)
+
+    def info(self) -> SourceInfo:
+        """`live` unless the stream is a regular file: behind a pipe nobody can know."""
+        regular = self._descriptor is None or stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        return SourceInfo(
+            "standard input",
+            self.sample_rate,
+            self._channels,
+            str(self._channel),
+            live=not regular,
+            detail=self._format,
+        )
+
+    def close(self) -> None:
+        """Stop reading; the stream itself stays open, it is not ours."""
+        if not self._closed:
+            self._closed = True
+            if self._wake is not None:
+                os.write(self._wake[1], b"x")
+
+
+def _close_all(descriptors: tuple[int, int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None or sys.stdin.closed:
+        raise SourceError(f"there is no standard input: pipe sound into it, as in '{EXAMPLE}'")
+    if sys.stdin.isatty():
+        raise SourceError(f"standard input is a keyboard, not sound: pipe it in, as in '{EXAMPLE}'")
+    return sys.stdin.buffer
+
+
+def _descriptor(stream: BinaryIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (AttributeError, io.UnsupportedOperation):
+        return None
