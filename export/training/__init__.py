@@ -15,16 +15,27 @@ fresh (N,) bool or None), T' = T // stride. With ``fresh`` the rows continue the
 except where True (state-carrying training through ``model.stream``); None means whole sequences
 (``model(features)``).
 
+The upper half, ``train(TrainConfig(data="recordings"), "model.pt")``, does all from labelled audio.
+
     batch.py       Batch: what one step learns from
     loss.py        frame losses with weights
     loop.py        FitConfig, fit(): optimiser, schedule, early stop, averaging, resume
     progress.py    what is shown while it runs
+    answers.py     where in a recording its label is learnt
+    streams.py     recordings laid end to end in long streams, or side by side
+    score.py       validation figures, with carried state and without
+    config.py      TrainConfig
+    prepare.py     from a TrainConfig to sources of batches
+    run_folder.py  what is kept of a run
+    pipeline.py    train()
 """
 
 from __future__ import annotations
 
 from export.training.batch import Batch
+from export.training.config import TrainConfig
 from export.training.loop import FitConfig, FitResult, fit
+from export.training.pipeline import TrainResult, train
 from export.training.progress import Report, RichReport
 
-__all__ = ["Batch", "FitConfig", "FitResult", "Report", "RichReport", "fit"]
+__all__ = ["Batch", "FitConfig", "FitResult", "Report", "RichReport", "TrainConfig", "TrainResult", "fit", "train"]

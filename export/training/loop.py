@@ -44,6 +44,7 @@ class FitConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         clip_norm: largest norm of the gradient; 0 = no clipping.
         patience: epochs without gain after which training stops; 0 = never.
         monitor: the validation figure that decides what is best; "loss" is minimised, others maximised.
+            "auto" is the loss; ``train`` puts accuracy or F1 there.
         smoothing, focal: see ``frame_loss``.
         average: decay of the running mean of the weights that is validated and kept; 0 = off.
         mixed_precision: bfloat16 autocast where the GPU has it; never on the CPU.
@@ -60,7 +61,7 @@ class FitConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     warmup: float = 1.0
     clip_norm: float = 1.0
     patience: int = 0
-    monitor: str = "loss"
+    monitor: str = "auto"
     smoothing: float = 0.0
     focal: float = 0.0
     average: float = 0.0
@@ -102,6 +103,7 @@ def fit(
     resume: bool = False,
     class_weight: Tensor | None = None,
     report: Report | None = None,
+    record: Callable[[list[dict[str, float]]], None] | None = None,
 ) -> FitResult:
     """Train ``model`` in place and leave the best weights in it, on the CPU, in eval mode.
 
@@ -114,12 +116,15 @@ def fit(
         resume: go on from ``folder / "last.pt"`` when it exists.
         class_weight: (C,) float32 factors on the loss of each class.
         report: shown progress.
+        record: given the history after each epoch.
 
     Raises:
         CheckpointError: ``last.pt`` is foreign or belongs to another configuration.
         SpecError: the loss became infinite or NaN, or the monitored figure does not exist.
         ProviderUnavailable: device "cuda" without CUDA.
     """
+    if config.monitor == "auto":
+        config = msgspec.structs.replace(config, monitor="loss")
     device = pick_device(config.device)
     run = _Run(model.to(device), config, device, class_weight)
     last = None if folder is None else folder / "last.pt"
@@ -131,9 +136,11 @@ def fit(
         if config.patience and run.stale >= config.patience:
             stopped = "early"
             break
-        record = run.epoch(epoch, batches(epoch), shown)
-        best = run.judge(record, validate)
-        shown.end_epoch(record, best)
+        line = run.epoch(epoch, batches(epoch), shown)
+        best = run.judge(line, validate)
+        shown.end_epoch(line, best)
+        if record is not None:
+            record(run.history)
         if last is not None:
             run.save(last)
     model.load_state_dict(run.best_weights)
@@ -234,7 +241,7 @@ class _Run:
         if name not in record:
             raise SpecError(f"monitor {self.config.monitor!r}: the figures are {', '.join(sorted(record))}")
         sign = -1.0 if self.config.monitor == "loss" else 1.0
-        better = not self.best or sign * record[name] > sign * self.best[name]
+        better = not self.best or sign * record[name] >= sign * self.best[name]  # later wins a tie
         if better:
             self.best, self.best_weights, self.stale = record, _copy(self.model), 0
         else:

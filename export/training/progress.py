@@ -70,4 +70,6 @@ class RichReport:
         shown = "  ".join(
             f"{name} {value:.4g}" for name, value in record.items() if name not in ("epoch", "seconds")
         )
-        self.console.print(f"epoch {int(record['epoch']) + 1:3d}  {shown}{'  *' if best else ''}", highlight=False)
+        self.console.print(
+            f"epoch {int(record['epoch']) + 1:3d}  {shown}{'  *' if best else ''}", highlight=False
+        )

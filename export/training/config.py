@@ -1,0 +1,62 @@
+"""TrainConfig: everything that decides a training run; written to the run folder as config.json."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from export.augment import Augment
+from export.training.answers import Where
+from export.training.loop import FitConfig
+from export.training.streams import StreamPlan
+from stream.errors import SpecError
+from stream.features.spec import FeatureSpec
+
+
+class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A training run.
+
+    Attributes:
+        data: folder or manifest, see ``read_dataset``.
+        labels: classes in output order; None = all found.
+        unknown: with ``labels``, the class that all other labels become.
+        activation: "auto" = sigmoid if some recording has several labels, or strong labels; else softmax.
+        model, model_changes: a preset's name and the fields that differ from it.
+        features: what the model hears.
+        fit, augment, streams: see FitConfig (its activation is set from here), Augment, StreamPlan.
+        where: the frames a clip's label is learnt on, see ``export.training.answers``.
+        background: folder of recordings of no class: gaps and added noise. None = ``_background_noise_``.
+        balance: weigh classes by the inverse of how often they occur.
+        validation, test: percent drawn where the data does not say.
+        validation_folds, test_folds, validation_groups, test_groups: splits by name.
+        strict: refuse unreadable audio instead of skipping it.
+        cache: folder of feature stores; None = the user's cache folder.
+    """
+
+    data: str
+    labels: tuple[str, ...] | None = None
+    unknown: str | None = None
+    activation: Literal["auto", "softmax", "sigmoid"] = "auto"
+    model: str = "gru"
+    model_changes: dict[str, Any] = {}
+    features: FeatureSpec = FeatureSpec()
+    fit: FitConfig = FitConfig()
+    augment: Augment = Augment()
+    streams: StreamPlan = StreamPlan()
+    where: Where = "end"
+    background: str | None = None
+    balance: bool = False
+    validation: float = 10.0
+    test: float = 10.0
+    validation_folds: tuple[str, ...] = ()
+    test_folds: tuple[str, ...] = ()
+    validation_groups: tuple[str, ...] = ()
+    test_groups: tuple[str, ...] = ()
+    strict: bool = False
+    cache: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("validation", "test"):
+            if not 0 <= getattr(self, name) < 100:
+                raise SpecError(f"{name} {getattr(self, name):g}: is a percentage, 0 to below 100")

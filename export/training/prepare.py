@@ -1,0 +1,201 @@
+"""From a TrainConfig to sources of batches: read, split, compute features, vary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from export.augment import FeatureChange, Noise, WaveformChange
+from export.data.cache import FeatureStore, build_store, load_audio
+from export.data.dataset import read_dataset
+from export.data.layout import audio_files
+from export.data.recording import Dataset, Recording, Split, files_digest
+from export.data.splits import SplitPlan, split_dataset
+from export.models import ModelConfig, preset
+from export.training.answers import Answers
+from export.training.config import TrainConfig
+from export.training.loss import Activation
+from export.training.streams import Source
+from stream.errors import DataError
+
+SILENCE = "_silence_"
+BED = 60.0  # seconds of each background kept in memory for mixing
+
+Progress = Callable[[str, int, int], None]
+"""(what, done, all)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Data ready for ``fit``.
+
+    Attributes:
+        data: with splits and, after the data's own classes, the class of gaps.
+        model: shape of the network.
+        activation: decided.
+        train, validation, test: sources; None where the split is empty.
+        quiet: the class of gaps, or None.
+        skipped: recordings left out: file and row, reason.
+    """
+
+    data: Dataset
+    model: ModelConfig
+    activation: Activation
+    train: Source
+    validation: Source | None
+    test: Source | None
+    quiet: str | None
+    skipped: tuple[tuple[str, str], ...]
+
+    def class_weight(self) -> torch.Tensor:
+        """(C,) float32, inverse frequency in training, mean 1; 1 for the class of gaps."""
+        count = Counter(label for r in self.data.part("train") for label in r.labels)
+        raw = np.array([1 / count[label] if count[label] else 0 for label in self.data.labels])
+        raw /= raw[raw > 0].mean()
+        raw[raw == 0] = 1
+        return torch.from_numpy(raw.astype(np.float32))
+
+
+def open_data(config: TrainConfig) -> Dataset:
+    """The data set of a configuration, split."""
+    data = read_dataset(config.data, config.labels, unknown=config.unknown)
+    if config.background is not None:
+        beds = audio_files(Path(config.background))
+        if not beds:
+            raise DataError(f"{config.background}: no audio file for the background; choose another folder")
+        data = replace(data, backgrounds=tuple(beds))
+    return split_dataset(
+        data,
+        SplitPlan(
+            config.validation, config.test, config.validation_folds, config.test_folds,
+            config.validation_groups, config.test_groups,
+        ),
+    )  # fmt: skip
+
+
+def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None) -> Prepared:
+    """Features and sources of a split data set.
+
+    Raises:
+        DataError: see ``read_dataset``, ``split_dataset``, ``build_store``, ``Answers``.
+    """
+    activation: Activation
+    activation = ("sigmoid" if data.multi_label else "softmax") if config.activation == "auto" else config.activation
+    quiet = config.streams.quiet
+    if quiet is None and data.backgrounds and config.background is None and activation == "softmax":
+        quiet = SILENCE  # Speech Commands: its background noise is a class
+    if quiet is not None and quiet not in data.labels:
+        data = replace(data, labels=(*data.labels, quiet))
+    model = preset(
+        config.model, features=config.features.n_features, classes=len(data.labels), **config.model_changes
+    )
+    maker = _Maker(config, data, activation, quiet, model.stride, progress)
+    train = maker.source("train")
+    if train is None:
+        raise DataError(f"{config.data}: nothing is left for training; choose other folds or groups")
+    validation, test = maker.source("validation"), maker.source("test")
+    return Prepared(data, model, activation, train, validation, test, quiet, tuple(maker.skipped))
+
+
+def coloured_noise(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+    """(n,) float32 noise with a spectrum between white and brown, for data without backgrounds."""
+    spectrum = np.fft.rfft(rng.normal(size=n))
+    spectrum /= np.maximum(np.arange(len(spectrum)), 1) ** rng.uniform(0, 1)
+    noise = np.fft.irfft(spectrum, n)
+    return (noise / max(float(np.abs(noise).max()), 1e-9)).astype(np.float32)
+
+
+class BackgroundPool:
+    """Stretches of background recordings, held as 16-bit samples. A ``Noise``."""
+
+    def __init__(self, beds: Sequence[Recording], config: TrainConfig) -> None:
+        most = round(BED * config.features.sample_rate)
+        self.beds = [
+            (np.nan_to_num(load_audio(bed, config.features)[:most]) * 32767).astype(np.int16) for bed in beds
+        ]
+
+    def __call__(self, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+        bed = self.beds[int(rng.integers(len(self.beds)))]
+        at = int(rng.integers(0, max(1, len(bed) - n)))
+        return np.resize(bed[at : at + n], n).astype(np.float32) / np.float32(32767)
+
+
+class _Maker:
+    """Builds the sources of the three splits from one configuration."""
+
+    def __init__(
+        self, config: TrainConfig, data: Dataset, activation: Activation, quiet: str | None, stride: int,
+        progress: Progress | None,
+    ) -> None:  # fmt: skip
+        self.config, self.data, self.activation, self.stride = config, data, activation, stride
+        self.progress = progress
+        self.skipped: list[tuple[str, str]] = []
+        self.plan = msgspec.structs.replace(config.streams, quiet=quiet)
+        beds = [Recording(path, "background", path.name, ()) for path in data.backgrounds]
+        held_out = beds[::5] if len(beds) >= 5 else beds  # validation hears other backgrounds where it can
+        trained = [bed for bed in beds if bed not in held_out] or beds
+        self.beds: dict[Split, list[Recording]] = {"train": trained, "validation": held_out, "test": held_out}
+
+    def source(self, split: Split) -> Source | None:
+        recordings = self.data.part(split)
+        if not recordings:
+            return None
+        beds = self.beds[split]
+        training = split == "train"
+        stores = [self._store(recordings, f"features of {split}")]
+        self.skipped += stores[0].skipped
+        if training:
+            stores += self._variants(recordings, beds)
+        return Source(
+            stores,
+            Answers(recordings, self.data.labels, self.activation, self.config.where),
+            self.plan,
+            self._store(beds, f"backgrounds of {split}") if beds else None,
+            FeatureChange(self.config.augment, self.config.features) if training else None,
+            self.stride,
+            self.config.fit.seed,
+        )
+
+    def _variants(self, recordings: Sequence[Recording], beds: Sequence[Recording]) -> list[FeatureStore]:
+        augment, rate = self.config.augment, self.config.features.sample_rate
+        if not augment.copies:
+            return []
+        noise: Noise = BackgroundPool(beds, self.config) if beds else coloured_noise
+        digest = files_digest(bed.path for bed in beds)
+        return [
+            self._store(
+                recordings,
+                f"variant {variant} of {augment.copies}",
+                WaveformChange(augment, variant, rate, noise),
+                augment.waveform_digest(variant) + digest,
+            )
+            for variant in range(1, augment.copies + 1)
+        ]
+
+    def _store(
+        self, recordings: Sequence[Recording], what: str, change: WaveformChange | None = None, digest: str = ""
+    ) -> FeatureStore:
+        progress = self.progress
+        return build_store(
+            recordings,
+            self.config.features,
+            cache=None if self.config.cache is None else Path(self.config.cache),
+            change=change,
+            change_digest=digest,
+            strict=self.config.strict,
+            progress=None if progress is None else lambda done, total: progress(what, done, total),
+        )
+
+
+def fitted_statistics(store: FeatureStore, most: int = 400_000) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation (F,) float32 of features, from at most ``most`` frames spread evenly."""
+    step = max(1, len(store.features) // most)
+    some = np.asarray(store.features[::step], dtype=np.float64)
+    return torch.from_numpy(some.mean(0).astype(np.float32)), torch.from_numpy(some.std(0).astype(np.float32))
