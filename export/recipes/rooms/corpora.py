@@ -102,7 +102,13 @@ PACKAGES: tuple[Corpus, ...] = (
             Rule(r"_desc_(\w+)\.ogg$", "speech", "train", r"\1"),
             Rule(r"_desc", None),
             Rule(r"(birds?|bell|symbols|music|people|seasonal)", None),  # songs, tunes, voices
-            Rule(r"stamps/(animals|vehicles|naturalforces)/.*?(\w+)\.ogg$", "noise", "validation", r"\2", EFFECT),
+            Rule(
+                r"stamps/(animals|vehicles|naturalforces)/.*?(\w+)\.ogg$",
+                "noise",
+                "validation",
+                r"\2",
+                EFFECT,
+            ),
         ),
     ),
     Corpus(
@@ -141,7 +147,7 @@ PACKAGES: tuple[Corpus, ...] = (
         "GPL-2, CC BY, CC BY-SA by file",
         (
             Rule(r"Data/Music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
-            Rule(r"voices/Singer/(.+)\.ogg$", "music", "train", "Singer", (0.3, 20.0)),
+            Rule(r"voices/Singer/", "music", "validation", "Singer", (0.3, 20.0)),
             Rule(r"voices/(\w+)/.+\.ogg$", "speech", "train", r"\1"),
             Rule(r"(hogchant|Yoohoo|Kiss|suddendeath|Hellish|homerun)", None),
             Rule(r"Data/Sounds/([^/]+)\.ogg$", "noise", "train", r"\1", EFFECT),
@@ -170,7 +176,9 @@ PACKAGES: tuple[Corpus, ...] = (
             Rule(r"etr/sounds/(.+)\.wav$", "noise", "validation", r"\1", EFFECT),
         ),
     ),
-    Corpus("sonic-pi-samples", "CC0", (Rule(r"(loop_\w+)\.flac$", "music", "validation", r"\1", (3.0, 60.0)),)),
+    Corpus(
+        "sonic-pi-samples", "CC0", (Rule(r"(loop_\w+)\.flac$", "music", "validation", r"\1", (3.0, 60.0)),)
+    ),
     # Noise.
     Corpus(
         "openarena-data",
@@ -180,7 +188,9 @@ PACKAGES: tuple[Corpus, ...] = (
             Rule(r"sound/(.+)\.(wav|ogg)$", "noise", "train", r"\1", EFFECT),
         ),
     ),
-    Corpus("simutrans-pak64", "Artistic-1.0", (Rule(r"sound/(.+)\.wav$", "noise", "validation", r"\1", EFFECT),)),
+    Corpus(
+        "simutrans-pak64", "Artistic-1.0", (Rule(r"sound/(.+)\.wav$", "noise", "validation", r"\1", EFFECT),)
+    ),
     Corpus(
         "endless-sky-data",
         "GPL-3+, public domain by file",
@@ -195,8 +205,12 @@ FOLDERS: tuple[Corpus, ...] = (
         "Pixabay content licence, CC0, CC BY by file",
         (
             # whole themes change sides, so that the rain of one collection does not validate that of another
-            Rule(r"^(clock-.+|.*(train|boat|city|urban|road|fan|keyboard|birds|whale|campfire).*)\.ogg$",
-                 "noise", "validation", r"\1"),
+            Rule(
+                r"^(clock-.+|.*(train|boat|city|urban|road|fan|keyboard|birds|whale|campfire).*)\.ogg$",
+                "noise",
+                "validation",
+                r"\1",
+            ),
             Rule(r"(morse|whale)", None),
             Rule(r"^(.+)\.ogg$", "noise", "train", r"\1"),
         ),

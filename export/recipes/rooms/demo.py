@@ -28,20 +28,38 @@ SELF_NOISE_DB = -72.0  # dBFS, the microphone's own hiss, present throughout and
 
 # (start s, end s, kind, level dBFS, parts): a part is a sample of sonic-pi, a bed, or "voice: words".
 PLAN: tuple[tuple[float, float, Kind, float, tuple[str, ...]], ...] = (
-    (4.0, 13.0, "speech", -22, (
-        "slt: Good morning. This is one minute of sound to try a classifier on.",
-        "rms: First come two voices, and then some music.",
-    )),
+    (
+        4.0,
+        13.0,
+        "speech",
+        -22,
+        (
+            "slt: Good morning. This is one minute of sound to try a classifier on.",
+            "rms: First come two voices, and then some music.",
+        ),
+    ),
     (14.5, 39.5, "music", -20, ("guit_em9", "loop_garzul", "loop_mika")),
-    (26.0, 36.5, "speech", -12, (
-        "slt: While the music goes on, somebody talks, a little louder than the band.",
-        "awb: The next train to the coast leaves from platform four.",
-    )),
+    (
+        26.0,
+        36.5,
+        "speech",
+        -12,
+        (
+            "slt: While the music goes on, somebody talks, a little louder than the band.",
+            "awb: The next train to the coast leaves from platform four.",
+        ),
+    ),
     (42.0, 57.5, "noise", -26, ("clock-sfx-rain.ogg",)),
-    (48.5, 55.0, "speech", -16, (
-        "rms: Now it is raining, and we are still talking.",
-        "slt: Take an umbrella with you.",
-    )),
+    (
+        48.5,
+        55.0,
+        "speech",
+        -16,
+        (
+            "rms: Now it is raining, and we are still talking.",
+            "slt: Take an umbrella with you.",
+        ),
+    ),
 )
 
 
@@ -52,8 +70,11 @@ def speak(line: str, cache: Path) -> NDArray[np.float32]:
     libraries = next((fetch("libflite1", cache) / "usr/lib").glob("*/libflite.so.1")).parent
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.wav"
-        subprocess.run([str(program), "-voice", voice, "-t", words, "-o", str(out)], check=True,
-                       env={**os.environ, "LD_LIBRARY_PATH": str(libraries)})
+        subprocess.run(
+            [str(program), "-voice", voice, "-t", words, "-o", str(out)],
+            check=True,
+            env={**os.environ, "LD_LIBRARY_PATH": str(libraries)},
+        )
         return decode(out)
 
 
@@ -94,12 +115,16 @@ def build(cache: Path, recordings: Path) -> tuple[NDArray[np.float32], list[tupl
     for start, end, kind, dbfs, parts in PLAN:
         begin, room = round(start * SAMPLE_RATE), round((end - start) * SAMPLE_RATE)
         part = level(material(kind, parts, cache, recordings)[:room], kind, dbfs)
-        edge = np.minimum(1.0, np.minimum(np.arange(len(part)), np.arange(len(part))[::-1]) / (0.01 * SAMPLE_RATE))
+        edge = np.minimum(
+            1.0, np.minimum(np.arange(len(part)), np.arange(len(part))[::-1]) / (0.01 * SAMPLE_RATE)
+        )
         part = (part * edge).astype(np.float32)
         mix[begin : begin + len(part)] += part
         on = activity(part, kind)
         heard[kind][begin // GRID : begin // GRID + len(on)] |= on
-    rows = [(a * GRID / SAMPLE_RATE, b * GRID / SAMPLE_RATE, kind) for kind in KINDS for a, b in runs(heard[kind])]
+    rows = [
+        (a * GRID / SAMPLE_RATE, b * GRID / SAMPLE_RATE, kind) for kind in KINDS for a, b in runs(heard[kind])
+    ]
     return np.clip(mix, -1, 1), sorted(rows)
 
 

@@ -101,8 +101,16 @@ def build_bank(corpus: Corpus, root: Path, bank: Path) -> None:
             if not low <= len(samples) / SAMPLE_RATE <= high or peak < 1e-4 or not np.isfinite(peak):
                 continue
             out.write((samples * (PEAK / peak) * 32767).astype("<i2").tobytes())
-            rows.append({"path": key, "start": start, "length": len(samples), "kind": rule.kind,
-                         "split": rule.split, "group": group})
+            rows.append(
+                {
+                    "path": key,
+                    "start": start,
+                    "length": len(samples),
+                    "kind": rule.kind,
+                    "split": rule.split,
+                    "group": group,
+                }
+            )
             start += len(samples)
     # The index is written last: an interrupted build leaves none and starts again.
     index_path.write_text(json.dumps({"licence": corpus.licence, "unread": unread, "clips": rows}))

@@ -1,0 +1,61 @@
+"""Train one network of the recipe on composed streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from export.models import FrameClassifier, ModelConfig, build
+from export.recipes.rooms.corpora import KINDS
+from export.recipes.rooms.dataset import Playlist, Streams
+from export.recipes.rooms.figures import Probs, frame_figures, on_grid
+from export.training import FitConfig, FitResult, Report, fit
+from stream.features.spec import FeatureSpec
+
+
+def scores(model: nn.Module, data: Streams, chunk: int = 1000) -> Probs:
+    """(S, T, 3) float32 probabilities, every stream from its beginning with carried state."""
+    parts, state = [], None
+    with torch.no_grad():
+        for start in range(0, data.features.shape[1], chunk):
+            piece = torch.from_numpy(data.features[:, start : start + chunk].astype(np.float32))
+            logits, state = cast(FrameClassifier, model).stream(piece, state)
+            parts.append(torch.sigmoid(logits).numpy())
+    return np.concatenate(parts, axis=1)
+
+
+def judge(data: Streams, spec: FeatureSpec) -> Callable[[nn.Module], dict[str, float]]:
+    """A validation callback: F1 at the best threshold and AUC by class; "score" is the mean of all six."""
+    truth = data.active.reshape(-1, len(KINDS)).astype(bool)
+
+    def figures(model: nn.Module) -> dict[str, float]:
+        probs = on_grid(scores(model, data), data.active.shape[1], spec).reshape(-1, len(KINDS))
+        found = frame_figures(probs, truth)
+        out = {f"{kind}_{name}": found[kind][name] for kind in KINDS for name in ("f1", "auc")}
+        return {**out, "silence_f1": found["silence"]["f1"], "score": float(np.mean(list(out.values())))}
+
+    return figures
+
+
+def train(
+    config: ModelConfig, data: Playlist, validation: Streams, spec: FeatureSpec, fitting: FitConfig,
+    *, folder: Path | None = None, resume: bool = False, report: Report | None = None,
+) -> tuple[FrameClassifier, FitResult]:
+    """A network of ``config`` trained on ``data``, the weights of its best epoch on ``validation``."""
+    torch.manual_seed(fitting.seed)
+    model = build(config)
+    mean, std = data.data.statistics
+    model.normalise.fit(torch.from_numpy(mean), torch.from_numpy(std))
+    # Rare classes weigh more, so that none is learnt by never naming it.
+    share = data.data.labels[:, ::50].reshape(-1, len(KINDS)).mean(axis=0)
+    weight = torch.from_numpy((0.5 / np.maximum(share, 0.05)) ** 0.5).float()
+    result = fit(
+        model, data, fitting, validate=judge(validation, spec), folder=folder, resume=resume,
+        class_weight=weight, report=report,
+    )
+    return model, result

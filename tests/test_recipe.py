@@ -1,0 +1,251 @@
+"""The recipe of the bundled model: composition is exact, repeatable and keeps the sides of the split apart."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
+from export.recipes.rooms import effects, singing, synthetic  # noqa: E402
+from export.recipes.rooms.bank import Bank, Clip  # noqa: E402
+from export.recipes.rooms.compose import QUIET, TRAIN, VALIDATION, Mix, at_level, compose  # noqa: E402
+from export.recipes.rooms.corpora import FOLDERS, KINDS, PACKAGES  # noqa: E402
+from export.recipes.rooms.dataset import Playlist, frame_labels, make_streams  # noqa: E402
+from export.recipes.rooms.figures import auc, best_threshold, f1, on_grid  # noqa: E402
+from export.recipes.rooms.labels import GRID, active_rms, activity, held, runs  # noqa: E402
+from stream.features.spec import FeatureSpec  # noqa: E402
+
+RESERVED = (
+    "asterisk-core-sounds-ru-g722", "fillets-ng-data-nl", "singularity-music", "fretsonfire-songs-sectoid",
+)  # fmt: skip
+SPEC = FeatureSpec(n_fft=512, win_length=512, hop_length=320, n_mels=24, n_mfcc=None)
+
+
+class Shelf:
+    """A source of three steady kinds of sound, so that levels can be measured exactly."""
+
+    def draw(self, kind, rng):
+        return Clip(kind, kind, f"{kind}:{int(rng.integers(3))}", 0, 16000 * 30)
+
+    def more(self, clip, kind, rng):
+        return clip
+
+    def read(self, clip, start, length):
+        time = np.arange(start, min(start + length, clip.length)) / 16000
+        if clip.corpus == "noise":
+            return np.random.default_rng(1).standard_normal(len(time)).astype(np.float32) * 0.1
+        pitch = 180.0 if clip.corpus == "speech" else 440.0
+        return (0.3 * np.sin(2 * np.pi * pitch * time)).astype(np.float32)
+
+
+PLAIN = Mix(
+    weights={("speech", "music"): 1.0, ("speech", "noise"): 1.0},
+    seconds=(6.0, 6.0),
+    ratio={("speech", "music"): (7.0, 7.0), ("speech", "noise"): (-3.0, -3.0)},
+    floor=(-120.0, -120.0),
+    made_noise=0.0,
+    sung=0.0,
+    vary=False,
+)
+
+
+def test_activity_follows_the_energy_and_holds_on():
+    samples = np.zeros(16000, np.float32)
+    samples[4000:8000] = np.sin(np.arange(4000) * 0.2)
+    on = activity(samples, "speech")
+    assert runs(on) == [(25, 50 + 20)]  # 200 ms of hangover
+    assert not activity(np.zeros(1600, np.float32), "noise").any()
+    assert not activity(samples, "speech", floor=1.0).any()
+
+
+def test_hangover_joins_what_is_near():
+    on = np.array([1, 0, 0, 1, 0, 0, 0, 0], bool)
+    assert held(on, 2).tolist() == [True, True, True, True, True, True, False, False]
+
+
+def test_ratio_and_level_are_exact():
+    scene = compose(Shelf(), 12.0, PLAIN, np.random.default_rng(5))
+    for segment in scene.segments[:1]:
+        part = slice(segment.start, segment.end)
+        speech, music, noise = (np.trim_zeros(scene.tracks[k, part]) for k in range(3))
+        other, kind = (music, "music") if "music" in segment.kinds else (noise, "noise")
+        loud = active_rms(speech, activity(speech, "speech"))
+        soft = active_rms(other, activity(other, kind))
+        assert 20 * np.log10(loud) == pytest.approx(segment.level, abs=0.1)
+        assert 20 * np.log10(loud / soft) == pytest.approx(segment.ratio, abs=0.1)
+
+
+def test_labels_say_where_each_clean_source_sounds():
+    scene = compose(Shelf(), 30.0, PLAIN, np.random.default_rng(2))
+    assert scene.active.shape == (3000, 3)
+    for column in range(3):
+        cells = scene.tracks[column].reshape(-1, GRID)
+        silent = ~(np.abs(cells) > 1e-4).any(axis=1)
+        heard = scene.active[:, column]
+        assert not heard[held(~silent, 50) == False].any()  # noqa: E712  nothing labelled long after it ended
+        assert heard[~silent].mean() > 0.95
+
+
+def test_the_microphone_noise_hides_what_is_under_it():
+    loud_floor = Mix(**{**{f: getattr(PLAIN, f) for f in PLAIN.__dataclass_fields__}, "floor": (0.0, 0.0)})
+    assert not compose(Shelf(), 12.0, loud_floor, np.random.default_rng(0)).active.any()
+
+
+@pytest.mark.parametrize("mix", [TRAIN, VALIDATION, QUIET])
+def test_a_seed_is_a_scene(mix):
+    one, two, other = (compose(Shelf(), 20.0, mix, np.random.default_rng(seed)) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(one.samples, two.samples)
+    np.testing.assert_array_equal(one.active, two.active)
+    assert one.segments == two.segments
+    assert not np.array_equal(one.samples, other.samples)
+    assert np.abs(one.samples).max() <= 1.0
+    assert one.samples.dtype == np.float32
+
+
+def test_quiet_scenes_hold_no_speech():
+    scene = compose(Shelf(), 60.0, QUIET, np.random.default_rng(0))
+    assert not scene.active[:, 0].any()
+    assert scene.active.any()
+
+
+def test_silence_has_no_level_to_set():
+    np.testing.assert_array_equal(at_level(np.zeros(320, np.float32), np.zeros(2, bool), -20), np.zeros(320))
+
+
+@pytest.mark.parametrize("codec", effects.CODECS)
+def test_codecs_keep_the_length_and_the_time(codec):
+    time = np.arange(32000) / 16000
+    chirp = (0.4 * np.sin(2 * np.pi * (400 + 400 * time) * time) * (time > 0.5)).astype(np.float32)
+    out = effects.through_codec(chirp, codec, np.random.default_rng(0))
+    assert len(out) == len(chirp)
+    lag = np.argmax(np.correlate(out[8000:20000], chirp[9000:19000], "valid")) - 1000
+    assert abs(lag) <= 80  # 5 ms: labels stay where they are
+
+
+def test_rooms_keep_the_energy():
+    for seed in range(5):
+        response = effects.room_response(np.random.default_rng(seed))
+        assert np.sum(response**2) == pytest.approx(1.0, rel=1e-4)
+
+
+def test_made_sounds_are_finite_and_of_the_asked_length():
+    rng = np.random.default_rng(0)
+    for maker in synthetic.MAKERS:
+        out = maker(8000, rng)
+        assert out.shape == (8000,)
+        assert np.isfinite(out).all()
+        assert out.std() > 0
+    spoken = rng.standard_normal(9000).astype(np.float32)
+    assert singing.sing(spoken, 12000, rng).shape == (12000,)
+    hiss = synthetic.self_noise(16000, -60.0, rng)
+    assert 20 * np.log10(hiss.std()) == pytest.approx(-60, abs=0.2)
+
+
+def test_a_melody_holds_its_notes():
+    pitch = singing.melody(1000, np.random.default_rng(1))
+    slow = np.abs(np.diff(np.log2(pitch)) * 12) < 0.3  # semitones a hundredth of a second
+    assert slow.mean() > 0.7
+
+
+def test_no_reserved_source_is_used():
+    assert not {corpus.name for corpus in (*PACKAGES, *FOLDERS)} & set(RESERVED)
+
+
+def test_every_corpus_states_a_licence_that_allows_a_shipped_model():
+    for corpus in (*PACKAGES, *FOLDERS):
+        assert corpus.licence
+        assert not re.search(r"\bN[CD]\b|non-?commercial", corpus.licence, re.I), corpus.name
+
+
+def test_rules_send_a_speaker_to_one_side():
+    by_name = {corpus.name: corpus for corpus in (*PACKAGES, *FOLDERS)}
+
+    def side(corpus, path):
+        found = by_name[corpus].rule_for(path)
+        return None if found is None else (found[0].kind, found[0].split)
+
+    assert side("klettres-data", "usr/share/klettres/da/alpha/a.ogg") == ("speech", "validation")
+    assert side("ktuberling-data", "usr/share/ktuberling/sounds/da/eye.wav") == ("speech", "validation")
+    assert side("klettres-data", "usr/share/klettres/fr/alpha/a.ogg") == ("speech", "train")
+    assert side("asterisk-core-sounds-en-g722", "x/en_US_f_Allison/beep.g722") is None
+    assert side("fillets-ng-data-cs", "sound/bar/cs/bar-x-gr2.ogg") is None
+    assert side("fillets-ng-data-cs", "sound/bar/cs/bar-m-videt1.ogg") == ("speech", "train")
+    assert side("openarena-data", "sound/voices/festivoxmale/a.wav") is None
+    assert side("commands", "validation/bed/00176480_nohash_0.flac") == ("speech", "validation")
+    assert side("ambience", "clock-sfx-rain.ogg") == ("noise", "validation")
+
+
+def _bank(folder: Path) -> Path:
+    rows, samples = [], []
+    rng = np.random.default_rng(0)
+    for split in ("train", "validation"):
+        for kind in KINDS:
+            for group in range(2):
+                rows.append({"path": f"{split}-{kind}-{group}", "start": 16000 * len(rows), "length": 16000,
+                             "kind": kind, "split": split, "group": f"{split}:{kind}:{group}"})  # fmt: skip
+                samples.append((rng.standard_normal(16000) * 3000).astype("<i2"))
+    folder.mkdir(exist_ok=True)
+    np.concatenate(samples).tofile(folder / "made.i16")
+    (folder / "made.json").write_text(json.dumps({"licence": "CC0", "unread": [], "clips": rows}))
+    return folder
+
+
+def test_a_bank_gives_the_clips_of_its_side_only(tmp_path):
+    folder = _bank(tmp_path / "bank")
+    rng = np.random.default_rng(0)
+    drawn = {
+        split: {Bank(folder, split).draw(kind, rng).group for kind in KINDS for _ in range(40)}
+        for split in ("train", "validation")
+    }
+    assert len(drawn["train"]) == len(drawn["validation"]) == 6
+    assert not drawn["train"] & drawn["validation"]
+    bank = Bank(folder, "train")
+    clip = bank.draw("speech", rng)
+    assert bank.more(clip, "speech", rng).group == clip.group
+    assert bank.read(clip, 15000, 5000).shape == (1000,)
+
+
+def test_streams_are_made_once_and_played_in_order(tmp_path):
+    bank = Bank(_bank(tmp_path / "bank"), "train")
+    made = {"streams": 3, "seconds": 8.0, "seed": 4}
+    data = make_streams(bank, TRAIN, SPEC, tmp_path / "streams", **made)
+    again = make_streams(bank, TRAIN, SPEC, tmp_path / "elsewhere", **made)
+    np.testing.assert_array_equal(np.asarray(data.features), np.asarray(again.features))
+    assert data.features.shape == (3, 1 + (8 * 16000 - 512) // 320, 24)
+    play = Playlist(data, rows=2, chunk=100, seed=1, shake=2.0)
+    batches = list(play(0))
+    assert len(batches) == len(play(0)) == 3
+    assert batches[0].fresh.all()  # the first streams of an epoch begin anew
+    assert not batches[1].fresh.any()
+    for one, two in zip(batches, play(0), strict=True):
+        assert torch.equal(one.features, two.features)
+    assert not torch.equal(batches[0].features, next(iter(play(1))).features)
+
+
+def test_frame_labels_are_those_at_the_middle_of_the_frame():
+    active = np.zeros((100, 3), bool)
+    active[10:, 0] = True  # from sample 1600 on
+    labels = frame_labels(active, 20, SPEC)
+    first = int(np.flatnonzero(labels[:, 0])[0])
+    assert first * 320 + 256 >= 1600 > (first - 1) * 320 + 256
+    spread = on_grid(labels.astype(np.float32), 100, SPEC)
+    assert np.abs(spread[:, 0] - active[:, 0]).sum() <= 2
+
+
+def test_figures_agree_with_their_definitions():
+    rng = np.random.default_rng(0)
+    true = rng.random(400) < 0.3
+    score = (rng.random(400) + true).astype(np.float32)
+    pairs = score[true][:, None] - score[~true][None]
+    assert auc(score, true) == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
+    assert f1(true, true) == 1.0
+    assert f1(~true, true) == 0.0
+    threshold, best = best_threshold(score / 2, true)
+    assert best == pytest.approx(max(f1(score / 2 >= step, true) for step in np.arange(0.05, 0.96, 0.01)))
+    assert 0.05 <= threshold <= 0.95
