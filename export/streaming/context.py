@@ -1,0 +1,140 @@
+"""Context: what a rule sees and may do while the offline graph is walked from input to output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from fractions import Fraction
+from math import ceil
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.streaming.axes import Axes
+from export.streaming.node import Node
+from export.streaming.probe import Probe
+from export.streaming.track import Track
+from export.streaming.writer import Writer
+from stream.errors import NotStreamable
+
+Array = NDArray[Any]
+WHOLE = "it needs the whole sequence"
+
+
+class Context:
+    """The offline graph as measured, the streaming graph as written so far, and the tracks between them.
+
+    Attributes:
+        probe: values and axes of the offline tensors.
+        write: the streaming graph.
+        tracks: offline tensor name -> Track, for tensors that depend on the sound.
+        features: name of the streaming graph's feature input (N, T, F).
+    """
+
+    def __init__(self, nodes: Iterable[Node], probe: Probe, write: Writer, features: str) -> None:
+        self.probe = probe
+        self.write = write
+        self.features = features
+        self.tracks: dict[str, Track] = {}
+        self._producers = {name: node for node in nodes for name in node.outputs if name}
+        self._refusals: dict[str, NotStreamable] = {}
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def producer(self, name: str) -> Node | None:
+        return self._producers.get(name)
+
+    def moves(self, name: str) -> bool:
+        """True if the tensor depends on the sound (not just on its length)."""
+        return name in self.tracks or name in self._refusals
+
+    def track(self, name: str) -> Track:
+        if name in self._refusals:
+            raise self._refusals[name]
+        return self.tracks[name]
+
+    def axes(self, node: Node, name: str) -> Axes:
+        axes = self.probe.axes(name)
+        if axes is None:
+            self.refuse(
+                node,
+                "it mixes time with another axis, or its size is no fixed multiple of the length",
+                "keep time an axis of its own",
+            )
+        return axes
+
+    def fixed(self, node: Node, name: str) -> Array:
+        """Value of a parameter; refused if it depends on the length or the sound."""
+        value = None if self.moves(name) else self.probe.fixed(name)
+        if value is None:
+            self.refuse(node, "a parameter of it is computed from the sequence", "use a constant")
+        return value
+
+    def refuse(self, node: Node, reason: str, advice: str) -> NoReturn:
+        raise NotStreamable(f"{node.label}: {reason}; {advice}")
+
+    def refuse_later(self, name: str, node: Node, reason: str, advice: str) -> None:
+        """Refuse when, and only when, this output is used."""
+        self._refusals[name] = NotStreamable(f"{node.label}: {reason}; {advice}")
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def set(self, track: Track) -> None:
+        self.tracks[track.source] = track
+
+    def derive(self, node: Node, like: Track, name: str, position: int = 0, **changes: Any) -> Track:
+        """Register an output of a node that follows its input row by row."""
+        source = node.outputs[position]
+        track = replace(like, source=source, name=name, axes=self.axes(node, source), **changes)
+        if not track.summary and track.time is None and not any(a.kind == "both" for a in track.axes):
+            self.refuse(node, "time disappears in it", "keep the time axis")
+        self.set(track)
+        return track
+
+    def copy(self, node: Node, inputs: list[str], count: int | None = None, **attrs: Any) -> list[str]:
+        """Emit the same operator on streaming tensors; ``attrs`` replace its own, None removes one."""
+        merged = {k: v for k, v in {**node.attrs, **attrs}.items() if v is not None}
+        hint = node.proto.name or node.output
+        return self.write.emit(node.op, inputs, hint, count or len(node.outputs), **merged)
+
+    def blame(self, node: Node, track: Track, lag: int, rate: Fraction) -> str:
+        """Who is to be named if this lag reaches the output: the layer that first made it positive."""
+        if lag <= 0:
+            return ""
+        if track.blame:
+            return track.blame
+        return f"{node.label}: needs {ceil(lag / rate)} future frame(s)"
+
+    def parameter(self, node: Node, name: str) -> str:
+        """A fixed input of a node, stored in the streaming graph."""
+        return self.write.constant(self.fixed(node, name), name) if name else ""
+
+    def static_operand(self, node: Node, name: str) -> Array:
+        """A tensor that does not depend on the sound, with batch and time axes shrunk to 1 for broadcasting.
+
+        Refused if it differs from frame to frame (a positional encoding) or is a number made from the length.
+        """
+        values = self.probe.values(name)
+        fixed = self.probe.fixed(name)
+        if fixed is not None:
+            return fixed
+        axes = self.axes(node, name)
+        if all(axis.kind == "fixed" for axis in axes):
+            self.refuse(
+                node,
+                "the length of the sequence is used as a number, which a stream does not have",
+                "use mean over time instead of sum divided by length",
+            )
+        shrunk = values[0]
+        for position, axis in enumerate(axes):
+            if axis.kind != "fixed":
+                shrunk = shrunk.take([0], axis=position)
+        if not all(np.array_equal(np.broadcast_to(shrunk, v.shape), v) for v in values):
+            self.refuse(
+                node,
+                "it adds values that depend on the position in the sequence (positional encoding), "
+                "which has no end in a stream",
+                "remove them; recurrent and convolutional layers know the order without",
+            )
+        return shrunk

@@ -1,0 +1,221 @@
+"""Walk the offline graph from input to output and write the streaming graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from export.streaming.context import Context
+from export.streaming.memory import delay
+from export.streaming.node import Node
+from export.streaming.normalise import normalise
+from export.streaming.probe import Probe
+from export.streaming.rules import RULES
+from export.streaming.track import Track
+from export.streaming.writer import Writer
+from stream.errors import NotStreamable
+from stream.inference.card import StateSpec
+
+Array = NDArray[Any]
+Lookahead = Literal["refuse", "delay"]
+Activation = Literal["softmax", "sigmoid"]
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """A streaming graph and what is known about it.
+
+    Attributes:
+        model: (features (N, T, F), states...) -> (output (N, T / stride, C), states...).
+        offline: the normalised offline graph it was made from, (N, T, F) -> whatever it gives.
+        states: carried tensors.
+        n_classes: C.
+        stride: feature frames an output row; T must be a multiple of it.
+        delay: output rows by which answers lag (0 unless lookahead was allowed).
+        warmup: output rows at the start without meaning.
+        receptive_field: feature frames that can influence an answer; None = unbounded.
+        summary: the offline graph gives one answer for the whole sequence.
+        output: the track of the offline output.
+        tracks: every tensor, for finding a faulty layer.
+        labels: offline tensor -> layer that makes it, in topological order.
+        activated: the offline graph ends in the activation; else it was appended.
+    """
+
+    model: onnx.ModelProto
+    offline: onnx.ModelProto
+    states: tuple[StateSpec, ...]
+    n_classes: int
+    stride: int
+    delay: int
+    warmup: int
+    receptive_field: int | None
+    summary: bool
+    output: Track
+    tracks: dict[str, Track]
+    labels: dict[str, str]
+    activated: bool = field(default=False)
+
+
+def streamify(
+    offline: onnx.ModelProto,
+    example: Array,
+    *,
+    lookahead: Lookahead = "refuse",
+    activation: Activation | None = None,
+    features: str = "features",
+    output: str = "probs",
+    opset: int = 17,
+) -> Streaming:
+    """Turn an offline graph into one that carries its left context as state.
+
+    Args:
+        offline: one input (N, T, F) float32 with free N and T; first output is used.
+        example: (N, T, F) float32, features of realistic level.
+        lookahead: "refuse" layers that need frames to come, or "delay" the answer until they have come.
+        activation: appended along the classes unless the graph already ends in it; None = as it is.
+        features, output: names in the new graph.
+        opset: 17 to 21.
+
+    Raises:
+        NotStreamable: names the layer, the reason and what to use instead.
+    """
+    model = normalise(offline, opset)
+    nodes = [Node(proto) for proto in model.graph.node]
+    probe = Probe(model, example)
+    write = Writer(opset)
+    ctx = Context(nodes, probe, write, write.fresh(features))
+    source = model.graph.input[0].name
+    axes = probe.axes(source)
+    assert axes is not None
+    ctx.set(Track(source=source, name=ctx.features, axes=axes))
+    target = model.graph.output[0].name
+    labels = _walk(ctx, _needed(nodes, target), target)
+    track = _causal(ctx, ctx.track(target), lookahead)
+    name = _as_rows(ctx, track)
+    n_classes = int(np.prod([a.size for a in track.axes if a.kind == "fixed"], dtype=np.int64))
+    activated = _ends_in(ctx, target, activation)
+    if activation and not activated:
+        name = _activate(ctx, name, activation)
+    return Streaming(
+        model=write.model(ctx.features, axes[2].size, name, write.fresh(output), n_classes),
+        offline=model,
+        states=tuple(write.states),
+        n_classes=n_classes,
+        stride=_stride(track),
+        delay=track.lag,
+        warmup=track.lag if not track.summary else max(track.warmup, 0),
+        receptive_field=_receptive_field(track),
+        summary=track.summary,
+        output=track,
+        tracks=dict(ctx.tracks),
+        labels=labels,
+        activated=activated,
+    )
+
+
+def _needed(nodes: list[Node], target: str) -> list[Node]:
+    """Nodes the output depends on, in order."""
+    wanted, kept = {target}, []
+    for node in reversed(nodes):
+        if wanted.intersection(node.outputs):
+            wanted.update(node.inputs)
+            kept.append(node)
+    return kept[::-1]
+
+
+def _walk(ctx: Context, nodes: Iterable[Node], target: str) -> dict[str, str]:
+    labels = {}
+    for node in nodes:
+        if node.op in ("Shape", "Size") or not any(ctx.moves(name) for name in node.inputs):
+            continue  # depends on the length only: the probe knows its value
+        rule = RULES.get(node.op)
+        if rule is None:
+            ctx.refuse(node, "there is no rule to stream it", "use standard layers")
+        rule(ctx, node)
+        labels.update({name: node.label for name in node.outputs if name})
+    if not ctx.moves(target):
+        raise NotStreamable("the output does not depend on the input; check the model")
+    return labels
+
+
+def _causal(ctx: Context, track: Track, lookahead: Lookahead) -> Track:
+    """Give the output the lag it may have: none, or a stated delay."""
+    if track.lag > 0 and lookahead == "refuse":
+        more = ceil(track.lag / track.rate)
+        raise NotStreamable(
+            f"{track.blame}, the output {more}; pad on the left only (kernel_size - 1 frames), "
+            f"or export with lookahead='delay' and answers {more} frame(s) late"
+        )
+    if track.lag < 0:
+        producer = ctx.producer(track.source)
+        assert producer is not None
+        return delay(ctx, producer, track, -track.lag)
+    return track
+
+
+def _as_rows(ctx: Context, track: Track) -> str:
+    """Bring the output to (N, rows, C)."""
+    write, axes = ctx.write, track.axes
+    wide = [i for i, a in enumerate(axes) if a.kind == "fixed" and a.size != 1]
+    producer = ctx.producer(track.source)
+    label = producer.label if producer else track.source
+    if len(wide) > 1 or axes[track.batch].size != 1:
+        sizes = " x ".join(str(axes[i].size) for i in wide) or "several rows"
+        raise NotStreamable(
+            f"{label}: the output has {sizes} values a frame; give one vector of class scores"
+        )
+    n_classes = axes[wide[0]].size if wide else 1
+    if not track.open and track.time is None:
+        streams = write.one("Shape", [ctx.features], "streams", start=0, end=1)
+        if track.time_major:
+            raise NotStreamable(f"{label}: time is folded before the batch; fold as (batch * time)")
+        shape = write.one("Concat", [streams, write.ints(-1, n_classes)], "shape", axis=0)
+        return write.one("Reshape", [track.name, shape], "rows")
+    rank = len(axes) + (1 if track.open else 0)
+    batch, time = track.real(track.batch), track.real_time
+    order = [batch, time] + [i for i in range(rank) if i not in (batch, time)]
+    name = track.name
+    if order != list(range(rank)):
+        name = write.transpose(name, order, "rows")
+    if rank != 3:
+        name = write.one("Reshape", [name, write.ints(0, 0, n_classes)], "rows")
+    return name
+
+
+def _ends_in(ctx: Context, target: str, activation: Activation | None) -> bool:
+    """True if the last computing operator is an activation that gives probabilities."""
+    node = ctx.producer(target)
+    while node is not None and node.op in (
+        "Transpose",
+        "Squeeze",
+        "Unsqueeze",
+        "Reshape",
+        "Identity",
+        "Flatten",
+    ):
+        node = ctx.producer(node.inputs[0])
+    return node is not None and node.op == {"softmax": "Softmax", "sigmoid": "Sigmoid"}.get(activation or "")
+
+
+def _activate(ctx: Context, name: str, activation: Activation) -> str:
+    if activation == "softmax":
+        return ctx.write.one("Softmax", [name], "softmax", axis=-1)
+    return ctx.write.one("Sigmoid", [name], "sigmoid")
+
+
+def _stride(track: Track) -> int:
+    if track.rate.numerator != 1:
+        raise NotStreamable(f"the output has {track.rate} rows a frame; remove the upsampling")
+    return track.rate.denominator
+
+
+def _receptive_field(track: Track) -> int | None:
+    if track.first is None:
+        return None
+    return ceil(track.last - track.first) + 1

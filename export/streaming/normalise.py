@@ -1,0 +1,113 @@
+"""Bring an offline graph into the one form the rules read: functions inlined, opset 17 or 18, no stale shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper, version_converter
+from onnx.inliner import inline_local_functions
+
+from stream.errors import ExportError, NotStreamable
+
+OPSETS = (17, 21)
+_REDUCTIONS = frozenset(
+    ["ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp"]
+    + ["ReduceProd", "ReduceSumSquare"]
+)
+
+
+def normalise(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """A copy with one float32 input, standard operators only, at ``opset``.
+
+    Raises:
+        ExportError: ``opset`` is outside 17 to 21, or the graph cannot be converted to it.
+        NotStreamable: several inputs, or operators of another domain.
+    """
+    if not OPSETS[0] <= opset <= OPSETS[1]:
+        raise ExportError(f"opset {opset}: must be {OPSETS[0]} to {OPSETS[1]}")
+    model = inline_local_functions(model)
+    domains = {entry.domain: entry.version for entry in model.opset_import}
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx"):
+            raise NotStreamable(
+                f"operator '{node.name}' ({node.domain}::{node.op_type}): only standard ONNX operators can be "
+                "streamed; export the network with standard layers"
+            )
+        for attribute in node.attribute:
+            if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+                raise NotStreamable(
+                    f"operator '{node.name}' ({node.op_type}): loops and branches in the graph cannot be carried as "
+                    "state; write a loop over frames with nn.RNN, nn.GRU or nn.LSTM"
+                )
+    version = domains.get("", domains.get("ai.onnx", 1))
+    _forget_shapes(model)
+    _drop_initializer_inputs(model)
+    if version > opset == 17:
+        if version > 18:
+            model = _convert(model, 18)
+        _lower_to_17(model)
+    elif version != opset:
+        model = _convert(model, opset)
+    del model.opset_import[:]
+    model.opset_import.append(helper.make_opsetid("", opset))
+    model.ir_version = min(model.ir_version, 10)
+    if len(model.graph.input) != 1:
+        names = ", ".join(i.name for i in model.graph.input)
+        raise NotStreamable(f"the graph has inputs {names or 'none'}: it must take the features alone")
+    return model
+
+
+def _convert(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    try:
+        return version_converter.convert_version(model, opset)
+    except Exception as error:  # the converter raises bare RuntimeError and its own C++ types
+        raise ExportError(f"the graph cannot be converted to opset {opset}: {error}") from error
+
+
+def _forget_shapes(model: onnx.ModelProto) -> None:
+    """Exporters write the example's length into shapes; nothing here reads them, ORT would complain."""
+    del model.graph.value_info[:]
+    for value in [*model.graph.input, *model.graph.output]:
+        tensor = value.type.tensor_type
+        element = tensor.elem_type
+        rank = len(tensor.shape.dim)
+        tensor.Clear()
+        tensor.elem_type = element
+        for _ in range(rank):
+            tensor.shape.dim.add()
+
+
+def _drop_initializer_inputs(model: onnx.ModelProto) -> None:
+    stored = {t.name for t in model.graph.initializer}
+    kept = [i for i in model.graph.input if i.name not in stored]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+
+
+def _lower_to_17(model: onnx.ModelProto) -> None:
+    """Undo what opset 18 moved: axes of reductions and of Pad from input to attribute or to full length."""
+    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant":
+            value = next((a.t for a in node.attribute if a.name == "value"), None)
+            if value is not None:
+                constants[node.output[0]] = numpy_helper.to_array(value)
+    for node in model.graph.node:
+        if node.op_type in _REDUCTIONS and len(node.input) > 1:
+            axes = constants.get(node.input[1])
+            if axes is None and node.input[1]:
+                raise NotStreamable(
+                    f"operator '{node.name}' ({node.op_type}): its axes are computed, not constant"
+                )
+            del node.input[1:]
+            if axes is not None:
+                node.attribute.append(helper.make_attribute("axes", np.atleast_1d(axes).tolist()))
+            kept = [a for a in node.attribute if a.name != "noop_with_empty_axes"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+        elif node.op_type == "Split":
+            kept = [a for a in node.attribute if a.name != "num_outputs"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+        elif node.op_type == "Pad" and len(node.input) > 3 and node.input[3]:
+            raise NotStreamable(f"operator '{node.name}' (Pad): axes as an input need opset 18")

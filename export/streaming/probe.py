@@ -1,0 +1,119 @@
+"""Run the offline graph at several sizes with every tensor in view, and read off what each axis and constant is.
+
+Measuring beats shape algebra: exporters compute shapes in dozens of ways, and a length that was baked in shows up
+as a run that fails.
+"""
+
+from __future__ import annotations
+
+import re
+from math import lcm, prod
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from export.streaming.axes import Axes, classify
+from export.streaming.node import Node
+from stream.errors import NotStreamable
+
+Array = NDArray[Any]
+
+
+class Probe:
+    """Values and axes of every tensor of an offline graph.
+
+    Args:
+        model: normalised graph with one input (N, T, F).
+        example: (N, T, F) float32 features of realistic level; its mean and spread set those of the probe's noise.
+
+    Raises:
+        NotStreamable: the graph runs only at the length or batch size it was exported with.
+    """
+
+    def __init__(self, model: onnx.ModelProto, example: Array) -> None:
+        self.initializers = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+        exposed = onnx.ModelProto()
+        exposed.CopyFrom(model)
+        names = [name for node in model.graph.node for name in node.output if name]
+        del exposed.graph.output[:]
+        exposed.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
+        self._session = open_session(exposed)
+        self._names = names
+        self._nodes = list(model.graph.node)
+        self._input = model.graph.input[0].name
+        self._noise = np.random.default_rng(20240131)
+        self._mean = example.mean(axis=(0, 1))
+        self._std = example.std(axis=(0, 1)) + 1e-3
+        self._runs = self._explore(_stride_bound(model))
+
+    def _explore(self, stride: int) -> list[dict[str, Array]]:
+        problem = ""
+        for base in (stride, 8 * stride, 35 * stride):
+            lengths = (2 * base, 3 * base)
+            try:
+                runs = [self._run(2, lengths[0]), self._run(2, lengths[1]), self._run(3, lengths[0])]
+                runs.append(self._run(2, lengths[0]))
+            except Exception as error:  # ORT's own exception classes derive from Exception only
+                problem = problem or str(error).strip().splitlines()[-1]
+                continue
+            self.lengths = lengths
+            return runs
+        raise NotStreamable(
+            f"{self._culprit(problem)}: does not run at other lengths or batch sizes than it was exported with; "
+            "export it with dynamic batch and time axes, and keep sizes out of its code"
+        )
+
+    def _culprit(self, problem: str) -> str:
+        """The layer an ORT message is about."""
+        named = re.search(r"Name:'([^']*)'", problem)
+        node = next((n for n in self._nodes if named and n.name == named[1]), None)
+        return Node(node).label if node is not None else f"the offline graph ({problem[:200]})"
+
+    def _run(self, batch: int, length: int) -> dict[str, Array]:
+        x = self._noise.standard_normal((batch, length, self._mean.size)) * self._std + self._mean
+        feed = x.astype(np.float32)
+        values = self._session.run(None, {self._input: feed})
+        return {self._input: feed, **dict(zip(self._names, values, strict=True))}
+
+    def value(self, name: str, run: int = 0) -> Array:
+        """A tensor as it came out in one run, or a stored constant."""
+        return self.initializers[name] if name in self.initializers else self._runs[run][name]
+
+    def values(self, name: str) -> list[Array]:
+        """The tensor in all runs: (2, short), (2, long), (3, short), (2, short) with other data."""
+        return [self.value(name, run) for run in range(4)]
+
+    def axes(self, name: str) -> Axes | None:
+        """Meaning of each axis; None if sizes follow no rule the streaming graph can keep."""
+        small, longer, wider = (self.value(name, run).shape for run in range(3))
+        if not len(small) == len(longer) == len(wider):
+            return None
+        axes = tuple(classify(a, b, c, self.lengths) for a, b, c in zip(small, longer, wider, strict=True))
+        return None if any(axis is None for axis in axes) else axes  # type: ignore[return-value]
+
+    def fixed(self, name: str) -> Array | None:
+        """The value if it depends on neither sound, length nor batch; else None."""
+        first, *others = self.values(name)
+        return first if all(np.array_equal(first, other) for other in others) else None
+
+
+def open_session(model: onnx.ModelProto, optimise: bool = False) -> ort.InferenceSession:
+    """A quiet, single-threaded CPU session; graph optimisations off so that every tensor keeps its name."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _stride_bound(model: onnx.ModelProto) -> int:
+    """A multiple of the network's total stride: all window strides multiplied, and 48 for frame stacking."""
+    steps = [max(a.ints, default=1) for n in model.graph.node for a in n.attribute if a.name == "strides"]
+    total = prod(steps)
+    return lcm(48, total) if total <= 20_000 else lcm(48, *steps)

@@ -1,0 +1,30 @@
+"""What each ONNX operator becomes in a stream. One file a family; ``RULES`` is the table they fill.
+
+An operator without a rule is refused: silence would be a guess.
+"""
+
+from export.streaming.rules import (
+    contraction,
+    joining,
+    layout,
+    normalisation,
+    pointwise,
+    recurrent,
+    reduction,
+    selection,
+    windows,
+)
+from export.streaming.rules.registry import RULES
+
+__all__ = [
+    "RULES",
+    "contraction",
+    "joining",
+    "layout",
+    "normalisation",
+    "pointwise",
+    "recurrent",
+    "reduction",
+    "selection",
+    "windows",
+]

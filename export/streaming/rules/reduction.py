@@ -1,0 +1,138 @@
+"""Reductions. Along features they stay as they are; along time they become running values: a summary."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from export.streaming.context import WHOLE, Context
+from export.streaming.memory import delay
+from export.streaming.node import Node
+from export.streaming.rules.pointwise import closed
+from export.streaming.rules.registry import rule
+from export.streaming.rules.running import running_extreme, running_mean, running_sum
+from export.streaming.track import Track
+
+_RUNNING = {
+    "ReduceMean": running_mean,
+    "GlobalAveragePool": running_mean,
+    "ReduceSum": running_sum,
+    "ReduceMax": running_extreme,
+    "GlobalMaxPool": running_extreme,
+    "ReduceMin": running_extreme,
+}
+_POOLS = {"GlobalAveragePool": "ReduceMean", "GlobalMaxPool": "ReduceMax"}
+
+
+def settle(ctx: Context, node: Node, track: Track) -> Track:
+    """Align a sequence with its own end: the newest row is the offline tensor's last row."""
+    if track.surplus > 0:
+        ctx.refuse(
+            node,
+            f"it includes {track.surplus} row(s) that depend on padding at the end",
+            "pad on the left only, or trim the end off before it",
+        )
+    return delay(ctx, node, track, -track.surplus)
+
+
+def summarise(ctx: Context, node: Node, track: Track, name: str, *, keepdims: bool, warmup: int) -> None:
+    """Register a sequence of summaries: (.., N, .., T, ..) -> time right behind the batch axis.
+
+    Args:
+        name: streaming tensor with one row a frame where the track has its time axis.
+        keepdims: the offline result keeps an axis of size 1 where time was.
+    """
+    time, batch, rank = track.time, track.batch, len(track.axes)
+    assert time is not None
+    if track.axes[batch].size != 1:
+        ctx.refuse(
+            node, "it summarises a tensor with features folded into the batch", "keep features an axis"
+        )
+    order = [i for i in range(rank) if i != time]
+    order.insert(order.index(batch) + 1, time)
+    if order != list(range(rank)):
+        name = ctx.write.transpose(name, order, "summary")
+    if keepdims:
+        place = time if time < batch else time + 1
+        name = ctx.write.one("Unsqueeze", [name, ctx.write.ints(place)], "summary")
+    changes = {"warmup": max(track.warmup, warmup), "blame": ""}
+    ctx.derive(node, replace(track, lag=0), name, summary=True, open=True, first=None, **changes)
+
+
+@rule(
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSum",
+    "ReduceSumSquare",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+)
+def reduce(ctx: Context, node: Node) -> None:
+    track = ctx.track(node.inputs[0])
+    rank = len(track.axes)
+    axes, keepdims = _axes(ctx, node, rank)
+    if track.batch in axes:
+        ctx.refuse(
+            node, "it mixes the streams of a batch, or frames folded into it", "reduce features or time"
+        )
+    others = [axis for axis in axes if axis != track.time]
+    op = _POOLS.get(node.op, node.op)
+    if track.time not in axes:
+        name = _plain(ctx, op, track.name, [track.real(a) for a in others], keepdims)
+        ctx.derive(node, track, name)
+        return
+    running = _RUNNING.get(node.op)
+    if running is None:
+        ctx.refuse(node, f"{node.op} over time has no running form, so {WHOLE}", "use a mean, sum or maximum")
+    track = settle(ctx, node, track)
+    name = running(ctx, node, track)
+    if others:
+        name = _plain(ctx, op, name, others, True)
+    warmup = -track.clock.offset
+    if keepdims or not others:
+        summarise(ctx, node, track, name, keepdims=keepdims, warmup=warmup)
+        return
+    name = ctx.write.one("Squeeze", [name, ctx.write.ints(*others)], "squeezed")
+    kept = [i for i in range(rank) if i not in others]
+    narrow = replace(track, axes=tuple(track.axes[i] for i in kept))
+    summarise(ctx, node, narrow, name, keepdims=False, warmup=warmup)
+
+
+def _axes(ctx: Context, node: Node, rank: int) -> tuple[list[int], bool]:
+    if node.op in _POOLS:
+        return list(range(2, rank)), True
+    axes = node.attrs.get("axes")
+    if axes is None and node.input(1):
+        axes = ctx.fixed(node, node.inputs[1]).reshape(-1)
+    if axes is None:
+        axes = range(rank)
+    return sorted(int(a) % rank for a in axes), bool(node.attrs.get("keepdims", 1))
+
+
+def _plain(ctx: Context, op: str, name: str, axes: list[int], keepdims: bool) -> str:
+    if op == "ReduceSum" or ctx.write.opset >= 18:
+        return ctx.write.one(op, [name, ctx.write.ints(*axes)], "reduced", keepdims=int(keepdims))
+    return ctx.write.one(op, [name], "reduced", axes=axes, keepdims=int(keepdims))
+
+
+@rule("CumSum")
+def cumsum(ctx: Context, node: Node) -> None:
+    track = ctx.track(node.inputs[0])
+    axis = int(ctx.fixed(node, node.inputs[1]).reshape(-1)[0]) % len(track.axes)
+    if track.axes[axis].kind == "fixed":
+        track = closed(ctx, node, track)
+        name, *_ = ctx.copy(node, [track.name, ctx.parameter(node, node.inputs[1])])
+        ctx.derive(node, track, name)
+        return
+    if axis != track.time:
+        ctx.refuse(node, "it adds across streams", "add along time or features")
+    if node.attrs.get("reverse", 0) or node.attrs.get("exclusive", 0):
+        ctx.refuse(
+            node, f"it adds from the end or leaves the current frame out, so {WHOLE}", "use cumsum(dim)"
+        )
+    ctx.derive(node, track, running_sum(ctx, node, track), first=None)

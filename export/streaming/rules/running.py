@@ -1,0 +1,159 @@
+"""Running values over time: mean, sum, maximum. Each frame's row is the value over the stream so far."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from export.streaming.axes import Axis
+from export.streaming.context import Context
+from export.streaming.memory import Array, arrived, clock, head, row_numbers, spread
+from export.streaming.node import Node
+from export.streaming.track import Track
+from export.streaming.writer import END
+
+WIDEST_EXTREME = 1024
+
+
+def _start(track: Track, known: Array | None, empty: float, over: str) -> Array:
+    """Value before the first frame: over the padding rows if there are any."""
+    time, batch = track.time, track.batch
+    assert time is not None
+    axis = time if time < batch else time - 1
+    if known is not None:
+        return np.asarray(getattr(known.astype(np.float64), over)(axis=axis, keepdims=True), np.float32)
+    dims = [1 if i == time else a.size for i, a in enumerate(track.axes) if i != batch]
+    return np.full(dims, empty, np.float32)
+
+
+def _carried(ctx: Context, node: Node, track: Track, init: Array) -> str:
+    """Declare a state of one row."""
+    if track.axes[track.batch].size != 1 or track.open or track.time is None:
+        ctx.refuse(
+            node, "features or frames are folded into the batch", "keep time and features axes of their own"
+        )
+    shape = [1 if i == track.time else -1 if i == track.batch else a.size for i, a in enumerate(track.axes)]
+    return ctx.write.state(tuple(shape), init)
+
+
+def _known(ctx: Context, track: Track) -> Array | None:
+    return head(ctx, track) if track.lag < 0 else None
+
+
+def running_sum(ctx: Context, node: Node, track: Track) -> str:
+    """Sum of the rows so far, a tensor shaped as the track."""
+    write, time = ctx.write, track.time
+    state = _carried(ctx, node, track, _start(track, _known(ctx, track), 0.0, "sum"))
+    rows = _silenced(ctx, track, track.name)
+    total = write.one(
+        "Add", [write.one("CumSum", [rows, write.constant(np.int64(time))], "sums"), state], "total"
+    )
+    write.update(state, write.slice(total, -1, END, track.real_time, "total"))
+    return total
+
+
+def running_mean(ctx: Context, node: Node, track: Track) -> str:
+    """Mean of the rows so far. m += cumsum(x - m) / n loses no precision however long the stream."""
+    write, time = ctx.write, track.time
+    state = _carried(ctx, node, track, _start(track, _known(ctx, track), 0.0, "mean"))
+    count = write.one("Add", [row_numbers(ctx, track), write.ints(1 - track.lag)], "count")
+    if track.lag > 0:
+        count = write.one("Max", [count, write.ints(1)], "count")
+    count = spread(ctx, track, write.one("Cast", [count], "count", to=1))
+    change = _silenced(ctx, track, write.one("Sub", [track.name, state], "change"))
+    moved = write.one("CumSum", [change, write.constant(np.int64(time))], "change")
+    mean = write.one("Add", [write.one("Div", [moved, count], "change"), state], "mean")
+    write.update(state, write.slice(mean, -1, END, track.real_time, "mean"))
+    return mean
+
+
+def _silenced(ctx: Context, track: Track, name: str) -> str:
+    """Zero in the meaningless first rows of a late tensor."""
+    if track.lag <= 0:
+        return name
+    return ctx.write.one("Where", [arrived(ctx, track), name, ctx.write.constant(np.float32(0))], "silenced")
+
+
+def running_extreme(ctx: Context, node: Node, track: Track) -> str:
+    """Largest (or smallest) row so far.
+
+    ONNX has no running maximum, and a loop would be slow. An LSTM with linear gates is one: with forget and output
+    gates at 1, cell activation max(0, .) and the cell fed back, c += relu(x - c), which is max(c, x).
+    """
+    write, axes = ctx.write, track.axes
+    others = [i for i, a in enumerate(axes) if a.kind == "fixed"]
+    width = int(np.prod([axes[i].size for i in others], dtype=np.int64))
+    if width > WIDEST_EXTREME:
+        ctx.refuse(
+            node,
+            f"a running maximum over {width} values a frame is wider than {WIDEST_EXTREME}",
+            "reduce the features first",
+        )
+    time = track.time
+    assert time is not None
+    least = node.op == "ReduceMin"
+    rows = write.transpose(track.name, [time, track.batch, *others], "rows")
+    rows = write.one("Reshape", [rows, write.ints(0, 0, width)], "rows") if len(others) != 1 else rows
+    if least:
+        rows = write.one("Neg", [rows], "rows")
+    held = _LinearCell(ctx, width).run(ctx, track, rows, _initial_extreme(ctx, track, least))
+    held = write.one("Squeeze", [held, write.ints(1)], "held")
+    if least:
+        held = write.one("Neg", [held], "held")
+    if len(others) != 1:
+        held = write.one("Reshape", [held, write.ints(0, 0, *(axes[i].size for i in others))], "held")
+    back = list(np.argsort([time, track.batch, *others]))
+    return write.transpose(held, [int(i) for i in back], "extreme")
+
+
+def _initial_extreme(ctx: Context, track: Track, least: bool) -> Array | None:
+    known = _known(ctx, track)
+    if known is None:
+        return None
+    row = _start(track, known, 0.0, "min" if least else "max").reshape(1, -1)
+    return -row if least else row
+
+
+class _LinearCell:
+    """Weights of the LSTM that keeps a maximum of ``width`` values."""
+
+    def __init__(self, ctx: Context, width: int) -> None:
+        eye = np.eye(width, dtype=np.float32)
+        none = np.zeros((3 * width, width), np.float32)
+        self.width = width
+        self.weight = ctx.write.constant(np.concatenate([none, eye])[None], "take")
+        self.feedback = ctx.write.constant(np.concatenate([none, -eye])[None], "give")
+
+    def run(self, ctx: Context, track: Track, rows: str, init: Array | None) -> str:
+        """(T, N, width) -> (T, 1, N, width)."""
+        write = ctx.write
+        state = write.state(
+            (1, -1, self.width), np.zeros((1, self.width), np.float32) if init is None else init
+        )
+        start = state
+        if init is None:
+            # Until a first row has come, start from the least of this chunk: below it, and of its magnitude,
+            # because c + relu(x - c) is exact only if c is not far larger than x.
+            reduce = {"axes": [0]} if write.opset < 18 else {}
+            operand = [rows] if write.opset < 18 else [rows, write.ints(0)]
+            least = write.one("ReduceMin", operand, "least", keepdims=1, **reduce)
+            limit = write.ints(max(track.lag, 0))
+            scaled = write.ints(track.rate.denominator)
+            before = (
+                write.one("Div", [clock(ctx), scaled], "row") if track.rate.denominator != 1 else clock(ctx)
+            )
+            fresh = write.one("LessOrEqual", [before, limit], "fresh")
+            start = write.one("Where", [fresh, least, state], "start")
+            if track.lag > 0:
+                axes = (Axis("time"), Axis("batch"), Axis("fixed", self.width))
+                late = Track(track.source, rows, axes, track.rate, track.lag)
+                rows = write.one("Where", [arrived(ctx, late), rows, least], "rows")
+        attrs = {
+            "hidden_size": self.width,
+            "activations": ["Affine", "Relu", "Affine"],
+            "activation_alpha": [0.0, 1.0],
+            "activation_beta": [1.0, 0.0],
+        }
+        inputs = [rows, self.weight, self.feedback, "", "", start, start]
+        held, last, _ = write.emit("LSTM", inputs, "running", 3, **attrs)
+        write.update(state, last)
+        return held

@@ -1,0 +1,145 @@
+"""Slice and Gather: trims and shifts of time are bookkeeping; the last frame makes a summary."""
+
+from __future__ import annotations
+
+from export.streaming.context import WHOLE, Context
+from export.streaming.memory import delay
+from export.streaming.node import Node
+from export.streaming.rules.joining import shift
+from export.streaming.rules.normalisation import check_axes
+from export.streaming.rules.reduction import settle, summarise
+from export.streaming.rules.registry import rule
+from export.streaming.rules.windows import slide
+from export.streaming.track import Track
+from export.streaming.writer import END
+
+LAST = "take the last frame, or a mean or maximum over time"
+
+
+@rule("Slice")
+def slice_(ctx: Context, node: Node) -> None:
+    track = ctx.track(node.inputs[0])
+    rank = len(track.axes)
+    ranges = _ranges(ctx, node, rank)
+    time = track.time
+    part = ranges.pop(time, None) if time is not None else None
+    if part is not None and ranges:
+        ctx.refuse(node, "it cuts time and features at once", "cut them one after the other")
+    if part is None:
+        check_axes(ctx, node, track, list(ranges), "cut features, not streams")
+        name = track.name
+        for axis, runs in ranges.items():
+            if len(set(runs)) > 1:
+                ctx.refuse(node, "where it cuts depends on the length", "cut at constant places")
+            start, stop, step, _ = runs[0]
+            end = END if stop is None else stop
+            name = ctx.write.slice(name, start, end, track.real(axis), "cut", step)
+        ctx.derive(node, track, name)
+        return
+    _cut_time(ctx, node, track, part)
+
+
+Range = tuple[int, "int | None", int, int]
+
+
+def _ranges(ctx: Context, node: Node, rank: int) -> dict[int, list[Range]]:
+    """Per axis the (start, stop, step, size) in each probe run, Python's meaning."""
+    runs: dict[int, list[Range]] = {}
+    for run in range(3):
+        size = ctx.probe.value(node.inputs[0], run).shape
+        for name in node.inputs[1:]:
+            if name and ctx.moves(name):
+                ctx.refuse(node, "where it cuts depends on the sound", "cut at constant places")
+        starts = [int(v) for v in ctx.probe.value(node.inputs[1], run).reshape(-1)]
+        ends = [int(v) for v in ctx.probe.value(node.inputs[2], run).reshape(-1)]
+        axes = range(len(starts))
+        if node.input(3):
+            axes = [int(v) % rank for v in ctx.probe.value(node.inputs[3], run).reshape(-1)]
+        steps = [1] * len(starts)
+        if node.input(4):
+            steps = [int(v) for v in ctx.probe.value(node.inputs[4], run).reshape(-1)]
+        for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+            low, high, step = slice(start, None if end <= -END else end, step).indices(size[axis])
+            if (low, high, step) != (0, size[axis], 1) or axis in runs:
+                runs.setdefault(axis, []).append((low, None if high < 0 else high, step, size[axis]))
+    return {axis: found for axis, found in runs.items() if len(found) == 3}
+
+
+def _cut_time(ctx: Context, node: Node, track: Track, runs: list[Range]) -> None:
+    steps = {step for _, _, step, _ in runs}
+    step = steps.pop()
+    if steps or step < 0:
+        ctx.refuse(node, f"it reverses time, so {WHOLE}", "remove the flip")
+    starts = {start for start, *_ in runs}
+    trims = {size - (stop or 0) for _, stop, _, size in runs}
+    from_end = {size - start for start, _, _, size in runs}
+    if len(from_end) == 1 and len(trims) == 1 and step == 1 and len(starts) > 1:
+        count = from_end.pop() - trims.copy().pop()
+        if count != 1:
+            ctx.refuse(node, f"it takes a window of the last {count} frames", LAST)
+        _take_from_end(ctx, node, track, trims.pop(), keepdims=True)
+        return
+    if len(starts) != 1:
+        ctx.refuse(node, "where it cuts depends on the length", LAST)
+    if len(trims) != 1 and step == 1:
+        ctx.refuse(node, "it takes the first frames only, whatever comes later", LAST)
+    start = starts.pop()
+    if step == 1:
+        shift(ctx, node, track, -start, node.output)
+        return
+    slide(
+        ctx,
+        node,
+        track,
+        lambda name: ctx.write.slice(name, 0, END, track.real_time, "every", step),
+        span=1,
+        step=step,
+        pad=-start,
+    )
+
+
+def _take_from_end(ctx: Context, node: Node, track: Track, back: int, keepdims: bool) -> None:
+    """Row ``back`` before the last one becomes a summary: one row a frame, each the newest of its moment."""
+    track = settle(ctx, node, track)
+    track = delay(ctx, node, track, back)
+    summarise(ctx, node, track, track.name, keepdims=keepdims, warmup=back - track.clock.offset)
+
+
+@rule("Gather")
+def gather(ctx: Context, node: Node) -> None:
+    data, index = node.inputs
+    if not ctx.moves(data) or ctx.moves(index):
+        ctx.refuse(node, "it looks up a table by values of the sound", "use an ordinary layer")
+    axis = node.attrs.get("axis", 0) % len(ctx.axes(node, data))
+    if _picked_from_list(ctx, node, axis):
+        return
+    track = ctx.track(data)
+    if axis != track.time:
+        check_axes(ctx, node, track, [axis], "pick features, not streams")
+        index_name = ctx.parameter(node, index)
+        name, *_ = ctx.copy(node, [track.name, index_name], axis=track.real(axis))
+        ctx.derive(node, track, name)
+        return
+    sizes = [ctx.probe.value(data, run).shape[axis] for run in range(3)]
+    picks = [ctx.probe.value(index, run) for run in range(3)]
+    if any(pick.size != 1 for pick in picks):
+        ctx.refuse(node, f"it reorders or samples frames, so {WHOLE}", LAST)
+    backs = {(-1 - int(p.reshape(-1)[0])) % size for p, size in zip(picks, sizes, strict=True)}
+    if len(backs) > 1:
+        ctx.refuse(node, "it takes a frame counted from the start", LAST)
+    _take_from_end(ctx, node, track, backs.pop(), keepdims=picks[0].ndim == 1)
+
+
+def _picked_from_list(ctx: Context, node: Node, axis: int) -> bool:
+    """h_n[-1]: one of several tensors joined along the axis. Take it directly."""
+    joined = ctx.producer(node.inputs[0])
+    if joined is None or joined.op != "Concat" or node.attrs.get("axis", 0) != joined.attrs["axis"]:
+        return False
+    index = ctx.probe.fixed(node.inputs[1])
+    sizes = [ctx.probe.value(name).shape[axis] for name in joined.inputs]
+    if index is None or index.ndim != 0 or set(sizes) != {1}:
+        return False
+    track = ctx.track(joined.inputs[int(index)])
+    name = ctx.write.one("Squeeze", [track.name, ctx.write.ints(track.real(axis))], "picked")
+    ctx.derive(node, track, name)
+    return True

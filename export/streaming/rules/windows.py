@@ -1,0 +1,150 @@
+"""Operators with a sliding window over time: convolutions and pooling. The rows they look back on become state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+
+from export.streaming.context import Context
+from export.streaming.memory import history, masked
+from export.streaming.node import Node
+from export.streaming.rules.pointwise import closed
+from export.streaming.rules.registry import rule
+from export.streaming.track import Track
+from export.streaming.writer import END
+
+LOWEST = float(np.finfo(np.float32).min)
+
+
+def slide(
+    ctx: Context,
+    node: Node,
+    track: Track,
+    apply: Callable[[str], str],
+    *,
+    span: int,
+    step: int,
+    pad: int,
+    fill: float = 0.0,
+) -> None:
+    """Carry an operator whose output row j reads input rows [j * step - pad, j * step - pad + span).
+
+    Args:
+        apply: emits the operator without padding on a tensor whose time axis holds exactly the rows needed.
+        fill: what the padding is made of.
+    """
+    if pad > 0:
+        track = masked(ctx, track, fill)
+    padded_lag = track.lag - pad
+    lag = -((-padded_lag - span) // step) - 1  # newest row complete at the end of a chunk
+    rows = lag * step - padded_lag
+    if rows >= 0:
+        window = history(ctx, node, track, rows, fill)
+    else:
+        window = ctx.write.slice(track.name, -rows, END, track.real_time, "trimmed")
+    rate = track.rate / step
+    first = None if track.first is None else track.first - Fraction(pad) / track.rate
+    ctx.derive(
+        node,
+        track,
+        apply(window),
+        lag=lag,
+        rate=rate,
+        first=first,
+        last=track.last + Fraction(span - 1 - pad) / track.rate,
+        blame=ctx.blame(node, track, lag, rate),
+    )
+
+
+@rule("Conv", "MaxPool", "AveragePool", "LpPool")
+def window(ctx: Context, node: Node) -> None:
+    track = ctx.track(node.inputs[0])
+    if any(ctx.moves(name) for name in node.inputs[1:]):
+        ctx.refuse(node, "its weights are computed from the sound", "use constant weights")
+    weights = [ctx.parameter(node, name) for name in node.inputs[1:]]
+    if len(node.outputs) > 1 and node.outputs[1]:
+        ctx.refuse_later(
+            node.outputs[1], node, "positions of maxima count from the start", "use the values alone"
+        )
+    if track.time is None:  # frames are folded into the batch: nothing to remember
+        track = closed(ctx, node, track)
+        name, *_ = ctx.copy(node, [track.name, *weights], count=1)
+        ctx.derive(node, track, name)
+        return
+    if track.time < 2 or track.batch != 0:
+        ctx.refuse(
+            node, "time lies on its batch or channel axis", "transpose to (batch, channels, time) before it"
+        )
+    spatial = track.time - 2
+    kernel, stride, dilation, pads = _geometry(ctx, node, track)
+    if node.op == "AveragePool" and pads[spatial] and not node.attrs.get("count_include_pad", 0):
+        ctx.refuse(
+            node,
+            "it counts padding out of the mean at the start",
+            "pad before it or set count_include_pad=True",
+        )
+    if node.op == "AveragePool" and track.lag < 0 and pads[spatial] == 0 and node.attrs.get("ceil_mode", 0):
+        ctx.refuse(node, "ceil_mode shortens its last mean", "set ceil_mode=False")
+    bare = list(pads)
+    half = len(pads) // 2
+    bare[spatial] = bare[spatial + half] = 0
+    attrs = {"pads": bare, "auto_pad": None}
+    if node.attrs.get("ceil_mode", 0):
+        attrs["ceil_mode"] = (
+            1 if half > 1 and _ceil_matters(node, kernel, stride, pads, spatial, track) else 0
+        )
+        if attrs["ceil_mode"]:
+            ctx.refuse(node, "ceil_mode with frequency has no rule", "set ceil_mode=False")
+    slide(
+        ctx,
+        node,
+        track,
+        lambda name: ctx.copy(node, [name, *weights], count=1, **attrs)[0],
+        span=(kernel[spatial] - 1) * dilation[spatial] + 1,
+        step=stride[spatial],
+        pad=pads[spatial],
+        fill=LOWEST if node.op == "MaxPool" else 0.0,
+    )
+
+
+def _geometry(ctx: Context, node: Node, track: Track) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Kernel, stride, dilation and pads (begins, then ends) of the spatial axes, auto_pad resolved."""
+    count = len(track.axes) - 2
+    if node.op == "Conv":
+        kernel = list(ctx.fixed(node, node.inputs[1]).shape[2:])
+    else:
+        kernel = list(node.attrs["kernel_shape"])
+    stride = list(node.attrs.get("strides", [1] * count))
+    dilation = list(node.attrs.get("dilations", [1] * count))
+    mode = node.attrs.get("auto_pad", b"NOTSET").decode()
+    if mode in ("NOTSET", ""):
+        return kernel, stride, dilation, list(node.attrs.get("pads", [0] * (2 * count)))
+    begins, ends = [0] * count, [0] * count
+    if mode.startswith("SAME"):
+        size_in = ctx.probe.value(node.inputs[0]).shape[2:]
+        size_out = ctx.probe.value(node.output).shape[2:]
+        for i in range(count):
+            span = (kernel[i] - 1) * dilation[i] + 1
+            total = max((size_out[i] - 1) * stride[i] + span - size_in[i], 0)
+            begins[i] = total // 2 if mode == "SAME_UPPER" else total - total // 2
+            ends[i] = total - begins[i]
+    return kernel, stride, dilation, begins + ends
+
+
+def _ceil_matters(
+    node: Node, kernel: list[int], stride: list[int], pads: list[int], spatial: int, track: Track
+) -> bool:
+    """True if rounding up adds a row on an axis other than time."""
+    half = len(pads) // 2
+    for i in range(half):
+        size = track.axes[i + 2].size + pads[i] + pads[i + half] - kernel[i]
+        if i != spatial and size % stride[i]:
+            return True
+    return False
+
+
+@rule("ConvTranspose", "Resize", "Upsample")
+def upsample(ctx: Context, node: Node) -> None:
+    ctx.refuse(node, "it makes more rows than frames, which a stream step cannot", "remove the upsampling")
