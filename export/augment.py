@@ -73,7 +73,9 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def waveform_digest(self, variant: int) -> str:
         """Names variant ``variant`` in a feature cache: only what changes waveforms counts."""
-        plain = msgspec.structs.replace(self, gain=0, tilt=0, time_mask=0, mask_frames=0, band_mask=0, copies=0)
+        plain = msgspec.structs.replace(
+            self, gain=0, tilt=0, time_mask=0, mask_frames=0, band_mask=0, copies=0
+        )
         return hashlib.sha256(msgspec.json.encode([plain, variant])).hexdigest()[:16]
 
 
@@ -112,10 +114,13 @@ def change_speed(samples: Samples, rate: int, speed: float, semitones: float) ->
     """Time stretch and pitch shift by librosa's phase vocoder; ``speed`` 2 is half as long."""
     import librosa
 
+    n_fft = min(
+        1024, 1 << (len(samples).bit_length() - 2)
+    )  # librosa warns when the window outgrows the sound
     if speed != 1.0:
-        samples = librosa.effects.time_stretch(samples, rate=speed, n_fft=1024)
+        samples = librosa.effects.time_stretch(samples, rate=speed, n_fft=n_fft)
     if semitones:
-        samples = librosa.effects.pitch_shift(samples, sr=rate, n_steps=semitones, n_fft=1024)
+        samples = librosa.effects.pitch_shift(samples, sr=rate, n_steps=semitones, n_fft=n_fft)
     return samples.astype(np.float32)
 
 
@@ -165,7 +170,9 @@ class FeatureChange:
         self.log_mel = spec.n_mfcc is None
         # dB in each mel band -> change of the features; slow cosines over the bands make a smooth filter
         self.bands = np.cos(np.pi * np.outer(np.arange(1, 5), (np.arange(spec.n_mels) + 0.5) / spec.n_mels))
-        self.to_features = np.eye(spec.n_mels) if self.log_mel else dct_matrix(self.base, spec.n_mels, spec.dct_norm)
+        self.to_features = (
+            np.eye(spec.n_mels) if self.log_mel else dct_matrix(self.base, spec.n_mels, spec.dct_norm)
+        )
 
     def offset(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """(base,) float32 to add to every frame's static features."""

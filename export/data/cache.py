@@ -129,7 +129,9 @@ def load_audio(recording: Recording, spec: FeatureSpec) -> NDArray[np.float32]:
         DataError: unreadable, empty, or without one good sample. The message names file and row.
     """
     try:
-        samples = repair(read_audio(recording.path, spec.sample_rate), max_hole=round(MAX_HOLE * spec.sample_rate))
+        samples = repair(
+            read_audio(recording.path, spec.sample_rate), max_hole=round(MAX_HOLE * spec.sample_rate)
+        )
     except (UnreadableAudio, OSError) as error:
         raise DataError(f"{recording.where}: {error}") from None
     if len(samples) < spec.n_fft:
@@ -155,7 +157,9 @@ def features_with_holes(
         if frames:
             parts.append(mfcc(samples[start:stop], spec))
             first = frame_centre(int(start), spec)
-            centres.append(((first + spec.hop_length * np.arange(frames)) / spec.sample_rate).astype(np.float32))
+            centres.append(
+                ((first + spec.hop_length * np.arange(frames)) / spec.sample_rate).astype(np.float32)
+            )
     if not parts:
         return np.zeros((0, spec.n_features), np.float32), np.zeros(0, np.float32)
     return np.concatenate(parts), np.concatenate(centres)
@@ -175,7 +179,11 @@ def _features(recording: Recording, number: int, spec: FeatureSpec, change: Chan
     if change is not None and np.isfinite(samples).all():
         samples, scale, offset = change(samples, number)
     features, centres = features_with_holes(samples, spec)
-    return features, (centres * scale + offset).astype(np.float32), "" if len(features) else "no complete frame"
+    return (
+        features,
+        (centres * scale + offset).astype(np.float32),
+        "" if len(features) else "no complete frame",
+    )
 
 
 def _compute(
@@ -192,7 +200,9 @@ def _compute(
         index = _Index(offsets=[0], skipped=[])
         centres: list[NDArray[np.float32]] = []
         with open(draft / "features.raw", "wb") as raw:
-            for done, (features, middle, reason) in enumerate(_parallel(recordings, spec, change, workers), 1):
+            for done, (features, middle, reason) in enumerate(
+                _parallel(recordings, spec, change, workers), 1
+            ):
                 raw.write(features.tobytes())
                 centres.append(middle)
                 index.offsets.append(index.offsets[-1] + len(features))
@@ -215,7 +225,7 @@ def _compute(
 def _parallel(
     recordings: Sequence[Recording], spec: FeatureSpec, change: Change | None, workers: int
 ) -> Iterator[_Result]:
-    """Results in order, at most a few hundred recordings in memory. Threads: NumPy and the decoders let go of the GIL."""
+    """Results in order, a few hundred recordings at a time; threads do, as NumPy and the decoders free the GIL."""
     block = 32 * workers
     with ThreadPoolExecutor(workers) as pool:
         for begin in range(0, len(recordings), block):

@@ -121,7 +121,7 @@ def _strong(path: Path, rows: list[Row]) -> list[Recording]:
             tuple(events),
             _split(origin, row),
             row.get("fold") or None,
-        )  # fmt: skip
+        )
         for audio, (origin, name, row, events) in found.items()
     ]
 

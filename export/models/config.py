@@ -48,7 +48,16 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cell: Cell = "gru"
 
     def __post_init__(self) -> None:
-        for name in ("features", "classes", "hidden", "layers", "stride", "kernel", "channels", "conv_layers"):
+        for name in (
+            "features",
+            "classes",
+            "hidden",
+            "layers",
+            "stride",
+            "kernel",
+            "channels",
+            "conv_layers",
+        ):
             value = getattr(self, name)
             if not 1 <= value <= 65_536:
                 raise SpecError(f"{name} {value}: must be 1 to 65536")

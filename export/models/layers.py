@@ -7,7 +7,7 @@ always first, so that rows can be reset or picked without knowing the layer.
 
 from __future__ import annotations
 
-from typing import Union, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from export.models.config import Cell
 
-State = Union[Tensor, tuple["State", ...], None]
+State = Tensor | tuple["State", ...] | None
 
 
 class Layer(nn.Module):
@@ -59,7 +59,8 @@ class CausalConv(Layer):
         self.conv = nn.Conv1d(inputs, outputs, kernel, stride=stride, dilation=dilation, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(functional.pad(x.transpose(1, 2), (self.past, 0))).transpose(1, 2)
+        y: Tensor = self.conv(functional.pad(x.transpose(1, 2), (self.past, 0)))
+        return y.transpose(1, 2)
 
     def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         past = x.new_zeros(len(x), self.past, x.shape[2]) if state is None else cast(Tensor, state)
@@ -92,7 +93,8 @@ class TimeConvBlock(Layer):
         self.dropout = nn.Dropout(dropout)
 
     def _rest(self, y: Tensor) -> Tensor:
-        return self.dropout(functional.relu(self.norm(y.transpose(1, 2)).transpose(1, 2)))
+        z: Tensor = self.dropout(functional.relu(self.norm(y.transpose(1, 2)).transpose(1, 2)))
+        return z
 
     def forward(self, x: Tensor) -> Tensor:
         return self._rest(self.conv(x))
@@ -116,10 +118,11 @@ class TimeFrequencyBlock(Layer):
         self.dropout = nn.Dropout(dropout)
 
     def _maps(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.inputs, self.bins)).transpose(1, 2)  # (N, inputs, T, bins)
+        return x.reshape(*x.shape[:2], self.inputs, self.bins).transpose(1, 2)  # (N, inputs, T, bins)
 
     def _rest(self, maps: Tensor) -> Tensor:
-        return self.dropout(functional.relu(self.norm(self.conv(maps)))).transpose(1, 2).flatten(2)
+        z: Tensor = self.dropout(functional.relu(self.norm(self.conv(maps))))
+        return z.transpose(1, 2).flatten(2)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._rest(functional.pad(self._maps(x), (0, 0, self.past, 0)))
@@ -158,7 +161,9 @@ class Recurrent(Layer):
     def __init__(self, cell: Cell, inputs: int, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
         kinds: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-        self.rnn = kinds[cell](inputs, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
+        self.rnn = kinds[cell](
+            inputs, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0
+        )
         if cell == "rnn":  # orthogonal recurrence: a plain tanh layer forgets or explodes without it
             for name, weight in self.rnn.named_parameters():
                 if name.startswith("weight_hh"):

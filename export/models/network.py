@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from export.models.config import ModelConfig
@@ -38,7 +40,8 @@ class FrameClassifier(nn.Module):
         x = self.normalise(x)
         for layer in self.layers:
             x = layer(x)
-        return self.head(x)
+        logits: Tensor = self.head(x)
+        return logits
 
     def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         """A piece of a sequence: T a multiple of the stride. Feed the returned state with the next piece."""
@@ -46,7 +49,7 @@ class FrameClassifier(nn.Module):
         after: list[State] = []
         x = self.normalise(x)
         for layer, part in zip(self.layers, past, strict=True):
-            x, part = layer.stream(x, part)
+            x, part = cast(Layer, layer).stream(x, part)
             after.append(part)
         return self.head(x), tuple(after)
 

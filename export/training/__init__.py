@@ -38,4 +38,14 @@ from export.training.loop import FitConfig, FitResult, fit
 from export.training.pipeline import TrainResult, train
 from export.training.progress import Report, RichReport
 
-__all__ = ["Batch", "FitConfig", "FitResult", "Report", "RichReport", "TrainConfig", "TrainResult", "fit", "train"]
+__all__ = [
+    "Batch",
+    "FitConfig",
+    "FitResult",
+    "Report",
+    "RichReport",
+    "TrainConfig",
+    "TrainResult",
+    "fit",
+    "train",
+]

@@ -109,7 +109,9 @@ def fit_settings(config: TrainConfig, ready: Prepared) -> FitConfig:
     """The loop's settings: activation from the data; a figure to watch that exists."""
     monitor = config.fit.monitor
     if monitor == "auto":
-        monitor = "loss" if ready.validation is None else "accuracy" if ready.activation == "softmax" else "f1"
+        monitor = (
+            "loss" if ready.validation is None else "accuracy" if ready.activation == "softmax" else "f1"
+        )
     return msgspec.structs.replace(config.fit, activation=ready.activation, monitor=monitor)
 
 
@@ -146,7 +148,11 @@ def measure(model: nn.Module, ready: Prepared) -> dict[str, float]:
 
 
 def make_card(
-    config: TrainConfig, ready: Prepared, model: FrameClassifier, measured: dict[str, float], origins: dict[str, Any]
+    config: TrainConfig,
+    ready: Prepared,
+    model: FrameClassifier,
+    measured: dict[str, float],
+    origins: dict[str, Any],
 ) -> ModelCard:
     """The card; classes that stand for nothing in particular raise no events."""
     silent = {name for name in (ready.quiet, config.unknown) if name is not None}

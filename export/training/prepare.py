@@ -87,7 +87,9 @@ def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None
         DataError: see ``read_dataset``, ``split_dataset``, ``build_store``, ``Answers``.
     """
     activation: Activation
-    activation = ("sigmoid" if data.multi_label else "softmax") if config.activation == "auto" else config.activation
+    activation = (
+        ("sigmoid" if data.multi_label else "softmax") if config.activation == "auto" else config.activation
+    )
     quiet = config.streams.quiet
     if quiet is None and data.backgrounds and config.background is None and activation == "softmax":
         quiet = SILENCE  # Speech Commands: its background noise is a class
@@ -180,7 +182,11 @@ class _Maker:
         ]
 
     def _store(
-        self, recordings: Sequence[Recording], what: str, change: WaveformChange | None = None, digest: str = ""
+        self,
+        recordings: Sequence[Recording],
+        what: str,
+        change: WaveformChange | None = None,
+        digest: str = "",
     ) -> FeatureStore:
         progress = self.progress
         return build_store(

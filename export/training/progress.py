@@ -57,10 +57,20 @@ class RichReport:
     ) -> None:
         self._progress.stop()
 
+    def prepared(self, what: str, done: int, total: int) -> None:
+        """``done`` of ``total`` recordings are ready; a ``Progress`` of ``export.training.prepare``."""
+        if done <= 1 or self._task is None:
+            self._begin(what, total)
+        if self._task is not None:
+            self._progress.update(self._task, completed=done)
+
     def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None:
+        self._begin(f"epoch {epoch + 1}/{epochs}", steps)
+
+    def _begin(self, what: str, total: int | None) -> None:
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(f"epoch {epoch + 1}/{epochs}", total=steps, loss="")
+        self._task = self._progress.add_task(what, total=total, loss="")
 
     def step(self, loss: float) -> None:
         if self._task is not None:

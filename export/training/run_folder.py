@@ -1,14 +1,14 @@
 """The run folder: what was asked, on which data and code, how it went, and pictures of it.
 
-    config.json       the TrainConfig
-    origin.json       git commit, digests of data and settings, versions
-    skipped.tsv       recordings that were left out, and why
-    metrics.jsonl     a line an epoch
-    curves.png        loss and figures by epoch
-    confusion.png     validation recordings by true and answered class
-    result.json       best epoch and final figures
-    last.pt           to resume from
-    model.pt          the result (also at -o)
+config.json       the TrainConfig
+origin.json       git commit, digests of data and settings, versions
+skipped.tsv       recordings that were left out, and why
+metrics.jsonl     a line an epoch
+curves.png        loss and figures by epoch
+confusion.png     validation recordings by true and answered class
+result.json       best epoch and final figures
+last.pt           to resume from
+model.pt          the result (also at -o)
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"{path}: the run folder cannot be made: {error}; choose another --run") from None
+            raise OutputError(
+                f"{path}: the run folder cannot be made: {error}; choose another --run"
+            ) from None
 
     def begin(self, config: TrainConfig, origin: dict[str, Any], skipped: Sequence[tuple[str, str]]) -> None:
         self._json("config.json", config)
@@ -99,7 +101,11 @@ def git_commit() -> str | None:
         return done.stdout.strip()
 
     commit = ask("rev-parse", "--short=12", "HEAD")
-    return None if commit is None else commit + ("+" if ask("status", "--porcelain", "--untracked-files=no") else "")
+    return (
+        None
+        if commit is None
+        else commit + ("+" if ask("status", "--porcelain", "--untracked-files=no") else "")
+    )
 
 
 def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Commands of the export extra: arguments to objects to one call."""

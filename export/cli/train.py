@@ -1,0 +1,191 @@
+"""stream-classify train: labelled audio -> checkpoint, or a search over settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+
+from export.models import PRESETS
+from export.search import parse_grid, search
+from export.training import RichReport, TrainConfig
+from export.training import train as run_training
+from export.training.settings import change
+from stream.errors import SpecError, UsageError
+
+EPILOG = """\b
+DATA is a folder with a folder a class (Speech Commands), a folder with manifest.csv, or a CSV/TSV manifest:
+  filename,label[,split,fold,speaker|group]   whole clips; several labels as a;b
+  filename,onset,offset,event_label           strong labels, seconds
+\b
+Examples:
+  stream-classify train recordings/ -o model.pt
+  stream-classify train ESC-50/ --model crnn --test-fold 5 -o model.pt
+  stream-classify train commands/ --background noises/ --set augment.copies=4 -o model.pt
+  stream-classify train recordings/ --search hidden=32,64,128 layers=1,2 --folds 5
+  stream-classify train recordings/ -o model.pt --resume          after a kill
+"""
+
+# option -> setting of export.training.settings
+_DIRECT = {
+    "labels": "labels", "unknown": "unknown", "activation": "activation", "model": "model", "hidden": "hidden",
+    "layers": "layers", "dropout": "dropout", "epochs": "fit.epochs", "learning_rate": "fit.learning_rate",
+    "patience": "fit.patience", "device": "fit.device", "seed": "fit.seed", "sample_rate": "features.sample_rate",
+    "n_fft": "features.n_fft", "win_length": "features.win_length", "hop_length": "features.hop_length",
+    "n_mels": "features.n_mels", "n_mfcc": "features.n_mfcc", "deltas": "features.deltas", "where": "where",
+    "background": "background", "quiet": "streams.quiet", "copies": "augment.copies",
+    "validation_fold": "validation_folds", "test_fold": "test_folds", "validation_group": "validation_groups",
+    "test_group": "test_groups", "cache": "cache",
+}  # fmt: skip
+
+
+@click.command(
+    epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.argument("words", nargs=-1, metavar="DATA")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Checkpoint.  [default: model.pt]"
+)
+@click.option(
+    "--run", type=click.Path(file_okay=False, path_type=Path), help="Run folder.  [default: OUTPUT.run]"
+)
+@click.option("--resume", is_flag=True, help="Go on where the run folder's last epoch ended.")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Start from the config.json of another run.",
+)
+@click.option(
+    "--labels", metavar="A:B:C", help="Classes in output order; others are refused.  [default: all]"
+)
+@click.option("--unknown", metavar="NAME", help="With --labels: the class that all others become.")
+@click.option(
+    "--activation", type=click.Choice(["auto", "softmax", "sigmoid"]), help="One of, or any of the classes."
+)
+@click.option("-m", "--model", type=click.Choice(list(PRESETS)), help="Network.  [default: gru]")
+@click.option("--hidden", metavar="N", help="Units of a layer.")
+@click.option("--layers", metavar="N", help="Recurrent layers, or blocks of the tcn.")
+@click.option("--dropout", metavar="P", help="Between layers.")
+@click.option("--epochs", metavar="N", help="At most this many passes.  [default: 30]")
+@click.option("--learning-rate", metavar="X", help="[default: 0.002]")
+@click.option("--patience", metavar="N", help="Epochs without gain before stopping; 0 = never.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train (not a microphone)."
+)
+@click.option("--seed", metavar="N", help="Of every random number.")
+@click.option("-r", "--sample-rate", metavar="HZ", help="Recordings are resampled to it.  [default: 16000]")
+@click.option("--n-fft", metavar="N", help="[default: 512]")
+@click.option("--win-length", metavar="N", help="[default: 400]")
+@click.option("--hop-length", metavar="N", help="[default: 160]")
+@click.option("--n-mels", metavar="N", help="[default: 40]")
+@click.option("--n-mfcc", metavar="N|none", help="none = log-mel.  [default: 40]")
+@click.option("--deltas", metavar="0|1|2", help="[default: 0]")
+@click.option(
+    "--where",
+    type=click.Choice(["end", "all"]),
+    help="Where a clip's label is learnt: second half, or all of it.  [default: end]",
+)
+@click.option("--background", metavar="DIR", help="Sound of no class, between and under clips.")
+@click.option("--quiet", metavar="NAME", help="Class of the gaps between clips.  [default: none]")
+@click.option("--copies", metavar="N", help="Augmented variants of each recording.  [default: 0]")
+@click.option("--validation-fold", metavar="A:B", help="Folds of the manifest for validation.")
+@click.option("--test-fold", metavar="A:B", help="Folds for the test.")
+@click.option("--validation-group", metavar="A:B", help="Speakers or sources for validation.")
+@click.option("--test-group", metavar="A:B", help="Speakers or sources for the test.")
+@click.option("--cache", metavar="DIR", help="Where features are kept.  [default: ~/.cache/stream-classify]")
+@click.option("--balance", is_flag=True, help="Weigh rare classes more.")
+@click.option("--strict", is_flag=True, help="Refuse unreadable audio instead of skipping it.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any other setting: fit.average=0.99, augment.tilt=6, streams.frames=300 …",
+)
+@click.option(
+    "--search", "searching", is_flag=True, help="Compare settings by cross-validation: NAME=V,V … follow."
+)
+@click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Of the search.")
+@click.option("-q", "--quietly", is_flag=True, help="No progress, only the result.")
+def train(
+    words: tuple[str, ...],
+    output: Path | None,
+    run: Path | None,
+    resume: bool,
+    config: Path | None,
+    balance: bool,
+    strict: bool,
+    settings: tuple[str, ...],
+    searching: bool,
+    folds: int,
+    quietly: bool,
+    **direct: str | None,
+) -> None:
+    """Train a classifier on labelled recordings.
+
+    Recordings are laid end to end in long streams and the network's state is carried through them, so that
+    what is measured here holds after hours of listening. The checkpoint goes to stream-classify export.
+    """
+    grid = [word for word in words if "=" in word and not Path(word).exists()]
+    data = [word for word in words if word not in grid]
+    if len(data) > 1 or (not data and config is None):
+        raise UsageError(f"DATA: give one folder or manifest, not {len(data)}")
+    if grid and not searching:
+        raise UsageError(f"{grid[0]}: use --set {grid[0]}, or --search to compare values")
+    wanted = _config(config, data[0] if data else None)
+    for option, name in _DIRECT.items():
+        text = direct[option]
+        if text is not None:
+            wanted = change(wanted, name, text)
+    for word in settings:
+        name, sign, text = word.partition("=")
+        if not sign:
+            raise UsageError(f"--set {word}: want NAME=VALUE")
+        wanted = change(wanted, name, text)
+    wanted = msgspec.structs.replace(
+        wanted, balance=wanted.balance or balance, strict=wanted.strict or strict
+    )
+    console = Console(stderr=True, quiet=quietly)
+    if searching:
+        _search(wanted, grid, folds, output, console)
+        return
+    target = output or Path("model.pt")
+    _train(wanted, target, run or target.with_suffix(".run"), resume, console)
+
+
+def _config(path: Path | None, data: str | None) -> TrainConfig:
+    if path is None:
+        return TrainConfig(data=str(data))
+    try:
+        loaded = msgspec.json.decode(path.read_bytes(), type=TrainConfig)
+    except (msgspec.MsgspecError, SpecError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: is not the config.json of a run: {error}") from None
+    return loaded if data is None else msgspec.structs.replace(loaded, data=data)
+
+
+def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: Console) -> None:
+    with RichReport(console) as report:
+        result = run_training(
+            config, output, folder=run, resume=resume, report=report, progress=report.prepared
+        )
+    for where, reason in result.skipped:
+        console.print(f"skipped {where}: {reason}", highlight=False, markup=False)
+    console.print(f"run folder {run}", highlight=False, markup=False)
+    for name, value in result.figures.items():
+        click.echo(f"{name}\t{value:.4f}")
+    click.echo(f"wrote {output}", err=True)
+
+
+def _search(config: TrainConfig, grid: list[str], folds: int, output: Path | None, console: Console) -> None:
+    def show(settings: dict[str, str], fold: int, score: float) -> None:
+        named = " ".join(f"{name}={value}" for name, value in settings.items())
+        console.print(f"{named}  fold {fold + 1}/{folds}  {score:.4f}", highlight=False, markup=False)
+
+    result = search(config, parse_grid(grid), folds=folds, progress=show)
+    Console(quiet=False).print(result.table())
+    target = (output or Path("search.json")).with_suffix(".json")
+    target.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    best = " ".join(f"--set {name}={value}" for name, value in result.best.settings.items())
+    click.echo(f"wrote {target}; best: {best}", err=True)
