@@ -53,7 +53,7 @@ def run(
     classifier: StreamClassifier,
     outputs: Sequence[Output] = (),
     *,
-    observer: Observer | None = None,
+    observers: Sequence[Observer] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> Summary:
     """Classify a source to its end, or until it is closed from another thread or a signal handler.
@@ -62,7 +62,7 @@ def run(
         source: any source; resampled to the model's rate when it has another.
         classifier: state of this stream.
         outputs: told everything, in order; closed at the end, whatever happens.
-        observer: told the same, with timings (the dashboard's telemetry).
+        observers: told the same, with timings (the dashboard's telemetry, a watchdog).
         clock: monotonic seconds, for timings only.
     """
     summary = Summary()
@@ -74,21 +74,21 @@ def run(
                 result = classifier.push(chunk)
                 if chunk.state != state:
                     state = chunk.state
-                    _tell(Status(state, chunk.end, chunk.sample_rate), outputs, observer)
-                _deliver(chunk, result, outputs, observer, begin, clock, summary)
+                    _tell(Status(state, chunk.end, chunk.sample_rate), outputs, observers)
+                _deliver(chunk, result, outputs, observers, begin, clock, summary)
             begin = clock()
             end = Chunk(np.empty(0, np.float32), classifier.end, classifier.sample_rate, state=state)
-            _deliver(end, classifier.flush(), outputs, observer, begin, clock, summary)
+            _deliver(end, classifier.flush(), outputs, observers, begin, clock, summary)
     finally:
         for output in outputs:
             output.close()
     return summary
 
 
-def _tell(status: Status, outputs: Sequence[Output], observer: Observer | None) -> None:
+def _tell(status: Status, outputs: Sequence[Output], observers: Sequence[Observer]) -> None:
     for output in outputs:
         output.status(status)
-    if observer is not None:
+    for observer in observers:
         observer.status(status)
 
 
@@ -96,7 +96,7 @@ def _deliver(
     chunk: Chunk,
     result: Result,
     outputs: Sequence[Output],
-    observer: Observer | None,
+    observers: Sequence[Observer],
     begin: float,
     clock: Callable[[], float],
     summary: Summary,
@@ -110,7 +110,7 @@ def _deliver(
     summary.lost += sum(gap.length for gap in result.gaps)
     summary.repaired += result.repaired
     summary.busy += now - begin
-    if observer is not None:
+    for observer in observers:
         observer.observe(chunk, result, now - begin, now)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -192,7 +193,7 @@ class Detector:
         """Walk one class through runs of equal level (0 below release, 1 between, 2 at or above threshold)."""
         track = self._tracks[column]
         edges = [0, *(np.flatnonzero(level[1:] != level[:-1]) + 1).tolist(), len(level)]
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in pairwise(edges):
             height = int(level[low])
             row = low
             while row < high:
@@ -273,9 +274,7 @@ class Detector:
     ) -> None:
         mean = track.total_on / track.rows_seen_on
         offset = track.last_on
-        changes.append(
-            _Change(row, column, track.onset, offset, track.peak, mean, decided, track.gap, cut)
-        )
+        changes.append(_Change(row, column, track.onset, offset, track.peak, mean, decided, track.gap, cut))
         track.mode = _OFF
         track.free_from = offset + track.refractory
 

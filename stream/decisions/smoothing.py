@@ -31,7 +31,7 @@ class MovingAverage:
         if self._longest == 1 or not rows:
             return probs
         line = np.concatenate([self._history, probs])
-        total = probs.copy()
+        total: NDArray[np.float32] = probs.copy()
         for back in range(1, self._longest):  # newest first, term by term: the same sum for every chunk size
             part = line[self._longest - 1 - back : self._longest - 1 - back + rows]
             # Zero terms are added where a class averages fewer rows; adding zero changes no bit.

@@ -30,7 +30,7 @@ class CausalDelta:
         if self._past is None:
             self._past = np.repeat(frames[:1], width - 1, axis=0)
         line = np.concatenate([self._past, frames])
-        slopes = self._slope[0] * line[: len(frames)]
+        slopes: NDArray[np.float32] = self._slope[0] * line[: len(frames)]
         for j in range(1, width):  # term by term: the order of the sum is the same for every chunk size
             slopes += self._slope[j] * line[j : j + len(frames)]
         self._past = line[len(frames) :].copy()

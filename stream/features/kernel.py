@@ -33,7 +33,7 @@ def _rfft_into(n_fft: int) -> Any:
         np.fft.rfft(x, out=out)
 
     try:
-        from numpy.fft import _pocketfft_umath as pocketfft
+        from numpy.fft import _pocketfft_umath as pocketfft  # type: ignore[attr-defined]
 
         ufunc = pocketfft.rfft_n_even if n_fft % 2 == 0 else pocketfft.rfft_n_odd
         one = np.float64(1)
@@ -68,7 +68,9 @@ class Kernel:
         self._take, self._weights, self._offsets = bank.take, bank.weights, bank.offsets
         self._floor = np.float32(spec.log_floor)
         self._rfft = _rfft_into(spec.n_fft)
-        decibel = 10.0 / math.log(10.0)  # power_to_db from natural logarithms; folded into the DCT where there is one
+        decibel = 10.0 / math.log(
+            10.0
+        )  # power_to_db from natural logarithms; folded into the DCT where there is one
         self._decibel = np.float32(decibel)
         self._dct: NDArray[np.float32] | None = None
         if spec.n_mfcc is not None:
@@ -114,7 +116,9 @@ class Kernel:
             windows: (T, n_fft) float32, T <= rows; may be a strided view; not changed.
             out: (T, 1, width) float32, C order, written.
         """
-        framed, inner, spectrum, single, squares, re2, im2, power, terms, mel3, mel = self._slices(len(windows))
+        framed, inner, spectrum, single, squares, re2, im2, power, terms, mel3, mel = self._slices(
+            len(windows)
+        )
         np.multiply(windows[:, self._span], self._window, out=inner)
         self._rfft(framed, spectrum)
         single[...] = spectrum

@@ -114,7 +114,7 @@ class StreamingMfcc:
             stage.reset()
 
     def _emphasise(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        y = x.copy()
+        y: NDArray[np.float32] = x.copy()
         y[1:] -= self._emphasis * x[:-1]
         y[0] -= self._emphasis * self._last
         self._last = x[-1]

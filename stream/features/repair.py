@@ -6,6 +6,7 @@ samples missing values and mends them by interpolation or by a mean; both are he
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -92,14 +93,17 @@ class Repair:
         self._next = start + len(samples)
         if not len(samples):
             return out
-        if not self._hole and float(samples.dot(samples)) <= LIMIT:
+        if not self._hole:
             # One energy sum finds NaN, infinity and absurd values alike; doubtful sums are looked at closely.
-            self._remember(samples)
-            return [(start, samples)]
+            with np.errstate(over="ignore", invalid="ignore"):
+                energy = float(samples.dot(samples))
+            if energy <= LIMIT:
+                self._remember(samples)
+                return [(start, samples)]
         good = np.abs(samples) <= LIMIT  # False for NaN
         edges = np.flatnonzero(np.diff(good)) + 1
         bounds = [0, *edges.tolist(), len(samples)]
-        for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+        for low, high in pairwise(bounds):
             if not good[low]:
                 self._hole += high - low
                 continue

@@ -32,7 +32,7 @@ class Stepper:
         card = model.card
         self._stride = card.stride
         self._features = np.zeros((streams, card.stride, card.features.n_features), np.float32)
-        self._probs = np.zeros((streams, 1, len(card.labels)), np.float32)
+        self._probs: NDArray[np.float32] = np.zeros((streams, 1, len(card.labels)), np.float32)
         self._states = (model.initial_state(streams), model.initial_state(streams))
         self._now = 0  # which set of arrays holds the state
         # Bound arrays are plain host memory; on a GPU session.run moves them itself.
@@ -84,7 +84,7 @@ class Stepper:
         Returns:
             (N, T / stride, C) float32, a new array.
         """
-        frames = features.shape[1]
+        frames = int(features.shape[1])
         if frames == self._stride and self._bindings:
             self._features[...] = features
             self.model.session.run_with_iobinding(self._bindings[self._now])

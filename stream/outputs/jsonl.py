@@ -46,11 +46,10 @@ class JsonLines:
 
     def write(self, result: Result) -> None:
         if not (result.events or result.gaps or (self._scores and len(result.scores))):
+            self._file.write([])  # a moved log is noticed even while nothing happens
             return
         wall = self._clock() if self._live else None
-        records = result_records(
-            result, self._origin, onsets=self._onsets, scores=self._scores, wall=wall
-        )
+        records = result_records(result, self._origin, onsets=self._onsets, scores=self._scores, wall=wall)
         self._file.write([self._encoder.encode(record) + b"\n" for record in records])
 
     def status(self, status: Status) -> None:
@@ -58,7 +57,7 @@ class JsonLines:
         self._file.write([self._encoder.encode(record) + b"\n"])
 
     def reopen(self) -> None:
-        """Open the file anew, for log rotation."""
+        """Open the file anew at the next result, for log rotation; safe in a signal handler."""
         self._file.reopen()
 
     def close(self) -> None:

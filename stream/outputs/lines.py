@@ -1,4 +1,4 @@
-"""LineFile: an append-only file of lines that survives kill -9, a full disk, log rotation and a second instance."""
+"""LineFile: appended lines that survive kill -9, a full disk, log rotation and a second instance."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class LineFile:
         self.path = str(path)
         self.dropped = 0  # lines lost to a full disk and the like
         self._failing = False
+        self._reopen = False
+        self._closed = False
         self._fd = self._open()
 
     def write(self, lines: list[bytes]) -> None:
@@ -35,6 +37,10 @@ class LineFile:
         Raises:
             BrokenPipeError: the reader of standard output is gone.
         """
+        if self._closed:
+            return
+        if self._reopen:
+            self._open_again(len(lines))
         if self._fd < 0 or not lines:
             return
         data = memoryview(b"".join(lines))
@@ -52,14 +58,26 @@ class LineFile:
             log.warning("%s: writing again; %d lines were lost", self.path, self.dropped)
 
     def reopen(self) -> None:
-        """Open the same path anew (after a log was moved away). Standard output stays as it is."""
-        if self.path == "-" or self._fd < 0:
+        """Open the same path anew at the next write (after a log was moved away). Safe in a signal handler.
+        Standard output stays as it is."""
+        self._reopen = self.path != "-"
+
+    def _open_again(self, waiting: int) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        try:
+            self._fd = self._open()
+        except OutputError as error:
+            self.dropped += waiting
+            if not self._failing:
+                self._failing = True
+                log.warning("%s; still listening, lines are being lost", error)
             return
-        old, self._fd = self._fd, -1
-        os.close(old)
-        self._fd = self._open()
+        self._reopen = False
 
     def close(self) -> None:
+        self._closed = True
         if self._fd >= 0 and self.path != "-":
             os.close(self._fd)
         self._fd = -1
@@ -71,7 +89,9 @@ class LineFile:
         try:
             fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
         except OSError as error:
-            raise OutputError(f"output {self.path}: {error.strerror}; name a file that can be written") from None
+            raise OutputError(
+                f"output {self.path}: {error.strerror}; name a file that can be written"
+            ) from None
         try:
             _lock(fd)
         except OSError:

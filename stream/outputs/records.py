@@ -34,7 +34,7 @@ def wall_time(seconds: float) -> str:
 
 
 def event_record(event: Event, origin: Origin, wall: float | None) -> dict[str, Any]:
-    """An onset (type "onset") or a complete event (type "event"). ``wall``: when it began, seconds since 1970."""
+    """An onset or a complete event. ``wall``: when it began, seconds since 1970."""
     record: dict[str, Any] = {
         "type": "onset" if event.offset is None else "event",
         "schema": SCHEMA,
@@ -95,7 +95,9 @@ def status_record(status: Status, origin: Origin, wall: float) -> dict[str, Any]
 
 def score_records(scores: Scores) -> Iterator[dict[str, Any]]:
     """One record a row."""
-    for probs, sample, warm in zip(scores.probs.tolist(), scores.sample.tolist(), scores.warm.tolist(), strict=True):
+    for probs, sample, warm in zip(
+        scores.probs.tolist(), scores.sample.tolist(), scores.warm.tolist(), strict=True
+    ):
         yield {
             "type": "scores",
             "schema": SCHEMA,

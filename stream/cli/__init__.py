@@ -1,0 +1,43 @@
+"""The command line: arguments in, objects made, run. Exit codes and hints live here and nowhere else."""
+
+from __future__ import annotations
+
+import sys
+
+_CODES = {  # exit codes by error class; 2 is also click's for a wrong option
+    "UsageError": 2,
+    "SpecError": 2,
+    "SourceError": 3,
+    "DeviceError": 4,
+    "ModelError": 5,
+    "ProviderUnavailable": 6,
+    "OutputError": 7,
+    "ExportError": 8,
+}
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of an error: that of its nearest listed class, else 1."""
+    for kind in type(error).__mro__:
+        if kind.__name__ in _CODES:
+            return _CODES[kind.__name__]
+    return 1
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point of ``stream-classify``. Ends with sys.exit; users never see a traceback for what they did."""
+    from stream.cli.app import app
+    from stream.errors import StreamClassifyError
+
+    try:
+        app.main(args=argv, prog_name="stream-classify", standalone_mode=True)
+    except StreamClassifyError as error:
+        text = " ".join(str(error).split())
+        print(f"stream-classify: error: {text}", file=sys.stderr)
+        sys.exit(exit_code(error))
+    except BrokenPipeError:
+        # The reader of our output left (`| head`): stop quietly, and keep Python from flushing into it at exit.
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)

@@ -1,0 +1,20 @@
+"""``--list-devices``."""
+
+from __future__ import annotations
+
+import click
+
+
+def print_devices() -> None:
+    """Every input device: the number to give to --device, name, host API, channels, rate; > marks the default."""
+    from stream.capture.devices import list_devices
+
+    found = [device for device in list_devices() if device.max_input_channels]
+    if not found:
+        click.echo("no input devices; connect a microphone, or use --input FILE", err=True)
+    for device in found:
+        mark = ">" if device.is_default else " "
+        click.echo(
+            f"{mark} {device.index:3d}  {device.name}, {device.hostapi}"
+            f"  ({device.max_input_channels} in, {device.default_rate} Hz)"
+        )

@@ -1,0 +1,253 @@
+"""Listening: make the objects the options ask for, and run them behind a dashboard or as JSON lines."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stream.errors import UsageError
+
+if TYPE_CHECKING:
+    from stream.capture.source import AudioSource
+    from stream.classifier import StreamClassifier
+    from stream.inference.session import Model
+    from stream.outputs.jsonl import JsonLines
+    from stream.runner import Observer, Summary
+
+log = logging.getLogger("stream")
+STOP_SECONDS = 0.8  # that a worker may take to finish before the terminal is given back without it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of the root command, by their long names."""
+
+    input: str | None
+    device: str | None
+    demo: bool
+    samplerate: int | None
+    channel: str | None
+    blocksize: int
+    format: str
+    channels: int
+    fast: bool
+    when_late: str
+    model: str
+    provider: str
+    threshold: tuple[str, ...]
+    min_on: tuple[str, ...]
+    min_off: tuple[str, ...]
+    refractory: tuple[str, ...]
+    smoothing: tuple[str, ...]
+    repair: str
+    max_gap: float | None
+    reset_after: float | None
+    jsonl: str | None
+    scores: bool
+    onsets: bool
+    screenshot: str | None
+    verbose: bool
+
+
+def listen(options: Options) -> None:
+    """Run until the source ends, q or Ctrl-C is pressed, or SIGTERM comes."""
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING,
+        format="stream-classify: %(message)s",
+        stream=sys.stderr,
+    )
+    if sum(map(bool, (options.input, options.device, options.demo))) > 1:
+        raise UsageError("--input, --device and --demo: each says what to listen to; give one of them")
+    dashboard = sys.stdout.isatty() and options.jsonl != "-"
+    if options.screenshot and not dashboard:
+        raise UsageError(
+            "--screenshot: there is no dashboard to save; run it on a terminal, without --jsonl -"
+        )
+    model = load_model(options.model, options.provider)
+    classifier = make_classifier(model, options)
+    warm_up(classifier)  # before the microphone opens: first calls are slow
+    source = open_input(options)
+    with source:
+        info = source.info()
+        rates = f"{info.sample_rate} Hz"
+        if info.sample_rate != classifier.sample_rate:
+            rates += f" -> {classifier.sample_rate} Hz"
+        chosen = f", {model.provider_reason}" if model.provider_reason else ""
+        log.info(
+            "listening to %s (%s), model %s on %s%s",
+            info.name,
+            rates,
+            model.card.name,
+            model.provider,
+            chosen,
+        )
+        outputs = make_outputs(options, model, info.name, info.live, dashboard)
+        with stop_signals(source.close, outputs):
+            if dashboard:
+                run_dashboard(source, classifier, outputs, options)
+            else:
+                _report(run_plain(source, classifier, outputs), source)
+
+
+def load_model(name: str, provider: str) -> Model:
+    """A bundled model by name, or a file."""
+    from stream.inference.session import Model
+
+    if name in ("default", "small"):
+        return Model.bundled(name, provider)  # type: ignore[arg-type]  # click has checked it
+    return Model.load(name, provider)  # type: ignore[arg-type]
+
+
+def make_classifier(model: Model, options: Options) -> StreamClassifier:
+    from stream.classifier import MAX_GAP, StreamClassifier
+    from stream.cli.rules import detector_spec
+
+    rules = detector_spec(
+        model.card.detector,
+        model.labels,
+        {
+            "threshold": options.threshold,
+            "min_on": options.min_on,
+            "min_off": options.min_off,
+            "refractory": options.refractory,
+            "smoothing": options.smoothing,
+        },
+    )
+    return StreamClassifier(
+        model,
+        rules,
+        repair=options.repair,  # type: ignore[arg-type]  # click has checked it
+        max_gap=MAX_GAP if options.max_gap is None else options.max_gap,
+        reset_after=options.reset_after,
+    )
+
+
+def warm_up(classifier: StreamClassifier) -> None:
+    """Run half a second of silence through everything, then forget it."""
+    import numpy as np
+
+    hop = np.zeros(classifier.hop, np.float32)
+    for _ in range(max(1, classifier.sample_rate // 2 // classifier.hop)):
+        classifier.push(hop)
+    classifier.flush()
+    classifier.reset()
+
+
+def open_input(options: Options) -> AudioSource:
+    from stream.assets import asset
+    from stream.capture.source import open_source
+
+    text = str(asset("demo.ogg")) if options.demo else options.input or options.device
+    if options.device is not None and not options.device.strip():
+        raise UsageError("--device '': want a number or part of a name; see --list-devices")
+    return open_source(
+        text,
+        samplerate=options.samplerate,
+        channel=options.channel,
+        blocksize=options.blocksize,
+        format=options.format,
+        channels=options.channels,
+        fast=options.fast,
+        when_late=options.when_late,
+    )
+
+
+def make_outputs(options: Options, model: Model, source: str, live: bool, dashboard: bool) -> list[JsonLines]:
+    from stream.outputs.jsonl import JsonLines
+    from stream.outputs.records import Origin
+
+    path = options.jsonl if dashboard or options.jsonl else "-"
+    if path is None:
+        if options.scores or options.onsets:
+            raise UsageError("--scores and --onsets are for JSON lines; add --jsonl PATH")
+        return []
+    origin = Origin(source, model.card.name, model.sha256)
+    return [JsonLines(path, origin, live=live, onsets=options.onsets, scores=options.scores)]
+
+
+@contextmanager
+def stop_signals(stop: Callable[[], None], outputs: list[JsonLines]) -> Iterator[None]:
+    """SIGINT and SIGTERM end the source, so that the loop runs out and everything is flushed; SIGHUP reopens
+    files. A second SIGINT does what it always does."""
+
+    def ended(number: int, frame: Any) -> None:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        stop()
+
+    def rotated(number: int, frame: Any) -> None:
+        for output in outputs:
+            output.reopen()
+
+    handlers: dict[int, Any] = {signal.SIGINT: ended, signal.SIGTERM: ended}
+    if hasattr(signal, "SIGHUP") and outputs:
+        handlers[signal.SIGHUP] = rotated
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def observers(first: Observer | None = None) -> list[Observer]:
+    from stream.cli.notify import SystemdWatchdog
+
+    return [each for each in (first, SystemdWatchdog.from_environment()) if each is not None]
+
+
+def run_plain(source: AudioSource, classifier: StreamClassifier, outputs: list[JsonLines]) -> Summary:
+    from stream.runner import run
+
+    return run(source, classifier, outputs, observers=observers())
+
+
+def run_dashboard(
+    source: AudioSource, classifier: StreamClassifier, outputs: list[JsonLines], options: Options
+) -> None:
+    """The loop in a worker thread, the picture on this one."""
+    from stream.dashboard import Dashboard
+    from stream.runner import Worker, run
+    from stream.telemetry import Telemetry
+
+    telemetry = Telemetry(
+        classifier.model.card, source.info(), classifier.detector_spec, provider=classifier.model.provider
+    )
+    worker = Worker(lambda: run(source, classifier, outputs, observers=observers(telemetry)))
+    screen = Dashboard(telemetry)
+    worker.start()
+    try:
+        screen.run(worker.is_alive, source.close)
+    finally:
+        source.close()
+        summary = worker.finish(STOP_SECONDS)
+    if options.screenshot:
+        screen.save_svg(options.screenshot)
+    if summary is None:
+        log.warning("the source did not stop in time; it was left behind")
+    else:
+        _report(summary, source)
+
+
+def _report(summary: Summary, source: AudioSource) -> None:
+    """Say on stderr what a user must know about a run that is over."""
+    if summary.rows == 0:
+        click.echo("stream-classify: nothing was classified: too little sound came", err=True)
+    if summary.lost:
+        log.warning("%d samples were lost or missing on the way; see the gap lines", summary.lost)
+    note = getattr(source, "truncated", None)
+    if note:
+        log.warning("%s", note)
+    log.info(
+        "%d rows, %d events, %d samples repaired, %.2f s of computing",
+        summary.rows,
+        summary.events,
+        summary.repaired,
+        summary.busy,
+    )
