@@ -28,7 +28,8 @@ _AV_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,aac,matroska,webm,asf,ogg,mp3,flac,ac3,eac3,amr,amrnb,amrwb,caf,ape,wv,tta,dsf"
 )
 _UNKNOWN_LENGTH = 0x7FFFF000  # writers to a pipe put this or more as the length, as they cannot know it
-_DATA_LENGTH = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
+# WAV, W64, AIFF and AU; of an RF64 libsndfile says nothing.
+_DATA_LENGTH = re.compile(r"^ *(?:data|riff|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
 class Decoder(Protocol):

@@ -112,9 +112,12 @@ class StreamingResampler:
         if not len(bad):
             return samples
         index = bad + self._next_in
-        begin = self._out_indices(index)
-        # At least one output sample each, or a single NaN would vanish when the rate goes down.
-        end = np.maximum(self._out_indices(index + 1), begin + 1)
+        before, begin, after = self._out_indices(index)
+        # With the rate going down, a sample may have no output of its own; it then takes the one before it,
+        # or a single NaN would vanish. Holes that begin and end on output samples stay exact, others to
+        # within 1.
+        end = np.maximum.accumulate(np.where(after > begin, after, before + 1))
+        begin = np.where(after > begin, begin, before)
         fresh = np.ones(len(index), bool)
         fresh[1:] = begin[1:] > end[:-1]
         first = np.flatnonzero(fresh)
@@ -124,11 +127,15 @@ class StreamingResampler:
         clean[bad] = 0.0
         return clean
 
-    def _out_indices(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
-        """`output_index` of many; the ratio is in lowest terms so that int64 lasts."""
-        divisor = math.gcd(self.in_rate, self.out_rate)
+    def _out_indices(self, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+        """Index * ratio rounded down, the `output_index` of each and of the sample after it, all (n,)."""
+        divisor = math.gcd(self.in_rate, self.out_rate)  # in lowest terms, so that int64 lasts
         down, up = self.in_rate // divisor, self.out_rate // divisor
-        return (2 * index * up + down) // (2 * down)
+        return (
+            index * up // down,
+            (2 * index * up + down) // (2 * down),
+            (2 * (index + 1) * up + down) // (2 * down),
+        )
 
     def _marked(self, out: NDArray[np.float32]) -> NDArray[np.float32]:
         """``out`` with NaN at the remembered places; advances the position."""
