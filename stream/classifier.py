@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -59,8 +60,9 @@ class StreamClassifier:
         self.sample_rate = spec.sample_rate
         self.hop = spec.hop_length * card.stride
         self.detector_spec = card.detector if detector is None else detector
-        if max_gap < 0 or (max_hole is not None and max_hole < 0):
-            raise SpecError(f"max_gap {max_gap:g}, max_hole {max_hole}: must be 0 or more seconds")
+        for name, value in (("max_gap", max_gap), ("max_hole", max_hole), ("reset_after", reset_after)):
+            if value is not None and not 0 <= value < math.inf:
+                raise SpecError(f"{name} {value:g}: must be 0 or more seconds")
         self._repair = Repair(
             spec.sample_rate, repair, None if max_hole is None else round(max_hole * spec.sample_rate)
         )
@@ -77,7 +79,9 @@ class StreamClassifier:
         if reset_after is not None:
             self._reset_rows = round(reset_after * spec.sample_rate / self.hop)
             if self._reset_rows < 1:
-                raise SpecError(f"reset_after {reset_after:g}: must be at least {self.hop / self.sample_rate:g} seconds")
+                raise SpecError(
+                    f"reset_after {reset_after:g}: must be at least {self.hop / self.sample_rate:g} seconds"
+                )
         self.reset()
 
     @property
@@ -102,7 +106,9 @@ class StreamClassifier:
         self._detector.reset()
         self._next: int | None = None  # index the next sample should have
         self._clean_end: int | None = None  # one past the last sample the features saw
-        self._held = np.empty((0, self.model.card.features.n_features), np.float32)  # frames short of a stride
+        self._held = np.empty(
+            (0, self.model.card.features.n_features), np.float32
+        )  # frames short of a stride
         self._rows = 0  # since the last planned reset
         self._heard = 0  # since the start or the last gap that reset it
         self._row_start = 0  # first sample of the next row's first frame
@@ -128,7 +134,8 @@ class StreamClassifier:
                 )
             samples, start = sound.samples, sound.start
         else:
-            samples = np.ascontiguousarray(sound, dtype=np.float32)
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is mended
+                samples = np.ascontiguousarray(sound, dtype=np.float32)
             start = self.end
             if samples.ndim != 1:
                 raise UsageError(f"samples of shape {samples.shape}: want (n,), one channel")
@@ -136,7 +143,9 @@ class StreamClassifier:
         if self._next is None:
             self._next = start
         elif start < self._next:
-            raise UsageError(f"chunk starts at sample {start}, the last one ended at {self._next}: want them in order")
+            raise UsageError(
+                f"chunk starts at sample {start}, the last one ended at {self._next}: want them in order"
+            )
         elif start > self._next:
             gaps.append(Gap(self._next, start - self._next, self.sample_rate))
         before = self._repair.repaired
@@ -228,7 +237,8 @@ class StreamClassifier:
             probs = self._run_with_resets(new, rows, self._reset_rows)
         # A planned reset is part of how the model is used; only a start or a lost context makes it cold.
         heard = np.arange(self._heard + 1, self._heard + rows + 1)
-        warm = heard * self._stride > self._warmup
+        # The first `delay` answers are about time before the stream.
+        warm = (heard * self._stride > self._warmup) & (heard > self.model.card.delay)
         self._heard += rows
         sample = self._row_start + self._reference + self.hop * np.arange(rows, dtype=np.int64)
         self._row_start += rows * self.hop

@@ -65,7 +65,7 @@ def listen(options: Options) -> None:
     )
     if sum(map(bool, (options.input, options.device, options.demo))) > 1:
         raise UsageError("--input, --device and --demo: each says what to listen to; give one of them")
-    dashboard = sys.stdout.isatty() and options.jsonl != "-"
+    dashboard = sys.stdout is not None and sys.stdout.isatty() and options.jsonl != "-"
     if options.screenshot and not dashboard:
         raise UsageError(
             "--screenshot: there is no dashboard to save; run it on a terminal, without --jsonl -"

@@ -6,6 +6,8 @@ import msgspec
 
 from stream.errors import SpecError
 
+MAX_SMOOTHING = 10  # seconds; every row sums this many again
+
 
 class ClassRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How one class becomes an event.
@@ -33,10 +35,11 @@ class ClassRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise SpecError(f"threshold {self.threshold:g}: must be above 0 and at most 1")
         if self.release is not None and not 0 <= self.release <= self.threshold:
             raise SpecError(f"release {self.release:g}: must be 0 to the threshold ({self.threshold:g})")
-        for name in ("min_on", "min_off", "refractory", "smoothing"):
+        longest = {"min_on": 3600, "min_off": 3600, "refractory": 3600, "smoothing": MAX_SMOOTHING}
+        for name, limit in longest.items():
             value = getattr(self, name)
-            if not 0 <= value <= 3600:
-                raise SpecError(f"{name} {value:g}: must be 0 to 3600 seconds")
+            if not 0 <= value <= limit:
+                raise SpecError(f"{name} {value:g}: must be 0 to {limit} seconds")
 
     @property
     def off_threshold(self) -> float:

@@ -36,7 +36,8 @@ def repair(
     Returns:
         (n,) float32, a new array. All NaN when not one sample is good.
     """
-    x = np.asarray(samples, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is mended
+        x = np.asarray(samples, dtype=np.float32)
     stage = Repair(1, method, len(x) if max_hole is None else max_hole)
     out = np.full(len(x), np.nan, np.float32)
     for part in (stage.push(x, 0), stage.flush()):

@@ -77,7 +77,8 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             0 <= self.f_min < self.high <= top,
             f"f_min {self.f_min:g}, f_max {self.high:g}: need 0 <= f_min < f_max <= {top:g} Hz",
         )
-        need(0 < self.log_floor < 1, f"log_floor {self.log_floor:g}: must be between 0 and 1")
+        # The smallest normal float32 is 1.18e-38; a floor that rounds to zero would give -inf.
+        need(1e-37 <= self.log_floor < 1, f"log_floor {self.log_floor:g}: must be 1e-37 to below 1")
         need(0 <= self.pre_emphasis < 1, f"pre_emphasis {self.pre_emphasis:g}: must be 0 to below 1")
         need(self.deltas in (0, 1, 2), f"deltas {self.deltas}: must be 0, 1 or 2")
         need(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from typing import Any, Literal
 
 import msgspec
@@ -21,6 +22,10 @@ from stream.features.spec import FeatureSpec
 SCHEMA = 1
 CARD_KEY = "stream_classify.card"
 GOLDEN_KEY = "stream_classify.golden"
+# Bounds on what a card may ask for, far above any real model: a hostile card must not cost memory or time.
+MAX_STRIDE = 1000
+MAX_FRAMES = 10**9
+MAX_STATE = 2**24  # numbers carried for one stream, 64 MiB
 
 
 class StateSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,6 +46,16 @@ class StateSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     batch_axis: int
     dtype: Literal["float32", "int64"] = "float32"
     init: float | str = 0.0
+
+    def check_init(self) -> None:
+        """SpecError if ``init`` is not a value or an array of this type and shape."""
+        if isinstance(self.init, str):
+            self.initial(1)
+        elif self.dtype == "int64":
+            if not (abs(self.init) < 2**53 and self.init == int(self.init)):
+                raise SpecError(f"state {self.input}: init {self.init:g} must be a whole number")
+        elif not abs(self.init) <= float(np.finfo(np.float32).max):
+            raise SpecError(f"state {self.input}: init {self.init:g} does not fit float32")
 
     def initial(self, streams: int) -> NDArray[Any]:
         """The state of ``streams`` new streams, a fresh writable array."""
@@ -100,8 +115,20 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise SpecError("labels: a model needs at least one class")
         if len(set(self.labels)) != len(self.labels):
             raise SpecError("labels: each class name may appear once")
-        if self.stride < 1 or self.delay < 0 or self.warmup < 0:
-            raise SpecError("stride must be >= 1, delay and warmup >= 0")
+        if not all(label.isprintable() and label.strip() for label in self.labels):
+            raise SpecError("labels: class names must be printable and not empty")
+        if not 1 <= self.stride <= MAX_STRIDE:
+            raise SpecError(f"stride {self.stride}: must be 1 to {MAX_STRIDE} frames")
+        if not (0 <= self.delay <= MAX_FRAMES and 0 <= self.warmup <= MAX_FRAMES):
+            raise SpecError(f"delay {self.delay}, warmup {self.warmup}: must be 0 to {MAX_FRAMES}")
+        if self.receptive_field is not None and self.receptive_field < 1:
+            raise SpecError(f"receptive_field {self.receptive_field}: must be at least 1 frame, or none")
+        names = [name for state in self.states for name in (state.input, state.output)]
+        names += [self.input, self.output]
+        if len(set(names)) != len(names):
+            raise SpecError("states: each input and output of the graph may be named once")
+        if sum(math.prod(map(abs, state.shape)) for state in self.states) > MAX_STATE:
+            raise SpecError(f"states: more than {MAX_STATE} numbers a stream")
         for state in self.states:
             if not 0 <= state.batch_axis < len(state.shape) or state.shape[state.batch_axis] != -1:
                 raise SpecError(
@@ -111,10 +138,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 raise SpecError(
                     f"state {state.input}: shape {list(state.shape)} needs one -1 and positive sizes"
                 )
-            if int(np.prod([abs(d) for d in state.shape], dtype=np.float64)) > 2**28:
-                raise SpecError(f"state {state.input}: shape {list(state.shape)} is over 1 GiB a stream")
-            if isinstance(state.init, str):
-                state.initial(1)
+            state.check_init()
         self.detector.check_labels(self.labels)
 
     def to_json(self) -> str:

@@ -6,16 +6,18 @@ TensorProto); nothing is executed and no other file is opened. ONNX Runtime sees
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from stream.errors import ModelError, NotOnnx
 
 MAX_BYTES = 2**31 - 1  # protobuf's own limit for one message
-_DEPTH = 8  # nested graphs; ours have none
 _DOMAINS = {"", "ai.onnx", "com.microsoft"}
-# Operators that can run for ever or call something that is not arithmetic.
+# Operators that can run for ever or call something that is not arithmetic. Whatever else holds a graph is
+# refused by that graph.
 _REFUSED = {"Loop", "Scan", "If", "PyOp", "SequenceMap"}
+_BIGGEST_KEY = 2**32 - 1  # a field's key is 32 bits; protobuf drops higher ones, so that they could hide a field
 
 _Field = tuple[int, int, "memoryview | int"]
 
@@ -24,9 +26,12 @@ def read_model_file(path: str | Path) -> bytes:
     """The bytes of a model file; ModelError if it cannot be read."""
     file = Path(path)
     try:
-        size = file.stat().st_size
-        if file.is_dir():
+        about = file.stat()
+        if stat.S_ISDIR(about.st_mode):
             raise ModelError(f"model {file}: is a folder; name the .onnx file in it")
+        if not stat.S_ISREG(about.st_mode):  # a pipe would block, a device might never end
+            raise ModelError(f"model {file}: is not a regular file; save it as one")
+        size = about.st_size
         if size > MAX_BYTES:
             raise ModelError(f"model {file}: {size} bytes; an ONNX file has at most 2 GiB")
         return file.read_bytes()
@@ -58,12 +63,12 @@ def scan(data: bytes, name: str) -> dict[str, str]:
         for number, wire, value in _fields(memoryview(data)):
             if number == 7 and wire == 2:
                 graphs += 1
-                _check_graph(_view(value), name, 0)
+                _check_graph(_view(value), name)
             elif number == 14 and wire == 2:
                 entry = {n: v for n, w, v in _fields(_view(value)) if w == 2}
                 metadata[_text(entry.get(1))] = _text(entry.get(2))
-            elif number == 25 and wire == 2:
-                raise ModelError(f"model {name}: has local functions; inline them (export it again)")
+            elif number in (20, 25) and wire == 2:  # graphs that are not looked into
+                raise ModelError(f"model {name}: has local functions or training steps; export it again")
     except _Malformed as error:
         raise NotOnnx(f"model {name}: not an ONNX file ({error}); want the .onnx that export wrote") from None
     if graphs != 1:
@@ -106,8 +111,8 @@ def _fields(data: memoryview) -> Iterator[_Field]:
     while at < len(data):
         key, at = _varint(data, at)
         wire, number = key & 7, key >> 3
-        if number == 0:
-            raise _Malformed("field number 0")
+        if number == 0 or key > _BIGGEST_KEY:
+            raise _Malformed("field number out of range")
         if wire == 0:
             value, at = _varint(data, at)
             yield number, wire, value
@@ -124,14 +129,12 @@ def _fields(data: memoryview) -> Iterator[_Field]:
         at += size
 
 
-def _check_graph(graph: memoryview, name: str, depth: int) -> None:
-    if depth > _DEPTH:
-        raise ModelError(f"model {name}: graphs nested deeper than {_DEPTH}; export it again")
+def _check_graph(graph: memoryview, name: str) -> None:
     for number, wire, value in _fields(graph):
         if wire != 2:
             continue
         if number == 1:
-            _check_node(_view(value), name, depth)
+            _check_node(_view(value), name)
         elif number == 5:
             _check_tensor(_view(value), name)
         elif number == 15:  # SparseTensorProto: values 1, indices 2
@@ -140,7 +143,7 @@ def _check_graph(graph: memoryview, name: str, depth: int) -> None:
                     _check_tensor(_view(part), name)
 
 
-def _check_node(node: memoryview, name: str, depth: int) -> None:
+def _check_node(node: memoryview, name: str) -> None:
     for number, wire, value in _fields(node):
         if wire != 2:
             continue
@@ -153,26 +156,27 @@ def _check_node(node: memoryview, name: str, depth: int) -> None:
                 f"model {name}: operators of domain {_text(value)!r} are not allowed; use standard ONNX ones"
             )
         if number == 5:
-            _check_attribute(_view(value), name, depth)
+            _check_attribute(_view(value), name)
 
 
-def _check_attribute(attribute: memoryview, name: str, depth: int) -> None:
+def _check_attribute(attribute: memoryview, name: str) -> None:
     for number, wire, value in _fields(attribute):
         if wire != 2:
             continue
         if number in (5, 10):  # t, tensors
             _check_tensor(_view(value), name)
         elif number in (6, 11):  # g, graphs
-            _check_graph(_view(value), name, depth + 1)
+            raise ModelError(
+                f"model {name}: an operator holds a graph of its own; a streaming model needs no control flow"
+            )
         elif number in (22, 23):  # sparse_tensor(s)
             raise ModelError(f"model {name}: sparse constants are not allowed; export it again")
 
 
 def _check_tensor(tensor: memoryview, name: str) -> None:
-    for number, wire, value in _fields(tensor):
-        if number == 13 or (
-            number == 14 and wire == 0 and value == 1
-        ):  # external_data, data_location EXTERNAL
+    for number, _, value in _fields(tensor):
+        # external_data, or data_location EXTERNAL (an enum, of which protobuf keeps 32 bits)
+        if number == 13 or (number == 14 and isinstance(value, int) and value & 0xFFFFFFFF == 1):
             raise ModelError(
                 f"model {name}: weights are in another file; save it as one file (export it again)"
             )

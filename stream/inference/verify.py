@@ -68,7 +68,7 @@ def prove(model: Model, golden: Golden, seed: int = 0) -> list[Check]:
     card = model.card
     width = card.features.n_features
     try:
-        audio = unpack_array(golden.audio, "int16", (-1,)).astype(np.float32) / 32768
+        audio = unpack_array(golden.audio, "int16", (-1,)) * np.float32(1 / 32768)
         audio_features = unpack_array(golden.audio_features, "float32", (-1, width))
         features = unpack_array(golden.features, "float32", (-1, width))
         probs = unpack_array(golden.probs, "float32", (-1, len(card.labels)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import stat
 import sys
 from pathlib import Path
 
@@ -84,8 +85,11 @@ class LineFile:
 
     def _open(self) -> int:
         if self.path == "-":
-            sys.stdout.flush()
-            return sys.stdout.fileno()
+            try:
+                sys.stdout.flush()
+                return sys.stdout.fileno()
+            except (AttributeError, OSError, ValueError):  # closed, or replaced by something that is no file
+                raise OutputError("output -: there is no standard output here; name a file") from None
         try:
             fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
         except OSError as error:
@@ -132,6 +136,8 @@ class LineFile:
 
 
 def _lock(fd: int) -> None:
+    if not stat.S_ISREG(os.fstat(fd).st_mode):  # /dev/null and pipes are for everybody
+        return
     try:
         import fcntl
     except ImportError:  # Windows: a second writer is refused by the share mode of most tools, not by us
