@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil
@@ -32,11 +31,12 @@ class Context:
         features: name of the streaming graph's feature input (N, T, F).
     """
 
-    def __init__(self, nodes: Iterable[Node], probe: Probe, write: Writer, features: str) -> None:
+    def __init__(self, nodes: list[Node], probe: Probe, write: Writer, features: str) -> None:
         self.probe = probe
         self.write = write
         self.features = features
         self.tracks: dict[str, Track] = {}
+        self._nodes = nodes
         self._producers = {name: node for node in nodes for name in node.outputs if name}
         self._refusals: dict[str, NotStreamable] = {}
 
@@ -44,6 +44,10 @@ class Context:
 
     def producer(self, name: str) -> Node | None:
         return self._producers.get(name)
+
+    def feeds(self, name: str, *ops: str) -> bool:
+        """True if the tensor goes into one of these operators."""
+        return any(node.op in ops and name in node.inputs for node in self._nodes)
 
     def moves(self, name: str) -> bool:
         """True if the tensor depends on the sound (not just on its length)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,20 +40,35 @@ class Node:
 
     @cached_property
     def path(self) -> str:
-        """Module path of the layer, or "" if the graph does not tell."""
-        scopes = {p.key: p.value for p in self.proto.metadata_props}.get("pkg.torch.onnx.name_scopes")
+        """Module path of the layer, "" for the network's own forward or if the graph does not tell."""
+        scopes = self._scopes("pkg.torch.onnx.name_scopes")
         if scopes:
-            names = [str(s) for s in ast.literal_eval(scopes)]
-            inner = names[:-1] if len(names) > 1 else []  # the last scope is the operator itself
-            return next((name for name in reversed(inner) if name), "")
+            names = scopes[:-1] if len(scopes) > 1 else []  # the last scope is the operator itself
+            return _without_wrapper(next((name for name in reversed(names) if name), ""))
         parts = self.proto.name.split("/")
-        if len(parts) > 2 and not parts[0]:  # the legacy exporter writes /block/conv/Conv
-            return re.sub(r"^net\.|^module\.", "", ".".join(parts[1:-1]))
+        if len(parts) > 2 and not parts[0]:  # the tracing exporter writes /block/conv/Conv
+            return _without_wrapper(".".join(parts[1:-1]))
         return ""
 
     @property
+    def layer_class(self) -> str:
+        """torch.nn class of the layer if the graph tells, else the operator."""
+        classes = self._scopes("pkg.torch.onnx.class_hierarchy")
+        inner = classes[-2] if len(classes) > 1 else ""
+        return inner.rsplit(".", 1)[-1] if inner.startswith("torch.nn.modules") else self.op
+
+    def _scopes(self, key: str) -> list[str]:
+        text = next((p.value for p in self.proto.metadata_props if p.key == key), "[]")
+        return [str(scope) for scope in ast.literal_eval(text)]
+
+    @property
     def label(self) -> str:
-        """For messages: layer 'encoder.conv' (Conv)."""
+        """For messages: layer 'encoder.conv' (Conv1d)."""
         if self.path:
-            return f"layer '{self.path}' ({self.op})"
+            return f"layer '{self.path}' ({self.layer_class})"
         return f"operator '{self.proto.name or self.output}' ({self.op})"
+
+
+def _without_wrapper(path: str) -> str:
+    """Module path as the user knows it: without the wrapper that the torch front end puts around."""
+    return "" if path == "net" else path.removeprefix("net.")

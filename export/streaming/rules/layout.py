@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import prod
+from typing import NoReturn
 
 from export.streaming.axes import Axes, find
-from export.streaming.context import Context
+from export.streaming.context import WHOLE, Context
 from export.streaming.memory import delay
 from export.streaming.node import Node
+from export.streaming.rules.normalisation import ADVICE
 from export.streaming.rules.pointwise import closed
 from export.streaming.rules.registry import rule
 from export.streaming.track import Track
@@ -76,7 +78,9 @@ def expand(ctx: Context, node: Node) -> None:
 @rule("Flatten", "Reshape")
 def reshape(ctx: Context, node: Node) -> None:
     track = ctx.track(node.inputs[0])
-    axes = ctx.axes(node, node.output)
+    axes = ctx.probe.axes(node.output)
+    if axes is None:
+        _refuse_mixing(ctx, node)
     if track.summary:
         _reshape_summary(ctx, node, track, axes)
         return
@@ -97,6 +101,12 @@ def reshape(ctx: Context, node: Node) -> None:
         _keep(ctx, node, track, axes, time_in, time_out)
 
 
+def _refuse_mixing(ctx: Context, node: Node) -> NoReturn:
+    if ctx.feeds(node.output, "InstanceNormalization"):  # how exporters write GroupNorm
+        ctx.refuse(node, f"it normalises over time, so {WHOLE}", ADVICE)
+    ctx.refuse(node, "it mixes time with another axis", "keep time an axis of its own")
+
+
 def _sizes(axes: Axes) -> list[int]:
     """Sizes with batch and time as coprime large numbers, to compare products of axes."""
     unit = {"fixed": 1, "batch": 10007, "time": 1, "both": 10007}
@@ -110,7 +120,7 @@ def _keep(ctx: Context, node: Node, track: Track, axes: Axes, time_in: int, time
     sizes_in, sizes_out = _sizes(track.axes), _sizes(axes)
     stacked = k.denominator == 1 and prod(sizes_out[time_out + 1 :]) == k * prod(sizes_in[time_in + 1 :])
     if not stacked or prod(sizes_out[:time_out]) != prod(sizes_in[:time_in]):
-        ctx.refuse(node, "it mixes time with another axis", "keep time an axis of its own")
+        _refuse_mixing(ctx, node)
     step = int(k)
     if step > 1:
         track = delay(ctx, node, track, -track.lag % step)

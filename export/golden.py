@@ -1,0 +1,52 @@
+"""Golden vectors: the proof a model file carries with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.features.mfcc import mfcc
+from stream.inference.card import Golden, ModelCard, pack_array
+
+Array = NDArray[np.float32]
+_SECONDS = 0.6
+_FRAMES = 120
+
+
+def golden_vectors(card: ModelCard, features: Array, answer: Callable[[Array], Array]) -> Golden:
+    """Vectors for a finished model.
+
+    Args:
+        card: its card.
+        features: (T, F) float32 of realistic level; shortened to about 120 frames.
+        answer: (1, T, F) -> (1, T / stride, C), streaming from the initial state.
+    """
+    audio = golden_audio(card.features.sample_rate)
+    count = max(_FRAMES // card.stride, 1) * card.stride
+    repeats = -(-count // len(features))
+    sequence = np.ascontiguousarray(np.tile(features, (repeats, 1))[:count], np.float32)
+    return Golden(
+        audio=pack_array(audio),
+        audio_features=pack_array(mfcc(audio.astype(np.float32) / 32768, card.features)),
+        features=pack_array(sequence),
+        probs=pack_array(answer(sequence[None])[0].astype(np.float32)),
+    )
+
+
+def golden_audio(sample_rate: int) -> NDArray[np.int16]:
+    """A chirp, noise and silence, 0.6 s in all (or as many samples at 16 kHz, if the rate is higher), int16.
+
+    The noise comes from a fixed linear congruential generator, so no library version changes it.
+    """
+    count = int(_SECONDS * min(sample_rate, 16000))
+    third = count // 3
+    t = np.arange(third) / third
+    chirp = 0.5 * np.sin(2 * np.pi * third * (0.01 * t + 0.1 * t * t))
+    state, noise = 1, np.empty(third)
+    for i in range(third):
+        state = (1103515245 * state + 12345) % 2**31
+        noise[i] = 0.1 * (state / 2**30 - 1)
+    silence = np.zeros(count - 2 * third)
+    return np.round(32767 * np.concatenate([chirp, noise, silence])).astype(np.int16)
