@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 from urllib.parse import unquote
 
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from stream.capture.channels import (
 )
 from stream.errors import UsageError
 from stream.messages import Chunk, SourceInfo
+
+if TYPE_CHECKING:
+    from stream.capture.ring import WhenLate
 
 AUDIO_SUFFIXES = frozenset(
     [
@@ -171,7 +175,7 @@ def open_source(
     format: str = "s16le",
     channels: int = 1,
     fast: bool = False,
-    when_late: str | None = None,
+    when_late: WhenLate | None = None,
 ) -> AudioSource:
     """The source that ``text`` means.
 
@@ -228,10 +232,14 @@ def open_source(
     from stream.capture.microphone import Microphone
 
     device: int | str | None = int(text) if re.fullmatch(r"\d+", text) else text or None
-    late: dict[str, Any] = {} if when_late is None else {"when_late": when_late}
-    return Microphone(
-        device, samplerate=samplerate, channel=1 if chosen is None else chosen, blocksize=blocksize, **late
+    chosen_microphone = partial(
+        Microphone,
+        device,
+        samplerate=samplerate,
+        channel=1 if chosen is None else chosen,
+        blocksize=blocksize,
     )
+    return chosen_microphone() if when_late is None else chosen_microphone(when_late=when_late)
 
 
 def _file_meant(text: str, certain: bool) -> Path | None:

@@ -1,0 +1,467 @@
+"""Network streams against real local servers: files, streams that die and return, RTSP, and silence."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import itertools
+import socket
+import socketserver
+import struct
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from stream import BackendMissing, SourceError, UsageError
+from stream.capture.backoff import Backoff
+from stream.capture.mailbox import Mailbox
+from stream.capture.network import NetworkSource
+from stream.capture.url import for_ffmpeg, redacted
+from stream.messages import Chunk
+
+RATE = 16_000
+Samples = NDArray[np.float32]
+
+
+@pytest.fixture
+def av() -> object:
+    return pytest.importorskip("av", reason="PyAV is not installed: pip install 'stream-classify[network]'")
+
+
+def noise(n: int, seed: int = 0) -> Samples:
+    """Values that 16-bit PCM holds exactly."""
+    return (np.random.default_rng(seed).integers(-8_000, 8_000, n) / 2**15).astype(np.float32)
+
+
+def wav_stream(samples: Samples) -> bytes:
+    """A WAV as a live encoder sends it: it cannot know its length."""
+    unknown = b"\xff\xff\xff\xff"
+    header = (
+        b"RIFF"
+        + unknown
+        + b"WAVEfmt "
+        + struct.pack("<IHHIIHH", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+        + b"data"
+        + unknown
+    )
+    return header + np.round(samples * 2**15).astype("<i2").tobytes()
+
+
+Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
+
+
+@contextmanager
+def server(answer: Answer) -> Iterator[str]:
+    """An HTTP server; gives its address with a trailing slash."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.daemon_threads = True
+        running.block_on_close = False
+        running.handle_error = lambda *_: None  # type: ignore[method-assign, assignment]  # a client may leave
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{running.server_address[1]}/"
+        finally:
+            running.shutdown()
+            thread.join()
+
+
+def send(handler: http.server.BaseHTTPRequestHandler, body: bytes, *, length: int | None = None) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Type", "audio/wav")
+    if length is not None:
+        handler.send_header("Content-Length", str(length))
+    handler.end_headers()
+    handler.wfile.write(body)
+    handler.wfile.flush()
+
+
+def folder(path: Path) -> Answer:
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        data = (path / handler.path.strip("/")).read_bytes()
+        send(handler, data, length=len(data))
+
+    return answer
+
+
+def joined(chunks: list[Chunk]) -> Samples:
+    return np.concatenate([c.samples for c in chunks])
+
+
+# Files over http.
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
+def test_a_file_ends_when_it_ends(av: object, tmp_path: Path, name: str) -> None:
+    stereo = 0.3 * np.random.default_rng(1).standard_normal((96_000, 2))
+    soundfile.write(tmp_path / name, stereo, 48_000)
+    with server(folder(tmp_path)) as address, NetworkSource(address + name) as source:
+        chunks = list(source)
+        info = source.info()
+    heard = [c for c in chunks if len(c.samples)]
+    assert heard[0].start == 0
+    assert all(a.end == b.start for a, b in itertools.pairwise(heard))
+    assert len(joined(chunks)) == pytest.approx(96_000, abs=2_500)  # MP3 pads
+    assert (info.sample_rate, info.channels, info.channel, info.live) == (48_000, 2, "mix", False)
+    assert source.truncated == ""
+    if name in ("a.wav", "a.flac"):
+        whole = soundfile.read(tmp_path / name, dtype="float32")[0].mean(axis=1)
+        np.testing.assert_allclose(joined(chunks), whole, atol=1e-6)
+
+
+def test_one_channel_and_the_size_of_chunks(av: object, tmp_path: Path) -> None:
+    stereo = np.stack([noise(20_000, 1), noise(20_000, 2)], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, RATE)
+    with server(folder(tmp_path)) as address:
+        with NetworkSource(address + "a.wav", channel=2, block=100) as source:
+            chunks = list(source)
+        with pytest.raises(UsageError, match="2 channels, not 3"):
+            NetworkSource(address + "a.wav", channel=3)
+    np.testing.assert_array_equal(joined(chunks), stereo[:, 1])
+    assert max(len(c.samples) for c in chunks) == 100
+
+
+def test_a_file_that_breaks_off_is_given_as_far_as_it_came(av: object) -> None:
+    body = wav_stream(noise(40_000))
+    with (
+        server(lambda h: send(h, body[:40_044], length=len(body))) as address,
+        NetworkSource(address + "a.wav", read_timeout=5) as source,
+    ):
+        chunks = list(source)
+        assert not source.info().live
+    np.testing.assert_array_equal(joined(chunks), noise(40_000)[:20_000])
+    assert "broke off after 1.25 s" in source.truncated
+
+
+def test_at_the_pace_of_real_time_a_file_waits_for_the_clock(av: object, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(RATE), RATE)
+    with server(folder(tmp_path)) as address:
+        source = NetworkSource(address + "a.wav", fast=False, clock=lambda: 0.0)  # a clock that stands still
+        assert source.info().live
+        heard: list[Chunk] = []
+        thread = threading.Thread(target=lambda: heard.extend(source))
+        thread.start()
+        thread.join(0.3)
+        source.close()
+        thread.join(20)
+    assert heard == []
+    assert not thread.is_alive()
+
+
+# Live streams.
+
+
+def test_a_live_stream_that_dies_comes_back_with_the_gap_the_clock_says(av: object) -> None:
+    now = [100.0]
+    visits: list[str] = []
+    done = threading.Event()
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        visits.append(handler.path)
+        if len(visits) == 1:
+            send(handler, wav_stream(noise(RATE)))
+        elif len(visits) < 5:
+            handler.send_error(503)
+        else:
+            now[0] = 105.0
+            send(handler, wav_stream(noise(8 * RATE, seed=9)))  # more than FFmpeg looks at before it begins
+            done.wait(60)
+
+    with server(answer) as address:
+        source = NetworkSource(address + "live", backoff=Backoff(0.01, 0.02), clock=lambda: now[0])
+        assert source.info().live
+        chunks: list[Chunk] = []
+        for chunk in source:
+            chunks.append(chunk)
+            if chunk.end > 7 * RATE:
+                source.close()
+        done.set()
+    heard = [c for c in chunks if len(c.samples)]
+    sound = np.concatenate([noise(RATE), noise(8 * RATE, seed=9)])
+    np.testing.assert_array_equal(joined(heard), sound[: len(joined(heard))])
+    breaks = [(a, b) for a, b in itertools.pairwise(heard) if a.end != b.start]
+    ((before, after),) = breaks
+    assert before.end == RATE
+    # One second of sound had come at 100 s. The first block after it ends when it arrives, 5 s later.
+    assert after.end == 6 * RATE
+    beats = [c for c in chunks if c.state == "recovering"]
+    assert beats
+    assert all(len(c.samples) == 0 and c.start == RATE for c in beats)
+    assert all(c.state == "listening" for c in heard)
+    assert len(visits) == 5
+
+
+def test_a_live_stream_that_stalls_is_opened_again(av: object) -> None:
+    visits: list[str] = []
+    done = threading.Event()
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        visits.append(handler.path)
+        send(handler, wav_stream(noise(4 * RATE)))
+        done.wait(60)  # and never another byte
+
+    with server(answer) as address:
+        source = NetworkSource(address + "live", read_timeout=0.2, backoff=Backoff(0.01, 0.02))
+        for _ in source:
+            if len(visits) == 3:
+                source.close()
+        done.set()
+    assert len(visits) >= 3
+
+
+def test_a_late_consumer_loses_the_oldest_and_is_told_how_much(av: object) -> None:
+    done = threading.Event()
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        send(handler, wav_stream(noise(10 * RATE)))
+        done.wait(60)
+
+    with server(answer) as address:
+        source = NetworkSource(address + "live", queue_seconds=1.0)
+        chunks = [next(iter(source))]  # and now the consumer is busy
+        while source.lost < 8 * RATE:
+            done.wait(0.01)
+        for chunk in source:
+            chunks.append(chunk)
+            if chunk.end > 9.5 * RATE:
+                source.close()
+        done.set()
+    heard = [c for c in chunks if len(c.samples)]
+    for chunk in heard:
+        np.testing.assert_array_equal(chunk.samples, noise(10 * RATE)[chunk.start : chunk.end])
+    missing = heard[0].start + sum(b.start - a.end for a, b in itertools.pairwise(heard))
+    assert missing == source.lost
+
+
+def test_closing_does_not_wait_for_the_network(av: object) -> None:
+    done = threading.Event()
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        send(handler, wav_stream(noise(4 * RATE)))
+        done.wait(60)
+
+    with server(answer) as address:
+        source = NetworkSource(address + "live", read_timeout=3600.0)
+        thread = threading.Thread(target=lambda: list(source))
+        thread.start()
+        source.close()
+        thread.join(20)
+        assert not thread.is_alive()
+        done.set()
+
+
+# RTSP: as much of a camera as it takes.
+
+
+class Camera(socketserver.StreamRequestHandler):
+    """RTSP 1.0 over one TCP connection, 16-bit linear sound interleaved; sends a second of it and hangs up."""
+
+    sound = noise(RATE, seed=4)
+    transports: list[str]
+
+    def handle(self) -> None:
+        while True:
+            first, headers = self.rfile.readline().decode().split(), {}
+            while (line := self.rfile.readline().decode().strip()) != "":
+                key, _, value = line.partition(":")
+                headers[key.lower()] = value.strip()
+            if not first:
+                return
+            extra, body = "", ""
+            if first[0] == "OPTIONS":
+                extra = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
+            elif first[0] == "DESCRIBE":
+                body = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n"
+                body += "m=video 0 RTP/AVP 97\r\na=rtpmap:97 H264/90000\r\n"
+                body += f"a=control:v\r\nm=audio 0 RTP/AVP 96\r\na=rtpmap:96 L16/{RATE}/1\r\na=control:a\r\n"
+                extra = f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n"
+            elif first[0] == "SETUP":
+                self.server.seen.append((first[1], headers["transport"]))  # type: ignore[attr-defined]
+                extra = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n"
+            elif first[0] == "PLAY":
+                extra = "Session: 1\r\n"
+            self.wfile.write(
+                f"RTSP/1.0 200 OK\r\nCSeq: {headers.get('cseq', '0')}\r\n{extra}\r\n{body}".encode()
+            )
+            if first[0] == "PLAY":
+                data = np.round(self.sound * 2**15).astype(">i2")
+                for number, at in enumerate(range(0, len(data), 160)):
+                    packet = struct.pack(">BBHII", 0x80, 96, number, at, 7) + data[at : at + 160].tobytes()
+                    self.wfile.write(b"$\0" + struct.pack(">H", len(packet)) + packet)
+                return
+            if first[0] == "TEARDOWN":
+                return
+
+
+def test_rtsp_over_tcp_takes_only_the_sound_and_is_reopened_for_ever(av: object) -> None:
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
+
+        def handle_error(self, *_: object) -> None:
+            pass
+
+    with Server(("127.0.0.1", 0), Camera) as camera:
+        camera.seen = []  # type: ignore[attr-defined]
+        thread = threading.Thread(target=camera.serve_forever, args=(0.01,))
+        thread.start()
+        address = f"rtsp://user:pa#ss@127.0.0.1:{camera.server_address[1]}/live"
+        source = NetworkSource(address, backoff=Backoff(0.01, 0.02), open_timeout=20, read_timeout=20)
+        assert source.info().live
+        chunks: list[Chunk] = []
+        for chunk in source:
+            chunks.append(chunk)
+            if sum(len(c.samples) for c in chunks) >= 2 * RATE:
+                source.close()
+        camera.shutdown()
+        thread.join()
+    np.testing.assert_array_equal(joined(chunks)[:RATE], Camera.sound)
+    np.testing.assert_array_equal(joined(chunks)[RATE : 2 * RATE], Camera.sound)
+    assert any(c.state == "recovering" for c in chunks)
+    assert source.sample_rate == RATE
+    asked = camera.seen  # type: ignore[attr-defined]
+    assert all("/a" in url and "RTP/AVP/TCP" in transport for url, transport in asked)
+
+
+# Errors and secrets.
+
+
+def test_a_server_that_never_answers_is_given_up(av: object) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://user:secret@127.0.0.1:{listening.getsockname()[1]}/live?token=abc"
+        with pytest.raises(SourceError, match=r"no answer within 0\.3 s") as caught:
+            NetworkSource(address, open_timeout=0.3)
+    assert "secret" not in str(caught.value)
+    assert "abc" not in str(caught.value)
+
+
+def test_first_connections_that_fail_are_one_line(av: object, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no sound here\n" * 100)
+    (tmp_path / "empty").write_bytes(b"")
+    with server(folder(tmp_path)) as address:
+        secret = address.replace("://", "://user:secret@")
+        for url in (
+            secret + "text",
+            secret + "empty",
+            secret + "missing",
+            "http://user:secret@127.0.0.1:1/x",
+        ):
+            with pytest.raises(SourceError, match="cannot be opened") as caught:
+                NetworkSource(url, open_timeout=5, read_timeout=5)
+            assert "\n" not in str(caught.value)
+            assert "secret" not in str(caught.value)
+            assert caught.value.__cause__ is None
+
+
+def test_passwords_with_odd_characters_reach_the_server_and_nobody_else(av: object) -> None:
+    asked: list[str] = []
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        given = handler.headers.get("Authorization")
+        if given is None:
+            handler.send_response(401)
+            handler.send_header("WWW-Authenticate", 'Basic realm="x"')
+            handler.end_headers()
+            return
+        asked.append(base64.b64decode(given.removeprefix("Basic ")).decode())
+        body = wav_stream(noise(100))
+        send(handler, body, length=len(body))
+
+    with server(answer) as address:
+        host = address.removeprefix("http://")
+        with NetworkSource(f"http://me:p#a/s@s?@{host}x") as source:
+            assert len(joined(list(source))) == 100
+    assert asked[0] == "me:p#a/s@s?"
+    assert source.name == f"http://***@{host}x"
+    assert source.info().name == source.name
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "given"),
+    [
+        ("http://host/a", "http://host/a", "http://host/a"),
+        ("HTTP://host:80/a@b", "http://host:80/a@b", "http://host:80/a@b"),
+        ("http://host/a?token=x#y", "http://host/a?***", "http://host/a?token=x#y"),
+        ("rtsp://u:p@h:554/s", "rtsp://***@h:554/s", "rtsp://u:p@h:554/s"),
+        ("rtsp://u:a#b@h/s", "rtsp://***@h/s", "rtsp://u:a%23b@h/s"),
+        ("rtsp://u:1#2@h/s", "rtsp://***@h/s", "rtsp://u:1%232@h/s"),
+        ("rtsp://u:a/b@h/s", "rtsp://***@h/s", "rtsp://u:a%2Fb@h/s"),
+        ("rtsp://u:a@b@h/s", "rtsp://***@h/s", "rtsp://u:a%40b@h/s"),
+        ("rtsp://u:a%40b@h/s", "rtsp://***@h/s", "rtsp://u:a%40b@h/s"),
+        ("rtsp://token@h/s", "rtsp://***@h/s", "rtsp://token@h/s"),
+        ("http://[::1]:80/a", "http://[::1]:80/a", "http://[::1]:80/a"),
+    ],
+)
+def test_addresses(url: str, shown: str, given: str) -> None:
+    assert redacted(url) == shown
+    assert for_ffmpeg(url) == given
+
+
+def test_an_unknown_scheme_names_the_known_ones_and_keeps_the_secret() -> None:
+    with pytest.raises(UsageError, match=r"use one of http, https, rtsp") as caught:
+        NetworkSource("gopher://user:secret@host/x")
+    assert "secret" not in str(caught.value)
+
+
+def test_without_pyav_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(BackendMissing, match=r"pip install 'stream-classify\[network\]'"):
+        NetworkSource("http://127.0.0.1:1/x")
+
+
+# The parts.
+
+
+def test_backoff_grows_to_its_limit_and_starts_anew() -> None:
+    backoff = Backoff(0.5, 3.0)
+    assert [backoff.next() for _ in range(5)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    backoff.reset()
+    assert backoff.next() == 0.5
+
+
+def chunk(n: int, start: int = 0) -> Chunk:
+    return Chunk(np.zeros(n, np.float32), start, RATE)
+
+
+def test_a_full_mailbox_makes_a_file_wait_and_end_releases_it() -> None:
+    box = Mailbox(100, drop_oldest=False)
+    box.put(chunk(200))  # alone, even a larger one passes
+    writer = threading.Thread(target=box.put, args=(chunk(1, 200),))
+    writer.start()
+    assert box.get(10) is not None
+    writer.join(20)
+    assert not writer.is_alive()
+    box.put(chunk(98, 201))
+    writer = threading.Thread(target=box.put, args=(chunk(10, 299),))
+    writer.start()
+    box.end()
+    writer.join(20)
+    assert not writer.is_alive()
+    assert not box.finished
+    assert [got.start for got in (box.get(10), box.get(10)) if got is not None] == [200, 201]
+    assert box.get(10) is None
+    assert box.finished
+
+
+def test_a_mailbox_hands_over_what_went_wrong_after_the_last_chunk() -> None:
+    box = Mailbox(100, drop_oldest=True)
+    box.put(chunk(5))
+    box.end(RuntimeError("a fault in the reading thread"))
+    assert box.get(10) is not None
+    with pytest.raises(RuntimeError, match="reading thread"):
+        box.get(10)
