@@ -111,7 +111,7 @@ def list_devices() -> list[DeviceInfo]:
                 for index, device in enumerate(sd.query_devices())
             ]
         except sd.PortAudioError as error:
-            raise explain(error, "PortAudio") from error
+            raise DeviceError(f"PortAudio does not list its devices: {error}; try again") from error
 
 
 def refresh() -> list[DeviceInfo]:

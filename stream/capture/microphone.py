@@ -95,10 +95,11 @@ class Microphone(SourceBase):
         self._device = resolve_device(device)
         offered = self._device.max_input_channels
         check_channel(self._channel, offered, f"microphone '{self._device.name}'")
-        if self._channel != "mix":
-            channels = self._channel
-        else:
+        if self._channel == "mix":
             channels = offered if offered <= _MANY_CHANNELS else 2
+        else:
+            # Never one of several: a sound server would mix them, and "1" means the first.
+            channels = max(self._channel, min(2, offered))
         self.sample_rate = choose_rate(self._device, samplerate, channels)
         keep = max(blocksize, round(_LONGEST_CHUNK * self.sample_rate))
         capacity = round(buffer_seconds * self.sample_rate)

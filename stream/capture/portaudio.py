@@ -61,7 +61,14 @@ def _load() -> Any:
         raise BackendMissing(
             f"the PortAudio library is missing ({error}): microphones need it; {way}"
         ) from error
+    except Exception as error:
+        # Its PortAudioError, whose class cannot be had when the import fails.
+        raise _no_start(error) from error
     return sounddevice
+
+
+def _no_start(error: Exception) -> DeviceError:
+    return DeviceError(f"PortAudio does not start ({error}): look at the sound system's configuration")
 
 
 def reinitialise() -> bool:
@@ -73,15 +80,14 @@ def reinitialise() -> bool:
     with portaudio() as sd:
         if _open_streams:
             return False
+        # Private functions, but there is no other way. An earlier attempt may have failed half-way.
         with _hushed():
-            try:
-                # Private, but the only way.
+            if sd._initialized:
                 sd._terminate()
-            finally:
-                try:
-                    sd._initialize()
-                except sd.PortAudioError as error:
-                    raise explain(error, "PortAudio") from error
+            try:
+                sd._initialize()
+            except sd.PortAudioError as error:
+                raise _no_start(error) from error
     return True
 
 
