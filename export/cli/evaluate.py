@@ -1,0 +1,92 @@
+"""``stream-classify evaluate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from stream.assets import asset
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  stream-classify evaluate model.onnx recordings/
+  stream-classify evaluate model.onnx recordings/ --split test --report report/
+  stream-classify evaluate default labels.tsv --threshold speech=0.6
+"""
+)
+@click.argument("model")
+@click.argument("data", type=click.Path())
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), help="Only this part of DATA.")
+@click.option("--unknown", metavar="LABEL", help="Class that recordings of other classes count as.")
+@click.option("--threshold", multiple=True, metavar="[LABEL=]P", help="Instead of the card's.")
+@click.option("--strict", is_flag=True, help="Stop at the first recording that cannot be used.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Order of recordings in the carried stream."
+)
+@click.option(
+    "--report", type=click.Path(path_type=Path), metavar="FOLDER", help="Write report.json and pictures."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
+def evaluate(
+    model: str,
+    data: str,
+    split: str | None,
+    unknown: str | None,
+    threshold: tuple[str, ...],
+    strict: bool,
+    seed: int,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure MODEL on the labelled recordings of DATA, as it would hear them live.
+
+    Every recording is heard twice: alone, from a fresh state; and in one long stream with the state carried
+    from each to the next. Events come from the live detector with the card's settings.
+    """
+    from export.evaluation.evaluate import evaluate as measure
+    from export.evaluation.evaluate import headline
+    from export.evaluation.pictures import draw
+    from stream.cli.rules import detector_spec
+    from stream.inference.session import Model
+
+    loaded = Model.load(asset(f"{model}.onnx") if model in ("default", "small") else model)
+    rules = detector_spec(loaded.card.detector, loaded.labels, {"threshold": threshold})
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+        tasks: dict[str, int] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done)  # type: ignore[arg-type]
+
+        result = measure(
+            loaded,
+            data,
+            split=split,
+            unknown=unknown,
+            detector=rules,
+            strict=strict,
+            seed=seed,
+            progress=show,  # type: ignore[arg-type]
+        )
+    for line in result.report["skipped"]:
+        click.echo(f"skipped {line['recording']}: {line['reason']}", err=True)
+    if as_json:
+        click.echo(json.dumps(result.report, indent=2))
+    else:
+        click.echo(f"{'':24s}{'carried':>10s}{'alone':>10s}")
+        for name, carried, alone in headline(result.report):
+            click.echo(f"{name:24s}{carried:10.4f}{alone:10.4f}")
+    if report is not None:
+        report.mkdir(parents=True, exist_ok=True)
+        (report / "report.json").write_text(json.dumps(result.report, indent=2) + "\n")
+        for path in draw(result, report):
+            click.echo(f"wrote {path}", err=True)
