@@ -29,7 +29,7 @@ def session_options() -> onnxruntime.SessionOptions:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     # Bytes that are both ONNX and ORT's own format would be taken for the latter, past our look at the former.
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    options.log_severity_level = 3  # errors only; what matters is raised
+    options.log_severity_level = 4  # its errors are raised; printed too they would spoil the one line
     return options
 
 
@@ -58,11 +58,13 @@ def create_session(data: bytes, names: list[str]) -> Any:
     """An InferenceSession on exactly these providers; ProviderUnavailable if the first is not granted."""
     import onnxruntime as ort
 
-    session = ort.InferenceSession(data, sess_options=session_options(), providers=names)
+    # Without enable_fallback=0 a refused model is tried twice, with a message of its own on standard output.
+    session = ort.InferenceSession(
+        data, sess_options=session_options(), providers=names, enable_fallback=0
+    )
     granted = session.get_providers()
     if granted[0] != names[0]:
         raise ProviderUnavailable(
             f"provider {names[0]}: ONNX Runtime fell back to {granted[0]}; check the CUDA and cuDNN libraries"
         )
-    session.disable_fallback()
     return session
