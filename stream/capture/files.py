@@ -51,7 +51,7 @@ class FileSource(SourceBase):
         block: int = 0,
         fast: bool = True,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] | None = None,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.path = Path(path)
         self.truncated = ""

@@ -92,7 +92,7 @@ class NetworkSource(SourceBase):
             first.close()
             raise
         self.sample_rate = first.sample_rate
-        self._pacer = None if fast or self._live else Pacer(clock, self._closed.wait)
+        self._pacer = None if fast or self._live else Pacer(clock)
         seconds = None if self._live else first.seconds
         self._info = SourceInfo(
             self.name,

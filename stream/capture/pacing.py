@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+
+_NAP = 0.05  # seconds; the longest that closing can go unnoticed
 
 
 class Pacer:
@@ -15,19 +16,23 @@ class Pacer:
 
     Args:
         clock: seconds, monotonic.
-        sleep: waits the given seconds, or less; None waits on the clock of the machine and wakes on `close`.
+        sleep: waits for the given seconds.
     """
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], object] | None = None
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._clock = clock
-        self._closed = threading.Event()
-        self._sleep: Callable[[float], object] = sleep or self._closed.wait
+        self._sleep = sleep
+        # A plain flag, seen after at most one nap. A threading.Event would wake at once, but its lock is not
+        # reentrant, and `close` is called from signal handlers that may interrupt the very wait they end.
+        self._closed = False
         self._start: float | None = None
 
     def until(self, seconds: float) -> float | None:
-        """Wait until ``seconds`` after the first call's start.
+        """Wait until ``seconds`` after the moment of the first call.
 
         Returns:
             The moment that was waited for, in seconds of the clock; None when closed meanwhile.
@@ -35,11 +40,11 @@ class Pacer:
         if self._start is None:
             self._start = self._clock()
         due = self._start + seconds
-        while not self._closed.is_set():
+        while not self._closed:
             left = due - self._clock()
             if left <= 0:
                 return due
-            self._sleep(left)
+            self._sleep(min(left, _NAP))
         return None
 
     def restart(self) -> None:
@@ -47,9 +52,9 @@ class Pacer:
         self._start = None
 
     def close(self) -> None:
-        """Wake whoever waits; every later wait returns None at once."""
-        self._closed.set()
+        """Wake whoever waits; every later wait returns None at once. Safe in a signal handler."""
+        self._closed = True
 
     @property
     def closed(self) -> bool:
-        return self._closed.is_set()
+        return self._closed

@@ -56,7 +56,7 @@ class SimulatedSource(SourceBase):
         block: int = 0,
         fast: bool = True,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] | None = None,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         scenario = text if isinstance(text, Scenario) else Scenario.parse(text)
         self.scenario = scenario
