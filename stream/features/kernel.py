@@ -2,28 +2,37 @@
 
 Every operation works on each row alone and in one fixed order, so a row's bits do not depend on how many rows
 are computed together: that is what makes live and offline equal. A dense ``power @ mel.T`` would be faster for
-many rows, but BLAS rounds gemm and gemv differently.
+many rows, but BLAS rounds gemm and gemv differently; products here are one gemv a row.
 
 Precision is librosa's: window and transform in float64, the spectrum kept as complex64, the rest in float32.
 A float32 transform would put rounding noise above the logarithm's floor beside a full-scale tone (0.017 dB).
+
+One row costs mostly what NumPy spends on looking at its arguments. So views are made once and kept, a single
+row is computed on one-dimensional arrays (which ufuncs take without setting up an iterator), and nothing is
+converted on the way.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.features.spec import FeatureSpec
-from stream.features.tables import SparseBank, dct_matrix, hann
+from stream.features.tables import band_groups, dct_matrix, hann
 
-ROWS = 64  # rows computed together: scratch stays in the second-level cache
+ROWS = 64  # rows computed together: enough to amortise the calls, and scratch stays in the second-level cache
+
+Product = Callable[..., Any]  # (a, b, out): a (..., n) times b (n, m) into out (..., m)
 
 
+@cache
 def _rfft_into(n_fft: int) -> Any:
-    """A function (x (T, n_fft) float64, out (T, n_fft // 2 + 1) complex128) computing ``np.fft.rfft(x)``.
+    """A function (x (..., n_fft) float64, out (..., n_fft // 2 + 1) complex128) computing ``np.fft.rfft(x)``.
 
     ``np.fft.rfft`` spends as long in argument handling as in one 512-point transform, so the ufunc it calls is
     called directly where this NumPy has it; the transform is the same and so are the bits.
@@ -36,10 +45,10 @@ def _rfft_into(n_fft: int) -> Any:
         from numpy.fft import _pocketfft_umath as pocketfft  # type: ignore[attr-defined]
 
         ufunc = pocketfft.rfft_n_even if n_fft % 2 == 0 else pocketfft.rfft_n_odd
-        one = np.float64(1)
+        one = np.array(1.0)
 
         def direct(x: NDArray[np.float64], out: NDArray[np.complex128]) -> None:
-            ufunc(x, one, out=out)
+            ufunc(x, one, out)
 
         probe = np.linspace(-1, 1, n_fft)[None, :] ** 3
         got = np.empty((1, n_fft // 2 + 1), np.complex128)
@@ -49,12 +58,44 @@ def _rfft_into(n_fft: int) -> Any:
     return direct if np.array_equal(got, np.fft.rfft(probe)) else public
 
 
+@cache
+def _row_product(n: int, m: int) -> Product:
+    """(n,) times (n, m): ``np.dot``, which starts sooner, where it rounds as a stacked ``np.matmul`` does."""
+    rng = np.random.default_rng(n * m)
+    stack = rng.standard_normal((8, 1, n)).astype(np.float32)
+    matrix = np.asfortranarray(rng.standard_normal((n, m)).astype(np.float32))
+    want = np.matmul(stack, matrix)
+    same = all(np.array_equal(np.dot(row[0], matrix), out[0]) for row, out in zip(stack, want, strict=True))
+    return np.dot if same else np.matmul
+
+
+class _Views(NamedTuple):
+    """The scratch of T rows; for a single row the leading axes are dropped."""
+
+    framed: NDArray[np.float64]  # (T, n_fft)
+    inner: NDArray[np.float64]  # (T, win_length) of framed
+    spectrum: NDArray[np.complex128]  # (T, bins)
+    single: NDArray[np.complex64]  # (T, bins)
+    squares: NDArray[np.float32]  # (T, 2 * bins), the same memory as single: re, im, re, im ...
+    real: NDArray[np.float32]  # (T, bins) of squares
+    imag: NDArray[np.float32]  # (T, bins) of squares
+    power: NDArray[np.float32]  # (T, bins)
+    mel: NDArray[np.float32]  # (T, 1, n_mels)
+    floor: NDArray[np.float32]  # as mel
+    groups: list[tuple[Product, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]
+    dct: Product  # times the matrix, or times the decibel factor
+
+
 class Kernel:
     """Static features (no deltas) of windows. Holds scratch: one per stream or thread, never shared.
 
     Args:
         spec: what to compute.
         rows: most windows per call of ``compute``.
+
+    Attributes:
+        width: features a row.
+        span: the part of a frame's n_fft samples that lies under the window.
     """
 
     def __init__(self, spec: FeatureSpec, rows: int = ROWS) -> None:
@@ -62,75 +103,88 @@ class Kernel:
         self.rows = rows
         self.width = spec.n_mels if spec.n_mfcc is None else spec.n_mfcc
         left = (spec.n_fft - spec.win_length) // 2  # librosa centres a short window in n_fft
-        self._span = slice(left, left + spec.win_length)
+        self.span = slice(left, left + spec.win_length)
         self._window = hann(spec.win_length)
-        bank = SparseBank(spec)
-        self._take, self._weights, self._offsets = bank.take, bank.weights, bank.offsets
-        self._floor = np.float32(spec.log_floor)
+        self._groups = band_groups(spec)
         self._rfft = _rfft_into(spec.n_fft)
-        decibel = 10.0 / math.log(
-            10.0
-        )  # power_to_db from natural logarithms; folded into the DCT where there is one
-        self._decibel = np.float32(decibel)
-        self._dct: NDArray[np.float32] | None = None
+        # power_to_db from natural logarithms; folded into the DCT where there is one.
+        decibel = 10.0 / math.log(10.0)
+        self._last: NDArray[np.float32] = np.full(spec.n_mels, decibel, np.float32)
         if spec.n_mfcc is not None:
             matrix = decibel * dct_matrix(spec.n_mfcc, spec.n_mels, spec.dct_norm)
-            self._dct = np.ascontiguousarray(matrix.T.astype(np.float32))  # (n_mels, n_mfcc)
+            self._last = np.ascontiguousarray(matrix.astype(np.float32)).T  # (n_mels, n_mfcc)
         bins = spec.n_fft // 2 + 1
         self._framed = np.zeros((rows, spec.n_fft))  # zero outside the span, for ever
         self._spectrum = np.empty((rows, bins), np.complex128)
         self._single = np.empty((rows, bins), np.complex64)
         self._power = np.empty((rows, bins), np.float32)
-        self._terms = np.empty((rows, len(self._take)), np.float32)
         self._mel = np.empty((rows, 1, spec.n_mels), np.float32)
-        # Views for a given row count are reused: slicing costs as much as the arithmetic on one row.
-        self._views: dict[int, tuple[NDArray[Any], ...]] = {}
+        self._floor = np.full((rows, 1, spec.n_mels), spec.log_floor, np.float32)
+        # Slicing costs as much as the arithmetic on one row.
+        self._one = self._views(0)
+        self._many: dict[int, _Views] = {}
 
-    def _slices(self, count: int) -> tuple[NDArray[Any], ...]:
-        views = self._views.get(count)
-        if views is None:
-            framed = self._framed[:count]
-            single = self._single[:count]
-            squares = single.view(np.float32)  # re, im, re, im ...
-            mel = self._mel[:count]
-            views = (
-                framed,
-                framed[:, self._span],
-                self._spectrum[:count],
-                single,
-                squares,
-                squares[:, 0::2],
-                squares[:, 1::2],
-                self._power[:count],
-                self._terms[:count],
-                mel,
-                mel[:, 0],
-            )
-            self._views[count] = views
-        return views
+    def _views(self, rows: int | slice) -> _Views:
+        single = self._single[rows]
+        squares = single.view(np.float32)
+        power, mel = self._power[rows], self._mel[rows]
+        one = isinstance(rows, int)
+        if one:
+            mel = mel[0]
+        vectors = power if one else power[:, None]
 
-    def compute(self, windows: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        def product(n: int, m: int) -> Product:
+            return _row_product(n, m) if one else np.matmul
+
+        groups = [
+            (product(*g.weights.shape), vectors[..., g.bins], g.weights, mel[..., g.bands])
+            for g in self._groups
+        ]
+        return _Views(
+            self._framed[rows],
+            self._framed[rows][..., self.span],
+            self._spectrum[rows],
+            single,
+            squares,
+            squares[..., 0::2],
+            squares[..., 1::2],
+            power,
+            mel,
+            self._floor[rows][0] if one else self._floor[rows],
+            groups,
+            np.multiply if self.spec.n_mfcc is None else product(*self._last.shape),
+        )
+
+    def compute(self, windows: NDArray[np.floating[Any]], out: NDArray[np.float32]) -> None:
         """Features of each row.
 
         Args:
-            windows: (T, n_fft) float32, T <= rows; may be a strided view; not changed.
+            windows: (T, win_length), T <= rows: the samples of each frame in ``span``. Fastest in float64; may
+                be a strided view; not changed.
             out: (T, 1, width) float32, C order, written.
         """
-        framed, inner, spectrum, single, squares, re2, im2, power, terms, mel3, mel = self._slices(
-            len(windows)
-        )
-        np.multiply(windows[:, self._span], self._window, out=inner)
+        count = len(windows)
+        if count == 1:
+            self.compute_one(windows[0], out[0, 0])
+            return
+        views = self._many.get(count)
+        if views is None:
+            views = self._many[count] = self._views(slice(0, count))
+        self._apply(views, windows, out)
+
+    def compute_one(self, window: NDArray[np.floating[Any]], out: NDArray[np.float32]) -> None:
+        """Features of one frame, bit for bit what ``compute`` gives: (win_length,) into out (width,) float32."""
+        self._apply(self._one, window, out)
+
+    def _apply(self, views: _Views, windows: NDArray[np.floating[Any]], out: NDArray[np.float32]) -> None:
+        framed, inner, spectrum, single, squares, real, imag, power, mel, floor, groups, last = views
+        np.multiply(windows, self._window, inner)
         self._rfft(framed, spectrum)
         single[...] = spectrum
-        np.multiply(squares, squares, out=squares)
-        np.add(re2, im2, out=power)
-        power.take(self._take, axis=1, out=terms, mode="clip")
-        np.multiply(terms, self._weights, out=terms)
-        np.add.reduceat(terms, self._offsets, axis=1, out=mel)
-        np.maximum(mel, self._floor, out=mel)
-        np.log(mel, out=mel)
-        if self._dct is None:
-            np.multiply(mel3, self._decibel, out=out)
-        else:
-            # Stacked (1, n_mels) @ (n_mels, n_mfcc): one gemv a row, whatever the number of rows.
-            np.matmul(mel3, self._dct, out=out)
+        np.multiply(squares, squares, squares)
+        np.add(real, imag, power)
+        for product, bins, weights, bands in groups:
+            product(bins, weights, bands)
+        np.maximum(mel, floor, out=mel)
+        np.log(mel, mel)
+        last(mel, self._last, out)

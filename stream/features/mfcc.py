@@ -42,18 +42,23 @@ class StreamingMfcc:
         self._kernel = Kernel(self.spec)
         self._hop = self.spec.hop_length
         self._n_fft = self.spec.n_fft
-        self._buffer = np.empty(self._n_fft + ROWS * self._hop, np.float32)
-        # Every place a frame can begin, as one view: row r is buffer[r * hop : r * hop + n_fft].
+        # Float64, so that the kernel converts nothing; float32 samples are exact in it.
+        self._buffer = np.empty(self._n_fft + ROWS * self._hop)
+        # Every place a frame can begin, as one view: row r is what the window sees of buffer[r * hop :].
         step = self._buffer.strides[0]
         self._windows = as_strided(
-            self._buffer, (ROWS, self._n_fft), (self._hop * step, step), writeable=False
+            self._buffer[self._kernel.span],
+            (ROWS, self.spec.win_length),
+            (self._hop * step, step),
+            writeable=False,
         )
+        self._window_list = list(self._windows)
         self._deltas = [
             CausalDelta(self.spec.delta_width, self._kernel.width) for _ in range(self.spec.deltas)
         ]
         self._emphasis = np.float32(self.spec.pre_emphasis)
         self._last = np.float32(0)
-        self._filled = 0
+        self._empty()
         self._closed = False
         self.position = start
 
@@ -76,42 +81,70 @@ class StreamingMfcc:
             raise ValueError(f"samples of shape {x.shape}: want (n,), one channel")
         if self._emphasis and len(x):
             x = self._emphasise(x)
-        total = self._filled + len(x)
+        count = len(x)
+        total = self._filled - self._begin + count
         frames = 0 if total < self._n_fft else 1 + (total - self._n_fft) // self._hop
-        out = np.empty((frames, 1, self._kernel.width), np.float32)
-        done = taken = 0
-        while taken < len(x) or done < frames:
-            part = x[taken : taken + len(self._buffer) - self._filled]
-            self._buffer[self._filled : self._filled + len(part)] = part
-            self._filled += len(part)
-            taken += len(part)
-            ready = 0 if self._filled < self._n_fft else 1 + (self._filled - self._n_fft) // self._hop
-            ready = min(ready, ROWS)
-            if ready:
-                self._kernel.compute(self._windows[:ready], out[done : done + ready])
-                used = ready * self._hop
-                self._filled -= used
-                # Overlapping move within one array: NumPy takes care of the order.
-                self._buffer[: self._filled] = self._buffer[used : used + self._filled]
-                done += ready
+        out = np.empty((frames, self._kernel.width), np.float32)
+        if frames <= 1 and self._filled + count <= len(self._buffer):
+            # The live case: no more than one frame, and room for it where the last one lies.
+            self._buffer[self._filled : self._filled + count] = x
+            self._filled += count
+            if frames:
+                self._kernel.compute_one(self._window_list[self._row], out[0])
+                self._consume(1)
+        else:
+            self._push_blocks(x, out[:, None])
         self.position += frames * self._hop
-        features = out[:, 0]
-        return features if not self._deltas else self._with_deltas(features)
+        return out if not self._deltas else self._with_deltas(out)
 
     def flush(self) -> NDArray[np.float32]:
         """No more input. An incomplete frame is not a frame: returns (0, F)."""
         self._closed = True
-        self._filled = 0
+        self._empty()
         return np.empty((0, self.spec.n_features), np.float32)
 
     def reset(self, start: int = 0) -> None:
         """As new, the next sample being number ``start``. Also the answer to a gap: no frame spans it."""
-        self._filled = 0
+        self._empty()
         self._closed = False
         self._last = np.float32(0)
         self.position = start
         for stage in self._deltas:
             stage.reset()
+
+    def _empty(self) -> None:
+        self._filled = 0  # samples in the buffer
+        self._row = 0  # the window that the next frame lies in
+        self._begin = 0  # where it begins: row * hop_length
+
+    def _push_blocks(self, x: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Take all of x, through the buffer as often as it takes; frames go to out (frames, 1, width)."""
+        done = taken = 0
+        while taken < len(x) or done < len(out):
+            self._make_room()
+            part = x[taken : taken + len(self._buffer) - self._filled]
+            self._buffer[self._filled : self._filled + len(part)] = part
+            self._filled += len(part)
+            taken += len(part)
+            ready = min(len(out) - done, 1 + (self._filled - self._n_fft) // self._hop, ROWS)
+            if ready > 0:
+                self._kernel.compute(self._windows[:ready], out[done : done + ready])
+                self._consume(ready)
+                done += ready
+
+    def _consume(self, frames: int) -> None:
+        self._row += frames
+        self._begin = self._row * self._hop
+        if self._row == ROWS:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Move what is not yet used to the front. Rare: once in ROWS hops, or once a block."""
+        if self._row:
+            rest = self._filled - self._begin
+            # Overlapping move within one array: NumPy takes care of the order.
+            self._buffer[:rest] = self._buffer[self._begin : self._filled]
+            self._filled, self._begin, self._row = rest, 0, 0
 
     def _emphasise(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         y: NDArray[np.float32] = x.copy()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.features.spec import FeatureSpec
+
+# OpenBLAS hands a matrix-vector product of 9216 elements or more to its threads, which wake and spin.
+MAX_BLOCK = 8192
 
 _MEL_STEP = 200.0 / 3  # Hz a mel below 1 kHz on Slaney's scale
 _MEL_BREAK = 1000.0 / _MEL_STEP  # mel at 1 kHz
@@ -63,27 +68,50 @@ def hann(length: int) -> NDArray[np.float64]:
     return 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length)
 
 
-class SparseBank:
-    """A mel bank as runs of non-zero weights, one run a band, for ``np.add.reduceat``.
+class BandGroup(NamedTuple):
+    """Neighbouring mel bands as one small dense product.
 
     Attributes:
-        take: (K,) spectrum bin of each weight.
-        weights: (K,) float32.
-        offsets: (n_mels,) where each band's run begins.
+        bands: which bands, columns of the mel spectrum.
+        bins: the spectrum bins that any of them weighs.
+        weights: (bins, bands) float32, Fortran order: BLAS then has no slow remainder of bands.
     """
 
-    def __init__(self, spec: FeatureSpec) -> None:
-        bank = mel_bank(spec).astype(np.float32)
-        take: list[int] = []
-        weights: list[float] = []
-        offsets: list[int] = []
-        for row in bank:
-            offsets.append(len(take))
-            used = np.flatnonzero(row)
-            # A band narrower than a bin has no weight at all; one zero term keeps its run non-empty.
-            bins = range(int(used[0]), int(used[-1]) + 1) if len(used) else range(1)
-            take += bins
-            weights += [float(row[k]) for k in bins]
-        self.take = np.asarray(take, dtype=np.intp)
-        self.weights = np.asarray(weights, dtype=np.float32)
-        self.offsets = np.asarray(offsets, dtype=np.intp)
+    bands: slice
+    bins: slice
+    weights: NDArray[np.float32]
+
+
+def band_groups(spec: FeatureSpec) -> list[BandGroup]:
+    """The mel bank cut into as few groups of neighbouring bands as keep each product small, and those balanced.
+
+    A triangular bank is nearly diagonal, so a few blocks hold all of it with far fewer zeros than one matrix.
+    """
+    bank = mel_bank(spec).astype(np.float32)
+    used = [np.flatnonzero(row) for row in bank]
+    # A band narrower than a bin has no weight at all; it borrows bin 0 so that every band has a place.
+    lows = [int(u[0]) if len(u) else 0 for u in used]
+    highs = [int(u[-1]) + 1 if len(u) else 1 for u in used]
+
+    def cut(limit: int) -> list[tuple[int, int]]:
+        groups: list[tuple[int, int]] = []
+        first = 0
+        for band in range(1, spec.n_mels + 1):
+            full = band == spec.n_mels
+            if not full:
+                width = max(highs[first : band + 1]) - min(lows[first : band + 1])
+                full = width * (band + 1 - first) > limit
+            if full:
+                groups.append((first, band))
+                first = band
+        return groups
+
+    few, limit = len(cut(MAX_BLOCK)), MAX_BLOCK
+    while limit > 64 and len(cut(limit * 15 // 16)) == few:
+        limit = limit * 15 // 16
+    out = []
+    for first, last in cut(limit):
+        low, high = min(lows[first:last]), max(highs[first:last])
+        weights = np.ascontiguousarray(bank[first:last, low:high])
+        out.append(BandGroup(slice(first, last), slice(low, high), weights.T))
+    return out
