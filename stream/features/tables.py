@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -82,7 +83,8 @@ class BandGroup(NamedTuple):
     weights: NDArray[np.float32]
 
 
-def band_groups(spec: FeatureSpec) -> list[BandGroup]:
+@cache
+def band_groups(spec: FeatureSpec) -> tuple[BandGroup, ...]:
     """The mel bank cut into as few groups of neighbouring bands as keep each product small, and those balanced.
 
     A triangular bank is nearly diagonal, so a few blocks hold all of it with far fewer zeros than one matrix.
@@ -114,4 +116,4 @@ def band_groups(spec: FeatureSpec) -> list[BandGroup]:
         low, high = min(lows[first:last]), max(highs[first:last])
         weights = np.ascontiguousarray(bank[first:last, low:high])
         out.append(BandGroup(slice(first, last), slice(low, high), weights.T))
-    return out
+    return tuple(out)
