@@ -1,0 +1,10 @@
+"""The dashboard: ``render`` is pure, ``Dashboard`` is the thin shell that draws it in a terminal."""
+
+from __future__ import annotations
+
+from stream.dashboard.layout import Frame, render
+from stream.dashboard.picture import to_svg
+from stream.dashboard.shell import Dashboard, Ending
+from stream.dashboard.theme import Theme
+
+__all__ = ["Dashboard", "Ending", "Frame", "Theme", "render", "to_svg"]

@@ -1,0 +1,85 @@
+"""Bars: one class's probability with its peak and threshold, and the level meter."""
+
+from __future__ import annotations
+
+import math
+
+from rich.segment import Segment
+from rich.style import Style
+
+from stream.dashboard.text import PLAIN, Line, blank, clean, fit, runs
+from stream.dashboard.theme import Theme
+from stream.telemetry import Snapshot
+
+FLOOR, WARM = -60.0, -6.0  # dBFS at the left end of the meter, and where it turns yellow
+
+
+def gauge(share: float, width: int, eighths: str) -> str:
+    """A bar of ``share`` (0 to 1) of ``width`` cells, in fractions of a cell."""
+    steps = len(eighths) - 1
+    filled = round(min(1.0, max(0.0, share)) * width * steps)
+    text = eighths[-1] * (filled // steps)
+    if filled % steps:
+        text += eighths[filled % steps]
+    return text + " " * (width - len(text))
+
+
+def class_bar(snapshot: Snapshot, index: int, width: int, label_width: int, theme: Theme) -> Line:
+    """``width`` cells: label, bar, number. The number is in bold while an event of the class is on."""
+    glyphs = theme.glyphs
+    threshold = float(snapshot.thresholds[index])
+    enabled = not math.isnan(threshold)
+    accent = theme.accent(index, enabled)
+    value = float(snapshot.probs[index])
+    on = bool(snapshot.active[index, -1])
+    label = fit(clean(snapshot.labels[index], theme.encoding), label_width, glyphs.ellipsis)
+    bar_width = width - label_width - 6
+    number = "  – " if math.isnan(value) and glyphs.half else "   -" if math.isnan(value) else f"{value:4.2f}"
+    line = [Segment(label, accent + theme.strong if on else accent), Segment(" ")]
+    if bar_width > 0:
+        text = gauge(0.0 if math.isnan(value) else value, bar_width, glyphs.left_eighths)
+        cells: list[tuple[str, Style]] = [(char, accent) for char in text]
+        filled = sum(char != " " for char in text)
+        for i in range(filled, bar_width):
+            cells[i] = (glyphs.track, theme.quiet)
+        peak = min(bar_width - 1, int(float(snapshot.peaks[index]) * bar_width))
+        if snapshot.peaks[index] > 0.02 and peak >= filled:
+            cells[peak] = (glyphs.peak, accent)
+        if enabled:
+            at = min(bar_width - 1, int(threshold * bar_width))
+            if at >= filled:
+                cells[at] = (glyphs.threshold, PLAIN)
+            else:
+                cells[at] = (glyphs.threshold, accent + Style(reverse=True) if glyphs.half else PLAIN)
+        line += runs(cells)
+    return [*line, Segment(" "), Segment(number, theme.strong if on else PLAIN)]
+
+
+def class_note(snapshot: Snapshot, index: int, width: int, label_width: int, theme: Theme) -> Line:
+    """``width`` cells under a bar: threshold and peak in numbers."""
+    threshold = float(snapshot.thresholds[index])
+    room = width - label_width - 1
+    words = "not reported" if math.isnan(threshold) else f"threshold {threshold:.2f}"
+    peak = f" {theme.glyphs.dot} peak {float(snapshot.peaks[index]):.2f}"
+    if len(words + peak) <= room:
+        words += peak
+    return [*blank(label_width + 1), Segment(fit(words, room, theme.glyphs.ellipsis), theme.quiet)]
+
+
+def level_meter(snapshot: Snapshot, width: int, theme: Theme) -> Line:
+    """``width`` cells: level with peak mark on a scale of -60 to 0 dBFS, then the number or "CLIP"."""
+    glyphs = theme.glyphs
+    words = f"{snapshot.rms_dbfs:6.1f} dBFS"
+    tail = Segment(f"{'CLIP':>6} dBFS", theme.alarm) if snapshot.clipped else Segment(words)
+    bar_width = max(0, width - len(words) - 1)
+    text = gauge(1 - snapshot.rms_dbfs / FLOOR, bar_width, glyphs.left_eighths)
+    cells: list[tuple[str, Style]] = []
+    for i, char in enumerate(text):
+        level = FLOOR * (1 - (i + 1) / bar_width)
+        colour = theme.alarm if snapshot.clipped else theme.warning if level > WARM else theme.good
+        cells.append((char, colour) if char != " " else (glyphs.track, theme.quiet))
+    if bar_width and snapshot.peak_dbfs > FLOOR:
+        peak = min(bar_width - 1, int((1 - snapshot.peak_dbfs / FLOOR) * bar_width))
+        if text[peak] == " ":
+            cells[peak] = (glyphs.peak, theme.alarm if snapshot.clipped else PLAIN)
+    return [*runs(cells), Segment(" "), tail]

@@ -1,0 +1,166 @@
+"""Dashboard: the thin shell that takes snapshots and keeps them on the screen. Runs on the main thread."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.control import Control
+
+from stream.dashboard.layout import render
+from stream.dashboard.picture import to_svg
+from stream.dashboard.terminal import Terminal
+from stream.dashboard.text import Line, changes
+from stream.dashboard.theme import Theme
+from stream.errors import OutputError
+from stream.telemetry import Telemetry
+
+Ending = Literal["ended", "quit", "interrupted", "terminated"]
+
+BUDGET = 0.012  # share of a core that drawing may take
+SLOWEST = 0.5  # seconds between two looks at most
+
+
+@dataclass(frozen=True, slots=True)
+class _Patch:
+    """A renderable that writes, with cursor moves, only where the new lines differ from the old."""
+
+    old: list[Line]
+    new: list[Line]
+    width: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for y, (old, new) in enumerate(zip(self.old, self.new, strict=True)):
+            if old != new:
+                for x, line in changes(old, new, self.width):
+                    yield Control.move_to(x, y)
+                    yield from line
+
+
+class Dashboard:
+    """Draws what a Telemetry knows.
+
+    Only what changed is written, and only when something was observed. Where drawing is expensive it
+    happens less often, so that it stays within a small share of a core.
+
+    Args:
+        telemetry: filled by the working thread.
+        console: where to draw; None = standard output.
+        fps: pictures a second at most.
+        clock: the clock given to ``Telemetry.observe``.
+    """
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        console: Console | None = None,
+        fps: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.telemetry = telemetry
+        self.console = console or Console()
+        self._period = 1.0 / fps
+        self._clock = clock
+        self._shown: list[Line] = []
+        self._seen: tuple[object, ...] = ()
+        self._cost = 0.0
+
+    @staticmethod
+    def suits(console: Console) -> bool:
+        """True where a dashboard can be drawn: a terminal that can move its cursor."""
+        return console.is_terminal and not console.is_dumb_terminal
+
+    def run(self, worker_is_alive: Callable[[], bool], stop: Callable[[], None]) -> Ending:
+        """Draw until the worker has ended or a person wants to leave.
+
+        The terminal is back as it was when this returns or raises, also after an error. It does not wait for
+        the worker: after q, Ctrl-C or SIGTERM it calls ``stop`` and returns at once.
+
+        Returns:
+            "ended": the worker did; "quit": q; "interrupted": SIGINT; "terminated": SIGTERM.
+
+        Raises:
+            OutputError: the terminal cannot be written any more (``stop`` has been called).
+        """
+        try:
+            with Terminal(self.console) as terminal:
+                ending = self._loop(terminal, worker_is_alive)
+        except OSError as error:
+            stop()
+            raise OutputError(f"the terminal cannot be written: {error.strerror}; use --jsonl") from error
+        except BaseException:
+            stop()
+            raise
+        if ending != "ended":
+            stop()
+        return ending
+
+    def _loop(self, terminal: Terminal, worker_is_alive: Callable[[], bool]) -> Ending:
+        self._forget()
+        hint = "q quit" if terminal.keys else "Ctrl-C quit"
+        while worker_is_alive():
+            began = time.thread_time()
+            self._draw(hint)
+            spent = time.thread_time() - began
+            self._cost += 0.2 * (spent - self._cost)
+            typed = terminal.wait(min(SLOWEST, max(self._period, self._cost / BUDGET)))
+            if "q" in typed.lower():
+                return "quit"
+            if "SIGTERM" in terminal.caught:
+                return "terminated"
+            if "SIGINT" in terminal.caught:
+                return "interrupted"
+            if "SIGTSTP" in terminal.caught:
+                terminal.suspend()
+            if "SIGTSTP" in terminal.caught or "\f" in typed:  # Ctrl-L: something else wrote on the screen
+                self._forget()
+            terminal.caught.clear()
+        return "ended"
+
+    def _forget(self) -> None:
+        self._shown, self._seen = [], ()
+
+    def _draw(self, hint: str) -> None:
+        width, height = self._size()
+        snapshot = self.telemetry.snapshot(self._clock())
+        seen = (snapshot.version, int(snapshot.state_seconds), width, height)
+        if seen == self._seen:
+            return
+        lines = render(snapshot, width, height, Theme.of(self.console), hint).lines
+        if seen[2:] != self._seen[2:]:
+            self.console.clear()
+            self._shown = [[] for _ in lines]
+        patch = _Patch(self._shown, lines, width)
+        self.console.print(patch, end="", crop=False, no_wrap=True)
+        self._shown, self._seen = lines, seen
+
+    def _size(self) -> tuple[int, int]:
+        """Columns and rows of the terminal itself: COLUMNS and LINES, which rich believes, do not follow a resize."""
+        try:
+            columns, rows = os.get_terminal_size(self.console.file.fileno())
+        except (OSError, ValueError):  # not a terminal, or closed
+            return self.console.size
+        return (columns, rows) if columns and rows else self.console.size
+
+    def save_svg(
+        self, path: str | PathLike[str], width: int | None = None, height: int | None = None
+    ) -> None:
+        """Write the present picture as an SVG file, in full colour, at the size of the console or as told.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        columns, rows = self._size()
+        frame = render(self.telemetry.snapshot(self._clock()), width or columns, height or rows, Theme(), "")
+        try:
+            Path(path).write_text(to_svg(frame), encoding="utf-8")
+        except OSError as error:
+            raise OutputError(
+                f"{path}: cannot be written: {error.strerror}; choose another --screenshot"
+            ) from error

@@ -1,0 +1,135 @@
+"""Terminal: takes the screen, the keys and the signals, and gives everything back as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+from rich.console import Console
+
+try:
+    import termios
+    import tty
+except ImportError:  # Windows: no keys, everything else works
+    HAS_KEYS = False
+else:
+    HAS_KEYS = True
+
+WATCHED = ("SIGINT", "SIGTERM", "SIGTSTP", "SIGWINCH")
+
+
+class Terminal:
+    """A context in which the alternate screen is shown, without cursor and echo.
+
+    Signals only wake ``wait`` and are kept in ``caught``, so that nothing is drawn by halves. Enter it on the
+    main thread; on another one the signals stay with whoever has them.
+
+    Attributes:
+        caught: names of signals that came since the list was last emptied.
+        keys: a key can be read: standard input is a terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.caught: list[str] = []
+        self.keys = False
+        self._saved: list[Any] | None = None
+        self._handlers: dict[int, Any] = {}
+        self._wakeup = -1
+        self._pipe: tuple[int, int] | None = None
+
+    def __enter__(self) -> Terminal:
+        self._catch_signals()
+        try:
+            self._take_screen()
+        except BaseException:
+            self._release_signals()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._give_screen_back()
+        finally:
+            self._release_signals()
+
+    def suspend(self) -> None:
+        """Give the terminal back and stop the process, as Ctrl-Z asks; go on when it is continued."""
+        self._give_screen_back()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._take_screen()
+
+    def wait(self, seconds: float) -> str:
+        """Up to ``seconds``, or until a key or a signal comes: the keys pressed, "" if none."""
+        sources = [self._pipe[0]] if self._pipe else []
+        if self.keys:
+            sources.append(sys.stdin.fileno())
+        if not sources:
+            threading.Event().wait(seconds)
+            return ""
+        ready, _, _ = select.select(sources, [], [], seconds)
+        if self._pipe and self._pipe[0] in ready:
+            os.read(self._pipe[0], 64)
+        if not self.keys or sys.stdin.fileno() not in ready:
+            return ""
+        typed = os.read(sys.stdin.fileno(), 64)
+        self.keys = bool(typed)  # nothing although ready: the input has ended
+        return typed.decode("ascii", "replace")
+
+    def _take_screen(self) -> None:
+        self.keys = HAS_KEYS and sys.stdin is not None and sys.stdin.isatty()
+        if self.keys:
+            self._saved = termios.tcgetattr(sys.stdin.fileno())
+            tty.setcbreak(sys.stdin.fileno())
+        self.console.set_alt_screen(True)
+        self.console.show_cursor(False)
+
+    def _give_screen_back(self) -> None:
+        try:
+            self.console.show_cursor(True)
+            self.console.set_alt_screen(False)
+        finally:
+            if self._saved is not None:
+                # A terminal that is gone has nothing to restore.
+                with contextlib.suppress(termios.error):
+                    termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._saved)
+                self._saved = None
+
+    def _catch_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for name in WATCHED:
+            number = getattr(signal, name, None)
+            if number is not None:
+                self._handlers[number] = signal.signal(number, self._handler(name))
+        if os.name == "posix":
+            self._pipe = os.pipe()
+            os.set_blocking(self._pipe[1], False)
+            self._wakeup = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+
+    def _handler(self, name: str) -> Callable[[int, FrameType | None], None]:
+        def note(number: int, frame: FrameType | None) -> None:
+            if name == "SIGINT" and name in self.caught:
+                raise KeyboardInterrupt  # the second one is for a loop that does not come round
+            self.caught.append(name)
+
+        return note
+
+    def _release_signals(self) -> None:
+        if self._pipe is not None:
+            signal.set_wakeup_fd(self._wakeup)
+            for end in self._pipe:
+                os.close(end)
+            self._pipe = None
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()

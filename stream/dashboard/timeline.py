@@ -1,0 +1,119 @@
+"""Timeline: half a minute of probabilities, and which columns of stream time a cell shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.segment import Segment
+from rich.style import Style
+
+from stream.dashboard.text import Line, runs
+from stream.dashboard.theme import Theme
+from stream.telemetry import Snapshot
+
+SPAN = 30.0  # seconds that a row shows at least
+QUIET, PASSIVE, ACTIVE, COLD, GAP = range(5)  # what a cell is
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axis:
+    """The common time axis of timelines and spectrogram.
+
+    A cell covers ``step`` columns and always the same ones: cells are cut at multiples of the step in
+    absolute time, so the picture scrolls by whole cells and does not shimmer.
+
+    Attributes:
+        cells: width.
+        step: columns a cell.
+        starts: (cells + 1,) index of each cell's first column in the snapshot's arrays; negative = not kept.
+        seconds: a cell's length.
+    """
+
+    cells: int
+    step: int
+    starts: NDArray[np.int64]
+    seconds: float
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, cells: int) -> Axis:
+        step = max(1, -(-round(SPAN / snapshot.column_seconds) // max(1, cells)))
+        newest = max(snapshot.newest_column, 0) // step
+        kept = snapshot.timeline.shape[1]
+        starts = (np.arange(newest - cells + 1, newest + 2) * step) - (snapshot.newest_column - kept + 1)
+        return cls(cells, step, starts, step * snapshot.column_seconds)
+
+    def fold(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, W) columns to (N, cells): the highest of each cell; NaN where there is nothing."""
+        rows, kept = values.shape
+        out = np.full((rows, self.cells * self.step), np.nan, np.float32)
+        first, last = int(self.starts[0]), min(int(self.starts[-1]), kept)
+        out[:, max(0, -first) : last - first] = values[:, max(0, first) : last]
+        folded: NDArray[np.float32] = np.fmax.reduce(out.reshape(rows, self.cells, self.step), axis=2)
+        return folded
+
+    def label(self, width: int, theme: Theme) -> Line:
+        """``width`` = cells + 2: a rule with the seconds written in, "now" at its right end."""
+        rule = theme.glyphs.rules[0]
+        text = [rule] * width
+        shown = self.cells * self.seconds
+        every = 10 if self.cells >= 30 else 30
+        marks = [(width - 5, " now ")]
+        for age in range(every, int(shown) + 1, every):
+            word = f" -{age} s "
+            marks.append((width - 2 - round(age / self.seconds) - len(word) // 2, word))
+        for at, word in marks:
+            if at >= -len(word) // 2:
+                at = max(0, at)
+                text[at : at + len(word)] = word
+        return [Segment("".join(text[:width]), theme.quiet)]
+
+
+def timelines(snapshot: Snapshot, axis: Axis, indices: list[int], height: int, theme: Theme) -> list[Line]:
+    """``height`` lines for each class of ``indices``, each ``axis.cells`` wide.
+
+    The colour is full where an event was on and faint elsewhere. Slashes are lost samples, dots a model that
+    is not warm yet.
+    """
+    probs = axis.fold(snapshot.timeline[indices])
+    active = axis.fold(snapshot.active[indices].astype(np.float32)) > 0
+    gaps = axis.fold(snapshot.gaps[None].astype(np.float32))[0] > 0
+    cold = axis.fold(snapshot.cold[None].astype(np.float32))[0] > 0
+    steps = len(theme.glyphs.low_eighths) - 1
+    room = height * steps - (height > 1)  # one step of air between tall rows
+    known = ~np.isnan(probs)
+    level = np.where(known, np.maximum(1, np.rint(np.nan_to_num(probs) * room)), 0).astype(np.uint8)
+    kind = np.where(active, ACTIVE, np.where(level > 1, PASSIVE, QUIET))
+    # A cell with a short loss in it still shows what was heard beside the loss, if that was anything.
+    kind = np.where(gaps & (level <= 1), GAP, np.where(cold & known, COLD, kind)).astype(np.uint8)
+    lines: list[Line] = []
+    for row, index in enumerate(indices):
+        colours = (index, not bool(np.isnan(snapshot.thresholds[index])))
+        kinds = kind[row].tobytes()
+        for floor in range((height - 1) * steps, -1, -steps):
+            part = (
+                np.where(level[row] > floor, np.minimum(level[row] - floor, steps), 0)
+                .astype(np.uint8)
+                .tobytes()
+            )
+            # The cells before the newest stay as they are until the picture scrolls.
+            old = _strip(part[:-1], kinds[:-1], floor == 0, *colours, theme)
+            lines.append(old + _strip(part[-1:], kinds[-1:], floor == 0, *colours, theme))
+    return lines
+
+
+@lru_cache(maxsize=1024)
+def _strip(amounts: bytes, kinds: bytes, lowest: bool, index: int, enabled: bool, theme: Theme) -> Line:
+    glyphs = theme.glyphs
+    styles = {ACTIVE: theme.accent(index, enabled), PASSIVE: theme.faint(index, enabled), QUIET: theme.quiet}
+    cells: list[tuple[str, Style]] = []
+    for amount, kind in zip(amounts, kinds, strict=True):
+        if kind == GAP:
+            cells.append((glyphs.gap, theme.alarm))
+        elif kind == COLD:
+            cells.append((glyphs.cold if lowest else " ", theme.quiet))
+        else:
+            cells.append((glyphs.low_eighths[amount], styles[kind]))
+    return runs(cells)

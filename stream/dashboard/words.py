@@ -1,0 +1,163 @@
+"""Words: what the source is doing, the figures of the status lines, and the list of events."""
+
+from __future__ import annotations
+
+import math
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+
+from stream.dashboard.text import PLAIN, Line, blank, clean, clip, fit
+from stream.dashboard.theme import Theme
+from stream.messages import Event
+from stream.telemetry import Snapshot
+
+SLOW = 0.5  # seconds of lag, and
+BUSY = 0.8  # share of real time, from which a figure is shown as a warning
+
+Figure = tuple[str, str, Style]
+
+
+def clock(seconds: float, decimals: int = 0) -> str:
+    """Stream time for people: 0:42, 12:07.3, 3:00:00."""
+    scaled = math.floor(seconds * 10**decimals)
+    whole, part = divmod(scaled, 10**decimals)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+    return f"{text}.{part:0{decimals}d}" if decimals else text
+
+
+def span(seconds: float) -> str:
+    """A length of time with its unit, three digits at most."""
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+
+
+def state(snapshot: Snapshot, theme: Theme) -> tuple[str, Style]:
+    """What the source is doing, in words, with the mark in front."""
+    live = snapshot.source.live
+    what = "source" if not live or "://" in snapshot.source.name else "microphone"
+    lasted = f"{snapshot.state_seconds:.0f} s"
+    words, style = {
+        "listening": ("listening" if live else "playing", theme.good),
+        "silent": (f"no sound for {lasted}", theme.warning),
+        "recovering": (f"{what} gone, trying again, {lasted}", theme.warning),
+        "failed": (f"{what} failed", theme.alarm),
+    }[snapshot.state]
+    return f"{theme.glyphs.mark[snapshot.state]} {words}", style
+
+
+def position(snapshot: Snapshot) -> str:
+    """Stream time, and the length of the recording where there is one."""
+    text = clock(snapshot.stream_seconds)
+    if snapshot.source.duration is not None:
+        text += f" / {clock(snapshot.source.duration / snapshot.source.sample_rate)}"
+    return text
+
+
+def source_line(snapshot: Snapshot, width: int, theme: Theme) -> Line:
+    """``width`` cells: the device and its rates on the left, the model and where it runs on the right."""
+    source, glyphs = snapshot.source, theme.glyphs
+    dot = f" {glyphs.dot} "
+    rates = f"{source.sample_rate}"
+    if source.sample_rate != snapshot.model_rate:
+        rates += f" {glyphs.arrow} {snapshot.model_rate}"
+    channel = source.channel if source.channel == "mix" else f"channel {source.channel}"
+    facts = [f"{rates} Hz"] + ([f"{channel} of {source.channels}"] if source.channels > 1 else [])
+    right = f"{clean(snapshot.model, theme.encoding)}{dot}{clean(snapshot.provider, theme.encoding)}"
+    if snapshot.state != "listening" and snapshot.state_detail:
+        return [
+            Segment(fit(clean(snapshot.state_detail, theme.encoding), width, glyphs.ellipsis), theme.warning)
+        ]
+    name = clean(source.name, theme.encoding)
+    detail = dot.join([*facts, clean(source.detail, theme.encoding)] if source.detail else facts)
+    right_width = min(cell_len(right), width // 2)
+    room = width - right_width - 2
+    if cell_len(name + dot + detail) > room:
+        detail = dot.join(facts)
+    name_width = max(min(8, cell_len(name)), min(cell_len(name), room - cell_len(dot + detail)))
+    left = [Segment(fit(name, name_width, glyphs.ellipsis)), Segment(dot + detail, theme.quiet)]
+    return [*clip(left, room), *blank(2), Segment(fit(right, right_width, glyphs.ellipsis), theme.quiet)]
+
+
+def figures(snapshot: Snapshot, theme: Theme) -> list[Figure]:
+    """(name, value, style) of every figure, the most telling first."""
+    times = theme.glyphs.times
+    lost = snapshot.lost_samples + snapshot.missing_samples
+
+    def warn(bad: bool) -> Style:
+        return theme.warning if bad else PLAIN
+
+    def milliseconds(value: float) -> str:
+        return "-" if math.isnan(value) else f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+    factor = snapshot.real_time_factor
+    return [
+        ("lag", span(snapshot.lag_seconds), warn(snapshot.lag_seconds > SLOW)),
+        (
+            "latency p50/p99",
+            f"{milliseconds(snapshot.latency_p50_ms)}/{milliseconds(snapshot.latency_p99_ms)} ms",
+            PLAIN,
+        ),
+        ("lost", f"{lost}", warn(lost > 0)),
+        ("gaps", f"{snapshot.gap_count}", warn(snapshot.gap_count > 0)),
+        ("load", "-" if math.isnan(factor) else f"{factor:.3f}{times}", warn(factor > BUSY)),
+        ("", "warm" if snapshot.warm else "warming up", warn(not snapshot.warm)),
+        ("repaired", f"{snapshot.repaired_samples}", warn(snapshot.repaired_samples > 0)),
+    ]
+
+
+def figure_line(snapshot: Snapshot, width: int, theme: Theme) -> Line:
+    """``width`` cells: as many figures as fit, evenly apart."""
+    shown: list[Figure] = []
+    used = 0
+    for figure in figures(snapshot, theme):
+        size = len(f"{figure[0]} {figure[1]}".strip())
+        if used + size + 2 * len(shown) > width:
+            continue
+        shown.append(figure)
+        used += size
+    line: Line = []
+    gaps = max(1, len(shown) - 1)
+    spare = width - used
+    for i, (name, value, style) in enumerate(shown):
+        if i:
+            line += blank(min(6, spare // gaps))
+        if name:
+            line.append(Segment(f"{name} ", theme.quiet))
+        line.append(Segment(value, style))
+    return clip(line, width)
+
+
+def event_line(event: Event, snapshot: Snapshot, width: int, theme: Theme) -> Line:
+    """``width`` cells: when, what, how long, how sure; a mark in front of one that is still on."""
+    index = snapshot.labels.index(event.label)
+    on = event.offset_s is None
+    until = snapshot.stream_seconds if event.offset_s is None else event.offset_s
+    accent = theme.accent(index)
+    mark = theme.glyphs.mark["on"] if on else " "
+    when = f"{mark} {clock(event.onset_s, 1):>7} "
+    tail = f" {span(max(0.0, until - event.onset_s)):>6}  {event.peak:4.2f}"
+    if width < 34:
+        tail = f" {event.peak:4.2f}"
+    room = width - len(when) - len(tail)
+    label = fit(clean(event.label, theme.encoding), room, theme.glyphs.ellipsis)
+    line = [
+        Segment(when, accent if on else theme.quiet),
+        Segment(label, accent + theme.strong if on else accent),
+        Segment(tail, PLAIN if on else theme.quiet),
+    ]
+    return clip(line, width)
+
+
+def event_list(snapshot: Snapshot, width: int, height: int, theme: Theme) -> list[Line]:
+    """``height`` lines, the newest event first."""
+    lines = [event_line(event, snapshot, width, theme) for event in snapshot.events[:height]]
+    if not lines and height > 0:
+        lines = [[Segment(fit("nothing detected yet", width, theme.glyphs.ellipsis), theme.quiet)]]
+    return lines + [blank(width) for _ in range(height - len(lines))]

@@ -1,0 +1,245 @@
+"""Telemetry: watches every push from beside the stream and can be asked at any time how things stand."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from copy import copy
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.decisions.spec import DetectorSpec
+from stream.inference.card import ModelCard
+from stream.messages import Chunk, Event, Result, SourceInfo, SourceState, Status
+from stream.telemetry.columns import Columns, View
+from stream.telemetry.mel import cepstrum_to_mel
+from stream.telemetry.snapshot import Snapshot
+
+COLUMN_SECONDS = 0.1
+WIDTH = 512  # columns kept: 51 s, so that 30 s are there for every terminal width
+PUSHES = 1024  # compute times kept for the percentiles
+EVENTS = 256  # events kept, for the list and for marking the timeline
+PEAK_HOLD, PEAK_FALL = 1.0, 0.5  # seconds a peak stands, probability a second it then falls
+LEVEL_SECONDS, CLIP_SECONDS = 0.3, 1.0
+FULL_SCALE = 32767 / 32768  # the largest positive 16-bit sample counts as clipped
+FLOOR_DBFS = -100.0
+
+
+@dataclass(slots=True)
+class _Counters:
+    """The plain values of a Telemetry, so that one copy takes them all."""
+
+    source: SourceInfo
+    probs: NDArray[np.float32]
+    version: int = 0
+    end: int = 0
+    lost: int = 0
+    missing: int = 0
+    gaps: int = 0
+    repaired: int = 0
+    warm: bool = False
+    lag: float = 0.0
+    state: SourceState = "listening"
+    detail: str = ""
+    now: float | None = None
+    since: float | None = None
+
+
+class Telemetry:
+    """Everything a dashboard or a metrics page shows, from what passes by. Bounded memory, thread-safe.
+
+    Args:
+        card: of the model that runs.
+        source: what is listened to.
+        detector: rules in force; None = the card's.
+        provider: where the model runs, in a word.
+    """
+
+    def __init__(
+        self, card: ModelCard, source: SourceInfo, detector: DetectorSpec | None = None, provider: str = "cpu"
+    ) -> None:
+        rules = [(detector or card.detector).rule(label) for label in card.labels]
+        self._card, self._provider = card, provider
+        self._thresholds = np.array([r.threshold if r.enabled else np.nan for r in rules], np.float32)
+        self._rate = card.features.sample_rate
+        self._to_mel = cepstrum_to_mel(card.features)
+        # A row speaks of ``delay`` rows before the newest frame it was computed from.
+        self._delay = card.delay * card.stride * card.features.hop_length
+        column = max(1, round(COLUMN_SECONDS * self._rate))
+        self._lock = threading.Lock()
+        self._columns = Columns(len(card.labels), len(self._to_mel), column, WIDTH)
+        self._counters = _Counters(source, np.full(len(card.labels), np.nan, np.float32))
+        self._events: dict[int, Event] = {}
+        self._busy: deque[float] = deque(maxlen=PUSHES)
+        self._heard: deque[float] = deque(maxlen=PUSHES)
+        self._schedule = math.inf
+
+    def opened(self, source: SourceInfo) -> None:
+        """The source was opened again, perhaps at another rate."""
+        with self._lock:
+            self._counters.source = source
+            self._counters.version += 1
+
+    def status(self, status: Status) -> None:
+        """The source says what it is doing, and perhaps why."""
+        with self._lock:
+            self._turn(status.state)
+            self._counters.detail = status.detail
+            self._counters.version += 1
+
+    def observe(self, chunk: Chunk | None, result: Result, busy_seconds: float, now: float) -> None:
+        """Note one push. Called by the thread that did it; costs some microseconds.
+
+        Args:
+            chunk: what was pushed, at the model's rate; None for a flush.
+            result: what came out.
+            busy_seconds: compute time of this push.
+            now: seconds on the clock of ``chunk.captured_at``, after the push.
+        """
+        with self._lock:
+            counters = self._counters
+            counters.version += 1
+            counters.now = now
+            if counters.since is None:
+                counters.since = now
+            counters.end = max(counters.end, result.end, chunk.end if chunk is not None else 0)
+            self._columns.advance(counters.end)
+            if chunk is not None:
+                self._turn(chunk.state)
+                if len(chunk.samples):
+                    self._columns.add_samples(chunk.samples, chunk.start)
+                    self._busy.append(busy_seconds)
+                    self._heard.append(len(chunk.samples) / chunk.sample_rate)
+                    counters.lag = self._age(chunk, now)
+            if len(result.scores):
+                self._add_scores(result)
+            for gap in result.gaps:
+                self._columns.add_gap(gap.start, gap.end)
+                counters.gaps += 1
+                counters.lost += gap.length if gap.reason == "lost" else 0
+                counters.missing += gap.length if gap.reason == "missing" else 0
+            counters.repaired += result.repaired
+            for event in result.events:
+                self._events[event.id] = event
+                if len(self._events) > EVENTS:
+                    del self._events[next(iter(self._events))]
+
+    def _add_scores(self, result: Result) -> None:
+        scores, stride = result.scores, self._card.stride
+        self._columns.add_probs(scores.probs, scores.sample, scores.warm)
+        self._counters.probs = scores.probs[-1].copy()
+        self._counters.warm = bool(scores.warm[-1])
+        features = result.features[:, : len(self._to_mel)]
+        sample = scores.sample + self._delay
+        if stride > 1:
+            before = np.arange(1 - stride, 1) * self._card.features.hop_length
+            sample = np.maximum(sample[:, None] + before, 0).reshape(-1)
+        if len(features) == len(sample):
+            self._columns.add_features(features, sample)
+
+    def _age(self, chunk: Chunk, now: float) -> float:
+        if chunk.captured_at is not None:
+            return max(0.0, now - chunk.captured_at)
+        # A file has no capture time. The earliest start it ever kept up with is its schedule.
+        begun = now - chunk.end / chunk.sample_rate
+        self._schedule = min(self._schedule, begun)
+        return begun - self._schedule
+
+    def _turn(self, state: SourceState) -> None:
+        if state != self._counters.state:
+            self._counters.state = state
+            self._counters.since = self._counters.now
+            self._counters.detail = ""
+
+    def snapshot(self, now: float | None = None) -> Snapshot:
+        """How things stand. Called by the thread that draws.
+
+        Args:
+            now: seconds on the clock of ``observe``, for the age of the state; None = when last observed.
+        """
+        with self._lock:
+            view = self._columns.view()
+            counters = copy(self._counters)
+            stored = tuple(self._events.values())
+            busy, heard = np.array(self._busy), np.array(self._heard)
+        column = self._columns.samples
+        seconds = column / self._rate
+        at = counters.now if now is None else now
+        p50, p99 = np.percentile(busy, (50, 99)) * 1e3 if len(busy) else (math.nan, math.nan)
+        second = max(1, round(CLIP_SECONDS / seconds))
+        level = slice(-max(1, round(LEVEL_SECONDS / seconds)), None)
+        peak = float(view.peak[-second:].max())
+        count = int(view.energy_count[level].sum())
+        return Snapshot(
+            version=counters.version,
+            source=counters.source,
+            model=self._card.name,
+            provider=self._provider,
+            model_rate=self._rate,
+            labels=self._card.labels,
+            thresholds=self._thresholds,
+            probs=counters.probs,
+            peaks=_peaks(view, seconds),
+            column_seconds=seconds,
+            newest_column=view.newest,
+            timeline=view.prob.T,
+            active=self._active(view.newest, stored, counters.end),
+            gaps=view.gap,
+            cold=view.cold,
+            mel=self._mel(view),
+            rms_dbfs=_decibels(math.sqrt(float(view.energy[level].sum()) / count) if count else 0.0),
+            peak_dbfs=_decibels(peak),
+            clipped=peak >= FULL_SCALE,
+            events=tuple(sorted(stored, key=lambda event: (event.onset, event.id), reverse=True)),
+            latency_p50_ms=float(p50),
+            latency_p99_ms=float(p99),
+            real_time_factor=float(busy.sum() / heard.sum()) if len(busy) else math.nan,
+            lag_seconds=counters.lag,
+            lost_samples=counters.lost,
+            missing_samples=counters.missing,
+            gap_count=counters.gaps,
+            repaired_samples=counters.repaired,
+            warm=counters.warm,
+            stream_seconds=counters.end / self._rate,
+            state=counters.state,
+            state_seconds=max(0.0, at - counters.since)
+            if at is not None and counters.since is not None
+            else 0.0,
+            state_detail=counters.detail,
+        )
+
+    def _mel(self, view: View) -> NDArray[np.float32]:
+        count = view.feature_count[:, None]
+        mean = np.divide(
+            view.feature_sum, count, out=np.full(view.feature_sum.shape, np.nan), where=count > 0
+        )
+        mel: NDArray[np.float32] = (mean @ self._to_mel).T.astype(np.float32)
+        return mel
+
+    def _active(self, newest: int, events: tuple[Event, ...], end: int) -> NDArray[np.bool_]:
+        labels, column = self._card.labels, self._columns.samples
+        active = np.zeros((len(labels), WIDTH), np.bool_)
+        oldest = newest - WIDTH + 1
+        for event in events:
+            last = ((end if event.offset is None else event.offset) - 1) // column
+            if last >= oldest:
+                active[
+                    labels.index(event.label), max(0, event.onset // column - oldest) : last - oldest + 1
+                ] = True
+        return active
+
+
+def _peaks(view: View, seconds: float) -> NDArray[np.float32]:
+    """(C,) the highest of the columns, each fallen by its age."""
+    span = min(WIDTH, math.ceil((PEAK_HOLD + 1 / PEAK_FALL) / seconds) + 1)
+    age = np.arange(span - 1, -1, -1, dtype=np.float32) * np.float32(seconds)
+    fallen = view.prob[-span:] - (np.maximum(age - PEAK_HOLD, 0) * PEAK_FALL)[:, None]
+    peaks: NDArray[np.float32] = np.fmax.reduce(fallen, axis=0, initial=0.0).astype(np.float32)
+    return peaks
+
+
+def _decibels(amplitude: float) -> float:
+    return max(FLOOR_DBFS, 20 * math.log10(amplitude)) if amplitude > 0 else FLOOR_DBFS
