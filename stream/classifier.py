@@ -19,6 +19,8 @@ from stream.inference.session import Model
 from stream.inference.stepper import Stepper
 from stream.messages import Chunk, Event, Gap, Result, Scores
 
+_WARM = np.ones(1, np.bool_)
+_WARM.setflags(write=False)  # shared by all results
 MAX_GAP = 1.0  # seconds of lost sound over which the model's state is still worth keeping
 
 
@@ -68,13 +70,15 @@ class StreamClassifier:
         )
         self._features = StreamingMfcc(spec)
         self._stepper = Stepper(model)
-        # The row about frame t is computed when the stride's last frame is in, `delay` rows later.
-        self._reference = frame_centre(0, spec) - card.delay * self.hop
-        lag = (card.stride - 1) * spec.hop_length + spec.n_fft - self._reference
+        # A row is about the middle of its stride's frames, `delay` rows ago, and comes with the last of them.
+        behind = (card.stride - 1) * spec.hop_length
+        self._reference = frame_centre(0, spec) + behind // 2 - card.delay * self.hop
+        lag = behind + spec.n_fft - self._reference
         self._detector = Detector(self.detector_spec, card.labels, spec.sample_rate, self.hop, lag)
         self._max_gap = round(max_gap * spec.sample_rate)
         self._stride = card.stride
-        self._warmup = card.warmup
+        # Rows before the model has heard enough; its first ``delay`` answers are about time before the stream.
+        self._cold_rows = max(card.warmup // card.stride, card.delay)
         self._reset_rows: int | None = None
         if reset_after is not None:
             self._reset_rows = round(reset_after * spec.sample_rate / self.hop)
@@ -150,7 +154,8 @@ class StreamClassifier:
             gaps.append(Gap(self._next, start - self._next, self.sample_rate))
         before = self._repair.repaired
         runs = self._repair.push(samples, start)
-        gaps = sorted([*self._repair.gaps, *gaps], key=lambda gap: gap.start)
+        if self._repair.gaps:
+            gaps = sorted([*self._repair.gaps, *gaps], key=lambda gap: gap.start)
         self._next = start + len(samples)
         return self._result(runs, gaps, self._repair.repaired - before, False)
 
@@ -236,12 +241,12 @@ class StreamClassifier:
         else:
             probs = self._run_with_resets(new, rows, self._reset_rows)
         # A planned reset is part of how the model is used; only a start or a lost context makes it cold.
-        heard = np.arange(self._heard + 1, self._heard + rows + 1)
-        # The first `delay` answers are about time before the stream.
-        warm = (heard * self._stride > self._warmup) & (heard > self.model.card.delay)
+        cold = max(0, self._cold_rows - self._heard)
+        warm = _WARM if rows == 1 and not cold else np.arange(rows) >= cold
         self._heard += rows
-        sample = self._row_start + self._reference + self.hop * np.arange(rows, dtype=np.int64)
+        first = self._row_start + self._reference
         self._row_start += rows * self.hop
+        sample = np.arange(first, first + rows * self.hop, self.hop, dtype=np.int64)
         return Scores(probs, sample, warm, self.labels, self.sample_rate, self.hop)
 
     def _run_with_resets(self, new: NDArray[np.float32], rows: int, every: int) -> NDArray[np.float32]:

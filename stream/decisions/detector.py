@@ -85,7 +85,8 @@ class Detector:
         self._average = MovingAverage([max(1, round(rule.smoothing * per_second)) for rule in rules])
         self._thresholds = np.asarray([r.threshold for r in rules], np.float32)
         self._releases = np.asarray([r.off_threshold for r in rules], np.float32)
-        self._enabled = np.asarray([r.enabled for r in rules])
+        # No probability reaches the bar of a class that is never reported.
+        self._bars = np.where([r.enabled for r in rules], self._thresholds, np.float32(np.inf))
         self._per_second = per_second
         self.reset()
 
@@ -137,14 +138,16 @@ class Detector:
         first = int(sample[0]) - half
         self._end = int(sample[-1]) - half + self.hop
         self._decided = int(sample[-1]) + self.lag
-        high = smooth >= self._thresholds
-        if not self._busy and not (high & self._enabled).any():
+        if not self._busy and not np.count_nonzero(smooth >= self._bars):
             return ()
-        level = high.astype(np.int8)
-        level += smooth >= self._releases
         changes: list[_Change] = []
-        for column in self._columns:
-            self._advance(column, level[:, column], smooth[:, column], first, changes)
+        if len(smooth) == 1:
+            self._advance_row(smooth[0].tolist(), first, changes)
+        else:
+            level = (smooth >= self._thresholds).astype(np.int8)
+            level += smooth >= self._releases
+            for column in self._columns:
+                self._advance(column, level[:, column], smooth[:, column], first, changes)
         self._busy = any(track.mode != _OFF for track in self._tracks)
         return self._numbered(changes)
 
@@ -182,6 +185,17 @@ class Detector:
         self._busy = False
         return self._numbered(changes)
 
+    def _advance_row(self, smooth: list[float], first: int, changes: list[_Change]) -> None:
+        """``_advance`` of every class by one row, on plain numbers: a hop of live sound."""
+        for column in self._columns:
+            track, value = self._tracks[column], smooth[column]
+            height = 2 if value >= track.threshold else int(value >= track.release)
+            if height < 2 and track.mode == _OFF:
+                continue
+            row = 0
+            while row < 1:
+                row = self._walk(column, track, height, row, 1, (value,), first, changes)
+
     def _advance(
         self,
         column: int,
@@ -206,7 +220,7 @@ class Detector:
         height: int,
         row: int,
         high: int,
-        smooth: NDArray[np.float32],
+        smooth: NDArray[np.float32] | tuple[float, ...],
         first: int,
         changes: list[_Change],
     ) -> int:
@@ -251,15 +265,22 @@ class Detector:
             self._finish(column, track, stop - 1, decided, False, changes)
         return stop
 
-    def _gather(self, track: _Track, smooth: NDArray[np.float32], on: bool, end: int) -> None:
+    def _gather(
+        self, track: _Track, smooth: NDArray[np.float32] | tuple[float, ...], on: bool, end: int
+    ) -> None:
         # A running sum from the old total, in float64 and strictly in order: no chunking changes its bits.
-        line = np.empty(len(smooth) + 1)
-        line[0] = track.total
-        line[1:] = smooth
-        track.total = float(np.add.accumulate(line)[-1])
+        if len(smooth) == 1:
+            peak = float(smooth[0])
+            track.total += peak
+        else:
+            line = np.empty(len(smooth) + 1)
+            line[0] = track.total
+            line[1:] = smooth
+            track.total = float(np.add.accumulate(line)[-1])
+            peak = float(line[1:].max())
         track.rows += len(smooth)
         if on:
-            track.peak = max(track.peak, float(smooth.max()))
+            track.peak = max(track.peak, peak)
             track.total_on, track.rows_seen_on, track.last_on = track.total, track.rows, end
 
     def _change(

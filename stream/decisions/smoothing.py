@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+_SPARE = 64  # single rows between two moves of the history
+
 
 class MovingAverage:
     """Mean of the last ``lengths[c]`` rows of each class c; of as many as there are, before that.
@@ -17,31 +19,58 @@ class MovingAverage:
 
     def __init__(self, lengths: Sequence[int]) -> None:
         self._lengths = np.asarray(lengths, dtype=np.int64)
-        self._longest = int(self._lengths.max())
-        self._history = np.zeros((self._longest - 1, len(lengths)), np.float32)
-        self._seen = 0  # rows so far, up to the longest average
+        self._longest = longest = int(self._lengths.max())
+        classes = len(lengths)
+        # Which of the newest rows each class takes; None when all take all.
+        used = np.arange(longest)[:, None] < self._lengths[None, :]
+        self._used = None if used.all() else used.astype(np.float32)
+        self._divisor = self._lengths.astype(np.float32)
+        # Rows newest first, written towards the front; the history is the ``longest`` rows from ``_newest``.
+        self._ring = np.zeros((longest + _SPARE, classes), np.float32)
+        self._sums = np.empty((longest, classes), np.float32)
+        self.reset()
 
     def reset(self) -> None:
-        self._history[...] = 0
-        self._seen = 0
+        self._ring[...] = 0
+        self._newest = _SPARE
+        self._seen = 0  # rows so far, up to the longest average
 
     def push(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(T, C) float32 probabilities to (T, C) float32 averages."""
         rows = len(probs)
         if self._longest == 1 or not rows:
             return probs
-        line = np.concatenate([self._history, probs])
-        total: NDArray[np.float32] = probs.copy()
-        for back in range(1, self._longest):  # newest first, term by term: the same sum for every chunk size
-            part = line[self._longest - 1 - back : self._longest - 1 - back + rows]
-            # Zero terms are added where a class averages fewer rows; adding zero changes no bit.
-            total += part if (self._lengths > back).all() else part * (self._lengths > back)
-        self._history = line[rows:]
+        total = self._push_one(probs) if rows == 1 else self._push_many(probs)
         if self._seen >= self._longest:
-            divisor = self._lengths.astype(np.float32)
-            total /= divisor
+            total /= self._divisor
         else:
             count = self._seen + 1 + np.arange(rows)[:, None]
             total /= np.minimum(count, self._lengths[None, :]).astype(np.float32)
             self._seen = min(self._seen + rows, self._longest)
+        return total
+
+    # Both sums go newest first, term by term, so they are the same to the bit; a term that a class does not take
+    # is added as zero, which changes none.
+
+    def _push_one(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._newest == 0:
+            self._ring[_SPARE + 1 :] = self._ring[: self._longest - 1]
+            self._newest = _SPARE + 1
+        self._newest -= 1
+        self._ring[self._newest] = probs[0]
+        line = self._ring[self._newest : self._newest + self._longest]
+        if self._used is not None:
+            line = line * self._used
+        np.add.accumulate(line, 0, None, self._sums)
+        return self._sums[-1:].copy()
+
+    def _push_many(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows, before = len(probs), self._longest - 1
+        line = np.concatenate([self._ring[self._newest : self._newest + before][::-1], probs])
+        total: NDArray[np.float32] = probs.copy()
+        for back in range(1, self._longest):
+            part = line[before - back : before - back + rows]
+            total += part if self._used is None else part * self._used[back]
+        self._newest = _SPARE
+        self._ring[_SPARE : _SPARE + before] = line[rows:][::-1]
         return total
