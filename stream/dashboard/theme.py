@@ -27,8 +27,8 @@ _ANCHORS = (
     "#0b0d1a", "#1d1a4a", "#4b2382", "#86308c", "#c43c75", "#ee6352", "#fb9d4a", "#fdd56f", "#fdf8d0",
 )  # fmt: skip
 _CUBE = (
-    "#080808", "#121212", "#00005f", "#5f00af", "#8700af", "#af0087", "#d70087",
-    "#ff005f", "#ff5f5f", "#ff875f", "#ffaf5f", "#ffd75f", "#ffff87", "#ffffd7",
+    "#080808", "#121212", "#00005f", "#5f005f", "#5f0087", "#870087", "#af005f",
+    "#d75f5f", "#ff875f", "#ffaf5f", "#ffd75f", "#ffd787", "#ffffaf",
 )  # fmt: skip
 
 Depth = Literal["none", "basic", "cube", "full"]

@@ -15,7 +15,8 @@ from stream.dashboard.theme import Theme
 from stream.telemetry import Snapshot
 
 SPAN = 30.0  # seconds that a row shows at least
-QUIET, PASSIVE, ACTIVE, COLD, GAP = range(5)  # what a cell is
+QUIET, PASSIVE, ACTIVE, COLD = range(4)  # what a cell is,
+GAP = 4  # and, added to it, that samples were lost in it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,18 +87,15 @@ def timelines(snapshot: Snapshot, axis: Axis, indices: list[int], height: int, t
     known = ~np.isnan(probs)
     level = np.where(known, np.maximum(1, np.rint(np.nan_to_num(probs) * room)), 0).astype(np.uint8)
     kind = np.where(active, ACTIVE, np.where(level > 1, PASSIVE, QUIET))
-    # A cell with a short loss in it still shows what was heard beside the loss, if that was anything.
-    kind = np.where(gaps & (level <= 1), GAP, np.where(cold & known, COLD, kind)).astype(np.uint8)
+    kind = np.where(cold & known, COLD, kind)
+    kind = (kind + np.where(gaps, GAP, 0)).astype(np.uint8)
     lines: list[Line] = []
     for row, index in enumerate(indices):
         colours = (index, not bool(np.isnan(snapshot.thresholds[index])))
         kinds = kind[row].tobytes()
         for floor in range((height - 1) * steps, -1, -steps):
-            part = (
-                np.where(level[row] > floor, np.minimum(level[row] - floor, steps), 0)
-                .astype(np.uint8)
-                .tobytes()
-            )
+            height_here = np.clip(level[row].astype(np.int16) - floor, 0, steps)
+            part = height_here.astype(np.uint8).tobytes()
             # The cells before the newest stay as they are until the picture scrolls.
             old = _strip(part[:-1], kinds[:-1], floor == 0, *colours, theme)
             lines.append(old + _strip(part[-1:], kinds[-1:], floor == 0, *colours, theme))
@@ -110,9 +108,12 @@ def _strip(amounts: bytes, kinds: bytes, lowest: bool, index: int, enabled: bool
     styles = {ACTIVE: theme.accent(index, enabled), PASSIVE: theme.faint(index, enabled), QUIET: theme.quiet}
     cells: list[tuple[str, Style]] = []
     for amount, kind in zip(amounts, kinds, strict=True):
-        if kind == GAP:
+        # Beside a short loss in the same cell, what was heard is still shown.
+        if kind >= GAP and amount <= lowest:
             cells.append((glyphs.gap, theme.alarm))
-        elif kind == COLD:
+            continue
+        kind %= GAP
+        if kind == COLD:
             cells.append((glyphs.cold if lowest else " ", theme.quiet))
         else:
             cells.append((glyphs.low_eighths[amount], styles[kind]))
