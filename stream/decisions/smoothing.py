@@ -62,7 +62,8 @@ class MovingAverage:
         if self._used is not None:
             line = line * self._used
         np.add.accumulate(line, 0, None, self._sums)
-        return self._sums[-1:].copy()
+        total: NDArray[np.float32] = self._sums[-1:].copy()
+        return total
 
     def _push_many(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
         rows, before = len(probs), self._longest - 1

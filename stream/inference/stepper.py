@@ -13,9 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.inference.card import StateSpec
 from stream.inference.session import Model, State
 
 BLOCK = 1024  # frames per call when many are waiting: enough to amortise the call, small enough for the cache
+
+
+Rows = slice | NDArray[np.intp]  # which streams
+
+
+def _place(spec: StateSpec, rows: Rows) -> tuple[Any, ...]:
+    return (slice(None),) * spec.batch_axis + (rows,)
 
 
 class Stepper:
@@ -24,6 +32,9 @@ class Stepper:
     Args:
         model: shared; not changed.
         streams: N.
+
+    Attributes:
+        inputs: (N, stride, F) float32, what ``advance`` reads.
     """
 
     def __init__(self, model: Model, streams: int = 1) -> None:
@@ -31,7 +42,7 @@ class Stepper:
         self.streams = streams
         card = model.card
         self._stride = card.stride
-        self._features = np.zeros((streams, card.stride, card.features.n_features), np.float32)
+        self.inputs = np.zeros((streams, card.stride, card.features.n_features), np.float32)
         self._probs: NDArray[np.float32] = np.zeros((streams, 1, len(card.labels)), np.float32)
         self._states = (model.initial_state(streams), model.initial_state(streams))
         self._now = 0  # which set of arrays holds the state
@@ -47,7 +58,7 @@ class Stepper:
         def value(array: NDArray[Any]) -> Any:
             return ort.OrtValue.ortvalue_from_numpy(array)  # aliases the array on CPU
 
-        binding.bind_ortvalue_input(card.input, value(self._features))
+        binding.bind_ortvalue_input(card.input, value(self.inputs))
         binding.bind_ortvalue_output(card.output, value(self._probs))
         for spec, before, after in zip(
             card.states, self._states[source], self._states[1 - source], strict=True
@@ -66,14 +77,37 @@ class Stepper:
         for array, new in zip(self._states[self._now], value, strict=True):
             array[...] = new
 
+    def rows_state(self, rows: Rows) -> State:
+        """A copy of the state of some streams."""
+        return tuple(
+            array[_place(spec, rows)].copy()
+            for spec, array in zip(self.model.card.states, self._states[self._now], strict=True)
+        )
+
+    def set_rows_state(self, rows: Rows, value: Sequence[NDArray[Any]]) -> None:
+        """Give some streams the state that ``rows_state`` saved."""
+        for spec, array, new in zip(self.model.card.states, self._states[self._now], value, strict=True):
+            array[_place(spec, rows)] = new
+
     def reset(self, row: int | None = None) -> None:
         """Initial state for all streams, or for one ``row``."""
-        for spec, array in zip(self.model.card.states, self._states[self._now], strict=True):
-            if row is None:
-                array[...] = spec.initial(self.streams)
-            else:
-                place = (slice(None),) * spec.batch_axis + (slice(row, row + 1),)
-                array[place] = spec.initial(1)
+        if row is None:
+            self.state = self.model.initial_state(self.streams)
+        else:
+            self.set_rows_state(slice(row, row + 1), self.model.initial_state(1))
+
+    def advance(self) -> NDArray[np.float32]:
+        """Advance every stream by the one stride of frames that ``inputs`` holds.
+
+        Returns:
+            (N, 1, C) float32, overwritten by the next call.
+        """
+        if self._bindings:
+            self.model.session.run_with_iobinding(self._bindings[self._now])
+            self._now = 1 - self._now
+        else:
+            self._probs[...], self.state = self.model.step(self.inputs, self._states[self._now])
+        return self._probs
 
     def run(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Advance every stream by T frames.
@@ -85,11 +119,10 @@ class Stepper:
             (N, T / stride, C) float32, a new array.
         """
         frames = int(features.shape[1])
-        if frames == self._stride and self._bindings:
-            self._features[...] = features
-            self.model.session.run_with_iobinding(self._bindings[self._now])
-            self._now = 1 - self._now
-            return self._probs.copy()
+        if frames == self._stride:
+            self.inputs[...] = features
+            probs: NDArray[np.float32] = self.advance().copy()
+            return probs
         if frames == 0:
             return np.empty((self.streams, 0, len(self.model.card.labels)), np.float32)
         block = max(1, BLOCK // self._stride) * self._stride
