@@ -229,6 +229,7 @@ def test_without_reopening_the_iteration_ends_and_says_so(virtual_mic: PulseServ
         last = until(chunks, lambda chunk: chunk.state == "failed")
         assert len(last.samples) == 0
         assert list(chunks) == []
+        assert microphone.detail == "the device ended the stream"
 
 
 def test_an_error_in_the_device_thread_reaches_the_consumer(
@@ -284,6 +285,29 @@ def test_closing_from_a_signal_handler(virtual_mic: PulseServer) -> None:
         finally:
             kill.join()
             signal.signal(signal.SIGUSR1, before)
+
+
+def test_closing_from_a_signal_handler_that_interrupts_the_copy(
+    virtual_mic: PulseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The read holds the lock that PortAudio's thread needs to finish: waiting for it would be a deadlock."""
+    given_up: list[None] = []
+    monkeypatch.setattr(keeper, "abandon", lambda: given_up.append(None))
+    with Microphone("pulse") as microphone:
+        chunks = iter(microphone)
+        until(chunks, lambda chunk: len(chunk.samples) > 0)
+        ring = microphone._ring
+        read = ring.read
+
+        def interrupted(maximum: int, timeout: float, minimum: int) -> tuple[int, np.ndarray]:
+            with ring._change:
+                time.sleep(0.05)  # PortAudio's thread comes to wait for the lock
+                microphone.close()
+            return read(maximum, timeout, minimum)
+
+        monkeypatch.setattr(ring, "read", interrupted)
+        assert list(chunks) == []
+    assert not given_up
 
 
 FROZEN = """

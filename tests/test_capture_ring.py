@@ -190,14 +190,30 @@ def test_close_wakes_the_reader_and_leaves_what_is_there() -> None:
     assert ring.end == 5
 
 
-def test_close_from_a_signal_handler_does_not_deadlock() -> None:
+def test_close_may_interrupt_any_moment_of_its_own_thread() -> None:
+    """As a signal handler does; here, from within the copy."""
+    ring = Ring(100)
+
+    class Interrupted(np.ndarray):
+        def __len__(self) -> int:
+            ring.close()
+            return super().__len__()
+
+    ring.write(numbered(0, 10).view(Interrupted))
+    assert ring.closed
+    assert len(ring.read(100, timeout=60)[1]) == 10
+
+
+def test_close_from_a_signal_handler_wakes_the_reader() -> None:
     ring = Ring(100)
     before = signal.signal(signal.SIGUSR1, lambda *_: ring.close())
+    kill = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGUSR1])
     try:
-        threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGUSR1]).start()
+        kill.start()
         while not ring.closed:
             ring.read(100, timeout=1)
     finally:
+        kill.join()
         signal.signal(signal.SIGUSR1, before)
 
 

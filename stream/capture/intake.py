@@ -18,7 +18,6 @@ class Intake:
         sample_rate: Hz.
         channel: which one is wanted; "mix" is the mean of all.
         clock: seconds, monotonic.
-        on_first: called with the first block after each opening, once that is in the ring.
     """
 
     def __init__(
@@ -27,13 +26,11 @@ class Intake:
         sample_rate: int,
         channel: Channel,
         clock: Callable[[], float],
-        on_first: Callable[[], None],
     ) -> None:
         self._ring = ring
         self._rate = sample_rate
         self._channel = channel
         self._clock = clock
-        self._on_first = on_first
         self._timeline = Timeline(sample_rate)
         self._fresh = True
         # One tuple, replaced whole: another thread never sees half of it.
@@ -71,6 +68,4 @@ class Intake:
         )
         self._ring.write(pick_channel(frames, self._channel), lost)
         self._newest = (self._timeline.end, now)
-        if self._fresh:
-            self._fresh = False
-            self._on_first()
+        self._fresh = False

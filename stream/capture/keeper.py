@@ -30,8 +30,6 @@ class DeviceThread:
         supervisor: decides what to do.
         flat: whether the sound is a flat line.
         clock: seconds, monotonic.
-        bell: wakes the thread, when anything is put in. A SimpleQueue, because its put() may interrupt
-            itself: signal handlers call it.
     """
 
     def __init__(
@@ -44,7 +42,6 @@ class DeviceThread:
         *,
         flat: Callable[[], bool],
         clock: Callable[[], float],
-        bell: queue.SimpleQueue[None],
     ) -> None:
         self.supervisor = supervisor
         self.error: Exception | None = None  # what ended the thread, if it was not asked to stop
@@ -54,7 +51,8 @@ class DeviceThread:
         self._intake = intake
         self._flat = flat
         self._clock = clock
-        self._bell = bell
+        # Wakes the thread. A SimpleQueue, because its put() may interrupt itself: signal handlers call it.
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._first_try: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
         self._stream: Any = None
         self._ended = False

@@ -11,7 +11,6 @@ Three parties, and what each may do:
 from __future__ import annotations
 
 import atexit
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -110,8 +109,7 @@ class Microphone(SourceBase):
         patience = patience or Patience()
         self._ring = Ring(capacity, when_late=when_late, keep=keep)
         self._flat = FlatLine(self.sample_rate, patience.flat)
-        bell: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._intake = Intake(self._ring, self.sample_rate, self._channel, clock, lambda: bell.put(None))
+        self._intake = Intake(self._ring, self.sample_rate, self._channel, clock)
         self._thread = DeviceThread(
             self._device,
             DeviceIdentity.of(self._device, channels),
@@ -122,7 +120,6 @@ class Microphone(SourceBase):
             Supervisor(patience, reopen=reopen),
             flat=lambda: self._flat.flat,
             clock=clock,
-            bell=bell,
         )
         block = f"block {blocksize}" if blocksize else "block as the device likes"
         wait = latency if isinstance(latency, str) else f"{latency * 1000:g} ms"
