@@ -1,0 +1,185 @@
+"""An unknown class for a keyword data set: words, in other voices, that are none of the keywords.
+
+    python -m export.recipes.keywords WORDS OUT
+
+WORDS is a data set of one-second words with splits (Speech Commands, or a part of it); OUT receives clips of
+the class ``_unknown_`` and a manifest.csv with both, ready for ``stream-classify train OUT``.
+
+Unknown speech comes from four places, each divided between training and validation by its speaker:
+
+    backwards  the keywords themselves reversed: same rooms, same microphones, no known word
+    spliced    the first half of one keyword before the second half of another, of the same split
+    spoken     names and letters read by volunteers, from the Debian packages tuxpaint-stamps-default,
+               ktuberling-data and klettres-data; grouped by language
+    synthetic  common English words by the voices of espeak-ng, where it is installed; grouped by voice
+
+The first two are what keeps the network from learning "other microphone" in place of "other word".
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from export.data.cache import default_cache
+from export.data.dataset import UNKNOWN, read_dataset
+from export.data.recording import Recording, Split
+from export.data.splits import hash_percent, split_dataset
+from export.recipes.rooms.gather import fetch
+from stream.capture.files import read_audio
+from stream.errors import UnreadableAudio, UsageError
+
+RATE = 16_000
+SPOKEN = {
+    "tuxpaint-stamps-default": re.compile(
+        r"/(?P<word>[^/]+)_desc_?(?P<language>[a-z]{2}(?:_[A-Z]{2})?)?\.(?:ogg|wav)$"
+    ),
+    "ktuberling-data": re.compile(r"/sounds/(?P<language>[^/]+)/(?P<word>[^/]+)\.(?:ogg|wav)$"),
+    "klettres-data": re.compile(r"/(?P<language>[^/]+)/(?:alpha|syllab)/(?P<word>[^/]+)\.ogg$"),
+}
+VALIDATION_LANGUAGES = {"el", "da", "lt", "uk", "he"}
+VOICES = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-gb-x-gbclan")
+VARIANTS = ("", "+m1", "+m3", "+m5", "+m7", "+f1", "+f2", "+f3", "+f4", "+f5")
+WORDS = """
+    yes no up down left right on off stop go zero one two three four five six seven eight nine bird
+    dog house tree wow sheila marvin read bad bat cap cut coat kid bit bet head red dead bread sad
+    hat map nappy puppy hobby habit hippy heavy apple table water people window open close light
+    music hello computer
+"""
+COUNTS = {"backwards": 1400, "spliced": 900, "spoken": 2200, "synthetic": 900}
+
+Clip = tuple[NDArray[np.float32], str, Split]
+"""Samples at 16 kHz, group, split."""
+
+
+def build(words: Path, out: Path, cache: Path, seed: int = 0) -> dict[str, int]:
+    """Write the clips and the manifest; how many clips of each kind.
+
+    Raises:
+        DataError: ``words`` is not a data set, or a package cannot be fetched.
+    """
+    rng = np.random.default_rng(seed)
+    data = split_dataset(read_dataset(words))
+    kept = [r for r in data.recordings if r.split != "test"]
+    kinds: dict[str, Iterator[Clip]] = {
+        "backwards": _backwards(kept, rng),
+        "spliced": _spliced(kept, rng),
+        "spoken": _spoken(cache, set(data.labels), rng),
+        "synthetic": _synthetic(set(data.labels), rng),
+    }
+    rows = [(str(r.path.resolve()), r.labels[0], r.group, str(r.split)) for r in kept]
+    done: dict[str, int] = {}
+    for kind, clips in kinds.items():
+        folder = out / kind
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, (samples, group, split) in zip(range(COUNTS[kind]), clips, strict=False):
+            name = f"{kind}/{number:04d}.flac"
+            soundfile.write(out / name, one_second(samples, rng), RATE, subtype="PCM_16")
+            rows.append((name, UNKNOWN, group, split))
+            done[kind] = number + 1
+    with open(out / "manifest.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("filename", "label", "speaker", "split"))
+        writer.writerows(rows)
+    return done
+
+
+def one_second(samples: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """(16000,) float32: the loudest second of a longer sound, a shorter one at a random place over faint noise."""
+    if len(samples) > RATE:
+        total = np.cumsum(np.concatenate(([0.0], samples.astype(np.float64) ** 2)))
+        at = int((total[RATE:] - total[:-RATE]).argmax())
+        samples = samples[at : at + RATE]
+    out = rng.normal(0, 10 ** rng.uniform(-4.5, -3), RATE).astype(np.float32)
+    at = int(rng.integers(0, RATE - len(samples) + 1))
+    out[at : at + len(samples)] += samples * np.float32(
+        rng.uniform(0.3, 1.0) / max(float(np.abs(samples).max()), 1e-3)
+    )
+    return np.clip(out, -1, 1)
+
+
+def _backwards(recordings: list[Recording], rng: np.random.Generator) -> Iterator[Clip]:
+    for i in rng.permutation(len(recordings)):
+        recording = recordings[i]
+        yield read_audio(recording.path, RATE)[::-1].copy(), recording.group, recording.split or "train"
+
+
+def _spliced(recordings: list[Recording], rng: np.random.Generator) -> Iterator[Clip]:
+    """Halves of two different words by one speaker, where a speaker said two."""
+    by_speaker: dict[str, list[Recording]] = {}
+    for recording in recordings:
+        by_speaker.setdefault(recording.group, []).append(recording)
+    speakers = [some for some in by_speaker.values() if len({r.labels for r in some}) > 1]
+    for _ in range(20 * len(speakers)):
+        some = speakers[int(rng.integers(len(speakers)))]
+        first, second = (some[int(i)] for i in rng.permutation(len(some))[:2])
+        if first.labels == second.labels:
+            continue
+        one, two = read_audio(first.path, RATE), read_audio(second.path, RATE)
+        joined = np.concatenate((one[: _middle(one)], two[_middle(two) :]))
+        yield joined.astype(np.float32), first.group, first.split or "train"
+
+
+def _middle(samples: NDArray[np.float32]) -> int:
+    """Sample by which half of the energy has passed: within the word, wherever it lies in the clip."""
+    return int(np.searchsorted(np.cumsum(samples**2), 0.5 * float(np.sum(samples**2))))
+
+
+def _spoken(cache: Path, keywords: set[str], rng: np.random.Generator) -> Iterator[Clip]:
+    found: list[tuple[Path, str]] = []
+    for package, pattern in SPOKEN.items():
+        for path in sorted(fetch(package, cache).rglob("*")):
+            match = pattern.search(path.as_posix())
+            if match and not any(word in match["word"].lower() for word in keywords):
+                found.append((path, match["language"] or "en"))
+    for i in rng.permutation(len(found)):
+        path, language = found[i]
+        try:
+            samples = read_audio(path, RATE)
+        except UnreadableAudio:
+            print(f"skipped {path.name}", file=sys.stderr)
+            continue
+        split: Split = "validation" if language in VALIDATION_LANGUAGES else "train"
+        yield samples, f"language-{language}", split
+
+
+def _synthetic(keywords: set[str], rng: np.random.Generator) -> Iterator[Clip]:
+    program = shutil.which("espeak-ng")
+    if program is None:
+        print("espeak-ng is not installed: no synthetic words", file=sys.stderr)
+        return
+    voices = [voice + variant for voice in VOICES for variant in VARIANTS]
+    words = [word for word in WORDS.split() if word not in keywords]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "word.wav"
+        for _ in range(10_000):
+            voice, word = str(rng.choice(voices)), str(rng.choice(words))
+            speed, pitch = int(rng.integers(110, 200)), int(rng.integers(20, 90))
+            command = [program, "-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(path), word]
+            subprocess.run(command, check=True, capture_output=True)
+            yield (
+                read_audio(path, RATE),
+                f"voice-{voice}",
+                "validation" if hash_percent(voice) < 15 else "train",
+            )
+
+
+def main() -> None:
+    if len(sys.argv) != 3:
+        raise UsageError("usage: python -m export.recipes.keywords WORDS OUT")
+    counts = build(Path(sys.argv[1]), Path(sys.argv[2]), default_cache().parent / "packages")
+    print("  ".join(f"{kind} {count}" for kind, count in counts.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The networks: causal, the same in pieces as in one, each row alone."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from export.models import PRESETS, ModelConfig, build, count_parameters, preset  # noqa: E402
+from stream.errors import SpecError  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+VARIANTS = [
+    *((name, {}) for name in PRESETS),
+    ("gru", {"stride": 2, "front": 5}),
+    ("lstm", {"front": 4}),
+    ("crnn", {"axes": "time-frequency", "channels": 6, "cell": "lstm"}),
+    ("tcn", {"layers": 3, "stride": 3}),
+]
+
+
+def network(name: str, changes: dict) -> torch.nn.Module:
+    torch.manual_seed(0)
+    model = build(preset(name, features=11, classes=3, **changes))
+    model.normalise.fit(torch.randn(11), torch.rand(11) + 0.5)
+    with torch.no_grad():  # batch norms with statistics of their own
+        model.train()(torch.randn(4, 60, 11))
+    return model.eval()
+
+
+@pytest.mark.parametrize(("name", "changes"), VARIANTS)
+def test_in_pieces_as_in_one(name: str, changes: dict) -> None:
+    model, x = network(name, changes), torch.randn(2, 60, 11)
+    with torch.no_grad():
+        whole = model(x)
+        state, parts = None, []
+        for piece in x.split([6, 12, 6, 30, 6], dim=1):
+            logits, state = model.stream(piece, state)
+            parts.append(logits)
+        forgetful = torch.cat([model.stream(piece)[0] for piece in x.split(30, dim=1)], dim=1)
+    assert whole.shape == (2, 60 // model.config.stride, 3)
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-5, rtol=0)
+    assert (forgetful - whole).abs().max() > 1e-4, "the state makes no difference"
+
+
+@pytest.mark.parametrize(("name", "changes"), VARIANTS)
+def test_no_output_depends_on_a_later_frame(name: str, changes: dict) -> None:
+    model, x = network(name, changes), torch.randn(1, 60, 11)
+    other = x.clone()
+    other[:, 36:] = torch.randn(1, 24, 11) * 10
+    with torch.no_grad():
+        one, two = model(x), model(other)
+    rows = 36 // model.config.stride
+    torch.testing.assert_close(one[:, :rows], two[:, :rows], atol=0, rtol=0)
+    assert not torch.allclose(one[:, rows:], two[:, rows:])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_receptive_field_is_as_stated(stride: int) -> None:
+    model = network("tcn", {"layers": 3, "stride": stride})
+    field = model.receptive_field
+    x = torch.randn(1, 60, 11, requires_grad=True)
+    model(x)[0, -1].sum().backward()
+    touched = x.grad[0].abs().sum(1).nonzero()
+    assert field == 60 - int(touched.min())
+    assert network("gru", {}).receptive_field is None
+
+
+def test_statistics_are_in_the_network() -> None:
+    model = network("gru", {})
+    mean, std = torch.full((11,), 5.0), torch.cat((torch.zeros(1), torch.full((10,), 2.0)))
+    model.normalise.fit(mean, std)
+    out = model.normalise(torch.full((1, 1, 11), 9.0))
+    assert out[0, 0, 1] == 2.0
+    assert out[0, 0, 0] == 4.0, "a constant feature is centred, not blown up"
+
+
+def test_the_tutorial_preset_is_two_layers_of_fifty() -> None:
+    model = build(preset("tutorial", features=40, classes=3))
+    gru = model.layers[0].rnn
+    assert (gru.hidden_size, gru.num_layers) == (50, 2)
+    assert count_parameters(model) == 3 * 50 * (40 + 50 + 2) + 3 * 50 * (50 + 50 + 2) + 3 * 51
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"hidden": 0}, "hidden 0"), ({"dropout": 1.0}, "dropout"), ({"stride": 4, "front": 2}, "front 2"),
+     ({"hiden": 3}, "hiden"), ({"hidden": "many"}, "hidden")],
+)  # fmt: skip
+def test_wrong_shapes_are_refused(changes: dict, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        preset("gru", features=4, classes=2, **changes)
+
+
+def test_an_unknown_preset_lists_the_known() -> None:
+    with pytest.raises(SpecError, match="rnn, lstm, gru, crnn, tcn"):
+        preset("transformer", features=4, classes=2)
+    with pytest.raises(SpecError, match="at most 16"):
+        ModelConfig(arch="tcn", features=4, classes=2, layers=17)
