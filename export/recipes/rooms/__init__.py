@@ -1,0 +1,21 @@
+"""The recipe of the bundled models: speech, music and noise in any room, from Debian's recordings.
+
+    python -m export.recipes.rooms --cache DIR --out assets
+
+    corpora.py     which packages, what each file counts as, which side of the split it is on
+    gather.py      fetch, unpack, decode
+    bank.py        clips of one side of the split
+    labels.py      when a clean recording is active
+    singing.py     sung voices out of spoken ones      synthetic.py   noise made by rule
+    effects.py     filters, rooms, codecs, clipping
+    compose.py     labelled scenes
+    dataset.py     scenes as features on disk; batches of carried streams
+    training.py    one network
+    figures.py     F1, AUC, conditions, false events, onset delay
+    calibrate.py   thresholds and detector rules
+    report.py      everything measured about a finished file
+    build.py       the whole recipe, step by step
+    demo.py        the demo recording
+
+What was tried and what it gave is in ../LABBOOK.md.
+"""

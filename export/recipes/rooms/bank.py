@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from export.recipes.rooms.corpora import KINDS, Kind, Split
 from stream.errors import DataError
 
-# Dialogue by actors is nearest to how people talk, and there is little of it; the rest counts by its size.
-WEIGHT = {"fillets-ng-data-cs": 2.5, "digits": 0.4, "commands": 0.7, "klettres-data": 0.6}
+# Dialogue and sentences are nearest to how people talk; single letters and words are many but say less.
+WEIGHT = {
+    "fillets-ng-data-cs": 2.5, "digits": 0.2, "commands": 0.35, "klettres-data": 0.25, "ktuberling-data": 0.5,
+    "sonic-pi-samples": 0.5, "hedgewars-data": 0.8,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,12 @@ class Bank:
             whole[corpus[name]] = whole.get(corpus[name], 0.0) + length
             roots[corpus[name]] = roots.get(corpus[name], 0.0) + length**0.5
         names = list(groups)
-        chance = np.array([
-            WEIGHT.get(corpus[n], 1.0) * whole[corpus[n]] ** 0.5 * seconds[n] ** 0.5 / roots[corpus[n]]
-            for n in names
-        ])
+        chance = np.array(
+            [
+                WEIGHT.get(corpus[n], 1.0) * whole[corpus[n]] ** 0.5 * seconds[n] ** 0.5 / roots[corpus[n]]
+                for n in names
+            ]
+        )
         return names, np.cumsum(chance / chance.sum())
 
     def clips(self, kind: Kind) -> list[Clip]:

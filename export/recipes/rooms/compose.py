@@ -19,6 +19,7 @@ from export.recipes.rooms.corpora import KINDS, Kind
 from export.recipes.rooms.labels import GRID, active_rms, activity
 
 Samples = NDArray[np.float32]
+Active = NDArray[np.bool_]
 RATE = 16000
 
 
@@ -56,18 +57,33 @@ RATIOS: dict[tuple[Kind, Kind], tuple[float, float]] = {
 }
 TRAIN = Mix(
     weights={
-        (): 0.11, ("speech",): 0.17, ("music",): 0.13, ("noise",): 0.17, ("speech", "music"): 0.14,
-        ("speech", "noise"): 0.13, ("music", "noise"): 0.11, ("speech", "music", "noise"): 0.04,
+        (): 0.11,
+        ("speech",): 0.17,
+        ("music",): 0.13,
+        ("noise",): 0.17,
+        ("speech", "music"): 0.14,
+        ("speech", "noise"): 0.13,
+        ("music", "noise"): 0.11,
+        ("speech", "music", "noise"): 0.04,
     },
     ratio=RATIOS,
     damage={"filter": 0.5, "room": 0.45, "codec": 0.3, "clip": 0.06, "dead": 0.15},
 )
 VALIDATION = Mix(
     weights={
-        (): 0.14, ("speech",): 0.17, ("music",): 0.15, ("noise",): 0.15, ("speech", "music"): 0.15,
-        ("speech", "noise"): 0.15, ("music", "noise"): 0.09,
+        (): 0.14,
+        ("speech",): 0.17,
+        ("music",): 0.15,
+        ("noise",): 0.15,
+        ("speech", "music"): 0.15,
+        ("speech", "noise"): 0.15,
+        ("music", "noise"): 0.09,
     },
-    ratio={("speech", "music"): (0.0, 20.0), ("speech", "noise"): (-5.0, 20.0), ("music", "noise"): (-5.0, 15.0)},
+    ratio={
+        ("speech", "music"): (0.0, 20.0),
+        ("speech", "noise"): (-5.0, 20.0),
+        ("music", "noise"): (-5.0, 15.0),
+    },
     made_noise=0.0,
     sung=0.0,
     damage={"room": 0.2, "codec": 0.2, "dead": 0.15},
@@ -108,7 +124,7 @@ class Scene:
     """
 
     samples: Samples
-    active: NDArray[np.bool_]
+    active: Active
     segments: tuple[Segment, ...]
     tracks: Samples
 
@@ -135,8 +151,15 @@ def _grid(seconds: float) -> int:
 
 
 def _place(
-    source: Source, start: int, end: int, kinds: tuple[Kind, ...], floor_db: float, mix: Mix,
-    tracks: Samples, active: NDArray[np.bool_], rng: np.random.Generator,
+    source: Source,
+    start: int,
+    end: int,
+    kinds: tuple[Kind, ...],
+    floor_db: float,
+    mix: Mix,
+    tracks: Samples,
+    active: Active,
+    rng: np.random.Generator,
 ) -> Segment:
     """Put the sources of one segment into the tracks and their activity into the labels."""
     level = float(rng.uniform(*mix.level))
@@ -146,46 +169,59 @@ def _place(
         if place == 0 and len(kinds) > 1:  # the leading source comes and goes over the others
             begin += _grid(min(rng.uniform(0.2, 2.5), (end - start) / RATE / 4))
             stop -= _grid(min(rng.uniform(0.0, 2.0), (end - start) / RATE / 4))
-        clean = material(source, kind, stop - begin, mix, rng)
-        own = activity(clean, kind)
+        clean, own = material(source, kind, stop - begin, mix, rng)
         target = level
         if place:
             ratios[kind] = float(rng.uniform(*mix.ratio[(kinds[0], kind)]))
             target = level - ratios[kind]
         clean = at_level(clean, own, target)
         # What the microphone's hiss drowns is not heard, so it is not labelled.
-        own = activity(clean, kind, floor=10 ** (floor_db / 10))
+        own = own & activity(clean, kind, floor=10 ** (floor_db / 10))
         column = KINDS.index(kind)
         tracks[column, begin:stop] += clean
         active[begin // GRID : stop // GRID, column] |= own
     return Segment(start, end, kinds, level, min(ratios.values(), default=None))
 
 
-def at_level(samples: Samples, active: NDArray[np.bool_], dbfs: float) -> Samples:
+def at_level(samples: Samples, active: Active, dbfs: float) -> Samples:
     """Scaled so that the active frames have an RMS of ``dbfs``; silence stays silence."""
     rms = active_rms(samples, active)
     return samples * np.float32(10 ** (dbfs / 20) / rms) if rms else samples
 
 
-def material(source: Source, kind: Kind, length: int, mix: Mix, rng: np.random.Generator) -> Samples:
-    """(length,) float32 of one kind: a speaker's clips with pauses, a stretch of music, a bed or hits of noise."""
+def material(
+    source: Source, kind: Kind, length: int, mix: Mix, rng: np.random.Generator
+) -> tuple[Samples, Active]:
+    """(length,) float32 of one kind and (length // 160,) bool, when it is active.
+
+    A speaker's clips with pauses, a stretch of music, or a bed or hits of noise.
+    """
     if kind == "speech":
-        out = _talk(source, length, mix, rng)
+        out, active = _talk(source, length, mix, rng)
         if mix.vary and rng.random() < 0.08:  # somebody else at the same time
-            out = out + _talk(source, length, mix, rng) * np.float32(rng.uniform(0.3, 1))
-    elif kind == "music":
+            other, too = _talk(source, length, mix, rng)
+            out, active = out + other * np.float32(rng.uniform(0.3, 1)), active | too
+        return out, active
+    if kind == "music":
         out = _song(source, length, mix, rng)
-    elif rng.random() < mix.made_noise:
-        out = synthetic.noise(length, rng)
     else:
-        out = _fill(source, "noise", length, mix, rng, long=bool(rng.random() < 0.7))
-        if mix.vary and rng.random() < 0.25:
-            made = rng.random() < 0.5
-            other = synthetic.noise(length, rng) if made else _fill(source, "noise", length, mix, rng, long=True)
-            out = _even(out) + _even(other) * np.float32(10 ** (rng.uniform(-15, 5) / 20))
-    if mix.vary and kind != "speech" and rng.random() < 0.3:
+        out = _noise(source, length, mix, rng)
+    if mix.vary and rng.random() < 0.3:
         out = out * effects.envelope(length, rng, depth=rng.uniform(2, 10), every=rng.uniform(0.5, 6))
-    return effects.fade(out, *np.exp(rng.uniform(np.log(0.005), np.log(0.8 if kind == "music" else 0.1), 2)))
+    out = effects.fade(out, *np.exp(rng.uniform(np.log(0.005), np.log(0.8 if kind == "music" else 0.1), 2)))
+    return out, activity(out, kind)
+
+
+def _noise(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> Samples:
+    """A bed, hits with pauses, or noise made by rule; now and then two of them together."""
+    if rng.random() < mix.made_noise:
+        return synthetic.noise(length, rng)
+    out = _fill(source, "noise", length, mix, rng, long=bool(rng.random() < 0.7))
+    if mix.vary and rng.random() < 0.25:
+        made = rng.random() < 0.5
+        other = synthetic.noise(length, rng) if made else _fill(source, "noise", length, mix, rng, long=True)
+        out = _even(out) + _even(other) * np.float32(10 ** (rng.uniform(-15, 5) / 20))
+    return out
 
 
 def _song(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> Samples:
@@ -200,28 +236,33 @@ def _song(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> Sa
     return _filtered(voice, mix, rng, 3.0) + band * np.float32(10 ** (rng.uniform(-10, 10) / 20))
 
 
-def _talk(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> Samples:
-    out, first = np.zeros(length, np.float32), source.draw("speech", rng)
+def _talk(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> tuple[Samples, Active]:
+    """One speaker's clips with pauses between them, each with the activity of its own recording."""
+    out, active = np.zeros(length, np.float32), np.zeros(length // GRID, bool)
+    first = source.draw("speech", rng)
     speed, clip, at = _speed(mix, rng, 0.88, 1.13), first, 0
     while at < length:
         piece = _take(source, clip, length - at, speed, rng)
         piece = effects.fade(piece / max(float(np.abs(piece).max(initial=0)), 1e-3), 0.004, 0.01)
+        own = activity(piece, "speech")
         # Pauses of a volunteer's recording hold his room; gated, they hold the scene's.
-        if rng.random() < 0.7:
-            piece = _gate(piece)
+        if rng.random() < 0.85:
+            piece = piece * _gate(own, len(piece))
         out[at : at + len(piece)] = piece * np.float32(10 ** (rng.uniform(-3, 0) / 20))
-        at += len(piece) + int((rng.uniform(0.03, 0.5) if rng.random() < 0.65 else rng.uniform(0.5, 1.8)) * RATE)
+        active[at // GRID : at // GRID + len(own)] |= own
+        at += _grid(len(piece) / RATE)
+        at += _grid(rng.uniform(0.03, 0.5) if rng.random() < 0.65 else rng.uniform(0.5, 1.8))
         clip = source.more(first, "speech", rng)
-    return _filtered(out, mix, rng, 3.0)
+    return _filtered(out, mix, rng, 3.0), active
 
 
-def _gate(samples: Samples) -> Samples:
-    """Silent where it is not active, the change spread over 20 ms."""
-    on = np.repeat(activity(samples, "speech"), GRID).astype(np.float32)
-    gain = np.zeros(len(samples), np.float32)
+def _gate(active: Active, length: int) -> Samples:
+    """(length,) float32 gain: 1 where active, 0 where not, the change spread over 20 ms."""
+    gain = np.zeros(length, np.float32)
+    on = np.repeat(active, GRID)
     gain[: len(on)] = on
-    smooth = np.cumsum(np.pad(gain, (160, 160), mode="edge"), dtype=np.float64)
-    return samples * ((smooth[320:] - smooth[:-320]) / 320).astype(np.float32)[: len(samples)]
+    total = np.cumsum(np.pad(gain, (160, 160), mode="edge"), dtype=np.float64)
+    return ((total[320:] - total[:-320]) / 320).astype(np.float32)
 
 
 def _fill(source: Source, kind: Kind, length: int, mix: Mix, rng: np.random.Generator, long: bool) -> Samples:
@@ -262,10 +303,9 @@ def _even(samples: Samples) -> Samples:
     return samples / np.float32(max(float(np.sqrt(np.mean(np.square(samples)))), 1e-9))
 
 
-def _damage(
-    tracks: Samples, floor_db: float, active: NDArray[np.bool_], mix: Mix, rng: np.random.Generator
-) -> Samples:
+def _damage(tracks: Samples, floor_db: float, active: Active, mix: Mix, rng: np.random.Generator) -> Samples:
     """The microphone's side: rooms a source, then the sum, hiss, filter, codec, clipping, dead stretches."""
+
     def happens(name: str) -> bool:
         return bool(rng.random() < mix.damage.get(name, 0.0))
 

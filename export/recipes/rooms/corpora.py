@@ -130,6 +130,7 @@ PACKAGES: tuple[Corpus, ...] = (
         "GPL-3+",
         (
             Rule(r"music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
+            Rule(r"sound0(64|73)\.wav$", None),  # cries
             Rule(r"sounds/(.+)\.wav$", "noise", "train", r"\1", EFFECT),
         ),
     ),
@@ -147,9 +148,9 @@ PACKAGES: tuple[Corpus, ...] = (
         "GPL-2, CC BY, CC BY-SA by file",
         (
             Rule(r"Data/Music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
-            Rule(r"voices/Singer/", "music", "validation", "Singer", (0.3, 20.0)),
+            Rule(r"voices/Singer/", "music", "train", "Singer", (0.3, 20.0)),
             Rule(r"voices/(\w+)/.+\.ogg$", "speech", "train", r"\1"),
-            Rule(r"(hogchant|Yoohoo|Kiss|suddendeath|Hellish|homerun)", None),
+            Rule(r"(hogchant|Yoohoo|Kiss|suddendeath|Hellish|homerun|hell_|lowgravity)", None),
             Rule(r"Data/Sounds/([^/]+)\.ogg$", "noise", "train", r"\1", EFFECT),
         ),
     ),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.fft import dct
 
 from export.recipes.rooms.bank import Source
 from export.recipes.rooms.compose import Mix, Scene, compose
@@ -103,10 +104,11 @@ class Playlist:
         rows: streams played at once.
         chunk: frames of one batch; the gradient reaches no further back.
         seed: decides order, resets and augmentation, epoch by epoch.
-        shake: dB of random gain and spectral colouring a stream (log-mel features only); 0 = none.
+        shake: dB of random gain and spectral colouring of each stream; 0 = none.
     """
 
     data: Streams
+    spec: FeatureSpec
     rows: int = 32
     chunk: int = 250
     seed: int = 0
@@ -133,23 +135,37 @@ class _Epoch:
         for first in range(0, len(order) - given.rows + 1, given.rows):
             rows = np.sort(order[first : first + given.rows])
             fresh = rng.random(given.rows) < (1.0 if first == 0 else 0.5)
-            colour = _colours(given.rows, data.features.shape[2], given.shake, rng)
+            colour = _colours(given.rows, given.spec, given.shake, rng)
             features, labels = data.features[rows], data.labels[rows]
             shift = int(rng.integers(frames % given.chunk + 1))
             for start in range(shift, frames - given.chunk + 1, given.chunk):
                 part = features[:, start : start + given.chunk].astype(np.float32)
                 if given.shake:
-                    part = np.where(part > -95.0, part + colour[:, None], part)  # digital silence stays so
+                    part = np.where(_dead(part, given.spec), part, part + colour[:, None])
                 targets = torch.from_numpy(labels[:, start : start + given.chunk].astype(np.float32))
                 yield Batch(
-                    torch.from_numpy(part), targets, torch.ones(targets.shape[:2]),
+                    torch.from_numpy(part),
+                    targets,
+                    torch.ones(targets.shape[:2]),
                     torch.from_numpy(fresh if start == shift else np.zeros(given.rows, bool)),
                 )
 
 
-def _colours(rows: int, bands: int, shake: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(rows, bands) dB: one gain a row and a smooth curve over the bands."""
+def _colours(rows: int, spec: FeatureSpec, shake: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(rows, F): one gain a row and a smooth curve over the mel bands, ``shake`` dB each, as features see them."""
     points = rng.normal(0, shake, (rows, 6))
-    place = np.linspace(0, 5, bands)
+    place = np.linspace(0, 5, spec.n_mels)
     curve = np.stack([np.interp(place, np.arange(6), row) for row in points])
-    return (curve + rng.normal(0, shake, (rows, 1))).astype(np.float32)
+    decibels = curve + rng.normal(0, shake, (rows, 1))
+    if spec.n_mfcc is None:
+        return decibels.astype(np.float32)
+    return dct(decibels, type=2, norm=spec.dct_norm)[:, : spec.n_mfcc].astype(np.float32)
+
+
+def _dead(features: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.bool_]:
+    """(..., 1) bool, frames of digital silence: a gain leaves them as they are."""
+    lowest = 10 * np.log10(spec.log_floor) + 2
+    if spec.n_mfcc is None:
+        return features.max(axis=-1, keepdims=True) < lowest
+    scale = spec.n_mels**0.5 if spec.dct_norm == "ortho" else 2 * spec.n_mels
+    return features[..., :1] < lowest * scale

@@ -71,10 +71,15 @@ def through_codec(samples: Samples, codec: Codec, rng: np.random.Generator) -> S
     """Encoded and decoded again: Opus, Vorbis, MP3, or G.711 at 8 kHz and 300 to 3400 Hz."""
     if codec == "telephone":
         return _telephone(samples)
-    container, subtype = {"opus": ("OGG", "OPUS"), "vorbis": ("OGG", "VORBIS"), "mp3": ("MP3", "MPEG_LAYER_III")}[codec]
+    container, subtype = {
+        "opus": ("OGG", "OPUS"),
+        "vorbis": ("OGG", "VORBIS"),
+        "mp3": ("MP3", "MPEG_LAYER_III"),
+    }[codec]
     file = io.BytesIO()
-    with soundfile.SoundFile(file, "w", RATE, 1, format=container, subtype=subtype,
-                             compression_level=float(rng.uniform(0.3, 0.95))) as out:
+    with soundfile.SoundFile(
+        file, "w", RATE, 1, format=container, subtype=subtype, compression_level=float(rng.uniform(0.3, 0.95))
+    ) as out:
         for start in range(0, len(samples), RATE):  # libsndfile's Vorbis encoder overflows on one long write
             out.write(samples[start : start + RATE])
     file.seek(0)

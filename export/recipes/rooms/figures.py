@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export.evaluation.clips import roc_auc
 from export.recipes.rooms.corpora import KINDS
 from export.recipes.rooms.labels import GRID, runs
 from stream.decisions.detector import Detector
@@ -31,17 +32,6 @@ def f1(said: Active, true: Active) -> float:
     return 2 * both / max(float(np.sum(said)) + float(np.sum(true)), 1.0)
 
 
-def auc(score: NDArray[np.float32], true: Active) -> float:
-    """Area under the ROC curve, by ranks; ties count half. NaN when one side is empty."""
-    positive = int(true.sum())
-    negative = true.size - positive
-    if not positive or not negative:
-        return float("nan")
-    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(counts) - (counts - 1) / 2
-    return float((ranks[inverse][true].sum() - positive * (positive + 1) / 2) / (positive * negative))
-
-
 def best_threshold(score: NDArray[np.float32], true: Active) -> tuple[float, float]:
     """(threshold, F1) where F1 is highest, on a grid of hundredths."""
     steps = np.arange(0.05, 0.96, 0.01)
@@ -60,7 +50,9 @@ def frame_figures(probs: Probs, active: Active, thresholds: Sequence[float] | No
         said = score >= threshold
         chosen.append(threshold)
         out[kind] = {
-            "f1": f1(said, true), "auc": auc(score, true), "threshold": threshold,
+            "f1": f1(said, true),
+            "auc": roc_auc(true, score),
+            "threshold": threshold,
             "precision": float(np.sum(said & true) / max(np.sum(said), 1)),
             "recall": float(np.sum(said & true) / max(np.sum(true), 1)),
         }
@@ -112,15 +104,17 @@ def detect(probs: Probs, detector: DetectorSpec, spec: FeatureSpec) -> list[Even
     scores = Scores(
         np.ascontiguousarray(probs, np.float32),
         (np.arange(rows) * spec.hop_length + spec.n_fft // 2).astype(np.int64),
-        np.ones(rows, bool), KINDS, spec.sample_rate, spec.hop_length,
+        np.ones(rows, bool),
+        KINDS,
+        spec.sample_rate,
+        spec.hop_length,
     )
-    finder = Detector(detector, KINDS, spec.sample_rate, spec.hop_length)
+    lag = spec.n_fft - spec.n_fft // 2
+    finder = Detector(detector, KINDS, spec.sample_rate, spec.hop_length, lag)
     return [event for event in (*finder.push(scores), *finder.flush()) if event.offset is not None]
 
 
-def event_figures(
-    events: Sequence[Sequence[Event]], active: Active, kind: str
-) -> dict[str, float]:
+def event_figures(events: Sequence[Sequence[Event]], active: Active, kind: str) -> dict[str, float]:
     """False events an hour, missed stretches and median onset delay of one class.
 
     Args:

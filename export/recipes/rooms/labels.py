@@ -14,15 +14,20 @@ GRID = 160  # samples per label: 10 ms at 16 kHz
 
 @dataclass(frozen=True)
 class ActivityRule:
-    """Active = no more than ``below`` dB under the loud frames of the clip, and ``hangover`` seconds after."""
+    """Active = less than ``below`` dB under the loud frames of the clip, and ``hangover`` seconds after.
+
+    ``share``: but at most this share of the way (in dB) from the loud frames down to the quietest, so that the
+    room behind a volunteer's voice is not taken for the voice.
+    """
 
     below: float
     hangover: float
+    share: float = 1.0
 
 
 # Speech pauses longer than the hangover are pauses; music and beds of noise breathe more slowly.
 ACTIVITY: dict[Kind, ActivityRule] = {
-    "speech": ActivityRule(below=35.0, hangover=0.2),
+    "speech": ActivityRule(below=35.0, hangover=0.15, share=0.6),
     "music": ActivityRule(below=50.0, hangover=0.5),
     "noise": ActivityRule(below=45.0, hangover=0.3),
 }
@@ -46,8 +51,10 @@ def activity(samples: NDArray[np.float32], kind: Kind, floor: float = 0.0) -> ND
     if not len(sounding):
         return np.zeros(len(power), dtype=bool)
     rule = ACTIVITY[kind]
-    loud = float(np.percentile(sounding, 95))
-    on = power > max(loud * 10 ** (-rule.below / 10), floor)
+    quiet, loud = (10 * np.log10(level) for level in np.percentile(sounding, (5, 95)))
+    below = rule.below if rule.share == 1.0 else min(rule.below, rule.share * (loud - quiet))
+    # Steady sound has no quiet frames to be told from: it is active throughout.
+    on = power >= max(10 ** ((loud - max(below, 6.0)) / 10), floor)
     return held(on, round(rule.hangover * 16000 / GRID))
 
 

@@ -45,7 +45,9 @@ def melody(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
         semitones[at : at + size] = 12 * (degree // len(scale)) + scale[degree % len(scale)]
         at += size
     glide = int(rng.integers(2, 8))
-    semitones = np.convolve(np.pad(semitones, glide, mode="edge"), np.ones(2 * glide + 1) / (2 * glide + 1), "valid")
+    semitones = np.convolve(
+        np.pad(semitones, glide, mode="edge"), np.ones(2 * glide + 1) / (2 * glide + 1), "valid"
+    )
     depth = rng.uniform(0, 0.6) * (rng.random() < 0.8)
     semitones += depth * np.sin(2 * np.pi * rng.uniform(4.5, 6.5) * np.arange(frames) / 100)
     return root * 2 ** (semitones / 12)
@@ -79,10 +81,15 @@ def _cords(pitch: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.f
 
 
 def _shape(
-    source: NDArray[np.float64], tract: NDArray[np.float64], breathy: NDArray[np.float64], rng: np.random.Generator
+    source: NDArray[np.float64],
+    tract: NDArray[np.float64],
+    breathy: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Overlap-add of the source's spectrum times the tract; unvoiced frames from hiss."""
-    frames = np.lib.stride_tricks.sliding_window_view(source, WINDOW)[::HOP][: len(tract)] * np.hanning(WINDOW)
+    frames = np.lib.stride_tricks.sliding_window_view(source, WINDOW)[::HOP][: len(tract)] * np.hanning(
+        WINDOW
+    )
     hiss = rng.standard_normal((len(frames), WINDOW)) * np.hanning(WINDOW)
     share = breathy[: len(frames), None]
     mixed = np.fft.rfft(frames) * (1 - share) + np.fft.rfft(hiss) * share

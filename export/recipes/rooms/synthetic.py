@@ -30,13 +30,17 @@ def coloured(length: int, rng: np.random.Generator) -> Samples:
 
 def machine(length: int, rng: np.random.Generator) -> Samples:
     """A motor: harmonics of a low, slowly wandering turn, beaten by the turn itself, over hiss."""
-    turn = rng.uniform(12, 160) * np.exp(np.cumsum(rng.standard_normal(length // 160 + 2)) * rng.uniform(0, 0.004))
+    turn = rng.uniform(12, 160) * np.exp(
+        np.cumsum(rng.standard_normal(length // 160 + 2)) * rng.uniform(0, 0.004)
+    )
     phase = np.cumsum(np.interp(np.arange(length), np.arange(len(turn)) * 160, turn)) / RATE
     out = np.zeros(length)
     for harmonic in range(1, int(rng.integers(4, 28))):
         strength = rng.exponential(1 / harmonic ** rng.uniform(0.3, 1.3))
         out += strength * np.sin(2 * np.pi * (harmonic * phase + rng.random()))
-    hiss = coloured(length, rng) * (1 + rng.uniform(0, 1) * np.sin(2 * np.pi * phase * rng.choice([0.5, 1, 2])))
+    hiss = coloured(length, rng) * (
+        1 + rng.uniform(0, 1) * np.sin(2 * np.pi * phase * rng.choice([0.5, 1, 2]))
+    )
     return equalise((_unit(out) + _unit(hiss) * rng.uniform(0.1, 1.5)).astype(np.float32), rng)
 
 
@@ -60,7 +64,9 @@ def alarm(length: int, rng: np.random.Generator) -> Samples:
     time = np.arange(length) / RATE
     pitch = np.exp(rng.uniform(np.log(300), np.log(3500)))
     period = rng.uniform(0.08, 4.0)
-    sweep = pitch * (1 + rng.uniform(0, 0.4) * np.sin(2 * np.pi * time / period)) if rng.random() < 0.5 else pitch
+    sweep = (
+        pitch * (1 + rng.uniform(0, 0.4) * np.sin(2 * np.pi * time / period)) if rng.random() < 0.5 else pitch
+    )
     phase = 2 * np.pi * np.cumsum(np.broadcast_to(sweep, (length,))) / RATE
     out = sum(rng.exponential(1 / k) * np.sin(k * phase) for k in range(1, int(rng.integers(2, 7))))
     if rng.random() < 0.7:

@@ -43,8 +43,15 @@ def judge(data: Streams, spec: FeatureSpec) -> Callable[[nn.Module], dict[str, f
 
 
 def train(
-    config: ModelConfig, data: Playlist, validation: Streams, spec: FeatureSpec, fitting: FitConfig,
-    *, folder: Path | None = None, resume: bool = False, report: Report | None = None,
+    config: ModelConfig,
+    data: Playlist,
+    validation: Streams,
+    spec: FeatureSpec,
+    fitting: FitConfig,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    report: Report | None = None,
 ) -> tuple[FrameClassifier, FitResult]:
     """A network of ``config`` trained on ``data``, the weights of its best epoch on ``validation``."""
     torch.manual_seed(fitting.seed)
@@ -55,7 +62,13 @@ def train(
     share = data.data.labels[:, ::50].reshape(-1, len(KINDS)).mean(axis=0)
     weight = torch.from_numpy((0.5 / np.maximum(share, 0.05)) ** 0.5).float()
     result = fit(
-        model, data, fitting, validate=judge(validation, spec), folder=folder, resume=resume,
-        class_weight=weight, report=report,
+        model,
+        data,
+        fitting,
+        validate=judge(validation, spec),
+        folder=folder,
+        resume=resume,
+        class_weight=weight,
+        report=report,
     )
     return model, result

@@ -1,0 +1,57 @@
+"""python -m export.recipes.rooms: make the bundled models again, from nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from export.recipes.rooms.build import SHAPES, Plan, build, prepare
+from export.training import RichReport
+from stream.errors import StreamClassifyError
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m export.recipes.rooms",
+        description="Gather free recordings from Debian's packages, compose labelled streams, train, export "
+        "and measure the bundled models. What is done is kept in --cache; run it again to go on.",
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=Path("runs/rooms"), help="downloads, streams, runs (about 8 GB)"
+    )
+    parser.add_argument(
+        "--recordings", type=Path, help="folder with ambience/, commands/, digits/ (each optional)"
+    )
+    parser.add_argument("--out", type=Path, default=Path("assets"), help="folder for the .onnx files")
+    parser.add_argument(
+        "--model", choices=sorted(SHAPES), action="append", help="only this one; may be repeated"
+    )
+    parser.add_argument("--hours", type=float, default=Plan.hours, help="of composed training streams")
+    parser.add_argument("--epochs", type=int, help="passes, for every model; default as bundled")
+    parser.add_argument("--seed", type=int, default=Plan.seed)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    names = given.model or list(SHAPES)
+    epochs = Plan.epochs if given.epochs is None else tuple((name, given.epochs) for name in names)
+    plan = Plan(hours=given.hours, epochs=epochs, seed=given.seed)
+    try:
+        data = prepare(given.cache, given.recordings, plan)
+        given.out.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            with RichReport() as shown:
+                figures = build(name, data, plan, given.out, given.cache / "runs", shown)
+            f1 = "  ".join(f"{kind} F1 {row['f1']:.3f}" for kind, row in figures["frames"].items())
+            print(f"{given.out / name}.onnx  {f1}  false speech {figures['false_speech_per_hour']:.1f}/h")
+    except StreamClassifyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
