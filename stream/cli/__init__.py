@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         app.main(args=argv, prog_name="stream-classify", standalone_mode=True)
     except StreamClassifyError as error:
-        text = " ".join(str(error).split())
+        text = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))
         print(f"stream-classify: error: {text}", file=sys.stderr)
         sys.exit(exit_code(error))
     except BrokenPipeError:

@@ -96,7 +96,8 @@ class Repair:
             return out
         if not self._hole:
             # One energy sum finds NaN, infinity and absurd values alike; doubtful sums are looked at closely.
-            wide = samples.astype(np.float64)  # in which no square of a float32 overflows
+            with np.errstate(invalid="ignore"):  # raised by a signalling NaN
+                wide = samples.astype(np.float64)  # in which no square of a float32 overflows
             energy = float(wide.dot(wide))
             if energy <= LIMIT:
                 self._remember(samples)

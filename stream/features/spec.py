@@ -74,8 +74,8 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         )
         top = self.sample_rate / 2
         need(
-            0 <= self.f_min < self.high <= top,
-            f"f_min {self.f_min:g}, f_max {self.high:g}: need 0 <= f_min < f_max <= {top:g} Hz",
+            0 <= self.f_min <= self.high - 1 and self.high <= top,
+            f"f_min {self.f_min:g}, f_max {self.high:g}: need 0 <= f_min <= f_max - 1 and f_max <= {top:g} Hz",
         )
         # The smallest normal float32 is 1.18e-38; a floor that rounds to zero would give -inf.
         need(1e-37 <= self.log_floor < 1, f"log_floor {self.log_floor:g}: must be 1e-37 to below 1")

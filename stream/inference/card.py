@@ -115,8 +115,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise SpecError("labels: a model needs at least one class")
         if len(set(self.labels)) != len(self.labels):
             raise SpecError("labels: each class name may appear once")
-        if not all(label.isprintable() and label.strip() for label in self.labels):
-            raise SpecError("labels: class names must be printable and not empty")
+        if not all(text.isprintable() and text.strip() for text in (self.name, *self.labels)):
+            raise SpecError("name, labels: must be printable and not empty")  # they reach the terminal
         if not 1 <= self.stride <= MAX_STRIDE:
             raise SpecError(f"stride {self.stride}: must be 1 to {MAX_STRIDE} frames")
         if not (0 <= self.delay <= MAX_FRAMES and 0 <= self.warmup <= MAX_FRAMES):
@@ -155,7 +155,9 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         try:
             schema = msgspec.json.decode(text, type=_SchemaOnly).schema
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise CardInvalid(f"the model card cannot be read: {error}; export the model again") from None
+            raise CardInvalid(
+                f"the model card cannot be read: {_brief(error)}; export the model again"
+            ) from None
         if schema > SCHEMA or schema < 1:
             raise UnknownSchema(
                 f"model card schema {schema}: this version reads 1 to {SCHEMA}; upgrade stream-classify"
@@ -163,7 +165,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         try:
             return msgspec.json.decode(text, type=cls)
         except (msgspec.MsgspecError, UnicodeDecodeError, SpecError, RecursionError) as error:
-            raise CardInvalid(f"the model card is wrong: {error}; export the model again") from None
+            raise CardInvalid(f"the model card is wrong: {_brief(error)}; export the model again") from None
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str]) -> ModelCard:
@@ -175,6 +177,11 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 "stream-classify export FILE -o model.onnx --card card.json"
             )
         return cls.from_json(text)
+
+
+def _brief(error: Exception) -> str:
+    """What is wrong, on one line: a field's name in a damaged card can hold line breaks, or be very long."""
+    return " ".join(str(error).split())[:300]
 
 
 class _SchemaOnly(msgspec.Struct):
@@ -213,7 +220,9 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         try:
             return msgspec.json.decode(text, type=cls)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise CardInvalid(f"the golden vectors cannot be read: {error}; export the model again") from None
+            raise CardInvalid(
+                f"the golden vectors cannot be read: {_brief(error)}; export the model again"
+            ) from None
 
 
 def pack_array(array: NDArray[Any]) -> str:

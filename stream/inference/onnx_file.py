@@ -17,7 +17,9 @@ _DOMAINS = {"", "ai.onnx", "com.microsoft"}
 # Operators that can run for ever or call something that is not arithmetic. Whatever else holds a graph is
 # refused by that graph.
 _REFUSED = {"Loop", "Scan", "If", "PyOp", "SequenceMap"}
-_BIGGEST_KEY = 2**32 - 1  # a field's key is 32 bits; protobuf drops higher ones, so that they could hide a field
+_BIGGEST_KEY = (
+    2**32 - 1
+)  # a field's key is 32 bits; protobuf drops higher ones, so that they could hide a field
 
 _Field = tuple[int, int, "memoryview | int"]
 

@@ -59,9 +59,7 @@ def create_session(data: bytes, names: list[str]) -> Any:
     import onnxruntime as ort
 
     # Without enable_fallback=0 a refused model is tried twice, with a message of its own on standard output.
-    session = ort.InferenceSession(
-        data, sess_options=session_options(), providers=names, enable_fallback=0
-    )
+    session = ort.InferenceSession(data, sess_options=session_options(), providers=names, enable_fallback=0)
     granted = session.get_providers()
     if granted[0] != names[0]:
         raise ProviderUnavailable(

@@ -46,7 +46,10 @@ class Model:
             self.session = self._fastest(sessions)
         self.provider = "cpu" if self.session.get_providers()[0] == CPU else "cuda"
         self.output_names = [self.card.output, *(s.output for s in self.card.states)]
-        self._check_against_graph()
+        try:
+            self._check_against_graph()
+        except UnicodeDecodeError:
+            raise NotOnnx(f"model {path}: names in its graph are not UTF-8; export the model again") from None
 
     @classmethod
     def load(cls, path: str | Path, provider: Provider = "auto") -> Model:
@@ -153,20 +156,23 @@ class Model:
         extra = set(inputs) - {card.input} - {s.input for s in card.states}
         if extra:
             raise wrong(f"the graph wants {', '.join(sorted(extra))}, which the card does not explain")
-        self._try_step(wrong)
+        self._try_step(1, 1, wrong)
+        self._try_step(2, 3, wrong)  # a size that is fixed in the graph shows at the second number
 
-    def _try_step(self, wrong: Any) -> None:
-        card, streams = self.card, 2
-        frames = np.zeros((streams, card.stride, card.features.n_features), np.float32)
+    def _try_step(self, streams: int, rows: int, wrong: Any) -> None:
+        card = self.card
+        frames = np.zeros((streams, rows * card.stride, card.features.n_features), np.float32)
         state = self.initial_state(streams)
         try:
             probs, new = self.step(frames, state)
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            reason = str(error).strip().splitlines()[0][:200]
+            raise wrong(f"{streams} streams of {rows} rows fail ({reason})") from None
+        if probs.shape != (streams, rows, len(card.labels)):
             raise wrong(
-                f"two streams of one step fail ({str(error).strip().splitlines()[0][:200]})"
-            ) from None
-        if probs.shape != (streams, 1, len(card.labels)):
-            raise wrong(f"a step gives {list(probs.shape)}, not {[streams, 1, len(card.labels)]}")
+                f"{streams} streams of {rows} rows give {list(probs.shape)}, "
+                f"not {[streams, rows, len(card.labels)]}"
+            )
         for spec, before, after in zip(card.states, state, new, strict=True):
             if before.shape != after.shape:
                 raise wrong(
