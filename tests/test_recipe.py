@@ -14,11 +14,12 @@ pytestmark = pytest.mark.torch
 
 from export.recipes.rooms import effects, singing, synthetic  # noqa: E402
 from export.recipes.rooms.bank import Bank, Clip  # noqa: E402
-from export.recipes.rooms.compose import QUIET, TRAIN, VALIDATION, Mix, at_level, compose  # noqa: E402
+from export.recipes.rooms.compose import at_level, compose  # noqa: E402
 from export.recipes.rooms.corpora import FOLDERS, KINDS, PACKAGES  # noqa: E402
 from export.recipes.rooms.dataset import Playlist, frame_labels, make_streams  # noqa: E402
 from export.recipes.rooms.figures import best_threshold, f1, on_grid  # noqa: E402
 from export.recipes.rooms.labels import GRID, active_rms, activity, held, runs  # noqa: E402
+from export.recipes.rooms.mix import QUIET, TRAIN, VALIDATION, Mix  # noqa: E402
 from stream.features.spec import FeatureSpec  # noqa: E402
 
 RESERVED = (

@@ -8,6 +8,8 @@
     labels.py      when a clean recording is active
     singing.py     sung voices out of spoken ones      synthetic.py   noise made by rule
     effects.py     filters, rooms, codecs, clipping
+    mix.py         what scenes are like
+    material.py    sound of one kind
     compose.py     labelled scenes
     dataset.py     scenes as features on disk; batches of carried streams
     training.py    one network

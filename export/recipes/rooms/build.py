@@ -15,11 +15,11 @@ from export.models import FrameClassifier, ModelConfig, count_parameters, preset
 from export.onnx import to_onnx
 from export.recipes.rooms.bank import Bank
 from export.recipes.rooms.calibrate import calibrate
-from export.recipes.rooms.compose import QUIET, TRAIN, VALIDATION, Mix
 from export.recipes.rooms.corpora import KINDS, Split
 from export.recipes.rooms.dataset import Playlist, Streams, make_streams
 from export.recipes.rooms.figures import on_grid
 from export.recipes.rooms.gather import gather
+from export.recipes.rooms.mix import QUIET, TRAIN, VALIDATION, Mix
 from export.recipes.rooms.report import report
 from export.recipes.rooms.training import scores, train
 from export.training import FitConfig, Report
@@ -78,14 +78,13 @@ def prepare(cache: Path, recordings: Path | None, plan: Plan) -> Data:
         folder = cache / "streams" / f"{name}-{side}-{count}x{seconds:g}s-{seed}-{FEATURES.digest}"
         return make_streams(bank, mix, FEATURES, folder, streams=count, seconds=seconds, seed=seed)
 
-    data = Data(
+    return Data(
         streams(train_bank, "train", TRAIN, "train", round(plan.hours * 30), 120.0, plan.seed),
         streams(validation_bank, "validation", VALIDATION, "mixed", 30, 120.0, 7),
         streams(validation_bank, "validation", QUIET, "quiet", 20, 180.0, 8),
         {**train_bank.licences, **validation_bank.licences},
         _digest(banks),
     )
-    return data
 
 
 def _digest(banks: Path) -> str:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from scipy.fft import dct
 
 from export.recipes.rooms.bank import Source
-from export.recipes.rooms.compose import Mix, Scene, compose
+from export.recipes.rooms.compose import Scene, compose
 from export.recipes.rooms.corpora import KINDS
 from export.recipes.rooms.labels import GRID
+from export.recipes.rooms.mix import Mix
 from export.training import Batch
 from stream.features.mfcc import mfcc
 from stream.features.spec import FeatureSpec
