@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -245,6 +245,7 @@ def test_fuzzed_wav_headers(tmp_path_factory: pytest.TempPathFactory, data: byte
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=12),
     keep=st.floats(0.02, 1),
 )
+@example(kind=("CAF", "ALAC_16"), flips=[(0.001, 0)], keep=1.0)  # a stream without a decoder
 def test_fuzzed_compressed_files(
     tmp_path_factory: pytest.TempPathFactory,
     kind: tuple[str, str],

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -278,6 +278,7 @@ ITEM = st.one_of(
 
 @settings(max_examples=FUZZ, deadline=2_000)
 @given(material=st.one_of(st.sampled_from(BUILT_IN), st.text(max_size=8)), items=st.lists(ITEM, max_size=6))
+@example(material="\n", items=["length="])  # a line break in the error
 def test_fuzzed_scripts(material: str, items: list[str]) -> None:
     text = f"sim:{material}{'?' if items else ''}{'&'.join(items)}"
     try:

@@ -65,6 +65,8 @@ class AvDecoder:
                 raise UnreadableAudio(f"{name} has no audio stream: nothing to listen to")
             self._stream = streams[0]
             context = self._stream.codec_context
+            if context is None:
+                raise UnreadableAudio(f"{name} is in a codec that nothing here decodes: convert it to FLAC")
             context.thread_count = 1
             self.sample_rate = int(sample_rate or context.sample_rate)
             self.channels = int(context.channels)

@@ -158,7 +158,7 @@ def _settings(given: dict[str, str], material: str) -> dict[str, Any]:
     """The constructor's arguments for the settings that were written."""
     for key, users in {"length": BUILT_IN, "freq": ("tone",), "level": ("tone", "noise")}.items():
         if key in given and material not in users:
-            raise SpecError(f"sim: {key}= does not apply to {material}: it belongs to {', '.join(users)}")
+            raise SpecError(f"sim: {key}= does not apply to {material!r}: it belongs to {', '.join(users)}")
     out: dict[str, Any] = {}
     for key, value in given.items():
         if key == "rate":
