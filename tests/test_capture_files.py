@@ -167,6 +167,16 @@ def test_real_time_keeps_its_schedule_however_late_each_sleep_wakes(tmp_path: Pa
     assert FileSource(path, fast=False).info().live
 
 
+def test_playing_again_begins_a_new_schedule(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(16_000), 16_000)
+    time = Time()
+    source = FileSource(path, fast=False, clock=time.clock, sleep=time.sleep)
+    for end in (1_001.0, 1_002.0):
+        list(source)
+        assert time.now == pytest.approx(end)
+
+
 def test_closing_wakes_a_file_that_waits_for_its_time(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, noise(16_000), 16_000)
