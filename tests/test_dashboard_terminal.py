@@ -62,7 +62,9 @@ class Session:
 
     def start(self, how: str = "plain") -> None:
         python = f"PYTHONPATH={ROOT} {sys.executable}"
-        self.terminal.type(f"TERM=xterm-256color OMP_NUM_THREADS=1 {python} program.py {how} pid")
+        self.terminal.type(
+            f"TERM=xterm-256color COLUMNS=80 LINES=24 OMP_NUM_THREADS=1 {python} program.py {how} pid"
+        )
 
     def check_that_all_is_as_before(self, words: str) -> str:
         """Wait for ``words`` and the prompt after them; the screen then."""

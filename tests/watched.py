@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.features.spec import FeatureSpec
@@ -135,3 +137,14 @@ def busy_scene(labels: Sequence[str] = LABELS, **source: Any) -> Watched:
     onset = scene.end
     stretch(8.0, {1: 0.83}, events=(event(1, labels[1], onset, None, 0.83),))
     return scene
+
+
+def console(width: int, height: int, **more: object) -> Console:
+    """A terminal of that size that writes into a StringIO."""
+    options = {
+        "file": io.StringIO(),
+        "force_terminal": True,
+        "color_system": "truecolor",
+        "legacy_windows": False,
+    }
+    return Console(width=width, height=height, **(options | more))  # type: ignore[arg-type]

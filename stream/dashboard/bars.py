@@ -67,10 +67,10 @@ def class_note(snapshot: Snapshot, index: int, width: int, label_width: int, the
 
 
 def level_meter(snapshot: Snapshot, width: int, theme: Theme) -> Line:
-    """``width`` cells: level with peak mark on a scale of -60 to 0 dBFS, then the number or "CLIP"."""
+    """``width`` cells: level with peak mark on a scale of -60 to 0 dBFS, and the number; CLIP for the unit."""
     glyphs = theme.glyphs
-    words = f"{snapshot.rms_dbfs:6.1f} dBFS"
-    tail = Segment(f"{'CLIP':>6} dBFS", theme.alarm) if snapshot.clipped else Segment(words)
+    words = f"{snapshot.rms_dbfs:6.1f} {'CLIP' if snapshot.clipped else 'dBFS'}"
+    tail = Segment(words, theme.alarm if snapshot.clipped else PLAIN)
     bar_width = max(0, width - len(words) - 1)
     text = gauge(1 - snapshot.rms_dbfs / FLOOR, bar_width, glyphs.left_eighths)
     cells: list[tuple[str, Style]] = []

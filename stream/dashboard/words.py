@@ -40,11 +40,12 @@ def span(seconds: float) -> str:
 
 def state(snapshot: Snapshot, theme: Theme) -> tuple[str, Style]:
     """What the source is doing, in words, with the mark in front."""
-    live = snapshot.source.live
-    what = "source" if not live or "://" in snapshot.source.name else "microphone"
+    source = snapshot.source
+    recording = not source.live or source.duration is not None
+    what = "source" if recording or "://" in source.name else "microphone"
     lasted = f"{snapshot.state_seconds:.0f} s"
     words, style = {
-        "listening": ("listening" if live else "playing", theme.good),
+        "listening": ("playing" if recording else "listening", theme.good),
         "silent": (f"no sound for {lasted}", theme.warning),
         "recovering": (f"{what} gone, trying again, {lasted}", theme.warning),
         "failed": (f"{what} failed", theme.alarm),
