@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,9 @@ def load_model(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"{path}: the checkpoint is incomplete ({error}); train it again") from None
     except RuntimeError as error:
         first = str(error).splitlines()[-1].strip()
-        raise CheckpointError(f"{path}: the weights do not fit the network ({first}); train it again") from None
+        raise CheckpointError(
+            f"{path}: the weights do not fit the network ({first}); train it again"
+        ) from None
     return Checkpoint(model.eval(), card)
 
 
@@ -74,7 +77,9 @@ def write_atomically(path: str | Path, content: dict[str, Any]) -> None:
     name = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=path.name, suffix=".tmp", delete=False
+        ) as file:
             name = file.name
             torch.save(content, file)
             file.flush()
@@ -90,7 +95,9 @@ def read_safely(path: str | Path, kind: str, schema: int) -> dict[str, Any]:
     """The dictionary in ``path``, its format and schema checked; CheckpointError otherwise."""
     hint = "give a file that stream-classify train wrote"
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch warns of odd pickles, which are refused below in our words
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint; {hint}") from None
     except IsADirectoryError:
@@ -107,5 +114,7 @@ def read_safely(path: str | Path, kind: str, schema: int) -> dict[str, Any]:
         raise CheckpointError(f"{path}: is not a {kind!r} file; {hint}, or use export.to_onnx in Python")
     found = content.get("schema")
     if not isinstance(found, int) or not 1 <= found <= schema:
-        raise CheckpointError(f"{path}: schema {found}, this version reads 1 to {schema}; upgrade stream-classify")
+        raise CheckpointError(
+            f"{path}: schema {found}, this version reads 1 to {schema}; upgrade stream-classify"
+        )
     return content

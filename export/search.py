@@ -115,7 +115,7 @@ def search(
     combinations = [
         dict(zip(grid, values, strict=True)) for values in itertools.product(*(grid[name] for name in grid))
     ]
-    configs = [_configured(config, settings) for settings in combinations]
+    configs = [change(config, settings) for settings in combinations]
     parts = folded(open_data(config), folds)
     figure, found = "", []
     for settings, each in zip(combinations, configs, strict=True):
@@ -170,12 +170,6 @@ def microseconds_per_frame(model: FrameClassifier, result: TrainResult, frames: 
             _, state = runner.step(frame, state)
             took.append(time.perf_counter() - began)
     return statistics.median(took) * 1e6 / stride
-
-
-def _configured(config: TrainConfig, settings: Mapping[str, str]) -> TrainConfig:
-    for name, value in settings.items():
-        config = change(config, name, value)
-    return config
 
 
 def _candidate(settings: dict[str, str], scores: list[float], result: TrainResult | None) -> Candidate:

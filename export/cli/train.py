@@ -135,15 +135,13 @@ def train(
     if grid and not searching:
         raise UsageError(f"{grid[0]}: use --set {grid[0]}, or --search to compare values")
     wanted = _config(config, data[0] if data else None)
-    for option, name in _DIRECT.items():
-        text = direct[option]
-        if text is not None:
-            wanted = change(wanted, name, text)
+    changes = {name: text for option, name in _DIRECT.items() if (text := direct[option]) is not None}
     for word in settings:
         name, sign, text = word.partition("=")
         if not sign:
             raise UsageError(f"--set {word}: want NAME=VALUE")
-        wanted = change(wanted, name, text)
+        changes[name] = text
+    wanted = change(wanted, changes)
     wanted = msgspec.structs.replace(
         wanted, balance=wanted.balance or balance, strict=wanted.strict or strict
     )

@@ -1,4 +1,4 @@
-"""Change one setting of a TrainConfig by name and text, as the command line and the search do.
+"""Change settings of a TrainConfig by name and text, as the command line and the search do.
 
 ``hidden``, ``layers`` … are fields of the model; ``fit.learning_rate``, ``augment.tilt``, ``streams.frames``,
 ``features.n_mfcc`` those of the other parts; ``model`` is the preset; ``where``, ``balance`` … the run's own.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -19,31 +20,47 @@ from stream.errors import SpecError
 _PARTS = ("fit", "augment", "streams", "features")
 
 
-def change(config: TrainConfig, name: str, text: str) -> TrainConfig:
-    """``config`` with setting ``name`` at the value written ``text`` ("none" = None, "0:0.5" = a pair).
+def change(config: TrainConfig, settings: Mapping[str, str]) -> TrainConfig:
+    """``config`` with settings at the values written ("none" = None, "0:0.5" = a pair), all at once: some
+    values are only right together.
 
     Raises:
         SpecError: no such setting, or a value it cannot have.
     """
-    part, _, field = name.rpartition(".")
-    if part in _PARTS:
-        old = getattr(config, part)
-        new = msgspec.structs.replace(old, **{field: _value(type(old), name, field, text)})
-        return msgspec.structs.replace(config, **{part: new})
-    if part in ("", "model") and field in _fields(ModelConfig) and field not in ("features", "classes"):
-        value = _value(ModelConfig, name, field, text)
-        return msgspec.structs.replace(config, model_changes={**config.model_changes, field: value})
-    if part == "" and field in _fields(TrainConfig) and field not in (*_PARTS, "model_changes"):
-        return msgspec.structs.replace(config, **{field: _value(TrainConfig, name, field, text)})
-    raise SpecError(f"setting {name!r}: unknown{_suggest(name)}")
+    own: dict[str, Any] = {}
+    model = dict(config.model_changes)
+    parts: dict[str, dict[str, Any]] = {}
+    for name, text in settings.items():
+        part, _, field = name.rpartition(".")
+        if part in _PARTS:
+            parts.setdefault(part, {})[field] = _value(type(getattr(config, part)), name, field, text)
+        elif part in ("", "model") and field in _model_fields():
+            model[field] = _value(ModelConfig, name, field, text)
+        elif part == "" and field in _own_fields():
+            own[field] = _value(TrainConfig, name, field, text)
+        else:
+            raise SpecError(f"setting {name!r}: unknown{_suggest(name)}")
+    for part, fields in parts.items():
+        own[part] = msgspec.structs.replace(getattr(config, part), **fields)
+    return msgspec.structs.replace(config, model_changes=model, **own)
 
 
 def setting_names() -> list[str]:
     """All names that ``change`` knows."""
-    own = [f for f in _fields(TrainConfig) if f not in (*_PARTS, "model_changes")]
-    model = [f for f in _fields(ModelConfig) if f not in ("features", "classes")]
     hints = typing.get_type_hints(TrainConfig)
-    return [*own, *model, *(f"{part}.{f}" for part in _PARTS for f in _fields(hints[part]))]
+    return [
+        *_own_fields(),
+        *_model_fields(),
+        *(f"{part}.{f}" for part in _PARTS for f in _fields(hints[part])),
+    ]
+
+
+def _own_fields() -> list[str]:
+    return [f for f in _fields(TrainConfig) if f not in (*_PARTS, "model_changes")]
+
+
+def _model_fields() -> list[str]:
+    return [f for f in _fields(ModelConfig) if f not in ("features", "classes")]
 
 
 def _fields(kind: type) -> tuple[str, ...]:
