@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from logging.handlers import MemoryHandler
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -65,7 +66,7 @@ def listen(options: Options) -> None:
     )
     if sum(map(bool, (options.input, options.device, options.demo))) > 1:
         raise UsageError("--input, --device and --demo: each says what to listen to; give one of them")
-    dashboard = sys.stdout is not None and sys.stdout.isatty() and options.jsonl != "-"
+    dashboard = options.jsonl != "-" and terminal_can_draw()
     if options.screenshot and not dashboard:
         raise UsageError(
             "--screenshot: there is no dashboard to save; run it on a terminal, without --jsonl -"
@@ -222,17 +223,44 @@ def run_dashboard(
     worker = Worker(lambda: run(source, classifier, outputs, observers=observers(telemetry)))
     screen = Dashboard(telemetry)
     worker.start()
-    try:
-        screen.run(worker.is_alive, source.close)
-    finally:
-        source.close()
-        summary = worker.finish(STOP_SECONDS)
+    with held_back_logging():
+        try:
+            screen.run(worker.is_alive, source.close)
+        finally:
+            source.close()
+            summary = worker.finish(STOP_SECONDS)
     if options.screenshot:
         screen.save_svg(options.screenshot)
     if summary is None:
         log.warning("the source did not stop in time; it was left behind")
     else:
         _report(summary, source)
+
+
+def terminal_can_draw() -> bool:
+    """Whether standard output is a terminal that can move its cursor; rich is not imported to say no."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return False
+    from rich.console import Console
+
+    from stream.dashboard import Dashboard
+
+    return Dashboard.suits(Console())
+
+
+@contextmanager
+def held_back_logging() -> Iterator[None]:
+    """Keep log lines off the screen while it is drawn; print them afterwards."""
+    root = logging.getLogger()
+    shown = root.handlers[:]
+    held = MemoryHandler(capacity=1000, flushLevel=logging.CRITICAL + 1)
+    root.handlers[:] = [held]
+    try:
+        yield
+    finally:
+        root.handlers[:] = shown
+        for record in held.buffer:
+            root.handle(record)
 
 
 def _report(summary: Summary, source: AudioSource) -> None:

@@ -1,0 +1,155 @@
+"""``stream-classify export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from stream.errors import CardInvalid, UsageError
+from stream.features.spec import FeatureSpec
+from stream.inference.card import ModelCard
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  stream-classify export model.pt -o model.onnx
+  stream-classify export offline.onnx -o model.onnx --labels yes,no --activation softmax
+  stream-classify export offline.onnx -o model.onnx --card card.json --lookahead delay
+  stream-classify export model.pt -o small.onnx --quantize int8 --data recordings/
+
+A network of your own, in Python:
+  from export.onnx import to_onnx
+  to_onnx(module, "model.onnx", ModelCard(name=..., labels=..., activation=..., features=FeatureSpec()))
+"""
+)
+@click.argument("network", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write."
+)
+@click.option(
+    "--card",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="JSON",
+    help="Model card of an offline ONNX, or to replace a checkpoint's.",
+)
+@click.option("--labels", metavar="A,B,…", help="Instead of --card: class names in output order.")
+@click.option(
+    "--activation",
+    type=click.Choice(["softmax", "sigmoid"]),
+    default="softmax",
+    show_default=True,
+    help="With --labels.",
+)
+@click.option("--activation-inside", is_flag=True, help="The network gives probabilities already.")
+@click.option(
+    "--lookahead",
+    type=click.Choice(["refuse", "delay"]),
+    default="refuse",
+    show_default=True,
+    help="Refuse layers that need future frames, or delay the answers.",
+)
+@click.option("--batch-axis", type=int, default=0, show_default=True, help="Of an offline ONNX's input.")
+@click.option("--time-axis", type=int, default=1, show_default=True, help="Of an offline ONNX's input.")
+@click.option(
+    "--output-index", type=int, default=0, show_default=True, help="Which output, if the network has several."
+)
+@click.option(
+    "--opset", type=click.IntRange(17, 21), default=17, show_default=True, help="ONNX operator set."
+)
+@click.option("--quantize", type=click.Choice(["int8"]), help="Smaller weights; not bit-exact. Needs --data.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Labelled recordings to measure the quantised model on."
+)
+@click.option("--force", is_flag=True, help="Write a quantised model even if it loses more than a point.")
+def export(
+    network: Path,
+    output: Path,
+    card: Path | None,
+    labels: str | None,
+    activation: str,
+    activation_inside: bool,
+    lookahead: str,
+    batch_axis: int,
+    time_axis: int,
+    output_index: int,
+    opset: int,
+    quantize: str | None,
+    data: Path | None,
+    force: bool,
+) -> None:
+    """Turn NETWORK into one proven streaming ONNX file.
+
+    NETWORK is a checkpoint of stream-classify train, or an offline ONNX graph from anywhere that maps a whole
+    sequence of features to scores. Left context becomes state that is carried from step to step; what would need
+    the future is refused by name. The result is compared with the network over a minute of sound in many
+    chunkings; nothing is written unless all of it agrees within 1e-5.
+    """
+    from export.onnx import to_onnx
+
+    if quantize and data is None:
+        raise UsageError(
+            "--quantize: what it costs must be measured; add --data FOLDER with labelled recordings"
+        )
+    source, own = _network(network)
+    chosen = _card(network, own, card, labels, activation)
+    done = to_onnx(
+        source,
+        output,
+        chosen,
+        lookahead=lookahead,  # type: ignore[arg-type]  # click has checked it
+        batch_axis=batch_axis,
+        time_axis=time_axis,
+        output_index=output_index,
+        activation_inside=activation_inside,
+        opset=opset,
+    )
+    proof = done.provenance.get("proof", {})
+    click.echo(f"wrote {output}: {len(done.states)} states, delay {done.delay}, stride {done.stride}")
+    if proof:
+        click.echo(
+            f"proven: largest difference {proof.get('largest', 0):.1e} over {proof.get('cases', '?')} cases"
+        )
+    if quantize and data is not None:
+        from export.cli.quantise import quantise_measured
+
+        quantise_measured(output, data, force)
+
+
+def _network(path: Path) -> tuple[object, ModelCard | None]:
+    """What to export, and the card that came with it."""
+    if path.suffix == ".onnx":
+        return path, None
+    from export.checkpoint import load_model
+
+    loaded = load_model(path)
+    return loaded.model, loaded.card
+
+
+def _card(
+    network: Path, own: ModelCard | None, file: Path | None, labels: str | None, activation: str
+) -> ModelCard:
+    if file is not None and labels is not None:
+        raise UsageError("--card and --labels: the card has the labels; give one of them")
+    if file is not None:
+        try:
+            return ModelCard.from_json(_with_schema(file.read_bytes()))
+        except OSError as error:
+            raise CardInvalid(f"{file}: {error.strerror}; name a JSON file with the card") from None
+    if labels is not None:
+        names = tuple(name.strip() for name in labels.split(",") if name.strip())
+        return ModelCard(name=network.stem, labels=names, activation=activation, features=FeatureSpec())  # type: ignore[arg-type]
+    if own is None:
+        raise UsageError(f"{network}: an offline ONNX has no labels; add --labels A,B,… or --card card.json")
+    return own
+
+
+def _with_schema(text: bytes) -> bytes:
+    """Cards written by hand may leave the schema number out."""
+    try:
+        fields = msgspec.json.decode(text)
+    except msgspec.MsgspecError as error:
+        raise CardInvalid(f"the model card is not JSON: {error}") from None
+    return msgspec.json.encode({"schema": 1, **fields}) if isinstance(fields, dict) else text

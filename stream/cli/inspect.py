@@ -1,0 +1,120 @@
+"""``stream-classify inspect``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+
+@click.command(epilog="Example: stream-classify inspect model.onnx")
+@click.argument("model", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+def inspect(model: str, as_json: bool) -> None:
+    """Print what MODEL says about itself: card, graph, states, receptive field, latency, size, digest.
+
+    MODEL is a file, or default or small for a bundled one.
+    """
+    from stream.assets import asset
+    from stream.inference.describe import describe
+
+    found = describe(asset(f"{model}.onnx") if model in ("default", "small") else model)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        return
+    for title, rows in sections(found):
+        click.echo(title)
+        for name, value in rows:
+            click.echo(f"  {name:18s}{value}")
+
+
+def sections(found: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """A description as titled rows for people."""
+    card, spec, graph, late = found["card"], found["card"]["features"], found["graph"], found["latency"]
+    field = found["receptive_field"]
+    reach = (
+        "all since the start"
+        if field["frames"] is None
+        else f"{field['frames']} frames, {field['seconds']:g} s"
+    )
+    kind = "log-mel" if spec["n_mfcc"] is None else f"{spec['n_mfcc']} MFCC"
+    about = [
+        (key, str(card[key]))
+        for key in ("name", "version", "description", "author", "licence", "created")
+        if card[key]
+    ]
+    return [
+        ("model", [*about, ("labels", ", ".join(card["labels"])), ("activation", card["activation"])]),
+        (
+            "features",
+            [
+                ("kind", f"{kind} of {spec['n_mels']} mel bands, {spec['sample_rate']} Hz"),
+                (
+                    "frame",
+                    f"window {spec['win_length']} in {spec['n_fft']}, hop {spec['hop_length']} samples",
+                ),
+                ("deltas", str(spec["deltas"])),
+            ],
+        ),
+        (
+            "graph",
+            [
+                ("parameters", f"{graph['parameters']:,}"),
+                ("MACs per frame", f"{graph['macs_per_frame']:,.0f}"),
+                ("operators", ", ".join(f"{count} {name}" for name, count in graph["operators"].items())),
+                *(
+                    (
+                        f"state {s['name']}",
+                        f"{s['shape']} {s['dtype']}, starts from {s['start']}, {s['bytes']} bytes",
+                    )
+                    for s in found["states"]
+                ),
+                (
+                    "exact",
+                    "any chunking gives the same bits"
+                    if card["exact"]
+                    else "no: chunking changes last digits",
+                ),
+            ],
+        ),
+        (
+            "time",
+            [
+                ("window", f"{1000 * late['window']:g} ms"),
+                ("an answer every", f"{1000 * late['step']:g} ms"),
+                ("delay", f"{1000 * late['delay']:g} ms"),
+                ("warm-up", f"{1000 * late['warmup']:g} ms"),
+                ("receptive field", f"{reach}; a disturbance is noticed for {field['noticed']} frames"),
+            ],
+        ),
+        ("detector", [(name, _rule(rule)) for name, rule in _rules(card["detector"])]),
+        ("metrics", [(str(name), str(value)) for name, value in card["metrics"].items()]),
+        ("sources", [(f"{i + 1}", source) for i, source in enumerate(card["sources"])]),
+        (
+            "file",
+            [
+                ("path", found["file"]["path"]),
+                ("bytes", f"{found['file']['bytes']:,}"),
+                ("sha256", found["file"]["sha256"]),
+                (
+                    "golden vectors",
+                    "yes: prove it with stream-classify verify" if found["file"]["golden"] else "no",
+                ),
+            ],
+        ),
+    ]
+
+
+def _rules(detector: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [("default", detector["default"]), *detector["classes"].items()]
+
+
+def _rule(rule: dict[str, Any]) -> str:
+    if not rule["enabled"]:
+        return "not reported"
+    low = rule["release"] if rule["release"] is not None else 0.7 * rule["threshold"]
+    return (
+        f"on at {rule['threshold']:g}, off below {low:g}, min on {rule['min_on']:g} s, min off {rule['min_off']:g} s, "
+        f"refractory {rule['refractory']:g} s, smoothed over {rule['smoothing']:g} s"
+    )
