@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def worst_layer(streaming: Streaming, x: Array) -> str:
 
 def _pieces(frames: int, step: int) -> list[tuple[int, int]]:
     edges = [0, 3 * step, 4 * step, 11 * step, frames]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(itertools.pairwise(edges))
 
 
 def _differs(track: Track, rows: Array, whole: Array) -> bool:

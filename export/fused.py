@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 # torch's gate order -> ONNX's: GRU r z n -> z r h; LSTM i f g o -> i o f c
 _ORDER = {"RNN": (0,), "GRU": (1, 0, 2), "LSTM": (0, 3, 1, 2)}
-_COPIED = [
+_COPIED = (
     "input_size",
     "hidden_size",
     "num_layers",
@@ -21,22 +21,25 @@ _COPIED = [
     "batch_first",
     "dropout",
     "bidirectional",
-    "proj_size",
     "mode",
-    "nonlinearity",
-]
+)
 
 
 class FusedRecurrent(nn.Module):
     """Stand-in for an nn.RNN, nn.GRU or nn.LSTM, for export only: it does not compute."""
+
+    num_layers: int
+    hidden_size: int
+    batch_first: bool
 
     def __init__(self, layer: nn.RNNBase) -> None:
         super().__init__()
         if layer.proj_size:
             raise ValueError("LSTM with proj_size has no ONNX operator")
         for name in _COPIED:  # user code reads these
-            if hasattr(layer, name):
-                setattr(self, name, getattr(layer, name))
+            setattr(self, name, getattr(layer, name))
+        self.proj_size = 0
+        self.nonlinearity = getattr(layer, "nonlinearity", "tanh")
         self.op = type(layer).__name__ if type(layer).__name__ in _ORDER else layer.mode.split("_")[0]
         self.directions = 2 if layer.bidirectional else 1
         for depth in range(layer.num_layers):
@@ -56,7 +59,7 @@ class FusedRecurrent(nn.Module):
             parts = [
                 getattr(layer, f"{name}_l{depth}{suffix}")
                 if layer.bias
-                else layer.weight_ih_l0.new_zeros(len(_ORDER[self.op]) * layer.hidden_size)
+                else torch.zeros(len(_ORDER[self.op]) * layer.hidden_size)
                 for name in ("bias_ih", "bias_hh")
             ]
             rows.append(torch.cat([self._reordered(part) for part in parts]))
@@ -115,7 +118,8 @@ class PoolAsPlane(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pool(x.unsqueeze(2)).squeeze(2)
+        pooled: Tensor = self.pool(x.unsqueeze(2))
+        return pooled.squeeze(2)
 
 
 def swap(root: nn.Module) -> None:

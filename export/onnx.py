@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import onnx
 import torch
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from torch import nn
 
@@ -221,7 +221,7 @@ def _pack(made: Streaming, card: ModelCard, features: Array) -> bytes:
     packed.CopyFrom(made.model)
     onnx.helper.set_model_props(packed, {CARD_KEY: card.to_json(), GOLDEN_KEY: golden.to_json()})
     onnx.checker.check_model(packed, full_check=True)
-    data = packed.SerializeToString()
+    data = bytes(packed.SerializeToString())
     for check in verify_golden(Model(data, provider="cpu"), golden):
         if not check.ok:
             raise ParityError(

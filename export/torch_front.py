@@ -34,7 +34,8 @@ class Whole(nn.Module):
 
     def __init__(self, module: nn.Module, layout: InputLayout, output_index: int = 0) -> None:
         super().__init__()
-        self.net = copy.deepcopy(module).eval().cpu().float()
+        self.net = copy.deepcopy(module).cpu().float()
+        self.eval()  # the wrapper too: exporters restore the mode of the root, and with it of all below
         self.layout = layout
         self.output_index = output_index
         for parameter in self.parameters():
@@ -78,7 +79,7 @@ def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
         torch.onnx.export(
             whole,
             (example,),
-            buffer,
+            buffer,  # type: ignore[arg-type]  # the tracing exporter takes a file object
             dynamo=False,
             opset_version=_OPSET,
             input_names=["features"],

@@ -16,7 +16,7 @@ class Node:
 
     @property
     def op(self) -> str:
-        return self.proto.op_type
+        return str(self.proto.op_type)
 
     @property
     def inputs(self) -> list[str]:

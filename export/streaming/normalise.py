@@ -11,8 +11,10 @@ from stream.errors import ExportError, NotStreamable
 
 OPSETS = (17, 21)
 _REDUCTIONS = frozenset(
-    ["ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp"]
-    + ["ReduceProd", "ReduceSumSquare"]
+    (
+        *("ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp"),
+        *("ReduceProd", "ReduceSumSquare"),
+    )
 )
 
 

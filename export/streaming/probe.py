@@ -18,7 +18,7 @@ from onnx import numpy_helper
 
 from export.streaming.axes import Axes, classify
 from export.streaming.node import Node
-from stream.errors import NotStreamable
+from stream.errors import ExportError, NotStreamable
 
 Array = NDArray[Any]
 
@@ -31,6 +31,7 @@ class Probe:
         example: (N, T, F) float32 features of realistic level; its mean and spread set those of the probe's noise.
 
     Raises:
+        ExportError: ONNX Runtime cannot load the graph.
         NotStreamable: the graph runs only at the length or batch size it was exported with.
     """
 
@@ -41,7 +42,10 @@ class Probe:
         names = [name for node in model.graph.node for name in node.output if name]
         del exposed.graph.output[:]
         exposed.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
-        self._session = open_session(exposed)
+        try:
+            self._session = open_session(exposed)
+        except Exception as error:  # ORT's own exception classes derive from Exception only
+            raise ExportError(f"ONNX Runtime cannot load the offline graph: {str(error)[:300]}") from error
         self._names = names
         self._nodes = list(model.graph.node)
         self._input = model.graph.input[0].name

@@ -40,9 +40,9 @@ def pad(ctx: Context, node: Node) -> None:
         ctx.refuse(node, "it pads the batch or folded time", "pad time as an axis of its own")
     mode = node.attrs.get("mode", b"constant").decode()
     value = float(ctx.fixed(node, node.inputs[2]).reshape(-1)[0]) if node.input(2) else 0.0
-    before = after = 0
+    before = 0
     if time is not None:
-        before, after = full[time], full[time + rank]
+        before = full[time]
         full[time] = full[time + rank] = 0
     if before > 0 and mode != "constant":
         ctx.refuse(node, f"{mode} padding at the start copies frames to come", "pad with a constant")

@@ -26,9 +26,10 @@ _POOLS = {"GlobalAveragePool": "ReduceMean", "GlobalMaxPool": "ReduceMax"}
 def settle(ctx: Context, node: Node, track: Track) -> Track:
     """Align a sequence with its own end: the newest row is the offline tensor's last row."""
     if track.surplus > 0:
+        cause = f" ({track.blame})" if track.blame else ""
         ctx.refuse(
             node,
-            f"it includes {track.surplus} row(s) that depend on padding at the end",
+            f"it includes {track.surplus} row(s) that depend on padding at the end{cause}",
             "pad on the left only, or trim the end off before it",
         )
     return delay(ctx, node, track, -track.surplus)
@@ -54,8 +55,8 @@ def summarise(ctx: Context, node: Node, track: Track, name: str, *, keepdims: bo
     if keepdims:
         place = time if time < batch else time + 1
         name = ctx.write.one("Unsqueeze", [name, ctx.write.ints(place)], "summary")
-    changes = {"warmup": max(track.warmup, warmup), "blame": ""}
-    ctx.derive(node, replace(track, lag=0), name, summary=True, open=True, first=None, **changes)
+    like = replace(track, lag=0, first=None, blame="", warmup=max(track.warmup, warmup))
+    ctx.derive(node, like, name, summary=True, open=True)
 
 
 @rule(

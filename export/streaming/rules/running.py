@@ -41,11 +41,13 @@ def _known(ctx: Context, track: Track) -> Array | None:
 
 def running_sum(ctx: Context, node: Node, track: Track) -> str:
     """Sum of the rows so far, a tensor shaped as the track."""
-    write, time = ctx.write, track.time
+    write = ctx.write
     state = _carried(ctx, node, track, _start(track, _known(ctx, track), 0.0, "sum"))
     rows = _silenced(ctx, track, track.name)
     total = write.one(
-        "Add", [write.one("CumSum", [rows, write.constant(np.int64(time))], "sums"), state], "total"
+        "Add",
+        [write.one("CumSum", [rows, write.constant(np.int64(track.real_time))], "sums"), state],
+        "total",
     )
     write.update(state, write.slice(total, -1, END, track.real_time, "total"))
     return total
@@ -53,14 +55,14 @@ def running_sum(ctx: Context, node: Node, track: Track) -> str:
 
 def running_mean(ctx: Context, node: Node, track: Track) -> str:
     """Mean of the rows so far. m += cumsum(x - m) / n loses no precision however long the stream."""
-    write, time = ctx.write, track.time
+    write = ctx.write
     state = _carried(ctx, node, track, _start(track, _known(ctx, track), 0.0, "mean"))
     count = write.one("Add", [row_numbers(ctx, track), write.ints(1 - track.lag)], "count")
     if track.lag > 0:
         count = write.one("Max", [count, write.ints(1)], "count")
     count = spread(ctx, track, write.one("Cast", [count], "count", to=1))
     change = _silenced(ctx, track, write.one("Sub", [track.name, state], "change"))
-    moved = write.one("CumSum", [change, write.constant(np.int64(time))], "change")
+    moved = write.one("CumSum", [change, write.constant(np.int64(track.real_time))], "change")
     mean = write.one("Add", [write.one("Div", [moved, count], "change"), state], "mean")
     write.update(state, write.slice(mean, -1, END, track.real_time, "mean"))
     return mean
@@ -102,7 +104,10 @@ def running_extreme(ctx: Context, node: Node, track: Track) -> str:
     if len(others) != 1:
         held = write.one("Reshape", [held, write.ints(0, 0, *(axes[i].size for i in others))], "held")
     back = list(np.argsort([time, track.batch, *others]))
-    return write.transpose(held, [int(i) for i in back], "extreme")
+    extreme = write.transpose(held, [int(i) for i in back], "extreme")
+    return _silenced(
+        ctx, track, extreme
+    )  # before anything has come it is the least of a chunk: not for showing
 
 
 def _initial_extreme(ctx: Context, track: Track, least: bool) -> Array | None:

@@ -52,7 +52,7 @@ def _ranges(ctx: Context, node: Node, rank: int) -> dict[int, list[Range]]:
                 ctx.refuse(node, "where it cuts depends on the sound", "cut at constant places")
         starts = [int(v) for v in ctx.probe.value(node.inputs[1], run).reshape(-1)]
         ends = [int(v) for v in ctx.probe.value(node.inputs[2], run).reshape(-1)]
-        axes = range(len(starts))
+        axes = list(range(len(starts)))
         if node.input(3):
             axes = [int(v) % rank for v in ctx.probe.value(node.inputs[3], run).reshape(-1)]
         steps = [1] * len(starts)

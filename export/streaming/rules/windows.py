@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def window(ctx: Context, node: Node) -> None:
     bare = list(pads)
     half = len(pads) // 2
     bare[spatial] = bare[spatial + half] = 0
-    attrs = {"pads": bare, "auto_pad": None}
+    attrs: dict[str, Any] = {"pads": bare, "auto_pad": None}
     if node.attrs.get("ceil_mode", 0):
         attrs["ceil_mode"] = (
             1 if half > 1 and _ceil_matters(node, kernel, stride, pads, spatial, track) else 0
