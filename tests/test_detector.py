@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -405,7 +406,7 @@ def test_equal_to_the_naive_machine_in_any_chunking(
         if gap is not None:
             got += machine.gap(gap[0], carried=gap[1])
         cuts = [0, *np.sort(rng.integers(0, len(part) + 1, int(rng.integers(0, 8)))).tolist(), len(part)]
-        for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+        for low, high in pairwise(cuts):
             rows = (part.probs[low:high], part.sample[low:high], part.warm[low:high])
             got += machine.push(Scores(*rows, labels, RATE, HOP))
     got += machine.flush()

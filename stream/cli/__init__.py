@@ -35,9 +35,3 @@ def main(argv: list[str] | None = None) -> None:
         text = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))
         print(f"stream-classify: error: {text}", file=sys.stderr)
         sys.exit(exit_code(error))
-    except BrokenPipeError:
-        # The reader of our output left (`| head`): stop quietly, and keep Python from flushing into it at exit.
-        import os
-
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(0)

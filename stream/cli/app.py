@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,15 @@ _COMMANDS: dict[str, tuple[str, str, str, bool]] = {
 
 class LazyGroup(click.Group):
     """Lists commands without importing them; says what to install where something is missing."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader of our output left (`| head`), which is no failure, as it is to click: stop quietly, and
+            # keep Python from flushing into the pipe at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            ctx.exit(0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
