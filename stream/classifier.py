@@ -15,7 +15,7 @@ from stream.errors import ClosedError, SpecError, UsageError
 from stream.features.framing import frame_centre
 from stream.features.mfcc import StreamingMfcc
 from stream.features.repair import Method, Repair
-from stream.inference.session import Model
+from stream.inference.session import Model, State
 from stream.inference.stepper import Stepper
 from stream.messages import Chunk, Event, Gap, Result, Scores
 
@@ -96,6 +96,16 @@ class StreamClassifier:
     def smoothed(self) -> NDArray[np.float32]:
         """(C,) float32, the detector's newest averages."""
         return self._detector.smoothed
+
+    @property
+    def state(self) -> State:
+        """A copy of the model's carried arrays."""
+        return self._stepper.state
+
+    @property
+    def reference(self) -> int:
+        """Samples from the first sample of a stream (or behind a gap) to the reference sample of its first row."""
+        return self._reference
 
     @property
     def end(self) -> int:
