@@ -121,7 +121,8 @@ def change_speed(samples: Samples, rate: int, speed: float, semitones: float) ->
         samples = librosa.effects.time_stretch(samples, rate=speed, n_fft=n_fft)
     if semitones:
         samples = librosa.effects.pitch_shift(samples, sr=rate, n_steps=semitones, n_fft=n_fft)
-    return samples.astype(np.float32)
+    out: Samples = samples.astype(np.float32)
+    return out
 
 
 def shift(samples: Samples, by: int, rng: np.random.Generator) -> Samples:
@@ -136,7 +137,8 @@ def add_noise(samples: Samples, noise: Samples, snr: float) -> Samples:
     power, disturbance = float(np.mean(samples**2)), float(np.mean(noise**2))
     if power <= 1e-12 or disturbance <= 1e-12:
         return samples
-    return samples + noise * np.float32(np.sqrt(power / disturbance / 10 ** (snr / 10)))
+    out: Samples = samples + noise * np.float32(np.sqrt(power / disturbance / 10 ** (snr / 10)))
+    return out
 
 
 def add_room(samples: Samples, rate: int, rt60: float, rng: np.random.Generator) -> Samples:
@@ -151,14 +153,16 @@ def add_room(samples: Samples, rate: int, rt60: float, rng: np.random.Generator)
     size = 1 << (len(samples) + n - 1).bit_length()
     wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(tail, size), size)[: len(samples)]
     level = np.sqrt(np.mean(samples**2) / max(float(np.mean(wet**2)), 1e-12))
-    return (wet * level).astype(np.float32)
+    out: Samples = (wet * level).astype(np.float32)
+    return out
 
 
 def low_pass(samples: Samples, rate: int, cutoff: float) -> Samples:
     """Nothing above ``cutoff`` Hz, as from a telephone or an old recording."""
     spectrum = np.fft.rfft(samples)
     spectrum[np.fft.rfftfreq(len(samples), 1 / rate) > cutoff] = 0
-    return np.fft.irfft(spectrum, len(samples)).astype(np.float32)
+    out: Samples = np.fft.irfft(spectrum, len(samples)).astype(np.float32)
+    return out
 
 
 class FeatureChange:

@@ -16,6 +16,7 @@ import soundfile
 
 torch = pytest.importorskip("torch")
 
+from export.augment import Augment, WaveformChange  # noqa: E402
 from export.checkpoint import load_model, save_model  # noqa: E402
 from export.data import build_store, read_dataset, split_dataset  # noqa: E402
 from export.models import build, preset  # noqa: E402
@@ -157,11 +158,25 @@ def test_losses_ignore_frames_without_weight() -> None:
     assert frame_loss(logits, classes, torch.zeros(2, 4), "softmax") == 0
 
 
-def source(tmp_path: Path, **plan: object) -> Source:
+def source(tmp_path: Path, *, variants: int = 0, **plan: object) -> Source:
     data = split_dataset(read_dataset(class_folder(tmp_path / "d")))
     recordings = data.part("train")
-    store = build_store(recordings, SPEC, cache=tmp_path / "c")
-    return Source([store], Answers(recordings, data.labels, "softmax"), StreamPlan(**plan))
+    stores = [build_store(recordings, SPEC, cache=tmp_path / "c")]
+    slower = WaveformChange(Augment(room=0, noise=0, pitch=0, shift=0, narrow=0, tempo=0.4), 1, RATE)
+    for number in range(variants):
+        stores.append(
+            build_store(recordings, SPEC, cache=tmp_path / "c", change=slower, change_digest=f"{number}")
+        )
+    return Source(stores, Answers(recordings, data.labels, "softmax"), StreamPlan(**plan))
+
+
+def test_longer_variants_are_not_cut_off(tmp_path: Path) -> None:
+    made = source(tmp_path, variants=3, rows=2, frames=40)
+    epoch = StreamEpoch(made, 0)
+    planned = {i: made.stores[variant].frames(i) for row in epoch.rows for i, variant, _ in row}
+    assert any(planned[i] != made.stores[0].frames(i) for i in planned)
+    seen = np.concatenate([owned.owner.ravel() for owned in epoch.owned()])
+    assert {i: int((seen == i).sum()) for i in planned} == planned
 
 
 def test_streams_hold_every_recording_once_and_whole(tmp_path: Path) -> None:

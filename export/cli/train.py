@@ -164,10 +164,14 @@ def _config(path: Path | None, data: str | None) -> TrainConfig:
 
 
 def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: Console) -> None:
-    with RichReport(console) as report:
-        result = run_training(
-            config, output, folder=run, resume=resume, report=report, progress=report.prepared
-        )
+    try:
+        with RichReport(console) as report:
+            result = run_training(
+                config, output, folder=run, resume=resume, report=report, progress=report.prepared
+            )
+    except KeyboardInterrupt:
+        click.echo(f"stopped; finished epochs are in {run}: the same command with --resume goes on", err=True)
+        raise SystemExit(130) from None
     for where, reason in result.skipped:
         console.print(f"skipped {where}: {reason}", highlight=False, markup=False)
     console.print(f"run folder {run}", highlight=False, markup=False)

@@ -7,6 +7,7 @@ always first, so that rows can be reset or picked without knowing the layer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -160,7 +161,7 @@ class Recurrent(Layer):
 
     def __init__(self, cell: Cell, inputs: int, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
-        kinds: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+        kinds: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
         self.rnn = kinds[cell](
             inputs, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0
         )

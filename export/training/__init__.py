@@ -20,6 +20,7 @@ The upper half, ``train(TrainConfig(data="recordings"), "model.pt")``, does all 
     batch.py       Batch: what one step learns from
     loss.py        frame losses with weights
     loop.py        FitConfig, fit(): optimiser, schedule, early stop, averaging, resume
+    tensors.py     carried states and sets of weights
     progress.py    what is shown while it runs
     answers.py     where in a recording its label is learnt
     streams.py     recordings laid end to end in long streams, or side by side

@@ -23,6 +23,7 @@ from export.models import State
 from export.training.batch import Batch
 from export.training.loss import Activation, frame_loss
 from export.training.progress import Report, Silent
+from export.training.tensors import average_weights, copy_weights, detach, keep
 from stream.errors import CheckpointError, ProviderUnavailable, SpecError
 
 FORMAT = "stream-classify training run"
@@ -109,7 +110,8 @@ def fit(
 
     Args:
         model: (N, T, F) -> logits (N, T', C). Carried batches (``Batch.fresh``) need ``stream(x, state)``.
-        batches: the batches of an epoch, the same each time it is asked for the same epoch.
+        batches: the batches of an epoch, the same each time it is asked for the same epoch. Where they have
+            a length the rate changes at each step, else once an epoch.
         config: see FitConfig.
         validate: figures of a model in eval mode; without it the training loss decides.
         folder: where ``last.pt`` is kept, replaced after each epoch.
@@ -167,10 +169,11 @@ class _Run:
         self.class_weight = None if class_weight is None else class_weight.to(device)
         self.optimizer = _optimizer(model, config)
         self.autocast = config.mixed_precision and device.type == "cuda" and torch.cuda.is_bf16_supported()
-        self.averaged = _copy(model) if config.average else None
+        self.averaged = copy_weights(model) if config.average else None
         self.history: list[dict[str, float]] = []
         self.best: dict[str, float] = {}
-        self.best_weights = _copy(model)
+        self.best_weights = copy_weights(model)
+        self.averaged_steps = 0
         self.stale = 0
         self.rate_factor = 1.0
 
@@ -217,7 +220,9 @@ class _Run:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
         if self.averaged is not None:
-            _average(self.averaged, self.model, self.config.average)
+            self.averaged_steps += 1  # short memory at first, or the random start would linger in the mean
+            early = (1 + self.averaged_steps) / (10 + self.averaged_steps)
+            average_weights(self.averaged, self.model, min(self.config.average, early))
         return float(loss.detach()), detach(after)
 
     def _rate(self, epoch: int, share: float) -> float:
@@ -231,7 +236,7 @@ class _Run:
         """Add validation figures to ``record`` and keep the weights if they are the best so far."""
         trained = None
         if self.averaged is not None:
-            trained = _copy(self.model)
+            trained = copy_weights(self.model)
             self.model.load_state_dict(self.averaged)
         self.model.eval()
         if validate is not None:
@@ -243,7 +248,7 @@ class _Run:
         sign = -1.0 if self.config.monitor == "loss" else 1.0
         better = not self.best or sign * record[name] >= sign * self.best[name]  # later wins a tie
         if better:
-            self.best, self.best_weights, self.stale = record, _copy(self.model), 0
+            self.best, self.best_weights, self.stale = record, copy_weights(self.model), 0
         else:
             self.stale += 1
             wait = max(1, (self.config.patience or 9) // 3)
@@ -264,6 +269,7 @@ class _Run:
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "averaged": self.averaged,
+                "averaged_steps": self.averaged_steps,
                 "best": self.best,
                 "best_weights": self.best_weights,
                 "history": self.history,
@@ -281,6 +287,7 @@ class _Run:
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.averaged = _to(content["averaged"], self.device)
+        self.averaged_steps = content["averaged_steps"]
         self.best, self.history = content["best"], content["history"]
         self.best_weights = content["best_weights"]
         self.stale, self.rate_factor = content["stale"], content["rate_factor"]
@@ -291,22 +298,6 @@ class _Run:
         return hashlib.sha256(msgspec.json.encode([self.config, shapes])).hexdigest()
 
 
-def detach(state: State) -> State:
-    """The same state, cut off from the graph that made it."""
-    if isinstance(state, tuple):
-        return tuple(detach(part) for part in state)
-    return None if state is None else state.detach()
-
-
-def keep(state: State, rows: Tensor) -> State:
-    """The state with the rows (N,) bool that are False put back to the initial (zero) state."""
-    if isinstance(state, tuple):
-        return tuple(keep(part, rows) for part in state)
-    if state is None:
-        return None
-    return state * rows.view(-1, *[1] * (state.dim() - 1)).to(state.dtype)
-
-
 def _optimizer(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
     if config.optimizer == "adam":
         return torch.optim.Adam(model.parameters(), lr=config.learning_rate)
@@ -314,18 +305,6 @@ def _optimizer(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
     plain = [p for p in model.parameters() if p.requires_grad and p.dim() <= 1]
     groups = [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=config.learning_rate)
-
-
-def _copy(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def _average(mean: dict[str, Tensor], model: nn.Module, decay: float) -> None:
-    for name, value in model.state_dict().items():
-        if value.is_floating_point():
-            mean[name].lerp_(value, 1 - decay)
-        else:
-            mean[name].copy_(value)
 
 
 def _to(weights: dict[str, Tensor] | None, device: torch.device) -> dict[str, Tensor] | None:

@@ -111,7 +111,8 @@ def coloured_noise(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
     spectrum = np.fft.rfft(rng.normal(size=n))
     spectrum /= np.maximum(np.arange(len(spectrum)), 1) ** rng.uniform(0, 1)
     noise = np.fft.irfft(spectrum, n)
-    return (noise / max(float(np.abs(noise).max()), 1e-9)).astype(np.float32)
+    scaled: NDArray[np.float32] = (noise / max(float(np.abs(noise).max()), 1e-9)).astype(np.float32)
+    return scaled
 
 
 class BackgroundPool:
@@ -126,7 +127,8 @@ class BackgroundPool:
     def __call__(self, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
         bed = self.beds[int(rng.integers(len(self.beds)))]
         at = int(rng.integers(0, max(1, len(bed) - n)))
-        return np.resize(bed[at : at + n], n).astype(np.float32) / np.float32(32767)
+        taken: NDArray[np.float32] = np.resize(bed[at : at + n], n).astype(np.float32) / np.float32(32767)
+        return taken
 
 
 class _Maker:

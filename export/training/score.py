@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from export.models import State
-from export.training.loop import keep
 from export.training.loss import frame_loss
 from export.training.streams import ClipEpoch, Source, StreamEpoch
+from export.training.tensors import keep
 
 
 @dataclass(frozen=True, slots=True)

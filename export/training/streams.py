@@ -104,12 +104,14 @@ class Source:
             return self.plan.rows
         return int(np.clip(len(self.stores[0].features) // (40 * self.plan.frames), 8, 128))
 
-    def clip(self, i: int, rng: np.random.Generator) -> Frames:
-        """Recording i in a variant drawn from ``rng``, changed."""
-        store = self.stores[int(rng.integers(len(self.stores)))]
-        if not store.frames(i):
-            store = self.stores[0]
-        features, targets, weight = self.answers.frames(store, i)
+    def variant(self, i: int, rng: np.random.Generator) -> int:
+        """The store to take recording i from."""
+        drawn = int(rng.integers(len(self.stores)))
+        return drawn if self.stores[drawn].frames(i) else 0
+
+    def clip(self, i: int, variant: int, rng: np.random.Generator) -> Frames:
+        """Recording i in that variant, its features changed."""
+        features, targets, weight = self.answers.frames(self.stores[variant], i)
         return (features if self.change is None else self.change(features, rng)), targets, weight
 
     def gap(self, n: int, rng: np.random.Generator) -> Frames:
@@ -141,13 +143,14 @@ class StreamEpoch:
         rows = min(source.rows(), len(order))
         lead = np.round(rng.uniform(0, LEAD, rows) * rate).astype(int)
         self.lead = lead
-        self.rows: list[list[tuple[int, int]]] = [[] for _ in range(rows)]
+        self.rows: list[list[tuple[int, int, int]]] = [[] for _ in range(rows)]  # recording, variant, gap
         lengths = [(int(n), row) for row, n in enumerate(lead)]
         heapq.heapify(lengths)
         for i, gap in zip(order, gaps, strict=True):  # each to the row that is shortest so far
             length, row = heapq.heappop(lengths)
-            self.rows[row].append((int(i), int(gap)))
-            heapq.heappush(lengths, (length + int(gap) + source.stores[0].frames(int(i)), row))
+            variant = source.variant(int(i), rng)
+            self.rows[row].append((int(i), variant, int(gap)))
+            heapq.heappush(lengths, (length + int(gap) + source.stores[variant].frames(int(i)), row))
         self._longest = max(length for length, _ in lengths)
 
     def __len__(self) -> int:
@@ -169,13 +172,13 @@ class StreamEpoch:
         source = self.source
         rng = np.random.default_rng((source.seed, self.epoch, 3, row))
         usable = source.usable()
-        features, targets, _ = source.clip(usable[int(rng.integers(len(usable)))], rng)
-        features, targets = features[-int(self.lead[row]) :], targets[-int(self.lead[row]) :]
-        if self.lead[row]:
+        if lead := int(self.lead[row]):
+            other = usable[int(rng.integers(len(usable)))]
+            features, targets, _ = (part[-lead:] for part in source.clip(other, 0, rng))
             yield (features, targets, np.zeros(len(features), np.float32)), -1
-        for i, gap in self.rows[row]:
+        for i, variant, gap in self.rows[row]:
             yield source.gap(gap, rng), -1
-            yield source.clip(i, rng), i
+            yield source.clip(i, variant, rng), i
 
 
 class ClipEpoch:
@@ -206,7 +209,7 @@ class ClipEpoch:
         source = self.source
         rng = np.random.default_rng((source.seed, self.epoch, 2))
         for numbers in self.batches:
-            clips = [(source.clip(i, rng), i) for i in numbers]
+            clips = [(source.clip(i, source.variant(i, rng), rng), i) for i in numbers]
             longest = max(len(frames[0]) for frames, _ in clips)
             longest = -(-longest // source.stride) * source.stride
             parts = [_Reader(iter([clip])).take(longest, source.width) for clip in clips]
