@@ -1,0 +1,103 @@
+"""What of ours is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import cycle
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.bench.timing import Case
+from stream.classifier import StreamClassifier
+from stream.errors import SpecError
+from stream.features.mfcc import StreamingMfcc, mfcc
+from stream.inference.session import Model
+from stream.inference.slab import Slab
+from stream.inference.stepper import Stepper
+
+WHOLE = 60.0  # seconds of the recording that is classified in one go
+
+
+def our_cases(model: Model, sound: NDArray[np.float32], streams: int) -> list[Case]:
+    """Cases for one model.
+
+    Args:
+        model: what to run.
+        sound: (n,) float32 at the model's rate, some seconds at least.
+        streams: in the slab.
+    """
+    spec = model.card.features
+    hop = spec.hop_length / spec.sample_rate
+    hops = [
+        h.copy()
+        for h in sound[: len(sound) // spec.hop_length * spec.hop_length].reshape(-1, spec.hop_length)
+    ]
+    whole = np.resize(sound, round(WHOLE * spec.sample_rate))
+    frames = mfcc(sound, spec)
+    steps = [
+        frames[None, at : at + model.card.stride].copy()
+        for at in range(0, len(frames) - model.card.stride + 1, model.card.stride)
+    ]
+    features, classifier, stepper = StreamingMfcc(spec), StreamClassifier(model), Stepper(model)
+    state = model.initial_state()
+    stride = hop * model.card.stride
+    cases = [
+        Case("mfcc_hop", "features, hop by hop", _each(features.push, hops), hop),
+        Case(
+            "mfcc_whole",
+            "features, whole file",
+            lambda: mfcc(whole, spec),
+            WHOLE,
+            len(mfcc(whole, spec)),
+            "frame",
+        ),
+        Case("step", "model, one step", _each(stepper.run, steps), stride, 1, "step"),
+        Case(
+            "step_plain",
+            "the same by plain session.run",
+            _each(lambda step: model.step(step, state), steps),
+            stride,
+            1,
+            "step",
+            "step",
+        ),
+        Case("hop", "hop to probabilities and events", _each(classifier.push, hops), hop),
+        Case(
+            "whole",
+            "whole file to events",
+            lambda: StreamClassifier(model).push(whole),
+            WHOLE,
+            round(WHOLE),
+            "second",
+        ),
+    ]
+    slab = _slab(model, streams)
+    if slab is not None:
+        rng = np.random.default_rng(0)
+        lanes = [np.stack([hops[i] for i in rng.integers(0, len(hops), streams)]) for _ in range(16)]
+        cases.append(
+            Case(
+                "slab",
+                f"slab of {streams} streams",
+                _each(slab.push, lanes),
+                hop * streams,
+                streams,
+                "stream-hop",
+            )
+        )
+    return cases
+
+
+def _slab(model: Model, streams: int) -> Slab | None:
+    try:
+        return Slab(model, streams)
+    except SpecError:
+        return None  # a model that needs one classifier a stream; its row is left out
+
+
+def _each(
+    work: Callable[[NDArray[np.float32]], object], pieces: list[NDArray[np.float32]]
+) -> Callable[[], object]:
+    turn = cycle(pieces)
+    return lambda: work(next(turn))
