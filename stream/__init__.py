@@ -30,8 +30,9 @@ from stream._version import __version__
 if TYPE_CHECKING:
     from stream.capture.files import FileSource
     from stream.capture.microphone import Microphone
+    from stream.capture.opening import open_source
     from stream.capture.resample import resampled
-    from stream.capture.source import ArraySource, AudioSource, open_source
+    from stream.capture.source import ArraySource, AudioSource
     from stream.classifier import StreamClassifier, classify
     from stream.decisions.detector import Detector
     from stream.decisions.spec import ClassRule, DetectorSpec
@@ -69,7 +70,8 @@ _HOMES = {
     "stream.capture.files": ["FileSource"],
     "stream.capture.microphone": ["Microphone"],
     "stream.capture.resample": ["resampled"],
-    "stream.capture.source": ["ArraySource", "AudioSource", "open_source"],
+    "stream.capture.opening": ["open_source"],
+    "stream.capture.source": ["ArraySource", "AudioSource"],
     "stream.classifier": ["StreamClassifier", "classify"],
     "stream.decisions.detector": ["Detector"],
     "stream.decisions.spec": ["ClassRule", "DetectorSpec"],

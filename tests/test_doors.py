@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import stream
-from stream.capture.source import open_source
+from stream.capture.opening import open_source
 from stream.classifier import MAX_GAP, StreamClassifier, classify
 from stream.cli.app import app
 from stream.inference.session import Model

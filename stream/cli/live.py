@@ -143,7 +143,7 @@ def warm_up(classifier: StreamClassifier) -> None:
 
 def open_input(options: Options) -> AudioSource:
     from stream.assets import asset
-    from stream.capture.source import open_source
+    from stream.capture.opening import open_source
 
     text = str(asset("demo.ogg")) if options.demo else options.input or options.device
     if options.device is not None and not options.device.strip():
