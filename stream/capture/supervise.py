@@ -109,6 +109,9 @@ class Supervisor:
             if now < self._start_by:
                 return "wait"
             self.lost(now, "opened, but no sound came")
+            # At once, because a source may be just about to give its first sound, and what grows is the time
+            # it gets for that.
+            self._retry_at = now
             return "close"
         self._retry.reset()
         self._start.reset()

@@ -19,6 +19,11 @@ from __future__ import annotations
 # crystal drifts from the computer's, so that the estimate follows the drift.
 _DRIFT = 1e-3
 
+# The first block after opening may come late like any other, and nothing before it tells: its hole is then
+# measured too long. The blocks of the next seconds tell, and the next hole is shortened by as much, so that
+# after any number of holes the indices are ahead of the clock by the delay of one block, not of all.
+_SETTLING = 2.0
+
 
 class Timeline:
     """Turns blocks of counted samples into absolute positions.
@@ -32,6 +37,8 @@ class Timeline:
         self._end = 0
         self._zero: float | None = None  # when sample 0 was, in seconds of the clock, by the least delay
         self._adc_next: float | None = None
+        self._settled = 0  # index from which on a lesser delay is drift, and not the first block's delay
+        self._ahead = 0.0  # seconds by which the last hole turned out to be measured too long
 
     @property
     def end(self) -> int:
@@ -60,17 +67,13 @@ class Timeline:
         if self._zero is None:
             lost = 0
         elif reopened:
-            lost = max(0, self._behind(begin))
+            lost = self._hole(begin)
         elif overflow:
             lost = max(1, self._skipped(adc_time, begin))
         else:
             lost = 0
         self._end += lost + frames
-        zero = now - self._end / self._rate
-        if self._zero is None or reopened:
-            self._zero = zero
-        else:
-            self._zero = min(self._zero + _DRIFT * frames / self._rate, zero)
+        self._follow(now - self._end / self._rate, frames / self._rate, anew=reopened)
         self._adc_next = adc_time + frames / self._rate if adc_time > 0 else None
         return lost
 
@@ -78,6 +81,24 @@ class Timeline:
         """How many samples the count is short of the clock, for a block that began at ``begin``."""
         assert self._zero is not None
         return round((begin - self._zero) * self._rate) - self._end
+
+    def _hole(self, begin: float) -> int:
+        """How many samples are missing before the first block since opening."""
+        due = self._behind(begin) - round(self._ahead * self._rate)
+        self._ahead = max(0, -due) / self._rate
+        lost = max(0, due)
+        self._settled = self._end + lost + round(_SETTLING * self._rate)
+        return lost
+
+    def _follow(self, zero: float, seconds: float, *, anew: bool) -> None:
+        """Take in when sample 0 was, by the delay of the newest block, which holds so many seconds."""
+        if self._zero is None or anew:
+            self._zero = zero
+            return
+        least = min(self._zero + _DRIFT * seconds, zero)
+        if self._end <= self._settled:
+            self._ahead += self._zero - least
+        self._zero = least
 
     def _skipped(self, adc_time: float, begin: float) -> int:
         """How many samples the device dropped before a block, as well as can be known."""
