@@ -132,4 +132,5 @@ def _among(model: Model, features: NDArray[np.float32], rng: np.random.Generator
     """Answers of the golden stream as the middle one of three, the others hearing something else."""
     others = rng.permutation(features)
     batch = np.stack([others, features, others[::-1]])
-    return Stepper(model, 3).run(batch)[1]
+    answers: NDArray[np.float32] = Stepper(model, 3).run(batch)[1]
+    return answers
