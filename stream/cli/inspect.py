@@ -24,7 +24,8 @@ def inspect(model: str, as_json: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
         return
     for title, rows in sections(found):
-        click.echo(title)
+        if rows:
+            click.echo(title)
         for name, value in rows:
             click.echo(f"  {name:18s}{value}")
 
