@@ -22,7 +22,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         classes: C, outputs of a frame.
         hidden: units of each recurrent layer; channels of the tcn.
         layers: recurrent layers; residual blocks of the tcn (block i has dilation 2**i).
-        dropout: between layers, 0 to below 1.
+        dropout: between layers and before the head, 0 to below 1.
         stride: feature frames per output row. Above 1 a causal strided convolution comes first.
         front: frames seen by that first convolution (0 = none unless stride asks for it; >= stride).
         kernel: frames a convolution of the crnn or tcn sees.

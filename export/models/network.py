@@ -33,6 +33,7 @@ class FrameClassifier(nn.Module):
         self.config = config
         self.normalise = Normalise(config.features)
         self.layers = nn.ModuleList(_layers(config))
+        self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.hidden, config.classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,7 +41,7 @@ class FrameClassifier(nn.Module):
         x = self.normalise(x)
         for layer in self.layers:
             x = layer(x)
-        logits: Tensor = self.head(x)
+        logits: Tensor = self.head(self.dropout(x))
         return logits
 
     def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
@@ -51,7 +52,7 @@ class FrameClassifier(nn.Module):
         for layer, part in zip(self.layers, past, strict=True):
             x, part = cast(Layer, layer).stream(x, part)
             after.append(part)
-        return self.head(x), tuple(after)
+        return self.head(self.dropout(x)), tuple(after)
 
     @property
     def receptive_field(self) -> int | None:

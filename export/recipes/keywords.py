@@ -20,10 +20,7 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +32,7 @@ from export.data.cache import default_cache
 from export.data.dataset import UNKNOWN, read_dataset
 from export.data.recording import Recording, Split
 from export.data.splits import hash_percent, split_dataset
+from export.recipes.espeak import spoken
 from export.recipes.rooms.gather import fetch
 from stream.capture.files import read_audio
 from stream.errors import UnreadableAudio, UsageError
@@ -48,8 +46,6 @@ SPOKEN = {
     "klettres-data": re.compile(r"/(?P<language>[^/]+)/(?:alpha|syllab)/(?P<word>[^/]+)\.ogg$"),
 }
 VALIDATION_LANGUAGES = {"el", "da", "lt", "uk", "he"}
-VOICES = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-gb-x-gbclan")
-VARIANTS = ("", "+m1", "+m3", "+m5", "+m7", "+f1", "+f2", "+f3", "+f4", "+f5")
 WORDS = """
     yes no up down left right on off stop go zero one two three four five six seven eight nine bird
     dog house tree wow sheila marvin read bad bat cap cut coat kid bit bet head red dead bread sad
@@ -154,24 +150,9 @@ def _spoken(cache: Path, keywords: set[str], rng: np.random.Generator) -> Iterat
 
 
 def _synthetic(keywords: set[str], rng: np.random.Generator) -> Iterator[Clip]:
-    program = shutil.which("espeak-ng")
-    if program is None:
-        print("espeak-ng is not installed: no synthetic words", file=sys.stderr)
-        return
-    voices = [voice + variant for voice in VOICES for variant in VARIANTS]
     words = [word for word in WORDS.split() if word not in keywords]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "word.wav"
-        for _ in range(10_000):
-            voice, word = str(rng.choice(voices)), str(rng.choice(words))
-            speed, pitch = int(rng.integers(110, 200)), int(rng.integers(20, 90))
-            command = [program, "-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(path), word]
-            subprocess.run(command, check=True, capture_output=True)
-            yield (
-                read_audio(path, RATE),
-                f"voice-{voice}",
-                "validation" if hash_percent(voice) < 15 else "train",
-            )
+    for samples, _, voice in spoken(words, RATE, rng):
+        yield samples, f"voice-{voice}", "validation" if hash_percent(voice) < 15 else "train"
 
 
 def main() -> None:
