@@ -10,11 +10,14 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from stream.messages import Chunk
 
 # For systems where ALSA does not know PulseAudio already.
 _ASOUNDRC = """\
@@ -22,6 +25,7 @@ pcm.!pulse { type pulse hint { show on description "PulseAudio" } }
 ctl.!pulse { type pulse }
 """
 SINK = "virtmic"
+LIMIT = 30.0  # seconds a test waits for what must come
 
 
 class PulseServer:
@@ -159,3 +163,19 @@ def virtual_microphone(monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseServer]
                 pytest.skip("PortAudio does not list PulseAudio: install libasound2-plugins")
             yield server
         refresh()
+
+
+def until(chunks: Iterator[Chunk], fits: Callable[[Chunk], bool], log: list[Chunk] | None = None) -> Chunk:
+    """Take chunks up to the first that fits."""
+    deadline = time.monotonic() + LIMIT
+    for chunk in chunks:
+        if log is not None:
+            log.append(chunk)
+        if fits(chunk):
+            return chunk
+        assert time.monotonic() < deadline, f"never came; last: {chunk}"
+    raise AssertionError("the iteration ended")
+
+
+def loud(chunk: Chunk) -> bool:
+    return len(chunk.samples) > 0 and bool(np.abs(chunk.samples).max() > 0.1)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +27,9 @@ from stream.capture.source import AudioSource
 from stream.capture.supervise import Patience
 from stream.errors import DeviceError
 from stream.messages import Chunk
-from tests.pulse import PulseServer
+from tests.pulse import PulseServer, loud, until
 
 pytestmark = pytest.mark.pulse
-
-LIMIT = 30.0  # seconds a test waits for what must come
 
 
 def sine(path: Path, *hertz: float, seconds: float = 20.0, level: float = 0.25, rate: int = 44100) -> Path:
@@ -39,22 +37,6 @@ def sine(path: Path, *hertz: float, seconds: float = 20.0, level: float = 0.25, 
     t = np.arange(round(seconds * rate)) / rate
     soundfile.write(path, level * np.sin(2 * np.pi * np.outer(t, hertz)), rate, subtype="FLOAT")
     return path
-
-
-def until(chunks: Iterator[Chunk], fits: Callable[[Chunk], bool], log: list[Chunk] | None = None) -> Chunk:
-    """Take chunks up to the first that fits."""
-    deadline = time.monotonic() + LIMIT
-    for chunk in chunks:
-        if log is not None:
-            log.append(chunk)
-        if fits(chunk):
-            return chunk
-        assert time.monotonic() < deadline, f"never came; last: {chunk}"
-    raise AssertionError("the iteration ended")
-
-
-def loud(chunk: Chunk) -> bool:
-    return len(chunk.samples) > 0 and bool(np.abs(chunk.samples).max() > 0.1)
 
 
 def record(chunks: Iterator[Chunk], count: int) -> np.ndarray:

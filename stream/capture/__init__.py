@@ -1,0 +1,1 @@
+"""Where sound comes from: every source is an iterable of Chunk."""
