@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from logging.handlers import MemoryHandler
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -223,7 +224,7 @@ def run_dashboard(
     worker = Worker(lambda: run(source, classifier, outputs, observers=observers(telemetry)))
     screen = Dashboard(telemetry)
     worker.start()
-    with held_back_logging():
+    with held_back_stderr():
         try:
             screen.run(worker.is_alive, source.close)
         finally:
@@ -249,18 +250,25 @@ def terminal_can_draw() -> bool:
 
 
 @contextmanager
-def held_back_logging() -> Iterator[None]:
-    """Keep log lines off the screen while it is drawn; print them afterwards."""
-    root = logging.getLogger()
-    shown = root.handlers[:]
-    held = MemoryHandler(capacity=1000, flushLevel=logging.CRITICAL + 1)
-    root.handlers[:] = [held]
-    try:
+def held_back_stderr() -> Iterator[None]:
+    """Keep everything off the screen while it is drawn, and print it afterwards: our log, and what PortAudio's and
+    decoders' own threads write to file descriptor 2 behind Python's back."""
+    if sys.stderr is None or not sys.stderr.isatty():
         yield
-    finally:
-        root.handlers[:] = shown
-        for record in held.buffer:
-            root.handle(record)
+        return
+    sys.stderr.flush()
+    shown = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(shown, 2)
+            os.close(shown)
+            held.seek(0)
+            sys.stderr.write(held.read().decode(errors="replace"))
+            sys.stderr.flush()
 
 
 def _report(summary: Summary, source: AudioSource) -> None:
