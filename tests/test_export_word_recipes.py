@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from export.data.recording import Recording
 from export.recipes.espeak import spoken, trimmed
-from export.recipes.keywords import RATE, _middle, _spliced, one_second
+from export.recipes.keywords import RATE, _backwards, one_second
+from stream.capture.files import read_audio
 from tests.labelled import class_folder
 
 
@@ -33,18 +35,17 @@ def test_trimming_leaves_the_word() -> None:
     assert len(trimmed(np.zeros(10, np.float32))) == 10
 
 
-def test_spliced_words_are_of_one_speaker(tmp_path) -> None:
+def test_backwards_words_keep_their_speaker_and_split(tmp_path: Path) -> None:
     root = class_folder(tmp_path, speakers=3)
     recordings = [
-        Recording(path, "x", path.name.split("_")[0], (path.parent.name,), split="train")
+        Recording(path, "x", path.name.split("_")[0], (path.parent.name,), split="validation")
         for path in sorted(root.rglob("*.wav"))
     ]
-    clips = list(islice(_spliced(recordings, np.random.default_rng(0)), 5))
-    assert len(clips) == 5
-    assert {group for _, group, _ in clips} <= {"s0", "s1", "s2"}
-    click = np.zeros(100, np.float32)
-    click[60] = 1
-    assert _middle(click) == 60
+    for samples, group, split in _backwards(recordings, np.random.default_rng(0)):
+        assert (group, split) in {("s0", "validation"), ("s1", "validation"), ("s2", "validation")}
+        assert any(
+            np.array_equal(samples[::-1], read_audio(r.path, RATE)) for r in recordings if r.group == group
+        )
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")

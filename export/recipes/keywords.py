@@ -5,15 +5,14 @@
 WORDS is a data set of one-second words with splits (Speech Commands, or a part of it); OUT receives clips of
 the class ``_unknown_`` and a manifest.csv with both, ready for ``stream-classify train OUT``.
 
-Unknown speech comes from four places, each divided between training and validation by its speaker:
+Unknown speech comes from three places, each divided between training and validation by its speaker:
 
     backwards  the keywords themselves reversed: same rooms, same microphones, no known word
-    spliced    the first half of one keyword before the second half of another, of the same split
     spoken     names and letters read by volunteers, from the Debian packages tuxpaint-stamps-default,
                ktuberling-data and klettres-data; grouped by language
     synthetic  common English words by the voices of espeak-ng, where it is installed; grouped by voice
 
-The first two are what keeps the network from learning "other microphone" in place of "other word".
+The first is what keeps the network from learning "other microphone" in place of "other word".
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ WORDS = """
     hat map nappy puppy hobby habit hippy heavy apple table water people window open close light
     music hello computer
 """
-COUNTS = {"backwards": 1400, "spliced": 900, "spoken": 2200, "synthetic": 900}
+COUNTS = {"backwards": 1400, "spoken": 2200, "synthetic": 900}
 
 Clip = tuple[NDArray[np.float32], str, Split]
 """Samples at 16 kHz, group, split."""
@@ -69,7 +68,6 @@ def build(words: Path, out: Path, cache: Path, seed: int = 0) -> dict[str, int]:
     kept = [r for r in data.recordings if r.split != "test"]
     kinds: dict[str, Iterator[Clip]] = {
         "backwards": _backwards(kept, rng),
-        "spliced": _spliced(kept, rng),
         "spoken": _spoken(cache, set(data.labels), rng),
         "synthetic": _synthetic(set(data.labels), rng),
     }
@@ -108,27 +106,6 @@ def _backwards(recordings: list[Recording], rng: np.random.Generator) -> Iterato
     for i in rng.permutation(len(recordings)):
         recording = recordings[i]
         yield read_audio(recording.path, RATE)[::-1].copy(), recording.group, recording.split or "train"
-
-
-def _spliced(recordings: list[Recording], rng: np.random.Generator) -> Iterator[Clip]:
-    """Halves of two different words by one speaker, where a speaker said two."""
-    by_speaker: dict[str, list[Recording]] = {}
-    for recording in recordings:
-        by_speaker.setdefault(recording.group, []).append(recording)
-    speakers = [some for some in by_speaker.values() if len({r.labels for r in some}) > 1]
-    for _ in range(20 * len(speakers)):
-        some = speakers[int(rng.integers(len(speakers)))]
-        first, second = (some[int(i)] for i in rng.permutation(len(some))[:2])
-        if first.labels == second.labels:
-            continue
-        one, two = read_audio(first.path, RATE), read_audio(second.path, RATE)
-        joined = np.concatenate((one[: _middle(one)], two[_middle(two) :]))
-        yield joined.astype(np.float32), first.group, first.split or "train"
-
-
-def _middle(samples: NDArray[np.float32]) -> int:
-    """Sample by which half of the energy has passed: within the word, wherever it lies in the clip."""
-    return int(np.searchsorted(np.cumsum(samples**2), 0.5 * float(np.sum(samples**2))))
 
 
 def _spoken(cache: Path, keywords: set[str], rng: np.random.Generator) -> Iterator[Clip]:
