@@ -14,7 +14,7 @@ from stream.decisions.spec import DetectorSpec
 from stream.errors import ClosedError, SpecError, UsageError
 from stream.features.framing import frame_centre
 from stream.features.mfcc import StreamingMfcc
-from stream.features.repair import Method, Repair
+from stream.features.repair import Method, Repair, as_samples
 from stream.inference.session import Model, State
 from stream.inference.stepper import Stepper
 from stream.messages import Chunk, Event, Gap, Result, Scores
@@ -148,9 +148,7 @@ class StreamClassifier:
                 )
             samples, start = sound.samples, sound.start
         else:
-            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is mended
-                samples = np.ascontiguousarray(sound, dtype=np.float32)
-            start = self.end
+            samples, start = as_samples(sound), self.end
             if samples.ndim != 1:
                 raise UsageError(f"samples of shape {samples.shape}: want (n,), one channel")
         gaps: list[Gap] = []

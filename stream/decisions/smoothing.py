@@ -28,6 +28,7 @@ class MovingAverage:
         # Rows newest first, written towards the front; the history is the ``longest`` rows from ``_newest``.
         self._ring = np.zeros((longest + _SPARE, classes), np.float32)
         self._sums = np.empty((longest, classes), np.float32)
+        self._total = self._sums[-1:]
         self.reset()
 
     def reset(self) -> None:
@@ -41,13 +42,13 @@ class MovingAverage:
         if self._longest == 1 or not rows:
             return probs
         total = self._push_one(probs) if rows == 1 else self._push_many(probs)
-        if self._seen >= self._longest:
-            total /= self._divisor
-        else:
+        divisor = self._divisor
+        if self._seen < self._longest:
             count = self._seen + 1 + np.arange(rows)[:, None]
-            total /= np.minimum(count, self._lengths[None, :]).astype(np.float32)
+            divisor = np.minimum(count, self._lengths[None, :]).astype(np.float32)
             self._seen = min(self._seen + rows, self._longest)
-        return total
+        average: NDArray[np.float32] = total / divisor
+        return average
 
     # Both sums go newest first, term by term, so they are the same to the bit; a term that a class does not take
     # is added as zero, which changes none.
@@ -57,13 +58,12 @@ class MovingAverage:
             self._ring[_SPARE + 1 :] = self._ring[: self._longest - 1]
             self._newest = _SPARE + 1
         self._newest -= 1
-        self._ring[self._newest] = probs[0]
+        self._ring[self._newest] = probs
         line = self._ring[self._newest : self._newest + self._longest]
         if self._used is not None:
             line = line * self._used
         np.add.accumulate(line, 0, None, self._sums)
-        total: NDArray[np.float32] = self._sums[-1:].copy()
-        return total
+        return self._total
 
     def _push_many(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
         rows, before = len(probs), self._longest - 1

@@ -23,6 +23,14 @@ MEAN_SPAN = 400  # samples before a hole that "mean" averages
 _Segment = tuple[int, NDArray[np.float32]]
 
 
+def as_samples(sound: ArrayLike) -> NDArray[np.float32]:
+    """Any real array in C order and float32; what float32 cannot hold becomes infinite, and is mended later."""
+    if isinstance(sound, np.ndarray) and sound.dtype == np.float32:
+        return np.ascontiguousarray(sound)
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(sound, dtype=np.float32)
+
+
 def repair(
     samples: ArrayLike, method: Method = "interpolate", max_hole: int | None = None
 ) -> NDArray[np.float32]:
@@ -36,8 +44,7 @@ def repair(
     Returns:
         (n,) float32, a new array. All NaN when not one sample is good.
     """
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is mended
-        x = np.asarray(samples, dtype=np.float32)
+    x = as_samples(samples)
     stage = Repair(1, method, len(x) if max_hole is None else max_hole)
     out = np.full(len(x), np.nan, np.float32)
     for part in (stage.push(x, 0), stage.flush()):
@@ -72,6 +79,7 @@ class Repair:
         self._next: int | None = None  # index the next sample should have
         self._hole = 0  # bad samples waiting for their right edge
         self._recent = np.empty(0, np.float32)  # good samples just before the hole or the end
+        self._newest = np.empty(1, np.float32)  # their place where one is enough
         self._closed = False
 
     def push(self, samples: NDArray[np.float32], start: int) -> list[_Segment]:
@@ -166,7 +174,10 @@ class Repair:
 
     def _remember(self, run: NDArray[np.float32]) -> None:
         span = MEAN_SPAN if self.method == "mean" else 1
-        if len(run) >= span:
+        if span == 1:
+            self._newest[0] = run[-1]
+            self._recent = self._newest
+        elif len(run) >= span:
             self._recent = run[-span:].copy()
         else:
             self._recent = np.concatenate([self._recent, run])[-span:]

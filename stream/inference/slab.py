@@ -90,34 +90,35 @@ class Slab:
             keep = (self._hops - 1) * self.hop_length
             self._buffer[:, :keep] = self._buffer[:, self._at * self.hop_length :][:, :keep].copy()
             self._at = 0
-        end = (self._at + self._hops) * self.hop_length
-        self._buffer[:, end - self.hop_length : end] = hops
         if self._steady and active is None:
-            return self._step()
-        return self._push_some(end, self._joined if active is None else self._joined & active)
+            return self._step(hops)
+        return self._push_some(hops, self._joined if active is None else self._joined & active)
 
-    def _step(self) -> NDArray[np.float32]:
+    def _step(self, hops: NDArray[np.float32]) -> NDArray[np.float32]:
         windows, features = self._windows[self._at], self._stepper.inputs
-        for block in self._blocks:
+        end = (self._at + self._hops) * self.hop_length
+        for block in self._blocks:  # a block's samples are used while they are in the cache
+            self._buffer[block, end - self.hop_length : end] = hops[block]
             self._kernel.compute(windows[block], features[block])
         self._at += 1
         probs: NDArray[np.float32] = self._stepper.advance()[:, 0].copy()
         return probs
 
-    def _push_some(self, end: int, active: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def _push_some(self, hops: NDArray[np.float32], active: NDArray[np.bool_]) -> NDArray[np.float32]:
         """As ``_step``, and put back every row that had no hop or has no frame yet."""
         waiting = np.flatnonzero(~active)
-        begin = end - self._hops * self.hop_length
-        past = self._buffer[:, begin : end - self.hop_length]
-        # The window moves on for all: what a waiting row has moves with it, and its newest place is quiet.
-        self._buffer[waiting, end - self.hop_length : end] = 0
-        held = past[waiting]
+        begin = self._at * self.hop_length
+        past = slice(begin, begin + (self._hops - 1) * self.hop_length)
+        held = self._buffer[waiting, past]
+        quiet = hops.copy()
+        quiet[waiting] = 0
         self._heard[active] = np.minimum(self._heard[active] + 1, self._hops)
         silent = np.flatnonzero(~active | (self._heard < self._hops))
         before = self._stepper.rows_state(silent)
-        probs = self._step()
+        probs = self._step(quiet)
         self._stepper.set_rows_state(silent, before)
-        self._buffer[waiting, begin + self.hop_length : end] = held
+        # The window has moved on for all; what a waiting row had moves with it.
+        self._buffer[waiting, past.start + self.hop_length : past.stop + self.hop_length] = held
         probs[silent] = np.nan
         self._steady = bool(self._joined.all()) and not (self._heard < self._hops).any()
         return probs
