@@ -81,5 +81,7 @@ class RichReport:
             f"{name} {value:.4g}" for name, value in record.items() if name not in ("epoch", "seconds")
         )
         self.console.print(
-            f"epoch {int(record['epoch']) + 1:3d}  {shown}{'  *' if best else ''}", highlight=False
+            f"epoch {int(record['epoch']) + 1:3d}  {shown}{'  *' if best else ''}",
+            highlight=False,
+            soft_wrap=True,
         )
