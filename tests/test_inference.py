@@ -72,6 +72,7 @@ def test_session_options_as_onnx_runtime_reads_them_back() -> None:
         assert options.execution_mode == ort.ExecutionMode.ORT_SEQUENTIAL
     for key in ("session.intra_op.allow_spinning", "session.inter_op.allow_spinning"):
         assert session_options().get_session_config_entry(key) == "0"
+    assert session_options().log_severity_level == 4, "errors are raised; printed too they spoil the one line"
 
 
 def test_a_step_uses_one_thread() -> None:
@@ -383,9 +384,26 @@ def test_local_functions_training_and_two_graphs_are_refused() -> None:
         scan(toy_bytes() + field(7, b""), "x")
 
 
-def test_an_unknown_operator_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+def weights_cut_short() -> bytes:
+    model = toy_graph()
+    model.graph.initializer[0].raw_data = model.graph.initializer[0].raw_data[:8]
+    return toy_bytes(toy_card(), model)
+
+
+def an_edge_that_is_no_text() -> bytes:
+    """ONNX Runtime's message holds the name, which raises UnicodeDecodeError in its own Python layer."""
+    before, after = toy_bytes().rsplit(b"logits", 1)
+    return before + b"logit\xce" + after
+
+
+@pytest.mark.parametrize(
+    "data", [lambda: with_node("NoSuchOperator"), weights_cut_short, an_edge_that_is_no_text]
+)
+def test_what_onnx_runtime_refuses_is_one_line(
+    data: Callable[[], bytes], capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(NotOnnx, match="refuses it") as caught:
-        Model(with_node("NoSuchOperator"))
+        Model(data())
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", ""), "ONNX Runtime must not print beside our message"
 
