@@ -2,8 +2,8 @@
 
 Order of authority: groups or folds asked for, then the author's own splits. Else names with ``_nohash_`` are
 divided by the hash of Speech Commands (``sha1(speaker) mod 2**27`` as a percentage: below ``validation`` it is
-validation, the next ``test`` percent is test); of others, whole groups in the order of that hash are taken
-until each class has its share. When only validation is missing, it is taken from training in the same way.
+validation, the next ``test`` percent is test); of others, and of speakers so few that a part stays empty,
+whole groups in the order of that hash are taken until each class has its share. When only validation is missing, it is taken from training in the same way.
 """
 
 from __future__ import annotations
@@ -129,9 +129,10 @@ def _draw(recordings: Sequence[Recording], part: Split, percent: float, above: f
     ``above``: where the hash's share begins, percent.
     """
     free = [r for r in recordings if r.split in (None, "train")]
+    chosen: set[str] = set()
     if all("_nohash_" in r.path.name for r in free):
         chosen = {r.group for r in free if above <= hash_percent(r.group) < above + percent}
-    else:
+    if not chosen:  # other names, or so few speakers that none has such a hash
         chosen = _balanced(free, percent)
     return [
         r if r.split not in (None, "train") else replace(r, split=part if r.group in chosen else "train")
