@@ -76,7 +76,7 @@ def test_the_command_prints_a_plain_table_and_writes_json(tmp_path: Path) -> Non
     assert result.exit_code == 0, result.output
     assert "\x1b" not in result.stdout
     data = json.loads(out.read_text())
-    assert set(data["cases"]) == {"mfcc_hop", "mfcc_whole", "step", "step_plain", "hop", "whole", "slab"}
+    assert set(data["cases"]) == {"mfcc_hop", "mfcc_whole", "step", "step_plain", "hop", "whole", "slab_8"}
     for case in data["cases"].values():
         assert case["label"] in result.stdout
         assert 0 < case["best_us"] <= case["median_us"] <= case["p99_us"]

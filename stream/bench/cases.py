@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -19,13 +19,13 @@ from stream.inference.stepper import Stepper
 WHOLE = 60.0  # seconds of the recording that is classified in one go
 
 
-def our_cases(model: Model, sound: NDArray[np.float32], streams: int) -> list[Case]:
+def our_cases(model: Model, sound: NDArray[np.float32], streams: Sequence[int]) -> list[Case]:
     """Cases for one model.
 
     Args:
         model: what to run.
         sound: (n,) float32 at the model's rate, some seconds at least.
-        streams: in the slab.
+        streams: sizes of slabs.
     """
     spec = model.card.features
     hop = spec.hop_length / spec.sample_rate
@@ -72,28 +72,22 @@ def our_cases(model: Model, sound: NDArray[np.float32], streams: int) -> list[Ca
             "second",
         ),
     ]
-    slab = _slab(model, streams)
-    if slab is not None:
-        rng = np.random.default_rng(0)
-        lanes = [np.stack([hops[i] for i in rng.integers(0, len(hops), streams)]) for _ in range(16)]
-        cases.append(
-            Case(
-                "slab",
-                f"slab of {streams} streams",
-                _each(slab.push, lanes),
-                hop * streams,
-                streams,
-                "stream-hop",
-            )
-        )
+    return [*cases, *_slab_cases(model, hops, streams)]
+
+
+def _slab_cases(model: Model, hops: list[NDArray[np.float32]], streams: Sequence[int]) -> list[Case]:
+    rng = np.random.default_rng(0)
+    hop = len(hops[0]) / model.card.features.sample_rate
+    cases = []
+    for count in streams:
+        try:
+            slab = Slab(model, count)
+        except SpecError:
+            return []  # a model that needs one classifier a stream has no such rows
+        lanes = [np.stack([hops[i] for i in rng.integers(0, len(hops), count)]) for _ in range(16)]
+        label = f"slab of {count} streams"
+        cases.append(Case(f"slab_{count}", label, _each(slab.push, lanes), hop * count, count, "stream-hop"))
     return cases
-
-
-def _slab(model: Model, streams: int) -> Slab | None:
-    try:
-        return Slab(model, streams)
-    except SpecError:
-        return None  # a model that needs one classifier a stream; its row is left out
 
 
 def _each(

@@ -14,14 +14,19 @@ from stream.errors import OutputError
     "-m", "--model", default="default", show_default=True, help="A model file, or a bundled one by name."
 )
 @click.option(
-    "--streams", type=click.IntRange(1, 100_000), default=256, show_default=True, help="In the slab."
+    "--streams",
+    type=click.IntRange(1, 100_000),
+    multiple=True,
+    default=(16, 256),
+    show_default=True,
+    help="Streams in a slab. Repeatable.",
 )
 @click.option(
     "--rounds", type=click.IntRange(1), default=40, show_default=True, help="Turns that every case gets."
 )
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also time other packages.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False), help="Also write all figures as JSON.")
-def bench(model: str, streams: int, rounds: int, peers: bool, json_path: str | None) -> None:
+def bench(model: str, streams: tuple[int, ...], rounds: int, peers: bool, json_path: str | None) -> None:
     """Measure what a hop costs on this machine, beside librosa, kaldi-native-fbank, silero-vad and torch.
 
     All cases run side by side in short turns, round after round; figures are medians over rounds, so that a busy
