@@ -22,8 +22,6 @@ class SystemdWatchdog:
     def __init__(self, address: str, interval: float) -> None:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._interval = interval
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self._socket.setblocking(False)
         self._last: float | None = None
 
     @classmethod
@@ -48,7 +46,9 @@ class SystemdWatchdog:
 
     def _send(self, text: str) -> None:
         try:
-            self._socket.sendto(text.encode(), self._address)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+                line.setblocking(False)
+                line.sendto(text.encode(), self._address)
         except OSError:
             # The supervisor is gone or its queue is full; listening matters more, and it will restart us if it must.
             return
