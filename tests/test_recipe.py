@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -20,6 +21,9 @@ from export.recipes.rooms.dataset import Playlist, frame_labels, make_streams  #
 from export.recipes.rooms.figures import best_threshold, f1, on_grid  # noqa: E402
 from export.recipes.rooms.labels import GRID, active_rms, activity, held, runs  # noqa: E402
 from export.recipes.rooms.mix import QUIET, TRAIN, VALIDATION, Mix  # noqa: E402
+from export.recipes.rooms.shake import Shaker  # noqa: E402
+from stream.errors import SpecError  # noqa: E402
+from stream.features.mfcc import mfcc  # noqa: E402
 from stream.features.spec import FeatureSpec  # noqa: E402
 
 RESERVED = (
@@ -219,7 +223,7 @@ def test_streams_are_made_once_and_played_in_order(tmp_path):
     again = make_streams(bank, TRAIN, SPEC, tmp_path / "elsewhere", **made)
     np.testing.assert_array_equal(np.asarray(data.features), np.asarray(again.features))
     assert data.features.shape == (3, 1 + (8 * 16000 - 512) // 320, 24)
-    play = Playlist(data, SPEC, rows=2, chunk=100, seed=1, shake=2.0)
+    play = Playlist(data, SPEC, rows=2, chunk=100, seed=1, shake=2.0, narrow=0.5)
     batches = list(play(0))
     assert len(batches) == len(play(0)) == 3
     assert batches[0].fresh.all()  # the first streams of an epoch begin anew
@@ -227,6 +231,25 @@ def test_streams_are_made_once_and_played_in_order(tmp_path):
     for one, two in zip(batches, play(0), strict=True):
         assert torch.equal(one.features, two.features)
     assert not torch.equal(batches[0].features, next(iter(play(1))).features)
+
+
+@pytest.mark.parametrize("n_mfcc", [None, 24])
+def test_shaking_changes_level_and_band_and_leaves_silence(n_mfcc):
+    spec = msgspec.structs.replace(SPEC, n_mfcc=n_mfcc)
+    sound = np.random.default_rng(0).standard_normal(8000).astype(np.float32) * 0.1
+    features = mfcc(np.concatenate([sound, np.zeros(8000, np.float32)]), spec)[None]
+    rng = np.random.default_rng(1)
+    plain = Shaker(spec, 0.0, 0.0)
+    np.testing.assert_allclose(plain.put_on(plain.draw(1, rng), features, rng), features, atol=1e-3)
+    narrow = Shaker(spec, 0.0, 1.0)
+    out = narrow.put_on(narrow.draw(1, rng), features, rng)
+    mel = out if n_mfcc is None else out @ narrow.back.T
+    was = features if n_mfcc is None else features @ narrow.back.T
+    assert (mel[0, :20, -1] < was[0, :20, -1] - 10).all()  # nothing left at the top
+    np.testing.assert_allclose(mel[0, :20, 8], was[0, :20, 8], atol=1e-3)  # nothing changed at 1 kHz
+    np.testing.assert_allclose(out[0, -10:], features[0, -10:], atol=1e-3)
+    with pytest.raises(SpecError):
+        Shaker(msgspec.structs.replace(SPEC, n_mfcc=13), 1.0, 0.0)
 
 
 def test_frame_labels_are_those_at_the_middle_of_the_frame():

@@ -12,6 +12,7 @@
     material.py    sound of one kind
     compose.py     labelled scenes
     dataset.py     scenes as features on disk; batches of carried streams
+    shake.py       another level, colour and bandwidth for every stream of every epoch
     training.py    one network
     figures.py     F1, AUC, conditions, false events, onset delay
     calibrate.py   thresholds and detector rules

@@ -116,7 +116,7 @@ def build(
         monitor="score",
         seed=plan.seed,
     )
-    play = Playlist(data.train, FEATURES, rows=32, chunk=100, seed=plan.seed, shake=1.5)
+    play = Playlist(data.train, FEATURES, rows=32, chunk=100, seed=plan.seed, shake=1.5, narrow=0.35)
     model, result = train(
         configuration(name),
         play,

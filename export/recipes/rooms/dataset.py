@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.fft import dct
 
 from export.recipes.rooms.bank import Source
 from export.recipes.rooms.compose import Scene, compose
 from export.recipes.rooms.corpora import KINDS
 from export.recipes.rooms.labels import GRID
 from export.recipes.rooms.mix import Mix
+from export.recipes.rooms.shake import Shaker
 from export.training import Batch
 from stream.features.mfcc import mfcc
 from stream.features.spec import FeatureSpec
@@ -105,7 +105,8 @@ class Playlist:
         rows: streams played at once.
         chunk: frames of one batch; the gradient reaches no further back.
         seed: decides order, resets and augmentation, epoch by epoch.
-        shake: dB of random gain and spectral colouring of each stream; 0 = none.
+        shake: dB of random gain and spectral colouring of each stream.
+        narrow: share of streams heard through a narrow band.
     """
 
     data: Streams
@@ -114,6 +115,7 @@ class Playlist:
     chunk: int = 250
     seed: int = 0
     shake: float = 0.0
+    narrow: float = 0.0
 
     def __call__(self, epoch: int) -> _Epoch:
         return _Epoch(self, epoch)
@@ -132,17 +134,17 @@ class _Epoch:
         given, data = self.list, self.list.data
         rng = np.random.default_rng([given.seed, self.epoch])
         order = rng.permutation(len(data.labels))
+        shaker = Shaker(given.spec, given.shake, given.narrow)
         frames = data.labels.shape[1]
         for first in range(0, len(order) - given.rows + 1, given.rows):
             rows = np.sort(order[first : first + given.rows])
             fresh = rng.random(given.rows) < (1.0 if first == 0 else 0.5)
-            colour = _colours(given.rows, given.spec, given.shake, rng)
+            disguise = shaker.draw(given.rows, rng)
             features, labels = data.features[rows], data.labels[rows]
             shift = int(rng.integers(frames % given.chunk + 1))
             for start in range(shift, frames - given.chunk + 1, given.chunk):
                 part = features[:, start : start + given.chunk].astype(np.float32)
-                if given.shake:
-                    part = np.where(_dead(part, given.spec), part, part + colour[:, None])
+                part = shaker.put_on(disguise, part, rng)
                 targets = torch.from_numpy(labels[:, start : start + given.chunk].astype(np.float32))
                 yield Batch(
                     torch.from_numpy(part),
@@ -150,23 +152,3 @@ class _Epoch:
                     torch.ones(targets.shape[:2]),
                     torch.from_numpy(fresh if start == shift else np.zeros(given.rows, bool)),
                 )
-
-
-def _colours(rows: int, spec: FeatureSpec, shake: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(rows, F): one gain a row and a smooth curve over the mel bands, ``shake`` dB each, as features see them."""
-    points = rng.normal(0, shake, (rows, 6))
-    place = np.linspace(0, 5, spec.n_mels)
-    curve = np.stack([np.interp(place, np.arange(6), row) for row in points])
-    decibels = curve + rng.normal(0, shake, (rows, 1))
-    if spec.n_mfcc is None:
-        return decibels.astype(np.float32)
-    return dct(decibels, type=2, norm=spec.dct_norm)[:, : spec.n_mfcc].astype(np.float32)
-
-
-def _dead(features: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.bool_]:
-    """(..., 1) bool, frames of digital silence: a gain leaves them as they are."""
-    lowest = 10 * np.log10(spec.log_floor) + 2
-    if spec.n_mfcc is None:
-        return features.max(axis=-1, keepdims=True) < lowest
-    scale = spec.n_mels**0.5 if spec.dct_norm == "ortho" else 2 * spec.n_mels
-    return features[..., :1] < lowest * scale

@@ -23,14 +23,19 @@ def model_scores(model: Model, data: Streams, carried_hours: float = 0.0) -> Pro
     """(S, T, 3) float32 by ONNX Runtime, state carried through each stream.
 
     Args:
-        carried_hours: first play that much of the same streams, so that the state is as old.
+        carried_hours: the state every stream begins with is that old: one stream has played the others for as
+            long, end to end.
     """
-    state = model.initial_state(len(data.features))
-    frames = data.features.shape[1]
-    seconds = frames / model.card.features.frame_rate
-    for _ in range(round(carried_hours * 3600 / seconds)):
-        _, state = model.step(data.features.astype(np.float32), state)
-    return model.step(data.features.astype(np.float32), state)[0]
+    state = model.initial_state()
+    seconds = data.features.shape[1] / model.card.features.frame_rate
+    for turn in range(round(carried_hours * 3600 / seconds)):
+        stream = turn % len(data.features)
+        _, state = model.step(data.features[stream : stream + 1].astype(np.float32), state)
+    copies = tuple(
+        np.repeat(array, len(data.features), axis=spec.batch_axis)
+        for array, spec in zip(state, model.card.states, strict=True)
+    )
+    return model.step(data.features.astype(np.float32), copies)[0]
 
 
 def report(model: Model, validation: Streams, quiet: Streams, carried_hours: float = 8.0) -> dict[str, Any]:
