@@ -13,34 +13,25 @@ from torch import Tensor, nn
 
 # torch's gate order -> ONNX's: GRU r z n -> z r h; LSTM i f g o -> i o f c
 _ORDER = {"RNN": (0,), "GRU": (1, 0, 2), "LSTM": (0, 3, 1, 2)}
-_COPIED = (
-    "input_size",
-    "hidden_size",
-    "num_layers",
-    "bias",
-    "batch_first",
-    "dropout",
-    "bidirectional",
-    "mode",
-)
+_COPIED = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
+_COPIED += ("mode", "proj_size")
 
 
-class FusedRecurrent(nn.Module):
-    """Stand-in for an nn.RNN, nn.GRU or nn.LSTM, for export only: it does not compute."""
+class FusedRecurrent(nn.RNNBase):
+    """Stand-in for a recurrent layer, for export only: it does not compute.
 
-    num_layers: int
-    hidden_size: int
-    batch_first: bool
+    A layer's class and attributes stay as they were, because user code asks for them.
+    """
+
+    op: str
 
     def __init__(self, layer: nn.RNNBase) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # not RNNBase's, which makes weights
         if layer.proj_size:
             raise ValueError("LSTM with proj_size has no ONNX operator")
-        for name in _COPIED:  # user code reads these
+        for name in _COPIED:
             setattr(self, name, getattr(layer, name))
-        self.proj_size = 0
         self.nonlinearity = getattr(layer, "nonlinearity", "tanh")
-        self.op = type(layer).__name__ if type(layer).__name__ in _ORDER else layer.mode.split("_")[0]
         self.directions = 2 if layer.bidirectional else 1
         for depth in range(layer.num_layers):
             for kind in ("weight_ih", "weight_hh", "bias"):
@@ -74,7 +65,7 @@ class FusedRecurrent(nn.Module):
             raise TypeError("packed sequences cannot be exported; call the layer on the padded tensor")
         if x.dim() == 2:
             raise TypeError("a recurrent layer was called without a batch axis")
-        initial = () if state is None else state if isinstance(state, tuple) else (state,)
+        initial = () if state is None else tuple(state) if self.op == "LSTM" else (state,)
         x = x.transpose(0, 1) if self.batch_first else x
         finals: list[list[Tensor]] = []
         for depth in range(self.num_layers):
@@ -106,6 +97,25 @@ class FusedRecurrent(nn.Module):
         return [y, *rest]
 
 
+class FusedRNN(FusedRecurrent, nn.RNN):
+    op = "RNN"
+
+
+class FusedGRU(FusedRecurrent, nn.GRU):
+    op = "GRU"
+
+
+class FusedLSTM(FusedRecurrent, nn.LSTM):
+    op = "LSTM"
+
+
+_FUSED: dict[type[nn.RNNBase], type[FusedRecurrent]] = {
+    nn.RNN: FusedRNN,
+    nn.GRU: FusedGRU,
+    nn.LSTM: FusedLSTM,
+}
+
+
 class PoolAsPlane(nn.Module):
     """nn.MaxPool1d through the 2-D operator; the 1-D one ties the graph to the example's length."""
 
@@ -126,7 +136,8 @@ def swap(root: nn.Module) -> None:
     """Replace, in place, every layer below ``root`` that has a stand-in."""
     for parent in list(root.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.RNNBase):
-                setattr(parent, name, FusedRecurrent(child))
+            fused = next((new for old, new in _FUSED.items() if isinstance(child, old)), None)
+            if fused is not None and isinstance(child, nn.RNNBase):
+                setattr(parent, name, fused(child))
             elif isinstance(child, nn.MaxPool1d) and not child.return_indices:
                 setattr(parent, name, PoolAsPlane(child))

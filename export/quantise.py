@@ -32,7 +32,8 @@ class Quantised:
 
     Attributes:
         card: of the new file.
-        replaced: operators that are gone, and how many of each. GRU and RNN have no int8 form in ONNX Runtime, Conv a slow one: those stay.
+        replaced: operators that are gone, and how many of each. GRU and RNN have no int8 form in ONNX Runtime,
+            Conv a slow one: those stay.
         bytes_before, bytes_after: file sizes.
         largest_difference: of a probability, on the golden features.
     """

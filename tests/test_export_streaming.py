@@ -209,9 +209,9 @@ def test_same_padding_of_other_frameworks() -> None:
     for node in graph.graph.node:
         if node.name == "conv1d":
             node.attribute.append(helper.make_attribute("auto_pad", "SAME_UPPER"))
+    del graph.graph.node[0]
+    graph.graph.node[0].input[0] = "x"
     with pytest.raises(NotStreamable, match="future frame"):
-        del graph.graph.node[0]
-        graph.graph.node[0].input[0] = "x"
         streamify(graph, features(1).numpy())
     made = streamify(graph, features(1).numpy(), lookahead="delay")
     assert made.delay == 2

@@ -17,7 +17,7 @@ from stream.inference.card import GOLDEN_KEY, StateSpec
 from stream.inference.onnx_file import read_model_file, scan
 from stream.inference.session import Model
 
-_RECURRENT = ("RNN", "GRU", "LSTM")
+_RECURRENT = ("RNN", "GRU", "LSTM", "DynamicQuantizeLSTM")
 _PRODUCTS = ("MatMul", "Gemm", "MatMulInteger")
 
 
@@ -101,7 +101,7 @@ def _graph(data: bytes, model: Model) -> dict[str, Any]:
     steps = _profile(data, model)
     return {
         "operators": dict(sorted(Counter(step["op_name"] for step in steps).items())),
-        "parameters": sum(_size(step, "parameter_size") // 4 for step in steps),
+        "parameters": sum(_weights(step) for step in steps),
         "macs_per_frame": sum(_macs(step) for step in steps) / model.card.stride,
     }
 
@@ -124,8 +124,11 @@ def _profile(data: bytes, model: Model) -> list[dict[str, Any]]:
     return [e["args"] for e in events if e["name"].endswith("_kernel_time") and e["args"].get("op_name")]
 
 
-def _size(step: dict[str, Any], key: str) -> int:
-    return int(step.get(key) or 0)
+def _weights(step: dict[str, Any]) -> int:
+    """Stored float numbers of one node; what is stored as int64 are axes and shapes."""
+    stored = int(step.get("parameter_size") or 0)
+    integers = sum(8 * prod(entry["int64"]) for entry in step["input_type_shape"] if "int64" in entry)
+    return max(stored - integers, 0) // 4
 
 
 def _shapes(step: dict[str, Any], key: str) -> list[list[int]]:
