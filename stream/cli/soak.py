@@ -31,6 +31,14 @@ from stream.errors import OutputError
     help="Index of the first sample. Default: so that sample 2^31 is in the middle.",
 )
 @click.option(
+    "--settle",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds of reference sound in which the answers must be a fresh stream's again.",
+)
+@click.option(
     "--report", type=click.Path(dir_okay=False, writable=True), help="Also write the certificate as JSON."
 )
 @click.pass_context
@@ -41,6 +49,7 @@ def soak(
     inputs: tuple[str, ...],
     seed: int,
     start: int | None,
+    settle: float,
     report: str | None,
 ) -> None:
     """Push hours of sound and abuse through one stream, as fast as it goes, and certify that nothing drifts.
@@ -59,7 +68,7 @@ def soak(
     rate = loaded.card.features.sample_rate
     recordings = [read_audio(path, rate) for path in inputs or (asset("demo.ogg"),)]
     with _progress() as tell:
-        certificate = run(loaded, recordings, hours, seed, start, tell)
+        certificate = run(loaded, recordings, hours, seed, start, settle, tell)
     click.echo(
         f"{certificate.hours:.2f} hours of sound through {certificate.model}, seed {certificate.seed}, "
         f"sha256 {certificate.sha256[:16]}"
