@@ -2,9 +2,9 @@
 
 Order of authority: groups or folds asked for, then the author's own splits. Else names with ``_nohash_`` are
 divided by the hash of Speech Commands (``sha1(speaker) mod 2**27`` as a percentage: below ``validation`` it is
-validation, the next ``test`` percent is test); of others, and of speakers so few that a part stays empty,
-whole groups in the order of that hash are taken until each class has its share. When only validation is missing, it is taken from
-training in the same way.
+validation, the next ``test`` percent is test). Of others, and of speakers so few that a part stays empty, whole
+groups in the order of that hash are taken until each class has its share. When only validation is missing, it is
+taken from training in the same way.
 """
 
 from __future__ import annotations
