@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 # torch's gate order -> ONNX's: GRU r z n -> z r h; LSTM i f g o -> i o f c
 _ORDER = {"RNN": (0,), "GRU": (1, 0, 2), "LSTM": (0, 3, 1, 2)}
-_COPIED = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
-_COPIED += ("mode", "proj_size")
+_COPIED = (
+    *("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional"),
+    *("mode", "proj_size"),
+)
 
 
 class FusedRecurrent(nn.RNNBase):
@@ -97,15 +99,15 @@ class FusedRecurrent(nn.RNNBase):
         return [y, *rest]
 
 
-class FusedRNN(FusedRecurrent, nn.RNN):
+class FusedRNN(FusedRecurrent, nn.RNN):  # type: ignore[misc]  # one forward for all
     op = "RNN"
 
 
-class FusedGRU(FusedRecurrent, nn.GRU):
+class FusedGRU(FusedRecurrent, nn.GRU):  # type: ignore[misc]  # one forward for all
     op = "GRU"
 
 
-class FusedLSTM(FusedRecurrent, nn.LSTM):
+class FusedLSTM(FusedRecurrent, nn.LSTM):  # type: ignore[misc]  # one forward for all
     op = "LSTM"
 
 

@@ -28,7 +28,7 @@ class Node:
 
     @property
     def output(self) -> str:
-        return self.proto.output[0]
+        return str(self.proto.output[0])
 
     @cached_property
     def attrs(self) -> dict[str, Any]:

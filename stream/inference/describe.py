@@ -127,8 +127,8 @@ def _profile(data: bytes, model: Model) -> list[dict[str, Any]]:
 def _weights(step: dict[str, Any]) -> int:
     """Stored float numbers of one node; what is stored as int64 are axes and shapes."""
     stored = int(step.get("parameter_size") or 0)
-    integers = sum(8 * prod(entry["int64"]) for entry in step["input_type_shape"] if "int64" in entry)
-    return max(stored - integers, 0) // 4
+    integers: int = sum(8 * prod(entry["int64"]) for entry in step["input_type_shape"] if "int64" in entry)
+    return int(max(stored - integers, 0) // 4)
 
 
 def _shapes(step: dict[str, Any], key: str) -> list[list[int]]:
