@@ -35,7 +35,8 @@ class StreamPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         rows: recordings or streams side by side; 0 = chosen from the amount of data.
         frames: feature frames of a batch of streams: gradients reach no further back.
         gap: (least, most) seconds between recordings.
-        silence: share of gaps that are digital silence; the others are background, where there is any.
+        silence: share of gaps that are digital silence; the others are background, or without background
+            no gap at all.
         quiet: the class that gaps belong to; None: they teach nothing (softmax) or no class (sigmoid).
         fresh: chance that a row is reset at a batch.
     """
@@ -116,7 +117,7 @@ class Source:
 
     def gap(self, n: int, rng: np.random.Generator) -> Frames:
         """n frames between recordings."""
-        if self.background is None or rng.random() < self.plan.silence:
+        if self.background is None or (n and rng.random() < self.plan.silence):
             features = np.repeat(self._silence, n, axis=0)
         else:
             at = int(rng.integers(0, max(1, len(self.background.features) - n)))
@@ -140,6 +141,8 @@ class StreamEpoch:
         rate = source.stores[0].spec.frame_rate
         order = rng.permutation(source.usable())
         gaps = np.round(rng.uniform(*source.plan.gap, len(order)) * rate).astype(int)
+        if source.background is None:  # too much digital silence would fill the statistics of batch norms
+            gaps[rng.random(len(order)) >= source.plan.silence] = 0
         rows = min(source.rows(), len(order))
         lead = np.round(rng.uniform(0, LEAD, rows) * rate).astype(int)
         self.lead = lead
