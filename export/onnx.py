@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
 import onnx
+import onnxruntime as ort
 import torch
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
@@ -76,6 +77,8 @@ def to_onnx(
         ExportError: the network cannot be exported at all, or does not fit the card.
         UsageError: the example does not fit the axes or the card.
     """
+    if lookahead not in get_args(Lookahead):
+        raise UsageError(f"lookahead {lookahead!r}: must be one of {', '.join(get_args(Lookahead))}")
     features, layout = _example(example, card, batch_axis, time_axis)
     activation = None if activation_inside else card.activation
     faults: list[ExportError] = []
@@ -130,7 +133,7 @@ def _offline_graphs(
     """(exporter, offline graph, what to compare it with); torch modules through one exporter after the other."""
     if not isinstance(network, nn.Module):
         graph = layout.prepend(_select(_load(network), output_index), features.shape[2])
-        session = open_session(graph)
+        session = _session(graph)
         name = graph.graph.input[0].name
         yield "", graph, Reference(lambda x: session.run(None, {name: x})[0])
         return
@@ -162,6 +165,13 @@ def _load(network: onnx.ModelProto | str | Path) -> onnx.ModelProto:
         return onnx.load(network)
     except (OSError, DecodeError) as error:
         raise ExportError(f"{network}: cannot be read as an ONNX graph: {error}") from None
+
+
+def _session(graph: onnx.ModelProto) -> ort.InferenceSession:
+    try:
+        return open_session(graph)
+    except Exception as error:  # ORT's own exception classes derive from Exception only
+        raise ExportError(f"ONNX Runtime cannot load the offline graph: {str(error)[:300]}") from error
 
 
 def _select(graph: onnx.ModelProto, output_index: int) -> onnx.ModelProto:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from export.culprit import worst_layer
 from export.stepping import StreamRunner
 from export.streaming import Streaming
+from export.streaming.likeness import draw_like
 from stream.errors import ParityError
 
 Array = NDArray[Any]
@@ -74,7 +75,7 @@ def prove(
     """Compare, with features of the example's level, for several chunkings, batch sizes and states.
 
     Args:
-        example: (N, T, F) features; the proof draws noise with their mean and spread.
+        example: (N, T, F) features; the proof runs on mixtures of its frames.
         frames: length of the sequences; 6000 is 60 s at 100 frames a second.
 
     Raises:
@@ -88,7 +89,7 @@ def prove(
     same: list[bool] = []
     for name, difference, internal in _run(_comparisons(streaming, reference, runner, example, frames, rng)):
         if not difference <= tolerance:  # also catches NaN
-            x = _features(example, 2, 40 * streaming.stride, rng)
+            x = draw_like(example, 2, 40 * streaming.stride, rng)
             layer = (reference.culprit and reference.culprit(x)) or worst_layer(streaming, x)
             raise ParityError(
                 f"{layer}: {name} differs by {difference:.2g} from the original, allowed {tolerance:g}; "
@@ -132,7 +133,7 @@ def _comparisons(
         (2, "one step at a time", [step]),
         (5, "random chunks", (step * rng.integers(1, 30, 499)).tolist()),
     ):
-        x = _features(example, batch, frames, rng)
+        x = draw_like(example, batch, frames, rng)
         rows, _ = runner.run(x, sizes)
         yield f"{name}, {batch} stream(s)", against_whole(streaming, reference, x, rows), False
         if batch == 5:
@@ -158,7 +159,7 @@ def _from_states(
     runner: StreamRunner, example: Array, step: int, rng: np.random.Generator
 ) -> Iterator[Comparison]:
     """From a state reached and from a disturbed one, chunkings must agree."""
-    x = _features(example, 3, 200 * step, rng)
+    x = draw_like(example, 3, 200 * step, rng)
     _, reached = runner.run(x, [step * 7])
     disturbed = tuple(
         (v + 0.1 * rng.standard_normal(v.shape)).astype(v.dtype) if v.dtype == np.float32 else v
@@ -211,15 +212,6 @@ def _offline(streaming: Streaming, reference: Reference, x: Array) -> Array:
     if reference.activation == "sigmoid":
         return np.asarray(1 / (1 + np.exp(-rows)))
     return rows
-
-
-def _features(example: Array, batch: int, frames: int, rng: np.random.Generator) -> Array:
-    """Noise with the example's mean and spread, half of it moving slowly as speech does."""
-    mean, std = example.mean(axis=(0, 1)), example.std(axis=(0, 1)) + 1e-3
-    noise = rng.standard_normal((batch, frames, len(mean)))
-    turns = rng.uniform(0.002, 0.05, (batch, 1, len(mean)))
-    slow = np.sin(2 * np.pi * (turns * np.arange(frames)[:, None] + rng.uniform(size=(batch, 1, len(mean)))))
-    return np.asarray(mean + std * (0.7 * noise + slow), np.float32)
 
 
 def _difference(a: Array, b: Array) -> float:

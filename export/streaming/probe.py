@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from export.streaming.axes import Axes, classify
+from export.streaming.likeness import draw_like
 from export.streaming.node import Node
 from stream.errors import ExportError, NotStreamable
 
@@ -28,7 +29,7 @@ class Probe:
 
     Args:
         model: normalised graph with one input (N, T, F).
-        example: (N, T, F) float32 features of realistic level; its mean and spread set those of the probe's noise.
+        example: (N, T, F) float32 features of realistic level; the probe runs on mixtures of its frames.
 
     Raises:
         ExportError: ONNX Runtime cannot load the graph.
@@ -50,8 +51,7 @@ class Probe:
         self._nodes = list(model.graph.node)
         self._input = model.graph.input[0].name
         self._noise = np.random.default_rng(20240131)
-        self._mean = example.mean(axis=(0, 1))
-        self._std = example.std(axis=(0, 1)) + 1e-3
+        self._example = example
         self._runs = self._explore(_stride_bound(model))
 
     def _explore(self, stride: int) -> list[dict[str, Array]]:
@@ -78,8 +78,7 @@ class Probe:
         return Node(node).label if node is not None else f"the offline graph ({problem[:200]})"
 
     def _run(self, batch: int, length: int) -> dict[str, Array]:
-        x = self._noise.standard_normal((batch, length, self._mean.size)) * self._std + self._mean
-        feed = x.astype(np.float32)
+        feed = draw_like(self._example, batch, length, self._noise)
         values = self._session.run(None, {self._input: feed})
         return {self._input: feed, **dict(zip(self._names, values, strict=True))}
 
