@@ -157,6 +157,7 @@ def test_the_file_carries_small_golden_vectors(tmp_path: Path) -> None:
         ({"example": torch.randn(2, 96, 2, F)}, UsageError, "only one axis"),
         ({"example": torch.full((2, 96, F), float("nan"))}, UsageError, "not finite"),
         ({"time_axis": 5}, UsageError, "no axes"),
+        ({"lookahead": "maybe"}, UsageError, "refuse, delay"),
         ({"opset": 11}, ExportError, "opset 11"),
         (
             {"card": msgspec.structs.replace(CARD, labels=("a", "b"))},
@@ -223,6 +224,23 @@ class _First(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.rnn(x)[0]
+
+
+class Energies(nn.Module):
+    """Defined for positive features only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.GRU(F, C, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.log(x))[0]
+
+
+def test_a_network_that_takes_positive_features_only(tmp_path: Path) -> None:
+    """Proof and probe stay in the range of the example."""
+    card = to_onnx(Energies(), tmp_path / "model.onnx", CARD, features(1).abs() + 0.1)
+    assert card.provenance["export"]["largest_difference"] < 1e-5
 
 
 def test_a_bare_recurrent_layer_with_a_tuple_as_output(tmp_path: Path) -> None:
