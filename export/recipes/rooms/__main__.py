@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -31,14 +32,17 @@ def main() -> int:
         "--model", choices=sorted(SHAPES), action="append", help="only this one; may be repeated"
     )
     parser.add_argument("--hours", type=float, default=Plan.hours, help="of composed training streams")
-    parser.add_argument("--epochs", type=int, help="passes, for every model; default as bundled")
+    parser.add_argument(
+        "--epochs", type=int, help="passes of each round, for every model; default as bundled"
+    )
     parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     names = given.model or list(SHAPES)
-    epochs = Plan.epochs if given.epochs is None else tuple((name, given.epochs) for name in names)
-    plan = Plan(hours=given.hours, epochs=epochs, seed=given.seed)
+    plan = Plan(hours=given.hours, seed=given.seed)
+    if given.epochs is not None:
+        plan = replace(plan, epochs={name: (given.epochs,) * len(plan.rates) for name in names})
     try:
         data = prepare(given.cache, given.recordings, plan)
         given.out.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from export.recipes.rooms.figures import on_grid
 from export.recipes.rooms.gather import gather
 from export.recipes.rooms.mix import QUIET, TRAIN, VALIDATION, Mix
 from export.recipes.rooms.report import report
-from export.recipes.rooms.training import scores, train
+from export.recipes.rooms.training import fresh, scores, train
 from export.training import FitConfig, Report
 from stream.features.spec import FeatureSpec
 from stream.inference.card import ModelCard
@@ -43,24 +43,29 @@ DESCRIPTION = (
 class Plan:
     """How much to make and how long to train.
 
+    Training goes in rounds, each on newly composed streams, each with its own learning rate falling to a
+    hundredth; a round goes on from the weights of the one before.
+
     Attributes:
-        hours: of composed training streams.
-        epochs: passes over them, by model name.
-        seed: decides every scene and every weight.
+        hours: of composed training streams in a round.
+        epochs: model name -> passes over the streams, round by round.
+        rates: learning rate of each round.
+        seed: of the first round's streams and weights; the next rounds count on.
+        average: decay of the running mean of the weights.
     """
 
     hours: float = 16.0
-    epochs: tuple[tuple[str, int], ...] = (("default", 16), ("small", 10))
+    epochs: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"default": (14, 8), "small": (8, 4)})
+    rates: tuple[float, ...] = (3e-3, 1.5e-3)
     seed: int = 1
-    learning_rate: float = 3e-3
     average: float = 0.998
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Training, validation, and streams in which nobody speaks; licences by source."""
+    """Training streams by round, validation, and streams in which nobody speaks; licences by source."""
 
-    train: Streams
+    rounds: tuple[Streams, ...]
     validation: Streams
     quiet: Streams
     licences: dict[str, str]
@@ -78,8 +83,12 @@ def prepare(cache: Path, recordings: Path | None, plan: Plan) -> Data:
         folder = cache / "streams" / f"{name}-{side}-{count}x{seconds:g}s-{seed}-{FEATURES.digest}"
         return make_streams(bank, mix, FEATURES, folder, streams=count, seconds=seconds, seed=seed)
 
+    count = round(plan.hours * 30)
     return Data(
-        streams(train_bank, "train", TRAIN, "train", round(plan.hours * 30), 120.0, plan.seed),
+        tuple(
+            streams(train_bank, "train", TRAIN, "train", count, 120.0, plan.seed + turn)
+            for turn in range(len(plan.rates))
+        ),
         streams(validation_bank, "validation", VALIDATION, "mixed", 30, 120.0, 7),
         streams(validation_bank, "validation", QUIET, "quiet", 20, 180.0, 8),
         {**train_bank.licences, **validation_bank.licences},
@@ -107,27 +116,24 @@ def build(
     Raises:
         ExportError: training or export failed; nothing is written to ``out``.
     """
-    fitting = FitConfig(
-        activation="sigmoid",
-        epochs=dict(plan.epochs)[name],
-        learning_rate=plan.learning_rate,
-        warmup=0.3,
-        average=plan.average,
-        monitor="score",
-        seed=plan.seed,
-    )
-    play = Playlist(data.train, FEATURES, rows=32, chunk=100, seed=plan.seed, shake=1.5, narrow=0.35)
-    model, result = train(
-        configuration(name),
-        play,
-        data.validation,
-        FEATURES,
-        fitting,
-        folder=runs / name,
-        resume=True,
-        report=shown,
-    )
-    return publish(name, model, data, plan, out, runs, {"epochs": len(result.history), **result.best})
+    model = fresh(configuration(name), data.rounds[0], plan.seed)
+    best: dict[str, float] = {}
+    for turn, (epochs, rate) in enumerate(zip(plan.epochs[name], plan.rates, strict=True)):
+        fitting = FitConfig(
+            activation="sigmoid",
+            epochs=epochs,
+            learning_rate=rate,
+            warmup=0.3,
+            average=plan.average,
+            monitor="score",
+            seed=plan.seed + turn,
+        )
+        play = Playlist(
+            data.rounds[turn], FEATURES, rows=32, chunk=100, seed=plan.seed + turn, shake=1.5, narrow=0.35
+        )
+        folder = runs / f"{name}-round-{turn + 1}"
+        best = train(model, play, data.validation, FEATURES, fitting, folder=folder, report=shown).best
+    return publish(name, model, data, plan, out, runs, best)
 
 
 def publish(

@@ -129,6 +129,9 @@ def _speed(mix: Mix, rng: np.random.Generator, low: float, high: float) -> float
 
 
 def _filtered(samples: Samples, mix: Mix, rng: np.random.Generator, spread: float) -> Samples:
+    """Another colour for most, and for some a narrow band of their own: bandwidth must not tell the kinds apart."""
+    if mix.vary and rng.random() < 0.15:
+        samples = effects.band_limit(samples, float(rng.uniform(30, 300)), float(rng.uniform(3000, 6000)))
     return effects.equalise(samples, rng, spread) if mix.vary and rng.random() < 0.6 else samples
 
 

@@ -29,7 +29,7 @@ class Mix:
     ratio: dict[tuple[Kind, Kind], tuple[float, float]] = field(default_factory=dict)
     floor: tuple[float, float] = (-84.0, -60.0)
     made_noise: float = 0.3
-    sung: float = 0.2
+    sung: float = 0.12
     damage: dict[str, float] = field(default_factory=dict)
     vary: bool = True
 
@@ -41,12 +41,12 @@ RATIOS: dict[tuple[Kind, Kind], tuple[float, float]] = {
 }
 TRAIN = Mix(
     weights={
-        (): 0.11,
-        ("speech",): 0.17,
+        (): 0.08,
+        ("speech",): 0.16,
         ("music",): 0.13,
-        ("noise",): 0.17,
-        ("speech", "music"): 0.14,
-        ("speech", "noise"): 0.13,
+        ("noise",): 0.16,
+        ("speech", "music"): 0.16,
+        ("speech", "noise"): 0.16,
         ("music", "noise"): 0.11,
         ("speech", "music", "noise"): 0.04,
     },

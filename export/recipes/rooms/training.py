@@ -42,33 +42,39 @@ def judge(data: Streams, spec: FeatureSpec) -> Callable[[nn.Module], dict[str, f
     return figures
 
 
+def fresh(config: ModelConfig, data: Streams, seed: int) -> FrameClassifier:
+    """An untrained network that normalises features by the statistics of ``data``."""
+    torch.manual_seed(seed)
+    model = build(config)
+    mean, std = data.statistics
+    model.normalise.fit(torch.from_numpy(mean), torch.from_numpy(std))
+    return model
+
+
 def train(
-    config: ModelConfig,
+    model: FrameClassifier,
     data: Playlist,
     validation: Streams,
     spec: FeatureSpec,
     fitting: FitConfig,
     *,
     folder: Path | None = None,
-    resume: bool = False,
     report: Report | None = None,
-) -> tuple[FrameClassifier, FitResult]:
-    """A network of ``config`` trained on ``data``, the weights of its best epoch on ``validation``."""
-    torch.manual_seed(fitting.seed)
-    model = build(config)
-    mean, std = data.data.statistics
-    model.normalise.fit(torch.from_numpy(mean), torch.from_numpy(std))
+) -> FitResult:
+    """Train ``model`` on ``data`` and leave in it the weights of the best epoch on ``validation``.
+
+    A run that was interrupted goes on from ``folder``.
+    """
     # Rare classes weigh more, so that none is learnt by never naming it.
     share = data.data.labels[:, ::50].reshape(-1, len(KINDS)).mean(axis=0)
     weight = torch.from_numpy((0.5 / np.maximum(share, 0.05)) ** 0.5).float()
-    result = fit(
+    return fit(
         model,
         data,
         fitting,
         validate=judge(validation, spec),
         folder=folder,
-        resume=resume,
+        resume=True,
         class_weight=weight,
         report=report,
     )
-    return model, result
