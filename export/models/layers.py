@@ -177,6 +177,24 @@ class Recurrent(Layer):
         y, last = self.rnn(x, None if state is None else _swap(state))
         return y, _swap(last)
 
+    def holding(self, x: Tensor, y: Tensor, limit: float) -> Tensor:
+        """How far the gate that keeps old state stays beyond ``limit`` (a logit), on average over units.
+
+        That gate is the update gate of a GRU and the forget gate of an LSTM: at a logit of L a unit forgets with
+        a time constant of 1 + exp(L) frames. Units that keep it shut remember a start, or a noise, for hours.
+        A unit's mean over the piece counts, so holding on through a pause is free; and the excess counts
+        linearly, for the logits of saturated gates are large and their squares would drown the task.
+        The layer's own gates are not to be had from torch, so they are computed again from its input x
+        (N, T, F) and output y (N, T, hidden); the first frame, whose earlier state is not in y, is left out.
+        """
+        rnn = self.rnn
+        if rnn.num_layers != 1 or isinstance(rnn, nn.RNN):
+            return x.new_zeros(())
+        rows = slice(rnn.hidden_size, 2 * rnn.hidden_size)  # second of torch's gates: r z n, and i f g o
+        gate = functional.linear(x[:, 1:], rnn.weight_ih_l0[rows], rnn.bias_ih_l0[rows])
+        gate = gate + functional.linear(y[:, :-1], rnn.weight_hh_l0[rows], rnn.bias_hh_l0[rows])
+        return functional.relu(gate.mean(dim=1) - limit).mean()
+
 
 def _swap(state: State) -> State:
     """torch's (layers, N, hidden) to and from our (N, layers, hidden)."""

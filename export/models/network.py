@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 from torch import Tensor, nn
@@ -53,6 +54,20 @@ class FrameClassifier(nn.Module):
             x, part = cast(Layer, layer).stream(x, part)
             after.append(part)
         return self.head(self.dropout(x)), tuple(after)
+
+    def holding(self, x: Tensor, state: State, memory: float) -> tuple[Tensor, State, Tensor]:
+        """``stream``, and a penalty on gates that hold state for more than ``memory`` frames."""
+        past = state if isinstance(state, tuple) else (None,) * len(self.layers)
+        after: list[State] = []
+        penalty = x.new_zeros(())
+        x = self.normalise(x)
+        for layer, part in zip(self.layers, past, strict=True):
+            y, part = cast(Layer, layer).stream(x, part)
+            if isinstance(layer, Recurrent):
+                penalty = penalty + layer.holding(x, y, math.log(memory - 1))
+            after.append(part)
+            x = y
+        return self.head(self.dropout(x)), tuple(after), penalty
 
     @property
     def receptive_field(self) -> int | None:

@@ -28,6 +28,7 @@ from stream.errors import CheckpointError, ProviderUnavailable, SpecError
 
 FORMAT = "stream-classify training run"
 SCHEMA = 1
+HOLDING = 0.05  # weight of ``FitConfig.memory``'s penalty: units give way, the task does not
 Validate = Callable[[nn.Module], dict[str, float]]
 
 
@@ -48,6 +49,8 @@ class FitConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             "auto" is the loss; ``train`` puts accuracy or F1 there.
         smoothing, focal: see ``frame_loss``.
         average: decay of the running mean of the weights that is validated and kept; 0 = off.
+        memory: frames over which a single recurrent layer may hold on to its state; longer is penalised, so that
+            what was heard long ago, or at the start, is forgotten. 0 = no limit. For carried streams only.
         mixed_precision: bfloat16 autocast where the GPU has it; never on the CPU.
         device: "auto" (CUDA when there is one), "cpu" or "cuda".
         seed: decides every random number.
@@ -66,6 +69,7 @@ class FitConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     smoothing: float = 0.0
     focal: float = 0.0
     average: float = 0.0
+    memory: float = 0.0
     mixed_precision: bool = True
     device: str = "auto"
     seed: int = 0
@@ -75,6 +79,8 @@ class FitConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise SpecError(f"epochs {self.epochs}: must be at least 1")
         if not 0 < self.learning_rate <= 10:
             raise SpecError(f"learning_rate {self.learning_rate:g}: must be above 0 and at most 10")
+        if self.memory and not 2 < self.memory <= 1e6:
+            raise SpecError(f"memory {self.memory:g}: must be 0 (no limit) or above 2 frames, at most 1e6")
         if not 0 <= self.average < 1:
             raise SpecError(f"average {self.average:g}: must be 0 to below 1")
 
@@ -205,17 +211,23 @@ class _Run:
 
     def _step(self, batch: Batch, state: State) -> tuple[float, State]:
         self.optimizer.zero_grad(set_to_none=True)
+        penalty = torch.zeros((), device=self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             if batch.fresh is None:
                 logits, after = self.model(batch.features), None
             else:
                 state = keep(state, ~batch.fresh)
-                logits, after = cast(Any, self.model).stream(batch.features, state)
+                if self.config.memory:
+                    logits, after, penalty = cast(Any, self.model).holding(
+                        batch.features, state, self.config.memory
+                    )
+                else:
+                    logits, after = cast(Any, self.model).stream(batch.features, state)
         loss = frame_loss(
             logits, batch.targets, batch.weight, self.config.activation,
             smoothing=self.config.smoothing, focal=self.config.focal, class_weight=self.class_weight,
         )  # fmt: skip
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss + HOLDING * penalty).backward()  # type: ignore[no-untyped-call]
         if self.config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()

@@ -52,6 +52,8 @@ class Plan:
         rates: learning rate of each round.
         seed: of the first round's streams and weights; the next rounds count on.
         average: decay of the running mean of the weights.
+        memory: frames (20 ms) over which the recurrent layer may hold on to its state, from the second round on:
+            without a limit some units remember for an hour (FitConfig.memory).
     """
 
     hours: float = 16.0
@@ -59,6 +61,7 @@ class Plan:
     rates: tuple[float, ...] = (3e-3, 1.5e-3)
     seed: int = 1
     average: float = 0.998
+    memory: float = 1000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +128,7 @@ def build(
             learning_rate=rate,
             warmup=0.3,
             average=plan.average,
+            memory=plan.memory if turn else 0.0,
             monitor="score",
             seed=plan.seed + turn,
         )
