@@ -12,6 +12,7 @@ from export.streaming.context import Context
 from export.streaming.memory import history, masked
 from export.streaming.node import Node
 from export.streaming.rules.pointwise import closed
+from export.streaming.rules.product import as_product
 from export.streaming.rules.registry import rule
 from export.streaming.track import Track
 from export.streaming.writer import END
@@ -98,11 +99,12 @@ def window(ctx: Context, node: Node) -> None:
         )
         if attrs["ceil_mode"]:
             ctx.refuse(node, "ceil_mode with frequency has no rule", "set ceil_mode=False")
+    product = as_product(ctx, node, track, kernel, stride, dilation)
     slide(
         ctx,
         node,
         track,
-        lambda name: ctx.copy(node, [name, *weights], count=1, **attrs)[0],
+        product or (lambda name: ctx.copy(node, [name, *weights], count=1, **attrs)[0]),
         span=(kernel[spatial] - 1) * dilation[spatial] + 1,
         step=stride[spatial],
         pad=pads[spatial],
