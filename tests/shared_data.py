@@ -19,5 +19,7 @@ def need_data(name: str) -> Path:
     """The folder ``name`` of the recordings, or skip the test with a word."""
     root = shared_data()
     if root is None or not (root / name).is_dir():
-        pytest.skip(f"recordings '{name}' are not here; set STREAM_CLASSIFY_DATA to the folder that holds them")
+        pytest.skip(
+            f"recordings '{name}' are not here; set STREAM_CLASSIFY_DATA to the folder that holds them"
+        )
     return root / name
