@@ -17,8 +17,10 @@
     figures.py     F1, AUC, conditions, false events, onset delay
     calibrate.py   thresholds and detector rules
     report.py      everything measured about a finished file
+    tables.py      the same for people
     build.py       the whole recipe, step by step
     demo.py        the demo recording
+    picture.py     its labels and a model's answer, drawn
 
 What was tried and what it gave is in ../LABBOOK.md.
 """

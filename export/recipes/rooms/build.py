@@ -21,6 +21,7 @@ from export.recipes.rooms.figures import on_grid
 from export.recipes.rooms.gather import gather
 from export.recipes.rooms.mix import QUIET, TRAIN, VALIDATION, Mix
 from export.recipes.rooms.report import report
+from export.recipes.rooms.tables import chapter
 from export.recipes.rooms.training import fresh, scores, train
 from export.training import FitConfig, Report
 from stream.features.spec import FeatureSpec
@@ -57,8 +58,8 @@ class Plan:
     """
 
     hours: float = 16.0
-    epochs: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"default": (14, 8), "small": (8, 4)})
-    rates: tuple[float, ...] = (3e-3, 1.5e-3)
+    epochs: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"default": (14, 12), "small": (8, 8)})
+    rates: tuple[float, ...] = (3e-3, 1e-3)
     seed: int = 1
     average: float = 0.998
     memory: float = 1000.0
@@ -114,7 +115,7 @@ def configuration(name: str) -> ModelConfig:
 def build(
     name: str, data: Data, plan: Plan, out: Path, runs: Path, shown: Report | None = None
 ) -> dict[str, Any]:
-    """Train, calibrate, export and measure one model; its report, also written beside the run.
+    """Train, calibrate, export and measure one model; its report, also written as tables beside the run.
 
     Raises:
         ExportError: training or export failed; nothing is written to ``out``.
@@ -172,7 +173,7 @@ def publish(
     to_onnx(
         model, out / f"{name}.onnx", msgspec.structs.replace(card, metrics=_rounded(kept)), _example(data)
     )
-    (runs / f"{name}-report.json").write_text(json.dumps(_rounded(figures), indent=1))
+    (runs / f"{name}-report.md").write_text(chapter(card, figures))
     return figures
 
 
