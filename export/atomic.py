@@ -26,8 +26,16 @@ def write_bytes(path: str | Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(draft, 0o666 & ~_umask())  # a temporary file is private; this one is to be read by others
         os.replace(draft, path)
     except OSError as error:
         if draft is not None:
             draft.unlink(missing_ok=True)
         raise OutputError(f"{path}: cannot be written: {error}; choose another place with -o") from None
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

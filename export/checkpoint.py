@@ -6,9 +6,8 @@ They hold tensors, numbers and text only and are read with ``weights_only``: a f
 
 from __future__ import annotations
 
-import os
+import io
 import pickle
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import Any
 import msgspec
 import torch
 
+from export.atomic import write_bytes
 from export.models import FrameClassifier, ModelConfig, build
-from stream.errors import CardInvalid, CheckpointError, OutputError, SpecError
+from stream.errors import CardInvalid, CheckpointError, SpecError
 from stream.inference.card import ModelCard
 
 FORMAT = "stream-classify model"
@@ -72,23 +72,10 @@ def load_model(path: str | Path) -> Checkpoint:
 
 
 def write_atomically(path: str | Path, content: dict[str, Any]) -> None:
-    """torch.save through a temporary file beside ``path``, synced, then renamed."""
-    path = Path(path)
-    name = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=path.name, suffix=".tmp", delete=False
-        ) as file:
-            name = file.name
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except (OSError, RuntimeError) as error:
-        if name is not None:
-            Path(name).unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot be written: {error}; choose another place with -o") from None
+    """torch.save to ``path``, the old file or the new one surviving a kill; OutputError if it cannot be written."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def read_safely(path: str | Path, kind: str, schema: int) -> dict[str, Any]:

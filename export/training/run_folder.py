@@ -14,7 +14,6 @@ model.pt          the result (also at -o)
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from export.atomic import write_bytes
 from export.training.config import TrainConfig
 from stream._version import __version__
 from stream.errors import OutputError
@@ -46,10 +46,14 @@ class RunFolder:
     def begin(self, config: TrainConfig, origin: dict[str, Any], skipped: Sequence[tuple[str, str]]) -> None:
         self._json("config.json", config)
         self._json("origin.json", origin)
-        self._write("skipped.tsv", "".join(f"{where}\t{reason}\n" for where, reason in skipped).encode())
+        write_bytes(
+            self.path / "skipped.tsv", "".join(f"{where}\t{reason}\n" for where, reason in skipped).encode()
+        )
 
     def metrics(self, history: Sequence[dict[str, float]]) -> None:
-        self._write("metrics.jsonl", b"".join(msgspec.json.encode(record) + b"\n" for record in history))
+        write_bytes(
+            self.path / "metrics.jsonl", b"".join(msgspec.json.encode(record) + b"\n" for record in history)
+        )
 
     def finish(
         self,
@@ -65,15 +69,7 @@ class RunFolder:
             draw_confusion(table, labels, self.path / "confusion.png")
 
     def _json(self, name: str, value: Any) -> None:
-        self._write(name, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
-
-    def _write(self, name: str, content: bytes) -> None:
-        draft = self.path / f"{name}.tmp"
-        try:
-            draft.write_bytes(content)
-            os.replace(draft, self.path / name)
-        except OSError as error:
-            raise OutputError(f"{self.path / name}: cannot be written: {error}") from None
+        write_bytes(self.path / name, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
 
 
 def origin(config: TrainConfig, data_digest: str) -> dict[str, Any]:
