@@ -82,7 +82,7 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
-            if Path(args[0]).exists() or "://" in args[0]:
+            if Path(args[0]).exists() or Path(args[0]).suffix or "://" in args[0]:
                 raise click.UsageError(
                     f"to listen to {args[0]} say: stream-classify --input {args[0]}"
                 ) from None
