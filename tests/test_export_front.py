@@ -247,3 +247,21 @@ def test_a_bare_recurrent_layer_with_a_tuple_as_output(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     to_onnx(nn.GRU(F, C, batch_first=True), path, CARD, features(1))
     assert describe(path)["graph"]["operators"]["GRU"] == 1
+
+
+@pytest.mark.parametrize("arch", ["lstm", "gru", "crnn", "tcn"])
+def test_convolutions_and_gates_are_exact_for_any_chunking(arch: str, tmp_path: Path) -> None:
+    """Our networks give the same bits whole, step by step and among other streams; rows are products of their own."""
+    torch.manual_seed(0)
+    network = build(preset(arch, features=F, classes=len(CARD.labels)))
+    card = to_onnx(network, tmp_path / "m.onnx", CARD)
+    assert card.exact
+    model = Model.load(tmp_path / "m.onnx", "cpu")
+    frames = np.random.default_rng(0).standard_normal((1, 60, F)).astype(np.float32)
+    whole, _ = model.step(frames, model.initial_state())
+    state = model.initial_state()
+    rows = []
+    for t in range(60):
+        row, state = model.step(frames[:, t : t + 1], state)
+        rows.append(row)
+    np.testing.assert_array_equal(np.concatenate(rows, axis=1), whole)

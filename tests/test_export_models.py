@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from export.models import PRESETS, ModelConfig, build, count_parameters, preset  # noqa: E402
+from export.models.layers import Recurrent  # noqa: E402
 from stream.errors import SpecError  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -98,3 +99,39 @@ def test_an_unknown_preset_lists_the_known() -> None:
         preset("transformer", features=4, classes=2)
     with pytest.raises(SpecError, match="at most 16"):
         ModelConfig(arch="tcn", features=4, classes=2, layers=17)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_holding_reads_the_gate_that_keeps_state(cell: str) -> None:
+    """A gate shut by its bias shows with its logit; opened, it does not; and the penalty opens it."""
+    torch.manual_seed(0)
+    layer = Recurrent(cell, 4, 8, 1, 0.0)
+    with torch.no_grad():
+        for weight in layer.rnn.parameters():
+            weight.zero_()
+        layer.rnn.bias_hh_l0[8:16] = 9.0  # update gate of a GRU, forget gate of an LSTM
+    x = torch.randn(2, 50, 4)
+    y, _ = layer.stream(x)
+    penalty = layer.holding(x, y, limit=6.0)
+    assert penalty.item() == pytest.approx(3.0)
+    penalty.backward()
+    gradient = layer.rnn.bias_hh_l0.grad
+    assert (gradient[8:16] > 0).all()
+    assert not gradient[:8].any()
+    assert layer.holding(x, y, limit=10.0).item() == 0
+
+
+def test_holding_counts_the_mean_over_time() -> None:
+    """Holding on through a pause is free: only a unit whose gate stays shut pays."""
+    layer = Recurrent("gru", 1, 1, 1, 0.0)
+    with torch.no_grad():
+        for weight in layer.rnn.parameters():
+            weight.zero_()
+        layer.rnn.weight_ih_l0[1] = 10.0
+    pause = torch.zeros(1, 40, 1)
+    pause[:, 20:30] = 1.0  # a logit of 10 for a quarter of the time
+    y, _ = layer.stream(pause)
+    assert layer.holding(pause, y, limit=5.0).item() == 0
+    shut = torch.ones(1, 40, 1)
+    y, _ = layer.stream(shut)
+    assert layer.holding(shut, y, limit=5.0).item() == pytest.approx(5.0)
