@@ -15,13 +15,24 @@ pytestmark = pytest.mark.torch
 
 from export.recipes.rooms import effects, singing, synthetic  # noqa: E402
 from export.recipes.rooms.bank import Bank, Clip  # noqa: E402
+from export.recipes.rooms.calibrate import calibrate  # noqa: E402
 from export.recipes.rooms.compose import at_level, compose  # noqa: E402
 from export.recipes.rooms.corpora import FOLDERS, KINDS, PACKAGES  # noqa: E402
 from export.recipes.rooms.dataset import Playlist, frame_labels, make_streams  # noqa: E402
-from export.recipes.rooms.figures import best_threshold, f1, on_grid  # noqa: E402
+from export.recipes.rooms.figures import (  # noqa: E402
+    best_threshold,
+    by_condition,
+    detect,
+    event_figures,
+    f1,
+    on_grid,
+)
 from export.recipes.rooms.labels import GRID, active_rms, activity, held, runs  # noqa: E402
 from export.recipes.rooms.mix import QUIET, TRAIN, VALIDATION, Mix  # noqa: E402
+from export.recipes.rooms.report import confusion, reliability  # noqa: E402
 from export.recipes.rooms.shake import Shaker  # noqa: E402
+from export.recipes.rooms.tables import table  # noqa: E402
+from stream.decisions.spec import ClassRule, DetectorSpec  # noqa: E402
 from stream.errors import SpecError  # noqa: E402
 from stream.features.mfcc import mfcc  # noqa: E402
 from stream.features.spec import FeatureSpec  # noqa: E402
@@ -271,3 +282,53 @@ def test_figures_agree_with_their_definitions():
     threshold, best = best_threshold(score / 2, true)
     assert best == pytest.approx(max(f1(score / 2 >= step, true) for step in np.arange(0.05, 0.96, 0.01)))
     assert 0.05 <= threshold <= 0.95
+    higher, nearly = best_threshold(score / 2, true, slack=0.02)
+    assert higher >= threshold
+    assert nearly >= best - 0.02
+
+
+def _square(cells: int, spans: list[tuple[int, int]]) -> np.ndarray:
+    """(1, cells, 3) bool, speech in the given 10 ms cells."""
+    active = np.zeros((1, cells, 3), bool)
+    for start, end in spans:
+        active[0, start:end, 0] = True
+    return active
+
+
+def test_event_figures_count_false_missed_and_late():
+    active = _square(2000, [(200, 500), (900, 1200), (1700, 1900)])
+    said = _square(2000, [(210, 500), (900, 1200), (1400, 1500)])
+    probs = frame_labels(said[0], 1 + (2000 * GRID - 512) // 320, SPEC).astype(np.float32)
+    rules = DetectorSpec(classes={"speech": ClassRule(min_on=0.1, min_off=0.1, smoothing=0.0)})
+    found = event_figures([detect(probs, rules, SPEC)], active, "speech")
+    assert found["false_per_hour"] == pytest.approx(3600 / 20)
+    assert found["missed_share"] == pytest.approx(1 / 3)
+    assert 0.1 <= found["onset_delay_median_s"] <= 0.25
+
+
+def test_calibration_takes_the_quickest_rule_that_is_quiet_enough():
+    active = _square(3000, [(500, 1500), (2000, 2500)])
+    active[..., 1] = active[..., 2] = active[..., 0]
+    frames = 1 + (3000 * GRID - 512) // 320
+    probs = frame_labels(active[0], frames, SPEC).astype(np.float32)[None] * 0.8
+    graded = on_grid(probs, 3000, SPEC)
+    quiet = np.zeros_like(probs)
+    silent = np.zeros_like(active)
+    clean = calibrate(probs, active, graded, quiet, silent, SPEC)
+    quiet[0, ::200, 0] = 0.8  # clicks of one frame
+    quiet[0, 1::200, 0] = 0.8
+    clicking = calibrate(probs, active, graded, quiet, silent, SPEC)
+    assert set(clean.classes) == set(KINDS)
+    assert clicking.rule("speech").min_on > clean.rule("speech").min_on
+    assert clicking.rule("music") == clean.rule("music")
+
+
+def test_a_report_becomes_tables():
+    flat = np.eye(3, dtype=np.float32)[np.arange(300) % 3]
+    truth = flat > 0.5
+    assert confusion(flat, truth, [0.5] * 3)["speech"] == {"speech": 1.0}
+    assert reliability(flat, truth)["noise"] == [[0.0, 0.0, 200], [1.0, 1.0, 100]]
+    rows = [{"start": 0, "end": 100 * GRID, "kinds": ["speech", "music"], "ratio": 7.0}]
+    cells = by_condition(flat[None], truth[None], [rows], [0.5] * 3)
+    assert cells["speech+music 5 to 10 dB"]["speech recall"] == 1.0
+    assert "| speech | 0.500 |" in table(["a", "b"], [["speech", 0.5]])

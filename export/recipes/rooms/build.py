@@ -49,7 +49,7 @@ class Plan:
 
     Attributes:
         hours: of composed training streams in a round.
-        epochs: model name -> passes over the streams, round by round.
+        epochs: model name -> passes over the streams, round by round; a model may sit out the last rounds.
         rates: learning rate of each round.
         seed: of the first round's streams and weights; the next rounds count on.
         average: decay of the running mean of the weights.
@@ -58,8 +58,10 @@ class Plan:
     """
 
     hours: float = 16.0
-    epochs: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"default": (14, 12), "small": (8, 8)})
-    rates: tuple[float, ...] = (3e-3, 1e-3)
+    epochs: dict[str, tuple[int, ...]] = field(
+        default_factory=lambda: {"default": (14, 12, 6), "small": (8, 8)}
+    )
+    rates: tuple[float, ...] = (3e-3, 1e-3, 7e-4)
     seed: int = 1
     average: float = 0.998
     memory: float = 1000.0
@@ -122,7 +124,7 @@ def build(
     """
     model = fresh(configuration(name), data.rounds[0], plan.seed)
     best: dict[str, float] = {}
-    for turn, (epochs, rate) in enumerate(zip(plan.epochs[name], plan.rates, strict=True)):
+    for turn, (epochs, rate) in enumerate(zip(plan.epochs[name], plan.rates, strict=False)):
         fitting = FitConfig(
             activation="sigmoid",
             epochs=epochs,

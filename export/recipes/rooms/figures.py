@@ -32,12 +32,12 @@ def f1(said: Active, true: Active) -> float:
     return 2 * both / max(float(np.sum(said)) + float(np.sum(true)), 1.0)
 
 
-def best_threshold(score: NDArray[np.float32], true: Active) -> tuple[float, float]:
-    """(threshold, F1) where F1 is highest, on a grid of hundredths."""
+def best_threshold(score: NDArray[np.float32], true: Active, slack: float = 0.0) -> tuple[float, float]:
+    """(threshold, F1): on a grid of hundredths, the highest whose F1 is within ``slack`` of the best."""
     steps = np.arange(0.05, 0.96, 0.01)
-    found = [f1(score >= step, true) for step in steps]
-    at = int(np.argmax(found))
-    return round(float(steps[at]), 2), found[at]
+    found = np.array([f1(score >= step, true) for step in steps])
+    at = int(np.argmax(found)) if not slack else int(np.flatnonzero(found >= found.max() - slack)[-1])
+    return round(float(steps[at]), 2), float(found[at])
 
 
 def frame_figures(probs: Probs, active: Active, thresholds: Sequence[float] | None = None) -> dict[str, Any]:
