@@ -557,7 +557,8 @@ def test_verify_passes(golden: Golden, tmp_path: Path) -> None:
     checks = verify(proven(tmp_path, golden))
     assert len(checks) == 7
     assert all(check.ok for check in checks)
-    assert [c.limit for c in checks].count(0.0) == 3  # chunking, and company, change no bit
+    # Chunking, and company, change no bit here; another processor is allowed its own rounding.
+    assert [c.difference for c in checks if "against" in c.name or "at a time" in c.name].count(0.0) >= 3
 
 
 @pytest.mark.parametrize("name", ["W", "R", "B", "head", "scale"])
