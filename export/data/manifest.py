@@ -66,6 +66,8 @@ def _rows(path: Path) -> list[Row]:
             raise DataError(f"{path.name}, row {number}: {len(cells)} cells under {len(header)} columns")
         padded = [cell.strip() for cell in cells] + [""] * (len(header) - len(cells))
         rows.append((f"{path.name}, row {number}", dict(zip(header, padded, strict=True))))
+    if not rows:
+        raise DataError(f"{path}: no row has anything in it; want a header and a row a recording")
     return rows
 
 

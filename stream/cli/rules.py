@@ -33,9 +33,9 @@ def detector_spec(
             try:
                 value = float(number)
             except ValueError:
-                raise UsageError(f"{option} {text}: want a number, or LABEL=number") from None
+                raise UsageError(f"{option} {text!r}: want a number, or LABEL=number") from None
             if label and label not in rules:
-                raise UsageError(f"{option} {text}: no class {label!r}; the model has {', '.join(labels)}")
+                raise UsageError(f"{option} {text!r}: no class {label!r}; the model has {', '.join(labels)}")
             for name in [label] if label else labels:
                 rules[name] = _changed(rules[name], field, value)
     return DetectorSpec(default=base.default, classes=rules)
