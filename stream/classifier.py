@@ -21,6 +21,7 @@ from stream.messages import Chunk, Event, Gap, Result, Scores
 
 _WARM = np.ones(1, np.bool_)
 _WARM.setflags(write=False)  # shared by all results
+BLOCK = 160_000  # samples a push of a whole recording: few calls, and scratch that stays small
 MAX_GAP = 1.0  # seconds of lost sound over which the model's state is still worth keeping
 
 
@@ -314,10 +315,10 @@ def classify(
 
     classifier = StreamClassifier(model, detector)
     if isinstance(sound, (str, Path)):
-        source: Iterable[Chunk] = FileSource(sound)
+        source: Iterable[Chunk] = FileSource(sound, block=BLOCK)
     else:
         rate = classifier.sample_rate if sample_rate is None else sample_rate
-        source = ArraySource(np.asarray(sound), rate)
+        source = ArraySource(np.asarray(sound), rate, block=BLOCK)
     return merge(list(classifier.stream(source)), classifier)
 
 

@@ -31,7 +31,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_holds_what_it_needs_and_no_more(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("stream/_assets/default.onnx", "stream/_assets/demo.ogg", "stream/py.typed", "export/onnx.py"):
+    for name in (
+        "stream/_assets/default.onnx",
+        "stream/_assets/small.onnx",
+        "stream/_assets/demo.ogg",
+        "stream/py.typed",
+        "export/onnx.py",
+    ):
         assert name in names
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"stream", "export"}
