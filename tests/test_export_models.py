@@ -135,3 +135,28 @@ def test_holding_counts_the_mean_over_time() -> None:
     shut = torch.ones(1, 40, 1)
     y, _ = layer.stream(shut)
     assert layer.holding(shut, y, limit=5.0).item() == pytest.approx(5.0)
+
+
+def test_a_plain_rnn_is_kept_from_amplifying() -> None:
+    """Two streams that differ once agree again; without the limit this network never settles."""
+    torch.manual_seed(0)
+    layer = Recurrent("rnn", 4, 32, 2, 0.0)
+    with torch.no_grad():
+        for name, weight in layer.rnn.named_parameters():
+            if name.startswith("weight_hh"):
+                weight.mul_(4)
+    x = torch.randn(1, 600, 4)
+    other = x.clone()
+    other[:, 0] += 1
+
+    def apart() -> float:
+        with torch.no_grad():
+            return float((layer(x) - layer(other))[:, -100:].abs().max())
+
+    assert apart() > 0.1
+    layer.steady()
+    assert apart() < 1e-3
+    before = [weight.clone() for weight in layer.rnn.parameters()]
+    layer.steady()  # nothing to do the second time
+    for a, b in zip(before, layer.rnn.parameters(), strict=True):
+        torch.testing.assert_close(a, b)

@@ -12,6 +12,8 @@ import pytest
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
+from torch import Tensor, nn  # noqa: E402
+
 import export.onnx  # noqa: E402
 from export.onnx import to_onnx  # noqa: E402
 from export.prove import check_inventory, prove  # noqa: E402
@@ -19,7 +21,7 @@ from export.streaming import Streaming  # noqa: E402
 from stream.errors import ParityError  # noqa: E402
 from stream.features.spec import FeatureSpec  # noqa: E402
 from stream.inference.card import ModelCard  # noqa: E402
-from tests.export_zoo import STREAMABLE, F, features  # noqa: E402
+from tests.export_zoo import STREAMABLE, C, F, features  # noqa: E402
 from tests.test_export_streaming import convert  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -223,3 +225,23 @@ def test_inventory(change: Callable[[onnx.GraphProto], object], message: str) ->
     change(made.model.graph)
     with pytest.raises(ParityError, match=message):
         check_inventory(made.model, from_torch=True)
+
+
+def test_a_network_that_amplifies_rounding_is_told_so(tmp_path: Path) -> None:
+    """A chaotic plain RNN cannot be proven to 1e-5 by anybody; the message says what to change."""
+
+    class Chaos(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.rnn = nn.RNN(F, 32, batch_first=True)
+            with torch.no_grad():
+                self.rnn.weight_hh_l0.mul_(14)
+            self.head = nn.Linear(32, C)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.rnn(x)[0])
+
+    with pytest.raises(ParityError, match="turns a rounding of its input into"):
+        to_onnx(Chaos(), tmp_path / "m.onnx", CARD, features(1))
+    assert list(tmp_path.iterdir()) == []

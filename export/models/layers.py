@@ -17,6 +17,7 @@ from torch.nn import functional
 from export.models.config import Cell
 
 State = Tensor | tuple["State", ...] | None
+STEADY = 0.98  # largest gain of a plain RNN's recurrence: a rounding grows 50 times at most
 
 
 class Layer(nn.Module):
@@ -176,6 +177,20 @@ class Recurrent(Layer):
     def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         y, last = self.rnn(x, None if state is None else _swap(state))
         return y, _swap(last)
+
+    def steady(self) -> None:
+        """Keep a plain tanh RNN from amplifying: the largest singular value of its recurrent weights stays below
+        ``STEADY``. Such a network turns no difference into a larger one, however long it runs; without the limit
+        training makes it chaotic, and rounding alone then moves its answers. GRU and LSTM need no such limit.
+        """
+        if not isinstance(self.rnn, nn.RNN):
+            return
+        with torch.no_grad():
+            for name, weight in self.rnn.named_parameters():
+                if name.startswith("weight_hh") and torch.isfinite(weight).all():  # the loop names a lost run
+                    largest = torch.linalg.matrix_norm(weight, ord=2)
+                    if largest > STEADY:
+                        weight.mul_(STEADY / largest)
 
     def holding(self, x: Tensor, y: Tensor, limit: float) -> Tensor:
         """How far the gate that keeps old state stays beyond ``limit`` (a logit), on average over units.

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from export.checkpoint import read_safely, write_atomically
 from export.models import State
+from export.models.layers import Recurrent
 from export.training.batch import Batch
 from export.training.loss import Activation, frame_loss
 from export.training.progress import Report, Silent
@@ -231,6 +232,9 @@ class _Run:
         if self.config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
+        for module in self.model.modules():
+            if isinstance(module, Recurrent):
+                module.steady()
         if self.averaged is not None:
             self.averaged_steps += 1  # short memory at first, or the random start would linger in the mean
             early = (1 + self.averaged_steps) / (10 + self.averaged_steps)
