@@ -312,3 +312,20 @@ def test_drawing_while_working() -> None:
     done.set()
     thread.join()
     assert torn == []
+
+
+def test_looking_often_shows_what_one_look_at_the_end_shows() -> None:
+    """The mel strip is brought up to date column by column; looking in between, at odd moments, changes nothing."""
+    rng = np.random.default_rng(0)
+    often, once = Watched(), Watched()
+    for rows in (3, 250, 1, 7000, 40, 0, 5, 9, 8, 300):
+        probs = rng.random((rows, len(LABELS))).astype(np.float32)
+        features = rng.standard_normal((rows, 40)).astype(np.float32)
+        for watched in (often, once):
+            if rows:
+                watched.push(probs, features=features)
+        often.telemetry.snapshot()
+    a, b = often.telemetry.snapshot(), once.telemetry.snapshot()
+    np.testing.assert_array_equal(np.isnan(a.mel), np.isnan(b.mel))
+    np.testing.assert_allclose(a.mel, b.mel, rtol=1e-5, atol=1e-4)
+    assert np.isfinite(a.mel).any()

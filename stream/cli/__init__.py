@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 _CODES = {  # exit codes by error class; 2 is also click's for a wrong option
@@ -26,6 +27,9 @@ def exit_code(error: BaseException) -> int:
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point of ``stream-classify``. Ends with sys.exit; users never see a traceback for what they did."""
+    # Nothing here gains from a threaded BLAS; its threads spin between calls. Set before NumPy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
     from stream.cli.app import app
     from stream.errors import StreamClassifyError
 

@@ -106,7 +106,8 @@ class Repair:
             # One energy sum finds NaN, infinity and absurd values alike; doubtful sums are looked at closely.
             with np.errstate(invalid="ignore"):  # raised by a signalling NaN
                 wide = samples.astype(np.float64)  # in which no square of a float32 overflows
-            energy = float(wide.dot(wide))
+            # A long dot product would wake BLAS's threads, which then spin for nothing.
+            energy = float(wide.dot(wide) if len(wide) <= 8192 else np.einsum("i,i->", wide, wide))
             if energy <= LIMIT:
                 self._remember(samples)
                 return [(start, samples)]

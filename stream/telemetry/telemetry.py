@@ -23,6 +23,7 @@ WIDTH = 512  # columns kept: 51 s, so that 30 s are there for every terminal wid
 PUSHES = 1024  # compute times kept for the percentiles
 EVENTS = 256  # events kept, for the list and for marking the timeline
 PEAK_HOLD, PEAK_FALL = 1.0, 0.5  # seconds a peak stands, probability a second it then falls
+SETTLING = 10  # newest columns that late rows may still change: repair and resampling hold sound back for less
 LEVEL_SECONDS, CLIP_SECONDS = 0.3, 1.0
 FULL_SCALE = 32767 / 32768  # the largest positive 16-bit sample counts as clipped
 FLOOR_DBFS = -100.0
@@ -66,6 +67,8 @@ class Telemetry:
         self._thresholds = np.array([r.threshold if r.enabled else np.nan for r in rules], np.float32)
         self._rate = card.features.sample_rate
         self._to_mel = cepstrum_to_mel(card.features)
+        self._mel_shown = np.full((card.features.n_mels, WIDTH), np.nan, np.float32)
+        self._mel_newest = -1  # column that ``_mel_shown`` ends with
         # A row speaks of ``delay`` rows before the newest frame it was computed from.
         self._delay = card.delay * card.stride * card.features.hop_length
         column = max(1, round(COLUMN_SECONDS * self._rate))
@@ -212,12 +215,21 @@ class Telemetry:
         )
 
     def _mel(self, view: View) -> NDArray[np.float32]:
-        count = view.feature_count[:, None]
-        mean = np.divide(
-            view.feature_sum, count, out=np.full(view.feature_sum.shape, np.nan), where=count > 0
-        )
-        mel: NDArray[np.float32] = (mean @ self._to_mel).T.astype(np.float32)
-        return mel
+        """(B, W) of the newest columns; only those that may have changed since the last picture are computed.
+
+        By einsum: BLAS would give a product of this size to threads, which then spin between pictures and cost
+        half a core.
+        """
+        passed = min(WIDTH, view.newest - self._mel_newest)
+        changed = min(WIDTH, passed + SETTLING)
+        self._mel_newest = view.newest
+        if passed:
+            self._mel_shown = np.roll(self._mel_shown, -passed, axis=1)
+        count = view.feature_count[-changed:, None]
+        total = view.feature_sum[-changed:]
+        mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+        self._mel_shown[:, -changed:] = np.einsum("tk,kb->bt", mean, self._to_mel)
+        return self._mel_shown.copy()
 
     def _active(self, newest: int, events: tuple[Event, ...], end: int) -> NDArray[np.bool_]:
         labels, column = self._card.labels, self._columns.samples
