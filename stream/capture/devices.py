@@ -168,7 +168,9 @@ def resolve_device(query: int | str | None, devices: Sequence[DeviceInfo] | None
     devices = list_devices() if devices is None else devices
     inputs = [device for device in devices if device.max_input_channels > 0]
     if not inputs:
-        raise DeviceNotFound("no microphone is there: plug one in, start the sound server, or listen to a file with --input")
+        raise DeviceNotFound(
+            "no microphone is there: plug one in, start the sound server, or listen to a file with --input"
+        )
     if query is None:
         for device in inputs:
             if device.is_default:

@@ -23,7 +23,9 @@ WIDTH = 512  # columns kept: 51 s, so that 30 s are there for every terminal wid
 PUSHES = 1024  # compute times kept for the percentiles
 EVENTS = 256  # events kept, for the list and for marking the timeline
 PEAK_HOLD, PEAK_FALL = 1.0, 0.5  # seconds a peak stands, probability a second it then falls
-SETTLING = 10  # newest columns that late rows may still change: repair and resampling hold sound back for less
+SETTLING = (
+    10  # newest columns that late rows may still change: repair and resampling hold sound back for less
+)
 LEVEL_SECONDS, CLIP_SECONDS = 0.3, 1.0
 FULL_SCALE = 32767 / 32768  # the largest positive 16-bit sample counts as clipped
 FLOOR_DBFS = -100.0
@@ -229,7 +231,8 @@ class Telemetry:
         total = view.feature_sum[-changed:]
         mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
         self._mel_shown[:, -changed:] = np.einsum("tk,kb->bt", mean, self._to_mel)
-        return self._mel_shown.copy()
+        shown: NDArray[np.float32] = self._mel_shown.copy()
+        return shown
 
     def _active(self, newest: int, events: tuple[Event, ...], end: int) -> NDArray[np.bool_]:
         labels, column = self._card.labels, self._columns.samples
