@@ -1,0 +1,72 @@
+"""From labelled sound, or anyone's PyTorch model, to one proven streaming ONNX file. Needs the ``export`` extra.
+
+    data        folders and manifests of recordings; splits that divide nobody; cached features
+    augment     gain, noise, rooms, pitch, tempo, masks
+    models      rnn, lstm, gru, crnn, tcn: causal, whole-sequence and streaming forms
+    training    fit() for prepared batches, train() from labelled audio
+    search      cross-validated choice of settings
+    onnx        to_onnx(): any causal torch module or offline ONNX to a stateful graph
+    streaming   the pass that turns left context into state
+    prove       the comparison without which nothing is written
+    quantise    int8 weights
+    evaluation  figures with the live classifier and detector
+    recipes     how the bundled models were made
+
+    from export import to_onnx
+    to_onnx(module, "model.onnx", card, example)
+
+Names are imported when first used: torch takes a second.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from export.checkpoint import load_model, save_model
+    from export.evaluation import evaluate
+    from export.models import ModelConfig, build, preset
+    from export.onnx import to_onnx
+    from export.training import FitConfig, TrainConfig, fit, train
+
+_HOME_OF = {
+    "FitConfig": "export.training",
+    "ModelConfig": "export.models",
+    "TrainConfig": "export.training",
+    "build": "export.models",
+    "evaluate": "export.evaluation",
+    "fit": "export.training",
+    "load_model": "export.checkpoint",
+    "preset": "export.models",
+    "save_model": "export.checkpoint",
+    "to_onnx": "export.onnx",
+    "train": "export.training",
+}
+
+__all__ = [
+    "FitConfig",
+    "ModelConfig",
+    "TrainConfig",
+    "build",
+    "evaluate",
+    "fit",
+    "load_model",
+    "preset",
+    "save_model",
+    "to_onnx",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'export' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -149,3 +149,20 @@ def test_one_detector_spec_default() -> None:
 
     card = ModelCard(name="x", labels=("a",), activation="sigmoid", features=stream.FeatureSpec())
     assert card.detector == DetectorSpec() == DetectorSpec(default=ClassRule())
+
+
+def test_the_door_of_export_is_lazy_and_complete() -> None:
+    """``import export`` costs nothing; each name it offers is there, and there is no other."""
+    code = "import sys, export; assert not {'torch', 'onnx', 'numpy'} & set(sys.modules), sys.modules.keys()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    import export
+
+    assert sorted(export._HOME_OF) == sorted(export.__all__) == dir(export)
+    pytest.importorskip("torch")
+    for name in export.__all__:
+        assert getattr(export, name).__doc__, name
+    with pytest.raises(AttributeError, match="nothing_such"):
+        _ = export.nothing_such

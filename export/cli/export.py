@@ -21,7 +21,7 @@ Examples:
   stream-classify export model.pt -o small.onnx --quantize int8 --data recordings/
 
 A network of your own, in Python:
-  from export.onnx import to_onnx
+  from export import to_onnx
   to_onnx(module, "model.onnx", ModelCard(name=..., labels=..., activation=..., features=FeatureSpec()))
 """
 )
@@ -87,7 +87,7 @@ def export(
     the future is refused by name. The result is compared with the network over a minute of sound in many
     chunkings; nothing is written unless all of it agrees within 1e-5.
     """
-    from export.onnx import to_onnx
+    from export import to_onnx
 
     if quantize and data is None:
         raise UsageError(
