@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,8 +20,13 @@ from stream.inference.session import Model, State
 from stream.inference.stepper import Stepper
 from stream.messages import Chunk, Event, Gap, Result, Scores
 
-_WARM = np.ones(1, np.bool_)
-_WARM.setflags(write=False)  # shared by all results
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    array.setflags(write=False)  # shared by all results
+    return array
+
+
+_WARM = _frozen(np.ones(1, np.bool_))
 BLOCK = 160_000  # samples a push of a whole recording: few calls, and scratch that stays small
 MAX_GAP = 1.0  # seconds of lost sound over which the model's state is still worth keeping
 
@@ -80,6 +86,14 @@ class StreamClassifier:
         self._stride = card.stride
         # Rows before the model has heard enough; its first ``delay`` answers are about time before the stream.
         self._cold_rows = max(card.warmup // card.stride, card.delay)
+        self._nothing = Scores(
+            _frozen(np.empty((0, len(card.labels)), np.float32)),
+            _frozen(np.empty(0, np.int64)),
+            _frozen(np.empty(0, np.bool_)),
+            card.labels,
+            spec.sample_rate,
+            self.hop,
+        )
         self._reset_rows: int | None = None
         if reset_after is not None:
             self._reset_rows = round(reset_after * spec.sample_rate / self.hop)
@@ -161,12 +175,14 @@ class StreamClassifier:
             )
         elif start > self._next:
             gaps.append(Gap(self._next, start - self._next, self.sample_rate))
-        before = self._repair.repaired
-        runs = self._repair.push(samples, start)
-        if self._repair.gaps:
-            gaps = sorted([*self._repair.gaps, *gaps], key=lambda gap: gap.start)
-        self._next = start + len(samples)
-        return self._result(runs, gaps, self._repair.repaired - before, False)
+        repair, self._next = self._repair, start + len(samples)
+        before = repair.repaired
+        runs = repair.push(samples, start)
+        if len(runs) == 1 and runs[0][0] == self._clean_end and not gaps and not repair.gaps:
+            return self._go_on(*runs[0], repair.repaired - before)
+        if repair.gaps:
+            gaps = sorted([*repair.gaps, *gaps], key=lambda gap: gap.start)
+        return self._result(runs, gaps, repair.repaired - before, False)
 
     def flush(self) -> Result:
         """No more sound: what was held back, and the events that the end cuts."""
@@ -191,6 +207,14 @@ class StreamClassifier:
         last = self.flush()
         if len(last.scores) or last.events or last.gaps:
             yield last
+
+    def _go_on(self, start: int, samples: NDArray[np.float32], repaired: int) -> Result:
+        """``_result`` of sound that follows the last without a seam: nearly every push of a live stream."""
+        self._clean_end = start + len(samples)
+        features = self._features.push(samples)
+        scores = self._advance(features) if len(features) else self._nothing
+        events = self._detector.push(scores) if len(scores.probs) else ()
+        return Result(scores, features, events, (), self.end, repaired)
 
     def _result(
         self, runs: list[tuple[int, NDArray[np.float32]]], gaps: list[Gap], repaired: int, last: bool
@@ -218,7 +242,7 @@ class StreamClassifier:
         elif parts:
             scores = self._join(parts)
         else:
-            scores = self._no_scores()
+            scores = self._nothing
         features = frames[0] if len(frames) == 1 else np.concatenate([self._held[:0], *frames])
         return Result(scores, features, tuple(events), tuple(gaps), self.end, repaired)
 
@@ -244,9 +268,9 @@ class StreamClassifier:
             new, self._held = self._held[:ready], self._held[ready:]
         rows = len(new) // self._stride
         if not rows:
-            return self._no_scores()
+            return self._nothing
         if self._reset_rows is None:
-            probs = self._stepper.run(new[None])[0]
+            probs = self._stepper.run_one(new) if rows == 1 else self._stepper.run(new[None])[0]
         else:
             probs = self._run_with_resets(new, rows, self._reset_rows)
         # A planned reset is part of how the model is used; only a start or a lost context makes it cold.
@@ -270,16 +294,6 @@ class StreamClassifier:
             self._rows += count
             done += count
         return np.concatenate(parts)
-
-    def _no_scores(self) -> Scores:
-        return Scores(
-            np.empty((0, len(self.labels)), np.float32),
-            np.empty(0, np.int64),
-            np.empty(0, np.bool_),
-            self.labels,
-            self.sample_rate,
-            self.hop,
-        )
 
     def _join(self, parts: list[Scores]) -> Scores:
         return Scores(
@@ -327,7 +341,7 @@ def merge(results: list[Result], classifier: StreamClassifier) -> Result:
     scores = [r.scores for r in results if len(r.scores)]
     width = classifier.model.card.features.n_features
     return Result(
-        classifier._join(scores) if scores else classifier._no_scores(),
+        classifier._join(scores) if scores else classifier._nothing,
         np.concatenate([np.empty((0, width), np.float32), *(r.features for r in results)]),
         tuple(e for r in results for e in r.events),
         tuple(g for r in results for g in r.gaps),

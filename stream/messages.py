@@ -3,21 +3,22 @@
 A sample index counts from the start of the stream at ``sample_rate`` and never restarts, so a jump says
 exactly how much was lost. Seconds appear only as properties, for people. Python integers do not overflow;
 arrays of indices are int64.
+
+They are msgspec structs because one is made in a quarter of the time of a frozen dataclass, three times a hop.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 SourceState = Literal["listening", "silent", "recovering", "failed"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True, eq=False):
     """A run of consecutive samples from one source.
 
     Attributes:
@@ -43,8 +44,7 @@ class Chunk:
         return self.start + len(self.samples)
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(msgspec.Struct, frozen=True):
     """Samples that never reached the model.
 
     Attributes:
@@ -66,8 +66,7 @@ class Gap:
         return self.length / self.sample_rate
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scores:
+class Scores(msgspec.Struct, frozen=True, eq=False):
     """Class probabilities of T model outputs.
 
     Attributes:
@@ -96,8 +95,7 @@ class Scores:
         return self.sample / float(self.sample_rate)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One detection. Sent twice: when it begins (``offset`` is None) and, complete, when it has ended.
 
     Attributes:
@@ -131,8 +129,7 @@ class Event:
         return None if self.offset is None else self.offset / self.sample_rate
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(msgspec.Struct, frozen=True):
     """The source changed what it is doing; ``sample`` is where in the stream, at ``sample_rate``."""
 
     state: SourceState
@@ -141,8 +138,7 @@ class Status:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Result:
+class Result(msgspec.Struct, frozen=True, eq=False):
     """What one push (or flush) brought.
 
     Attributes:
@@ -179,8 +175,7 @@ class Result:
         return self.labels[i], float(self.scores.probs[-1, i])
 
 
-@dataclass(frozen=True, slots=True)
-class SourceInfo:
+class SourceInfo(msgspec.Struct, frozen=True):
     """What was opened, in words and numbers, for the status line and the logs.
 
     Attributes:
@@ -200,4 +195,4 @@ class SourceInfo:
     live: bool = False
     duration: int | None = None
     detail: str = ""
-    extra: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, str] = {}

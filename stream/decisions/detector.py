@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter, ge
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from stream.errors import ClosedError
 from stream.messages import Event, Scores
 
 _OFF, _RISING, _ON, _FALLING = range(4)
+_mode = attrgetter("mode")
 
 
 @dataclass(slots=True)
@@ -87,6 +89,7 @@ class Detector:
         self._releases = np.asarray([r.off_threshold for r in rules], np.float32)
         # No probability reaches the bar of a class that is never reported.
         self._bars = np.where([r.enabled for r in rules], self._thresholds, np.float32(np.inf))
+        self._bar_list = self._bars.tolist()
         self._per_second = per_second
         self.reset()
 
@@ -104,11 +107,16 @@ class Detector:
             for c, rule in enumerate(self._rules)
         ]
         self._next_id = 0
-        self._end = 0  # one past the last row seen
         self._decided = 0
         self._closed = False
         self._busy = False
-        self.smoothed = np.zeros(len(self.labels), np.float32)  # newest averages, for the screen
+        self._smooth = np.zeros((1, len(self.labels)), np.float32)
+
+    @property
+    def smoothed(self) -> NDArray[np.float32]:
+        """(C,) float32, the newest averages, for the screen."""
+        newest: NDArray[np.float32] = self._smooth[-1]
+        return newest
 
     def push(self, scores: Scores) -> tuple[Event, ...]:
         """Events decided by these rows.
@@ -125,6 +133,8 @@ class Detector:
         if self._closed:
             raise ClosedError("push after flush: call reset() to start a new stream")
         probs, sample = scores.probs, scores.sample
+        if len(probs) == 1 and scores.warm[0]:
+            return self._push_row(probs, int(sample[0]))
         if not len(probs):
             return ()
         if not scores.warm[0]:  # rows are cold at the beginning only
@@ -133,23 +143,32 @@ class Detector:
             if not len(probs):
                 return ()
         smooth = self._average.push(probs)
-        self.smoothed = smooth[-1]
+        self._smooth = smooth
         half = self.hop // 2
         first = int(sample[0]) - half
-        self._end = int(sample[-1]) - half + self.hop
         self._decided = int(sample[-1]) + self.lag
         if not self._busy and not np.count_nonzero(smooth >= self._bars):
             return ()
         changes: list[_Change] = []
-        if len(smooth) == 1:
-            self._advance_row(smooth[0].tolist(), first, changes)
-        else:
-            level = (smooth >= self._thresholds).astype(np.int8)
-            level += smooth >= self._releases
-            for column in self._columns:
-                self._advance(column, level[:, column], smooth[:, column], first, changes)
-        self._busy = any(track.mode != _OFF for track in self._tracks)
+        level = (smooth >= self._thresholds).astype(np.int8)
+        level += smooth >= self._releases
+        for column in self._columns:
+            self._advance(column, level[:, column], smooth[:, column], first, changes)
+        self._busy = any(map(_mode, self._tracks))
         return self._numbered(changes)
+
+    def _push_row(self, probs: NDArray[np.float32], sample: int) -> tuple[Event, ...]:
+        """``push`` of a single row, on plain numbers: a hop of live sound."""
+        self._smooth = self._average.push(probs)
+        first = sample - self.hop // 2
+        self._decided = sample + self.lag
+        smooth = self._smooth[0].tolist()
+        if not self._busy and not any(map(ge, smooth, self._bar_list)):
+            return ()
+        changes: list[_Change] = []
+        self._advance_row(smooth, first, changes)
+        self._busy = any(map(_mode, self._tracks))
+        return self._numbered(changes) if changes else ()
 
     def gap(self, length: int, *, carried: bool) -> tuple[Event, ...]:
         """Tell that ``length`` samples never came before the next row.
@@ -191,6 +210,14 @@ class Detector:
             track, value = self._tracks[column], smooth[column]
             height = 2 if value >= track.threshold else int(value >= track.release)
             if height < 2 and track.mode == _OFF:
+                continue
+            if height and track.mode == _ON:  # as _walk would, without its calls
+                track.total += value
+                track.rows += 1
+                if value > track.peak:
+                    track.peak = value
+                track.total_on, track.rows_seen_on = track.total, track.rows
+                track.last_on = first + self.hop
                 continue
             row = 0
             while row < 1:

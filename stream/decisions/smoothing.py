@@ -29,6 +29,8 @@ class MovingAverage:
         self._ring = np.zeros((longest + _SPARE, classes), np.float32)
         self._sums = np.empty((longest, classes), np.float32)
         self._total = self._sums[-1:]
+        # The history by where it begins; a slice costs as much as the sum.
+        self._lines = [self._ring[at : at + longest] for at in range(_SPARE + 2)]
         self.reset()
 
     def reset(self) -> None:
@@ -42,12 +44,14 @@ class MovingAverage:
         if self._longest == 1 or not rows:
             return probs
         total = self._push_one(probs) if rows == 1 else self._push_many(probs)
-        divisor = self._divisor
-        if self._seen < self._longest:
-            count = self._seen + 1 + np.arange(rows)[:, None]
-            divisor = np.minimum(count, self._lengths[None, :]).astype(np.float32)
-            self._seen = min(self._seen + rows, self._longest)
-        average: NDArray[np.float32] = total / divisor
+        average: NDArray[np.float32]
+        if self._seen == self._longest:
+            average = total / self._divisor
+            return average
+        count = self._seen + 1 + np.arange(rows)[:, None]
+        self._seen = min(self._seen + rows, self._longest)
+        divisor: NDArray[np.float32] = np.minimum(count, self._lengths[None, :]).astype(np.float32)
+        average = total / divisor
         return average
 
     # Both sums go newest first, term by term, so they are the same to the bit; a term that a class does not take
@@ -58,8 +62,8 @@ class MovingAverage:
             self._ring[_SPARE + 1 :] = self._ring[: self._longest - 1]
             self._newest = _SPARE + 1
         self._newest -= 1
-        self._ring[self._newest] = probs
-        line = self._ring[self._newest : self._newest + self._longest]
+        line = self._lines[self._newest]
+        line[0] = probs[0]
         if self._used is not None:
             line = line * self._used
         np.add.accumulate(line, 0, None, self._sums)

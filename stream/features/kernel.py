@@ -1,190 +1,59 @@
-"""Windows of samples to features, row by row.
-
-Every operation works on each row alone and in one fixed order, so a row's bits do not depend on how many rows
-are computed together: that is what makes live and offline equal. A dense ``power @ mel.T`` would be faster for
-many rows, but BLAS rounds gemm and gemv differently; products here are one gemv a row.
-
-Precision is librosa's: window and transform in float64, the spectrum kept as complex64, the rest in float32.
-A float32 transform would put rounding noise above the logarithm's floor beside a full-scale tone (0.017 dB).
-
-One row costs mostly what NumPy spends on looking at its arguments. So views are made once and kept, a single
-row is computed on one-dimensional arrays (which ufuncs take without setting up an iterator), and nothing is
-converted on the way.
-"""
+"""Kernel: the arithmetic from frames of samples to features, by compiled code where there is some, else by NumPy."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.features.spec import FeatureSpec
-from stream.features.tables import band_groups, dct_matrix, hann
 
-ROWS = 64  # rows computed together: enough to amortise the calls, and scratch stays in the second-level cache
-
-Product = Callable[..., Any]  # (a, b, out): a (..., n) times b (n, m) into out (..., m)
-
-
-@cache
-def _rfft_into(n_fft: int) -> Any:
-    """A function (x (..., n_fft) float64, out (..., n_fft // 2 + 1) complex128) computing ``np.fft.rfft(x)``.
-
-    ``np.fft.rfft`` spends as long in argument handling as in one 512-point transform, so the ufunc it calls is
-    called directly where this NumPy has it; the transform is the same and so are the bits.
-    """
-
-    def public(x: NDArray[np.float64], out: NDArray[np.complex128]) -> None:
-        np.fft.rfft(x, out=out)
-
-    try:
-        from numpy.fft import _pocketfft_umath as pocketfft  # type: ignore[attr-defined]
-
-        ufunc = pocketfft.rfft_n_even if n_fft % 2 == 0 else pocketfft.rfft_n_odd
-        one = np.array(1.0)
-
-        def direct(x: NDArray[np.float64], out: NDArray[np.complex128]) -> None:
-            ufunc(x, one, out)
-
-        probe = np.linspace(-1, 1, n_fft)[None, :] ** 3
-        got = np.empty((1, n_fft // 2 + 1), np.complex128)
-        direct(probe, got)
-    except (ImportError, AttributeError, TypeError):
-        return public  # a NumPy with other insides
-    return direct if np.array_equal(got, np.fft.rfft(probe)) else public
+ROWS = (
+    64  # frames computed together: enough to amortise the calls, and scratch stays in the second-level cache
+)
 
 
-@cache
-def _row_product(n: int, m: int) -> Product:
-    """(n,) times (n, m): ``np.dot``, which starts sooner, where it rounds as a stacked ``np.matmul`` does."""
-    rng = np.random.default_rng(n * m)
-    stack = rng.standard_normal((8, 1, n)).astype(np.float32)
-    matrix = np.asfortranarray(rng.standard_normal((n, m)).astype(np.float32))
-    want = np.matmul(stack, matrix)
-    same = all(np.array_equal(np.dot(row[0], matrix), out[0]) for row, out in zip(stack, want, strict=True))
-    return np.dot if same else np.matmul
+class Kernel(Protocol):
+    """Static features (no deltas) of frames. Holds scratch: one per stream or thread, never shared.
 
-
-class _Views(NamedTuple):
-    """The scratch of T rows; for a single row the leading axes are dropped."""
-
-    framed: NDArray[np.float64]  # (T, n_fft)
-    inner: NDArray[np.float64]  # (T, win_length) of framed
-    spectrum: NDArray[np.complex128]  # (T, bins)
-    single: NDArray[np.complex64]  # (T, bins)
-    squares: NDArray[np.float32]  # (T, 2 * bins), the same memory as single: re, im, re, im ...
-    real: NDArray[np.float32]  # (T, bins) of squares
-    imag: NDArray[np.float32]  # (T, bins) of squares
-    power: NDArray[np.float32]  # (T, bins)
-    mel: NDArray[np.float32]  # (T, 1, n_mels)
-    floor: NDArray[np.float32]  # as mel
-    groups: list[tuple[Product, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]
-    dct: Product  # times the matrix, or times the decibel factor
-
-
-class Kernel:
-    """Static features (no deltas) of windows. Holds scratch: one per stream or thread, never shared.
-
-    Args:
-        spec: what to compute.
-        rows: most windows per call of ``compute``.
+    Every frame is computed on its own and in one fixed order, so its bits do not depend on the frames beside it.
+    Two kernels agree to rounding, not to the bit: a process uses one of them for all its streams.
 
     Attributes:
         width: features a row.
-        span: the part of a frame's n_fft samples that lies under the window.
+        dtype: of the samples it takes.
     """
 
-    def __init__(self, spec: FeatureSpec, rows: int = ROWS) -> None:
-        self.spec = spec
-        self.rows = rows
-        self.width = spec.n_mels if spec.n_mfcc is None else spec.n_mfcc
-        left = (spec.n_fft - spec.win_length) // 2  # librosa centres a short window in n_fft
-        self.span = slice(left, left + spec.win_length)
-        self._window = hann(spec.win_length)
-        self._groups = band_groups(spec)
-        self._rfft = _rfft_into(spec.n_fft)
-        # power_to_db from natural logarithms; folded into the DCT where there is one.
-        decibel = 10.0 / math.log(10.0)
-        self._last: NDArray[np.float32] = np.full(spec.n_mels, decibel, np.float32)
-        if spec.n_mfcc is not None:
-            matrix = decibel * dct_matrix(spec.n_mfcc, spec.n_mels, spec.dct_norm)
-            self._last = np.ascontiguousarray(matrix.astype(np.float32)).T  # (n_mels, n_mfcc)
-        bins = spec.n_fft // 2 + 1
-        self._framed = np.zeros((rows, spec.n_fft))  # zero outside the span, for ever
-        self._spectrum = np.empty((rows, bins), np.complex128)
-        self._single = np.empty((rows, bins), np.complex64)
-        self._power = np.empty((rows, bins), np.float32)
-        self._mel = np.empty((rows, 1, spec.n_mels), np.float32)
-        self._floor = np.full((rows, 1, spec.n_mels), spec.log_floor, np.float32)
-        # Slicing costs as much as the arithmetic on one row.
-        self._one = self._views(0)
-        self._many: dict[int, _Views] = {}
+    width: int
+    dtype: np.dtype[Any]
 
-    def _views(self, rows: int | slice) -> _Views:
-        single = self._single[rows]
-        squares = single.view(np.float32)
-        power, mel = self._power[rows], self._mel[rows]
-        one = isinstance(rows, int)
-        if one:
-            mel = mel[0]
-        vectors = power if one else power[:, None]
-
-        def product(n: int, m: int) -> Product:
-            return _row_product(n, m) if one else np.matmul
-
-        groups = [
-            (product(*g.weights.shape), vectors[..., g.bins], g.weights, mel[..., g.bands])
-            for g in self._groups
-        ]
-        return _Views(
-            self._framed[rows],
-            self._framed[rows][..., self.span],
-            self._spectrum[rows],
-            single,
-            squares,
-            squares[..., 0::2],
-            squares[..., 1::2],
-            power,
-            mel,
-            self._floor[rows][0] if one else self._floor[rows],
-            groups,
-            np.multiply if self.spec.n_mfcc is None else product(*self._last.shape),
-        )
-
-    def compute(self, windows: NDArray[np.floating[Any]], out: NDArray[np.float32]) -> None:
+    def compute(self, frames: NDArray[Any], out: NDArray[np.float32]) -> None:
         """Features of each row.
 
         Args:
-            windows: (T, win_length), T <= rows: the samples of each frame in ``span``. Fastest in float64; may
-                be a strided view; not changed.
+            frames: (T, n_fft) of ``dtype``, any stride between rows, none within; not changed.
             out: (T, 1, width) float32, C order, written.
         """
-        count = len(windows)
-        if count == 1:
-            self.compute_one(windows[0], out[0, 0])
-            return
-        views = self._many.get(count)
-        if views is None:
-            views = self._many[count] = self._views(slice(0, count))
-        self._apply(views, windows, out)
 
-    def compute_one(self, window: NDArray[np.floating[Any]], out: NDArray[np.float32]) -> None:
-        """Features of one frame, bit for bit what ``compute`` gives: (win_length,) into out (width,) float32."""
-        self._apply(self._one, window, out)
+    def place(self, frame: NDArray[Any]) -> Any:
+        """What ``compute_one`` wants to know about a frame (n_fft,) that stays where it is in memory."""
 
-    def _apply(self, views: _Views, windows: NDArray[np.floating[Any]], out: NDArray[np.float32]) -> None:
-        framed, inner, spectrum, single, squares, real, imag, power, mel, floor, groups, last = views
-        np.multiply(windows, self._window, inner)
-        self._rfft(framed, spectrum)
-        single[...] = spectrum
-        np.multiply(squares, squares, squares)
-        np.add(real, imag, power)
-        for product, bins, weights, bands in groups:
-            product(bins, weights, bands)
-        np.maximum(mel, floor, out=mel)
-        np.log(mel, mel)
-        last(mel, self._last, out)
+    def compute_one(self, place: Any) -> NDArray[np.float32]:
+        """(1, width) float32, a new array: bit for bit what ``compute`` gives for the frame at ``place``."""
+
+
+def make_kernel(spec: FeatureSpec, rows: int = ROWS) -> Kernel:
+    """The fastest kernel there is for these features: compiled if it was built and knows the FFT length.
+
+    Args:
+        spec: what to compute.
+        rows: most frames per call of ``compute``.
+    """
+    from stream.features.native import NativeKernel, library
+    from stream.features.numpy_kernel import NumpyKernel
+
+    found = library()
+    if found is not None and NativeKernel.can(spec):
+        return NativeKernel(found, spec)
+    return NumpyKernel(spec, rows)

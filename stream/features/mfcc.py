@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from stream.errors import ClosedError
 from stream.features.deltas import CausalDelta
-from stream.features.kernel import ROWS, Kernel
+from stream.features.kernel import ROWS, make_kernel
 from stream.features.spec import FeatureSpec
 
 
@@ -39,20 +39,16 @@ class StreamingMfcc:
 
     def __init__(self, spec: FeatureSpec | None = None, start: int = 0) -> None:
         self.spec = FeatureSpec() if spec is None else spec
-        self._kernel = Kernel(self.spec)
+        self._kernel = make_kernel(self.spec)
         self._hop = self.spec.hop_length
         self._n_fft = self.spec.n_fft
-        # Float64, so that the kernel converts nothing; float32 samples are exact in it.
-        self._buffer = np.empty(self._n_fft + ROWS * self._hop)
-        # Every place a frame can begin, as one view: row r is what the window sees of buffer[r * hop :].
+        self._buffer = np.zeros(self._n_fft + ROWS * self._hop, self._kernel.dtype)
+        # Every place a frame can begin, as one view: row r is buffer[r * hop :][:n_fft].
         step = self._buffer.strides[0]
-        self._windows = as_strided(
-            self._buffer[self._kernel.span],
-            (ROWS, self.spec.win_length),
-            (self._hop * step, step),
-            writeable=False,
+        self._frames = as_strided(
+            self._buffer, (ROWS, self._n_fft), (self._hop * step, step), writeable=False
         )
-        self._window_list = list(self._windows)
+        self._places = [self._kernel.place(frame) for frame in self._frames]
         self._deltas = [
             CausalDelta(self.spec.delta_width, self._kernel.width) for _ in range(self.spec.deltas)
         ]
@@ -84,15 +80,17 @@ class StreamingMfcc:
         count = len(x)
         total = self._filled - self._begin + count
         frames = 0 if total < self._n_fft else 1 + (total - self._n_fft) // self._hop
-        out = np.empty((frames, self._kernel.width), np.float32)
         if frames <= 1 and self._filled + count <= len(self._buffer):
             # The live case: no more than one frame, and room for it where the last one lies.
             self._buffer[self._filled : self._filled + count] = x
             self._filled += count
             if frames:
-                self._kernel.compute_one(self._window_list[self._row], out[0])
+                out = self._kernel.compute_one(self._places[self._row])
                 self._consume(1)
+            else:
+                out = np.empty((0, self._kernel.width), np.float32)
         else:
+            out = np.empty((frames, self._kernel.width), np.float32)
             self._push_blocks(x, out[:, None])
         self.position += frames * self._hop
         return out if not self._deltas else self._with_deltas(out)
@@ -128,7 +126,7 @@ class StreamingMfcc:
             taken += len(part)
             ready = min(len(out) - done, 1 + (self._filled - self._n_fft) // self._hop, ROWS)
             if ready > 0:
-                self._kernel.compute(self._windows[:ready], out[done : done + ready])
+                self._kernel.compute(self._frames[:ready], out[done : done + ready])
                 self._consume(ready)
                 done += ready
 

@@ -102,15 +102,10 @@ class Repair:
         self._next = start + len(samples)
         if not len(samples):
             return out
-        if not self._hole:
-            # One energy sum finds NaN, infinity and absurd values alike; doubtful sums are looked at closely.
-            with np.errstate(invalid="ignore"):  # raised by a signalling NaN
-                wide = samples.astype(np.float64)  # in which no square of a float32 overflows
-            # A long dot product would wake BLAS's threads, which then spin for nothing.
-            energy = float(wide.dot(wide) if len(wide) <= 8192 else np.einsum("i,i->", wide, wide))
-            if energy <= LIMIT:
-                self._remember(samples)
-                return [(start, samples)]
+        # One energy sum finds NaN, infinity and absurd values alike; doubtful sums are looked at closely.
+        if not self._hole and _energy(samples) <= LIMIT:
+            self._remember(samples)
+            return [(start, samples)]
         good = np.abs(samples) <= LIMIT  # False for NaN
         edges = np.flatnonzero(np.diff(good)) + 1
         bounds = [0, *edges.tolist(), len(samples)]
@@ -182,6 +177,15 @@ class Repair:
             self._recent = run[-span:].copy()
         else:
             self._recent = np.concatenate([self._recent, run])[-span:]
+
+
+def _energy(samples: NDArray[np.float32]) -> float:
+    """Sum of squares; NaN or infinite when any sample is, or is absurd."""
+    if len(samples) <= 8192:
+        return float(np.vdot(samples, samples))  # which, unlike dot, does not warn of an overflow
+    # A longer product would wake BLAS's threads, which then spin for nothing.
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(np.einsum("i,i->", samples, samples))
 
 
 def _joined(parts: list[_Segment]) -> list[_Segment]:

@@ -7,7 +7,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from stream.errors import SpecError, UsageError
-from stream.features.kernel import ROWS, Kernel
+from stream.features.kernel import ROWS, make_kernel
 from stream.inference.session import Model
 from stream.inference.stepper import Stepper
 
@@ -46,14 +46,14 @@ class Slab:
         self.streams = streams
         self.hop_length = spec.hop_length
         self._stepper = Stepper(model, streams)
-        self._kernel = Kernel(spec, min(streams, ROWS))
+        self._kernel = make_kernel(spec, min(streams, ROWS))
         self._hops = -(-spec.n_fft // spec.hop_length)  # pushes until a row has its first frame
-        self._buffer = np.zeros((streams, (self._hops + SPARE) * spec.hop_length))
-        # Where frames can begin, hop by hop: (SPARE + 1, N, win_length).
+        self._buffer = np.zeros((streams, (self._hops + SPARE) * spec.hop_length), self._kernel.dtype)
+        # Where frames can begin, hop by hop: (SPARE + 1, N, n_fft).
         row, sample = self._buffer.strides
-        self._windows = as_strided(
-            self._buffer[:, self._kernel.span],
-            (SPARE + 1, streams, spec.win_length),
+        self._frames = as_strided(
+            self._buffer,
+            (SPARE + 1, streams, spec.n_fft),
             (spec.hop_length * sample, row, sample),
             writeable=False,
         )
@@ -95,11 +95,11 @@ class Slab:
         return self._push_some(hops, self._joined if active is None else self._joined & active)
 
     def _step(self, hops: NDArray[np.float32]) -> NDArray[np.float32]:
-        windows, features = self._windows[self._at], self._stepper.inputs
+        frames, features = self._frames[self._at], self._stepper.inputs
         end = (self._at + self._hops) * self.hop_length
         for block in self._blocks:  # a block's samples are used while they are in the cache
             self._buffer[block, end - self.hop_length : end] = hops[block]
-            self._kernel.compute(windows[block], features[block])
+            self._kernel.compute(frames[block], features[block])
         self._at += 1
         probs: NDArray[np.float32] = self._stepper.advance()[:, 0].copy()
         return probs

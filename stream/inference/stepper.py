@@ -44,6 +44,7 @@ class Stepper:
         self._stride = card.stride
         self.inputs = np.zeros((streams, card.stride, card.features.n_features), np.float32)
         self._probs: NDArray[np.float32] = np.zeros((streams, 1, len(card.labels)), np.float32)
+        self._row, self._answer = self.inputs[0], self._probs[0]
         self._states = (model.initial_state(streams), model.initial_state(streams))
         self._now = 0  # which set of arrays holds the state
         # Bound arrays are plain host memory; on a GPU session.run moves them itself.
@@ -108,6 +109,13 @@ class Stepper:
         else:
             self._probs[...], self.state = self.model.step(self.inputs, self._states[self._now])
         return self._probs
+
+    def run_one(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Advance the one stream by one stride: (stride, F) float32 to (1, C) float32, a new array."""
+        self._row[...] = features
+        self.advance()
+        answer: NDArray[np.float32] = self._answer.copy()
+        return answer
 
     def run(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Advance every stream by T frames.
