@@ -20,8 +20,9 @@ from stream.errors import BackendMissing, UnreadableAudio
 MIN_RATE, MAX_RATE = 1_000, 768_000
 MAX_CHANNELS = 128
 
-# Frames decoded at a time: the bound on memory, and the most that one damaged block can take along.
-_BLOCK = 4096
+# Frames decoded at a time. Each read costs libsndfile three seeks, so pieces are large; where one fails, the
+# recording is read again up to there and on in small ones: the most that a damaged block can take along.
+_BLOCK, _SMALL_BLOCK = 65_536, 4096
 _RAW_SUFFIXES = frozenset({".raw", ".pcm"})
 # Containers that hold one recording. Playlists are left out: they could name other files.
 _AV_FORMATS = (
@@ -73,11 +74,17 @@ class SoundFileDecoder:
         return frames if frames < 1 << 60 else None
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        done = 0
+        done, size, again = 0, _BLOCK, False
         while True:
             try:
-                block = self._file.read(_BLOCK, dtype="float32", always_2d=True)
+                if again:
+                    again = False
+                    self._start_over(done)
+                block = self._file.read(size, dtype="float32", always_2d=True)
             except soundfile.SoundFileError as error:
+                if size == _BLOCK:
+                    size, again = _SMALL_BLOCK, True
+                    continue
                 self.problem = f"damaged or cut off after {self._seconds(done)} ({reason(error)})"
                 return
             if not len(block):
@@ -93,6 +100,13 @@ class SoundFileDecoder:
             )
         elif self._file.format == "OGG" and not _ogg_complete(self._path):
             self.problem = f"cut off after {self._seconds(done)}: the last page is not marked as the end"
+
+    def _start_over(self, skip: int) -> None:
+        """Open the file again and read past the first ``skip`` frames: no seeking in what is damaged."""
+        self._file.close()
+        self._file = soundfile.SoundFile(str(self._path))
+        while skip > 0 and (part := len(self._file.read(min(skip, _BLOCK), dtype="float32", always_2d=True))):
+            skip -= part
 
     def _promised(self) -> int | None:
         """Frames the header speaks of: libsndfile corrects a WAV's length to what is there, but logs it."""
