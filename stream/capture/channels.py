@@ -68,7 +68,8 @@ def pick_channel(samples: NDArray[np.float32], channel: Channel) -> NDArray[np.f
         total = samples[:, 0].astype(np.float64)
         for column in range(1, samples.shape[1]):
             total += samples[:, column]
-        return (total / samples.shape[1]).astype(np.float32)
+        mono: NDArray[np.float32] = (total / samples.shape[1]).astype(np.float32)
+        return mono
     return np.ascontiguousarray(samples[:, channel - 1])
 
 

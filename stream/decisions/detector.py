@@ -1,7 +1,7 @@
 """Detector: probabilities in, onsets and complete events out.
 
-Per class: a causal moving average, a threshold to begin and a lower one to end (hysteresis), a minimum time on
-and off, and a refractory time after an event. Everything counts rows and samples of sound; nothing reads a clock,
+Per class: a causal moving average, a threshold to begin, a higher one to be sure (optional) and a lower one to end
+(hysteresis), a minimum time on and off, and a refractory time after an event. Everything counts rows and samples of sound; nothing reads a clock,
 so a recording gives the same events at any speed and in any chunking.
 """
 
@@ -31,6 +31,7 @@ class _Track:
 
     threshold: float
     release: float
+    confirm: float
     rows_on: int
     rows_off: int
     refractory: int
@@ -38,6 +39,7 @@ class _Track:
     onset: int = 0
     last_on: int = 0  # one past the last row that was on
     waited: int = 0  # rows spent rising or falling
+    sure: bool = False  # ``confirm`` was reached since the onset
     total: float = 0.0
     rows: int = 0
     peak: float = 0.0
@@ -87,6 +89,9 @@ class Detector:
         self._average = MovingAverage([max(1, round(rule.smoothing * per_second)) for rule in rules])
         self._thresholds = np.asarray([r.threshold for r in rules], np.float32)
         self._releases = np.asarray([r.off_threshold for r in rules], np.float32)
+        self._confirms = np.asarray(
+            [r.threshold if r.confirm is None else r.confirm for r in rules], np.float32
+        )
         # No probability reaches the bar of a class that is never reported.
         self._bars = np.where([r.enabled for r in rules], self._thresholds, np.float32(np.inf))
         self._bar_list = self._bars.tolist()
@@ -100,6 +105,7 @@ class Detector:
             _Track(
                 threshold=float(self._thresholds[c]),
                 release=float(self._releases[c]),
+                confirm=float(self._confirms[c]),
                 rows_on=max(1, math.ceil(rule.min_on * self._per_second - 1e-9)),
                 rows_off=max(1, math.ceil(rule.min_off * self._per_second - 1e-9)),
                 refractory=round(rule.refractory * self.sample_rate),
@@ -208,7 +214,7 @@ class Detector:
         """``_advance`` of every class by one row, on plain numbers: a hop of live sound."""
         for column in self._columns:
             track, value = self._tracks[column], smooth[column]
-            height = 2 if value >= track.threshold else int(value >= track.release)
+            height = (value >= track.release) + (value >= track.threshold) + (value >= track.confirm)
             if height < 2 and track.mode == _OFF:
                 continue
             if height and track.mode == _ON:  # as _walk would, without its calls
@@ -231,7 +237,7 @@ class Detector:
         first: int,
         changes: list[_Change],
     ) -> None:
-        """Walk one class through runs of equal level (0 below release, 1 between, 2 at or above threshold)."""
+        """Walk one class through runs of equal level: the bars it reaches, of release, threshold and confirm."""
         track = self._tracks[column]
         edges = [0, *(np.flatnonzero(level[1:] != level[:-1]) + 1).tolist(), len(level)]
         for low, high in pairwise(edges):
@@ -262,16 +268,18 @@ class Detector:
                     return high
                 row += blocked
                 start += blocked * self.hop
-            track.mode, track.onset, track.waited = _RISING, start, 0
+            track.mode, track.onset, track.waited, track.sure = _RISING, start, 0, False
             track.total, track.rows, track.peak, track.gap = 0.0, 0, 0.0, 0
         if track.mode == _RISING:
             if height == 0:
                 track.mode = _OFF
                 return row  # the same rows again, as off
-            stop = min(high, row + track.rows_on - track.waited)
+            track.sure = track.sure or height == 3
+            wait = max(1, track.rows_on - track.waited) if track.sure else high - row
+            stop = min(high, row + wait)
             self._gather(track, smooth[row:stop], True, first + stop * self.hop)
             track.waited += stop - row
-            if track.waited >= track.rows_on:
+            if track.sure and track.waited >= track.rows_on:
                 track.mode = _ON
                 changes.append(self._change(column, track, stop - 1, None, first, False))
             return stop

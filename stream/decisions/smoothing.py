@@ -63,7 +63,7 @@ class MovingAverage:
             self._newest = _SPARE + 1
         self._newest -= 1
         line = self._lines[self._newest]
-        line[0] = probs[0]
+        line[:1] = probs
         if self._used is not None:
             line = line * self._used
         np.add.accumulate(line, 0, None, self._sums)

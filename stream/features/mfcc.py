@@ -11,6 +11,8 @@ from stream.features.deltas import CausalDelta
 from stream.features.kernel import ROWS, make_kernel
 from stream.features.spec import FeatureSpec
 
+_FLOAT32 = np.dtype(np.float32)  # one object for all arrays of the machine's own byte order
+
 
 def mfcc(samples: ArrayLike, spec: FeatureSpec | None = None) -> NDArray[np.float32]:
     """Features of a whole recording: one push of a new StreamingMfcc.
@@ -52,6 +54,7 @@ class StreamingMfcc:
         self._deltas = [
             CausalDelta(self.spec.delta_width, self._kernel.width) for _ in range(self.spec.deltas)
         ]
+        self._emphasised = self.spec.pre_emphasis != 0
         self._emphasis = np.float32(self.spec.pre_emphasis)
         self._last = np.float32(0)
         self._empty()
@@ -72,12 +75,16 @@ class StreamingMfcc:
         """
         if self._closed:
             raise ClosedError("push after flush: call reset() to start a new stream")
-        x = np.asarray(samples, dtype=np.float32)
+        x: NDArray[np.float32]
+        if type(samples) is np.ndarray and samples.dtype is _FLOAT32:
+            x = samples
+        else:
+            x = np.asarray(samples, dtype=np.float32)
         if x.ndim != 1:
             raise ValueError(f"samples of shape {x.shape}: want (n,), one channel")
-        if self._emphasis and len(x):
-            x = self._emphasise(x)
         count = len(x)
+        if self._emphasised and count:
+            x = self._emphasise(x)
         total = self._filled - self._begin + count
         frames = 0 if total < self._n_fft else 1 + (total - self._n_fft) // self._hop
         if frames <= 1 and self._filled + count <= len(self._buffer):

@@ -96,11 +96,12 @@ class Repair:
             raise ClosedError("push after flush: call reset() to start a new stream")
         self.gaps = []
         out: list[_Segment] = []
-        if self._next is not None and start != self._next:
+        count = len(samples)
+        if start != self._next and self._next is not None:
             self._drop_hole(self._next)
             self._recent = self._recent[:0]
-        self._next = start + len(samples)
-        if not len(samples):
+        self._next = start + count
+        if not count:
             return out
         # One energy sum finds NaN, infinity and absurd values alike; doubtful sums are looked at closely.
         if not self._hole and _energy(samples) <= LIMIT:

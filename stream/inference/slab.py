@@ -11,7 +11,9 @@ from stream.features.kernel import ROWS, make_kernel
 from stream.inference.session import Model
 from stream.inference.stepper import Stepper
 
-SPARE = 4  # hops between two moves of the sample buffer: few, for the samples of all rows to stay in the cache
+SPARE = (
+    4  # hops between two moves of the sample buffer: few, for the samples of all rows to stay in the cache
+)
 
 
 class Slab:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.features.native.loading import Library
-from stream.features.native.plan import make_plan
+from stream.features.native.plan import Place, make_plan
 from stream.features.spec import FeatureSpec
 
 
@@ -24,15 +24,13 @@ class NativeKernel:
     dtype = np.dtype(np.float32)
 
     def __init__(self, library: Library, spec: FeatureSpec) -> None:
-        self._short, self._long = library
+        self._library = library
+        self._one = library.frame
         self._plan = make_plan(spec)
         self.width: int = self._plan.width
         self._n_fft = spec.n_fft
         self._row = np.empty((1, self.width), np.float32)
-        # Python objects made once: turning a number into a C argument costs as much as the DCT.
-        self._address = ctypes.c_void_p(ctypes.addressof(self._plan))
-        self._none, self._one = ctypes.c_ssize_t(0), ctypes.c_ssize_t(1)
-        self._row_address = ctypes.c_void_p(self._row.ctypes.data)
+        self._places: list[Place] = []  # kept alive for their addresses
 
     @staticmethod
     def can(spec: FeatureSpec) -> bool:
@@ -40,9 +38,11 @@ class NativeKernel:
         return spec.n_fft >= 32 and spec.n_fft & (spec.n_fft - 1) == 0
 
     def place(self, frame: NDArray[Any]) -> ctypes.c_void_p:
-        """The address of the frame's first sample."""
+        """The address of what the library needs to know about the frame."""
         self._check(frame[None])
-        return ctypes.c_void_p(frame.ctypes.data)
+        place = Place(ctypes.addressof(self._plan), frame.ctypes.data, self._row.ctypes.data)
+        self._places.append(place)
+        return ctypes.c_void_p(ctypes.addressof(place))
 
     def compute(self, frames: NDArray[Any], out: NDArray[np.float32]) -> None:
         """See Kernel."""
@@ -52,11 +52,13 @@ class NativeKernel:
                 f"out {out.dtype} {out.shape}: want C-ordered float32 {(len(frames), 1, self.width)}"
             )
         stride = frames.strides[0] // frames.itemsize
-        self._long(self._address, frames.ctypes.data, stride, len(frames), out.ctypes.data)
+        self._library.features(
+            ctypes.addressof(self._plan), frames.ctypes.data, stride, len(frames), out.ctypes.data
+        )
 
     def compute_one(self, place: ctypes.c_void_p) -> NDArray[np.float32]:
         """See Kernel."""
-        self._short(self._address, place, self._none, self._one, self._row_address)
+        self._one(place)
         row: NDArray[np.float32] = self._row.copy()
         return row
 

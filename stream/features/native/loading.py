@@ -13,20 +13,20 @@ from stream.features.native.plan import Plan
 
 NAME = "_mfcc.so"
 VARIABLE = "STREAM_CLASSIFY_NATIVE"  # "0" = never, "1" = or fail; else if it is there
-VERSION = 1  # of Plan, as in mfcc.c
+VERSION = 2  # of Plan, as in mfcc.c
 HOW = "not built; python -m stream.features.native.compile builds it"
 
 
 class Library(NamedTuple):
-    """The one function, twice.
+    """Its functions.
 
     Attributes:
-        short: keeps the interpreter lock, which costs less than a frame's arithmetic.
-        long: gives the lock away meanwhile.
+        frame: (address of a Place), keeps the interpreter lock: giving it away costs more than it brings.
+        features: (plan, x, stride, count, out), gives the lock away meanwhile.
     """
 
-    short: Any
-    long: Any
+    frame: Any
+    features: Any
 
 
 @cache
@@ -56,12 +56,10 @@ def load(path: Path) -> tuple[Library | None, str]:
     want = VERSION * 65536 + ctypes.sizeof(Plan)
     if abi != want:
         return None, f"{path.name} was built from another version; build it again"
-    functions = []
-    for door in (short, long):
-        function = door.stream_classify_features
-        function.restype = None
-        function.argtypes = [
-            ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_void_p,
-        ]  # fmt: skip
-        functions.append(function)
-    return Library(*functions), ""
+    frame, features = short.stream_classify_frame, long.stream_classify_features
+    frame.restype = features.restype = None
+    frame.argtypes = [ctypes.c_void_p]
+    features.argtypes = [
+        ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_void_p,
+    ]  # fmt: skip
+    return Library(frame, features), ""

@@ -24,7 +24,7 @@
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
-enum { VERSION = 1, LANES = 8, COLUMNS = 16 }; /* of Plan; partial sums of a mel band; coefficients computed together */
+enum { VERSION = 2, LANES = 8, COLUMNS = 16 }; /* of Plan; partial sums of a mel band; coefficients computed together */
 
 /* Sizes, tables and scratch of one stream; all memory is the caller's. */
 typedef struct {
@@ -217,6 +217,18 @@ EXPORT void stream_classify_features(const Plan *plan, const float *x, ptrdiff_t
 {
     for (ptrdiff_t t = 0; t < count; t++)
         frame(plan, x + t * stride, out + t * plan->width);
+}
+
+/* One frame that stays where it is, described once: a call with one argument costs Python least. */
+typedef struct {
+    const Plan *plan;
+    const float *x;
+    float *out;
+} Place;
+
+EXPORT void stream_classify_frame(const Place *place)
+{
+    frame(place->plan, place->x, place->out);
 }
 
 /* What the caller's Plan must agree with. */

@@ -29,6 +29,12 @@ class Plan(ctypes.Structure):
     arrays: dict[str, NDArray[Any]]
 
 
+class Place(ctypes.Structure):
+    """``Place`` of mfcc.c: a plan, where a frame is, and where its features go."""
+
+    _fields_ = (("plan", ctypes.c_void_p), ("x", ctypes.c_void_p), ("out", ctypes.c_void_p))
+
+
 def make_plan(spec: FeatureSpec) -> Plan:
     """Tables and fresh scratch for one stream.
 
