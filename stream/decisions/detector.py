@@ -158,6 +158,7 @@ class Detector:
         changes: list[_Change] = []
         level = (smooth >= self._thresholds).astype(np.int8)
         level += smooth >= self._releases
+        level += smooth >= self._confirms
         for column in self._columns:
             self._advance(column, level[:, column], smooth[:, column], first, changes)
         self._busy = any(map(_mode, self._tracks))
