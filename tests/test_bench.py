@@ -76,13 +76,18 @@ def test_the_command_prints_a_plain_table_and_writes_json(tmp_path: Path) -> Non
     assert result.exit_code == 0, result.output
     assert "\x1b" not in result.stdout
     data = json.loads(out.read_text())
-    assert set(data["cases"]) == {"mfcc_hop", "mfcc_whole", "step", "step_plain", "hop", "whole", "slab_8"}
+    ours = {"mfcc_hop", "mfcc_whole", "kernel", "step", "step_plain", "arithmetic", "floor", "hop", "whole"}
+    files = {"flac_16000", "flac_16000_decode", "flac_44100", "flac_44100_decode"}
+    assert set(data["cases"]) - {"kernel_numpy"} == ours | files | {"slab_8"}
+    assert ("kernel_numpy" in data["cases"]) == (data["machine"]["features"] == "native")
     for case in data["cases"].values():
         assert case["label"] in result.stdout
         assert 0 < case["best_us"] <= case["median_us"] <= case["p99_us"]
     assert data["cases"]["step_plain"]["ratio"] > 0
     assert data["machine"]["numpy"]
-    assert data["startup"]["first_probability_seconds"] > data["startup"]["help_seconds"] > 0
+    assert data["process"]["first_probability_seconds"] > data["process"]["help_seconds"] > 0
+    assert data["step_over_floor"] > 0
+    assert f"features {data['machine']['features']}" in result.stdout
 
 
 def test_a_missing_peer_is_said_in_a_word(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from itertools import cycle
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.bench.floors import kernel_cases, model_floor_cases
 from stream.bench.timing import Case
 from stream.classifier import StreamClassifier
 from stream.errors import SpecError
@@ -29,10 +30,7 @@ def our_cases(model: Model, sound: NDArray[np.float32], streams: Sequence[int]) 
     """
     spec = model.card.features
     hop = spec.hop_length / spec.sample_rate
-    hops = [
-        h.copy()
-        for h in sound[: len(sound) // spec.hop_length * spec.hop_length].reshape(-1, spec.hop_length)
-    ]
+    hops = in_hops(sound, spec.hop_length)
     whole = np.resize(sound, round(WHOLE * spec.sample_rate))
     frames = mfcc(sound, spec)
     steps = [
@@ -52,6 +50,7 @@ def our_cases(model: Model, sound: NDArray[np.float32], streams: Sequence[int]) 
             len(mfcc(whole, spec)),
             "frame",
         ),
+        *kernel_cases(spec, sound),
         Case("step", "model, one step", _each(stepper.run, steps), stride, 1, "step"),
         Case(
             "step_plain",
@@ -62,6 +61,7 @@ def our_cases(model: Model, sound: NDArray[np.float32], streams: Sequence[int]) 
             "step",
             "step",
         ),
+        *model_floor_cases(model, frames),
         Case("hop", "hop to probabilities and events", _each(classifier.push, hops), hop),
         Case(
             "whole",
@@ -73,6 +73,11 @@ def our_cases(model: Model, sound: NDArray[np.float32], streams: Sequence[int]) 
         ),
     ]
     return [*cases, *_slab_cases(model, hops, streams)]
+
+
+def in_hops(sound: NDArray[np.float32], hop_length: int) -> list[NDArray[np.float32]]:
+    """The whole hops of a sound, each an array of its own."""
+    return [hop.copy() for hop in sound[: len(sound) // hop_length * hop_length].reshape(-1, hop_length)]
 
 
 def _slab_cases(model: Model, hops: list[NDArray[np.float32]], streams: Sequence[int]) -> list[Case]:

@@ -7,16 +7,29 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ["numpy", "onnxruntime", "librosa", "kaldi-native-fbank", "silero-vad", "torch"]
+from stream.bench.floors import kernel_name
+from stream.features.spec import FeatureSpec
+
+PACKAGES = [
+    "numpy",
+    "onnxruntime",
+    "soundfile",
+    "soxr",
+    "librosa",
+    "kaldi-native-fbank",
+    "silero-vad",
+    "torch",
+]
 
 
-def machine() -> dict[str, str]:
-    """CPU, cores this process may use, load, system, and versions of what was timed."""
+def machine(spec: FeatureSpec) -> dict[str, str]:
+    """CPU, cores this process may use, load, system, what computes these features, and versions of what was timed."""
     found = {
         "cpu": _cpu(),
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "load": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
         "system": f"{platform.system()} {platform.release()}",
+        "features": kernel_name(spec),
         "python": platform.python_version(),
     }
     for name in PACKAGES:

@@ -6,6 +6,7 @@ Peers are imported by name at run time, never by an import statement: no part of
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import cycle
@@ -20,18 +21,19 @@ from stream.bench.timing import Case
 from stream.features.spec import FeatureSpec
 from stream.inference.options import session_options
 
-HIDDEN = 64  # of torch's GRU, the size that the project states its goals for
+HIDDEN = 64  # units of torch's GRU where nothing else is said: the size that the project states its goals for
 SILERO_RATE, SILERO_CHUNK, SILERO_CONTEXT = 16000, 512, 64  # of silero-vad's model, fixed in its graph
 
 Samples = NDArray[np.float32]
 
 
-def peer_cases(spec: FeatureSpec, sound: Samples) -> tuple[list[Case], list[str]]:
+def peer_cases(spec: FeatureSpec, sound: Samples, hidden: int = HIDDEN) -> tuple[list[Case], list[str]]:
     """Cases of the peers that are here, and a word about each that is not.
 
     Args:
         spec: features to compute.
         sound: (n,) float32 at ``spec.sample_rate``.
+        hidden: units of torch's GRU.
     """
     cases: list[Case] = []
     missing: list[str] = []
@@ -39,7 +41,7 @@ def peer_cases(spec: FeatureSpec, sound: Samples) -> tuple[list[Case], list[str]
         ("librosa", _librosa),
         ("kaldi_native_fbank", _kaldi),
         ("silero_vad", _silero),
-        ("torch", _torch),
+        ("torch", partial(_torch, hidden=hidden)),
     ]
     for name, make in makers:
         if find_spec(name) is None:
@@ -127,13 +129,13 @@ def _silero(_: FeatureSpec, sound: Samples) -> list[Case]:
     return [Case("silero", "silero-vad's model, 32 ms", push, seconds, 1, "chunk", "hop")]
 
 
-def _torch(spec: FeatureSpec, _: Samples) -> list[Case]:
+def _torch(spec: FeatureSpec, _: Samples, *, hidden: int) -> list[Case]:
     torch: Any = import_module("torch")
     torch.set_num_threads(1)
-    network = torch.nn.GRU(spec.n_features, HIDDEN, batch_first=True).eval()
-    head = torch.nn.Linear(HIDDEN, 3).eval()
+    network = torch.nn.GRU(spec.n_features, hidden, batch_first=True).eval()
+    head = torch.nn.Linear(hidden, 3).eval()
     frame = torch.zeros(1, 1, spec.n_features)
-    state = [torch.zeros(1, 1, HIDDEN)]
+    state = [torch.zeros(1, 1, hidden)]
 
     def step() -> None:
         with torch.inference_mode():
@@ -141,4 +143,4 @@ def _torch(spec: FeatureSpec, _: Samples) -> list[Case]:
             torch.sigmoid(head(out))
 
     hop = spec.hop_length / spec.sample_rate
-    return [Case("torch_step", f"torch eager, GRU-{HIDDEN} and head", step, hop, 1, "step", "step")]
+    return [Case("torch_step", f"torch eager, GRU-{hidden} and head", step, hop, 1, "step", "step")]

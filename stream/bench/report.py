@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stream.bench.floors import over_floor
+from stream.bench.growth import PUSHES
 from stream.bench.timing import Timing
+
+_WORDS = {
+    "help_seconds": "--help, whole process, seconds",
+    "first_probability_seconds": "start to first probability, seconds",
+    "live_run_mib": "memory of a live run, MiB",
+    "growth_kib": f"memory grown over {PUSHES} hops, KiB",
+    "step_over_floor": "model step over (identity graph + arithmetic)",
+}
 
 
 def ratios(timings: Mapping[str, Timing]) -> dict[str, float]:
@@ -19,7 +29,7 @@ def ratios(timings: Mapping[str, Timing]) -> dict[str, float]:
 
 def as_data(
     timings: Mapping[str, Timing],
-    startup: Mapping[str, float],
+    process: Mapping[str, float],
     machine: Mapping[str, str],
     missing: Sequence[str],
 ) -> dict[str, Any]:
@@ -28,7 +38,8 @@ def as_data(
     return {
         "machine": dict(machine),
         "missing": list(missing),
-        "startup": dict(startup),
+        "process": dict(process),
+        "step_over_floor": over_floor(timings) if "arithmetic" in timings else None,
         "cases": {
             key: {
                 "label": t.case.label,
@@ -59,12 +70,10 @@ def table(data: Mapping[str, Any]) -> str:
         lines.append(_line(case, ""))
         lines += [_line(peer, "  ") for peer in cases.values() if peer["against"] == key]
     lines.append("")
-    words = {
-        "help_seconds": "--help, whole process, seconds",
-        "first_probability_seconds": "start to first probability, seconds",
-        "live_run_mib": "memory of a live run, MiB",
-    }
-    lines += [f"{words[name]:38s}{value:12.2f}" for name, value in data["startup"].items()]
+    figures = dict(data["process"])
+    if data["step_over_floor"] is not None:
+        figures["step_over_floor"] = data["step_over_floor"]
+    lines += [f"{_WORDS[name]:50s}{value:10.2f}" for name, value in figures.items()]
     lines += [f"left out: {text}" for text in data["missing"]]
     lines.append("ratio: time a second of sound over ours in the same run; above 1 we are quicker")
     return "\n".join(lines)

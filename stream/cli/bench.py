@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
-from stream.errors import OutputError
+from stream.errors import OutputError, UsageError
 
 
-@click.command(epilog="Example: stream-classify bench --json bench.json")
+@click.command(epilog="Example: stream-classify bench --hidden 64 --json bench.json")
 @click.option(
-    "-m", "--model", default="default", show_default=True, help="A model file, or a bundled one by name."
+    "-m",
+    "--model",
+    help="A model file, or a bundled one by name.  [default: default]",
+)
+@click.option(
+    "--hidden",
+    type=click.IntRange(1, 4096),
+    help="In place of a model: a GRU of so many units with random weights, on the default features.",
 )
 @click.option(
     "--streams",
@@ -26,7 +34,14 @@ from stream.errors import OutputError
 )
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also time other packages.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False), help="Also write all figures as JSON.")
-def bench(model: str, streams: tuple[int, ...], rounds: int, peers: bool, json_path: str | None) -> None:
+def bench(
+    model: str | None,
+    hidden: int | None,
+    streams: tuple[int, ...],
+    rounds: int,
+    peers: bool,
+    json_path: str | None,
+) -> None:
     """Measure what a hop costs on this machine, beside librosa, kaldi-native-fbank, silero-vad and torch.
 
     All cases run side by side in short turns, round after round; figures are medians over rounds, so that a busy
@@ -35,26 +50,43 @@ def bench(model: str, streams: tuple[int, ...], rounds: int, peers: bool, json_p
     import msgspec
 
     from stream.assets import asset
-    from stream.bench.cases import our_cases
+    from stream.bench.cases import in_hops
+    from stream.bench.graphs import gru_model
+    from stream.bench.growth import growth
     from stream.bench.machine import machine
-    from stream.bench.peers import peer_cases
+    from stream.bench.peers import HIDDEN
     from stream.bench.report import as_data, table
     from stream.bench.startup import start_up
+    from stream.bench.suite import all_cases, bench_sound
     from stream.bench.timing import measure
-    from stream.capture.files import read_audio
     from stream.inference.session import Model
 
-    path = asset(f"{model}.onnx") if model in ("default", "small") else Path(model)
-    loaded = Model.load(path, "cpu")
-    recording = asset("demo.ogg")
-    spec = loaded.card.features
-    sound = read_audio(recording, spec.sample_rate)[: 20 * spec.sample_rate]
-    others, missing = peer_cases(spec, sound) if peers else ([], ["peers: not asked for"])
-    click.echo("starting new processes ...", err=True)
-    startup = start_up(path, recording)
-    click.echo("timing ...", err=True)
-    timings = measure([*our_cases(loaded, sound, streams), *others], rounds)
-    data = as_data(timings, startup, machine(), missing)
+    if model is not None and hidden is not None:
+        raise UsageError("--model and --hidden: each says what to time; give one of them")
+    with TemporaryDirectory(prefix="stream-classify-") as name:
+        folder = Path(name)
+        if hidden is not None:
+            path = folder / f"gru-{hidden}.onnx"
+            path.write_bytes(gru_model(hidden))
+        else:
+            path = (
+                Path(model)
+                if model not in (None, "default", "small")
+                else asset(f"{model or 'default'}.onnx")
+            )
+        loaded = Model.load(path, "cpu")
+        spec = loaded.card.features
+        cases, missing = all_cases(loaded, folder, streams, peers=peers, hidden=hidden or HIDDEN)
+        click.echo("starting new processes ...", err=True)
+        process = start_up(path, asset("demo.ogg"))
+        click.echo("looking for growth ...", err=True)
+        process["growth_kib"] = (
+            growth(loaded, in_hops(bench_sound(spec.sample_rate), spec.hop_length)) / 2**10
+        )
+        click.echo("timing ...", err=True)
+        timings = measure(cases, rounds)
+    data = as_data(timings, process, machine(spec), missing)
+    click.echo(f"model {loaded.card.name}, {loaded.sha256[:16]}")
     click.echo(table(data))
     if json_path is not None:
         try:

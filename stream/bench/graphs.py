@@ -1,0 +1,142 @@
+"""Small ONNX graphs with random weights, written byte by byte: a GRU of any size to time, and one that does nothing.
+
+So the bench needs neither torch nor the onnx package. A message of protobuf is a run of fields, each a key
+(number << 3 | wire type) and a value; the numbers are those of onnx.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.features.spec import FeatureSpec
+from stream.inference.card import CARD_KEY, ModelCard, StateSpec
+
+IR_VERSION, OPSET = 8, 17
+LABELS = ("speech", "music", "noise")
+_TYPES = {"float32": 1, "int64": 7}  # TensorProto.DataType
+
+
+class Graph:
+    """An ONNX graph under construction. Nodes must be added in the order in which they can run."""
+
+    def __init__(self, name: str) -> None:
+        self._graph = _text(2, name)
+
+    def node(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
+        """An operator; attributes are ints or lists of ints; an input that is left out is ""."""
+        body = b"".join(_text(1, name) for name in inputs) + b"".join(_text(2, name) for name in outputs)
+        body += _text(4, kind)
+        for name, value in attributes.items():
+            if isinstance(value, int):
+                attribute = _number(3, value) + _number(20, 2)
+            else:
+                attribute = b"".join(_number(8, each) for each in value) + _number(20, 7)
+            body += _bytes(5, _text(1, name) + attribute)
+        self._graph += _bytes(1, body)
+
+    def weight(self, name: str, array: NDArray[Any]) -> None:
+        """A constant, float32 or int64."""
+        dims = b"".join(_number(1, size) for size in array.shape)
+        kind = _number(2, _TYPES[str(array.dtype)])
+        raw = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        self._graph += _bytes(5, dims + kind + _text(8, name) + _bytes(9, raw))
+
+    def port(self, name: str, shape: Sequence[int | str], *, output: bool = False) -> None:
+        """A float32 input or output of the graph; a size that is free has a name."""
+        dims = b"".join(
+            _bytes(1, _text(2, size) if isinstance(size, str) else _number(1, size)) for size in shape
+        )
+        kind = _bytes(1, _number(1, _TYPES["float32"]) + _bytes(2, dims))
+        self._graph += _bytes(12 if output else 11, _text(1, name) + _bytes(2, kind))
+
+    def model(self, card: ModelCard | None = None) -> bytes:
+        """The bytes of a model file."""
+        parts = [_number(1, IR_VERSION), _bytes(7, self._graph), _bytes(8, _text(1, "") + _number(2, OPSET))]
+        if card is not None:
+            parts.append(_bytes(14, _text(1, CARD_KEY) + _text(2, card.to_json())))
+        return b"".join(parts)
+
+
+def identity_model(width: int) -> bytes:
+    """A graph that gives back its features (N, T, ``width``): what is left of a step without arithmetic."""
+    graph = Graph("identity")
+    graph.port("features", ("N", "T", width))
+    graph.port("same", ("N", "T", width), output=True)
+    graph.node("Identity", ["features"], ["same"])
+    return graph.model()
+
+
+def gru_model(hidden: int, spec: FeatureSpec | None = None, seed: int = 0) -> bytes:
+    """A model file with a card: features scaled, one GRU, three sigmoids. Random weights; answers mean nothing.
+
+    Args:
+        hidden: units of the GRU.
+        spec: default FeatureSpec().
+        seed: of the weights.
+    """
+    spec = FeatureSpec() if spec is None else spec
+    graph, rng = Graph("gru"), np.random.default_rng(seed)
+    add_gru(graph, hidden, spec.n_features, rng)
+    graph.weight("head", _random(rng, hidden, len(LABELS)))
+    graph.node("MatMul", ["heard", "head"], ["logits"])
+    graph.node("Sigmoid", ["logits"], ["probs"])
+    graph.port("probs", ("N", "T", len(LABELS)), output=True)
+    return graph.model(gru_card(f"gru-{hidden}", LABELS, hidden, spec))
+
+
+def gru_card(name: str, labels: tuple[str, ...], hidden: int, spec: FeatureSpec) -> ModelCard:
+    """The card of a graph with ``add_gru`` in it."""
+    state = StateSpec(input="h0", output="h0_out", shape=(1, -1, hidden), batch_axis=1)
+    return ModelCard(name=name, labels=labels, activation="sigmoid", features=spec, states=(state,))
+
+
+def add_gru(graph: Graph, hidden: int, width: int, rng: np.random.Generator) -> None:
+    """The ports "features" (N, T, ``width``) and "h0", a GRU on them, and its answers "heard" (N, T, hidden)."""
+    graph.port("features", ("N", "T", width))
+    graph.port("h0", (1, "N", hidden))
+    graph.port("h0_out", (1, "N", hidden), output=True)
+    graph.weight("scale", np.full(width, 0.02, np.float32))  # decibels to about 1
+    graph.weight("W", _random(rng, 1, 3 * hidden, width))
+    graph.weight("R", _random(rng, 1, 3 * hidden, hidden))
+    graph.weight("B", _random(rng, 1, 6 * hidden))
+    graph.weight("one", np.array([1], np.int64))
+    graph.node("Mul", ["features", "scale"], ["scaled"])
+    graph.node("Transpose", ["scaled"], ["time_first"], perm=[1, 0, 2])
+    graph.node(
+        "GRU",
+        ["time_first", "W", "R", "B", "", "h0"],
+        ["y", "h0_out"],
+        hidden_size=hidden,
+        linear_before_reset=1,
+    )
+    graph.node("Squeeze", ["y", "one"], ["squeezed"])
+    graph.node("Transpose", ["squeezed"], ["heard"], perm=[1, 0, 2])
+
+
+def _random(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
+    values: NDArray[np.float32] = rng.standard_normal(shape, np.float32) / np.float32(shape[-1] ** 0.5)
+    return values
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def _number(field: int, value: int) -> bytes:
+    return _varint(field << 3) + _varint(value)
+
+
+def _bytes(field: int, value: bytes) -> bytes:
+    return _varint(field << 3 | 2) + _varint(len(value)) + value
+
+
+def _text(field: int, value: str) -> bytes:
+    return _bytes(field, value.encode())
