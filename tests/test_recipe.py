@@ -13,12 +13,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
-from export.recipes.rooms import effects, singing, synthetic  # noqa: E402
+from export.recipes.rooms import beats, effects, singing, synthetic  # noqa: E402
 from export.recipes.rooms.bank import Bank, Clip  # noqa: E402
-from export.recipes.rooms.calibrate import calibrate  # noqa: E402
+from export.recipes.rooms.calibrate import Heard, Tried, calibrate, choose  # noqa: E402
 from export.recipes.rooms.compose import at_level, compose  # noqa: E402
-from export.recipes.rooms.corpora import FOLDERS, KINDS, PACKAGES  # noqa: E402
-from export.recipes.rooms.dataset import Playlist, frame_labels, make_streams  # noqa: E402
+from export.recipes.rooms.corpora import FOLDERS, PACKAGES  # noqa: E402
+from export.recipes.rooms.dataset import Playlist, Programme, frame_labels, make_streams  # noqa: E402
 from export.recipes.rooms.figures import (  # noqa: E402
     best_threshold,
     by_condition,
@@ -28,8 +28,10 @@ from export.recipes.rooms.figures import (  # noqa: E402
     on_grid,
 )
 from export.recipes.rooms.labels import GRID, active_rms, activity, held, runs  # noqa: E402
+from export.recipes.rooms.mix import PLAIN as PLAIN_VALIDATION  # noqa: E402
 from export.recipes.rooms.mix import QUIET, TRAIN, VALIDATION, Mix  # noqa: E402
 from export.recipes.rooms.report import confusion, reliability  # noqa: E402
+from export.recipes.rooms.rules import KINDS  # noqa: E402
 from export.recipes.rooms.shake import Shaker  # noqa: E402
 from export.recipes.rooms.tables import table  # noqa: E402
 from stream.decisions.spec import ClassRule, DetectorSpec  # noqa: E402
@@ -52,6 +54,9 @@ class Shelf:
     def more(self, clip, kind, rng):
         return clip
 
+    def clips(self, kind, group=None):
+        return [self.draw(kind, np.random.default_rng(n)) for n in range(6)]
+
     def read(self, clip, start, length):
         time = np.arange(start, min(start + length, clip.length)) / 16000
         if clip.corpus == "noise":
@@ -67,6 +72,7 @@ PLAIN = Mix(
     floor=(-120.0, -120.0),
     made_noise=0.0,
     sung=0.0,
+    drummed=0.0,
     vary=False,
 )
 
@@ -113,7 +119,7 @@ def test_the_microphone_noise_hides_what_is_under_it():
     assert not compose(Shelf(), 12.0, loud_floor, np.random.default_rng(0)).active.any()
 
 
-@pytest.mark.parametrize("mix", [TRAIN, VALIDATION, QUIET])
+@pytest.mark.parametrize("mix", [TRAIN, VALIDATION, PLAIN_VALIDATION, QUIET])
 def test_a_seed_is_a_scene(mix):
     one, two, other = (compose(Shelf(), 20.0, mix, np.random.default_rng(seed)) for seed in (3, 3, 4))
     np.testing.assert_array_equal(one.samples, two.samples)
@@ -163,6 +169,15 @@ def test_made_sounds_are_finite_and_of_the_asked_length():
     assert 20 * np.log10(hiss.std()) == pytest.approx(-60, abs=0.2)
 
 
+def test_a_beat_comes_again():
+    rng = np.random.default_rng(4)
+    played = beats.beat(Shelf(), 16000 * 8, rng)
+    assert played.shape == (16000 * 8,)
+    assert np.isfinite(played).all()
+    assert played.std() > 0
+    np.testing.assert_array_equal(played, beats.beat(Shelf(), 16000 * 8, np.random.default_rng(4)))
+
+
 def test_a_melody_holds_its_notes():
     pitch = singing.melody(1000, np.random.default_rng(1))
     slow = np.abs(np.diff(np.log2(pitch)) * 12) < 0.3  # semitones a hundredth of a second
@@ -194,6 +209,15 @@ def test_rules_send_a_speaker_to_one_side():
     assert side("fillets-ng-data-cs", "sound/bar/cs/bar-m-videt1.ogg") == ("speech", "train")
     assert side("openarena-data", "sound/voices/festivoxmale/a.wav") is None
     assert side("commands", "validation/bed/00176480_nohash_0.flac") == ("speech", "validation")
+    assert side("trigger-rally-data", "data.unpacked/sounds/codriver/paula/Cut.wav") == (
+        "speech",
+        "validation",
+    )
+    assert side("trigger-rally-data", "data.unpacked/sounds/codriver/tim/Cut.wav") == ("speech", "train")
+    assert side("megaglest-data", "a/commondata/sounds/archer_ack3.wav") == ("speech", "train")
+    assert side("megaglest-data", "a/commondata/sounds/daemon_ack3.wav") is None
+    assert side("ufoai-sound", "sound/soldiers/maledeath01.ogg") is None
+    assert side("hydrogen-drumkits", "drumkits/VariBreaks/a.flac") == ("drums", "train")
     assert side("ambience", "clock-sfx-rain.ogg") == ("noise", "validation")
 
 
@@ -242,6 +266,9 @@ def test_streams_are_made_once_and_played_in_order(tmp_path):
     for one, two in zip(batches, play(0), strict=True):
         assert torch.equal(one.features, two.features)
     assert not torch.equal(batches[0].features, next(iter(play(1))).features)
+    other = Playlist(again, SPEC, rows=2, chunk=100, seed=2)
+    turns = Programme((play, other), passes=2)
+    assert [turns(epoch).list for epoch in range(5)] == [play, play, other, other, play]
 
 
 @pytest.mark.parametrize("n_mfcc", [None, 24])
@@ -311,16 +338,25 @@ def test_calibration_takes_the_quickest_rule_that_is_quiet_enough():
     active[..., 1] = active[..., 2] = active[..., 0]
     frames = 1 + (3000 * GRID - 512) // 320
     probs = frame_labels(active[0], frames, SPEC).astype(np.float32)[None] * 0.8
-    graded = on_grid(probs, 3000, SPEC)
     quiet = np.zeros_like(probs)
     silent = np.zeros_like(active)
-    clean = calibrate(probs, active, graded, quiet, silent, SPEC)
+    clean = calibrate(*[Heard(probs, active, quiet, silent)] * 2, SPEC)
     quiet[0, ::200, 0] = 0.8  # clicks of one frame
     quiet[0, 1::200, 0] = 0.8
-    clicking = calibrate(probs, active, graded, quiet, silent, SPEC)
+    clicking = calibrate(*[Heard(probs, active, quiet, silent)] * 2, SPEC)
     assert set(clean.classes) == set(KINDS)
-    assert clicking.rule("speech").min_on > clean.rule("speech").min_on
+    assert clean.rule("speech").confirm is None
+    assert clicking.rule("speech") != clean.rule("speech")
+    assert not [e for e in detect(quiet[0], clicking, SPEC) if e.label == "speech"]
     assert clicking.rule("music") == clean.rule("music")
+
+
+def test_the_best_rule_is_quick_and_if_none_is_silent_the_one_with_fewest_false_events():
+    quick, slow, deaf = (ClassRule(min_on=seconds) for seconds in (0.1, 0.2, 0.3))
+    assert choose([Tried(slow, 0.5, 0.1, 0.14), Tried(quick, 0.9, 0.1, 0.1)], "speech") is quick
+    assert choose([Tried(slow, 5.0, 0.1, 0.14), Tried(quick, 9.0, 0.1, 0.1)], "speech") is slow
+    assert choose([Tried(slow, 5.0, 0.1, 0.14), Tried(deaf, 0.0, 0.9, 0.14)], "speech") is slow
+    assert choose([Tried(slow, 5.0, 0.1, 0.14), Tried(deaf, 0.0, 0.1, 0.4)], "speech") is slow
 
 
 def test_a_report_becomes_tables():

@@ -22,7 +22,7 @@ def main() -> int:
         "and measure the bundled models. What is done is kept in --cache; run it again to go on.",
     )
     parser.add_argument(
-        "--cache", type=Path, default=Path("runs/rooms"), help="downloads, streams, runs (about 8 GB)"
+        "--cache", type=Path, default=Path("runs/rooms"), help="downloads, streams, runs (about 16 GB)"
     )
     parser.add_argument(
         "--recordings", type=Path, help="folder with ambience/, commands/, digits/ (each optional)"
@@ -31,26 +31,29 @@ def main() -> int:
     parser.add_argument(
         "--model", choices=sorted(SHAPES), action="append", help="only this one; may be repeated"
     )
-    parser.add_argument("--hours", type=float, default=Plan.hours, help="of composed training streams")
+    parser.add_argument("--hours", type=float, default=Plan.hours, help="of composed streams in a round")
+    parser.add_argument("--rounds", type=int, default=Plan.rounds, help="of newly composed streams")
     parser.add_argument(
-        "--epochs", type=int, help="passes of each round, for every model; default as bundled"
+        "--epochs", type=int, help="passes over each round, for every model; default as bundled"
     )
     parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     names = given.model or list(SHAPES)
-    plan = Plan(hours=given.hours, seed=given.seed)
+    plan = Plan(hours=given.hours, rounds=given.rounds, seed=given.seed)
     if given.epochs is not None:
-        plan = replace(plan, epochs={name: (given.epochs,) * len(plan.rates) for name in names})
+        plan = replace(plan, epochs=dict.fromkeys(names, given.epochs))
     try:
         data = prepare(given.cache, given.recordings, plan)
         given.out.mkdir(parents=True, exist_ok=True)
         for name in names:
             with RichReport() as shown:
                 figures = build(name, data, plan, given.out, given.cache / "runs", shown)
-            f1 = "  ".join(f"{kind} F1 {row['f1']:.3f}" for kind, row in figures["frames"].items())
-            print(f"{given.out / name}.onnx  {f1}  false speech {figures['false_speech_per_hour']:.1f}/h")
+            for where, part in figures.items():
+                f1 = "  ".join(f"{kind} F1 {row['f1']:.3f}" for kind, row in part["frames"].items())
+                false = f"false speech {part['false_speech_per_hour']:.1f}/h"
+                print(f"{given.out / name}.onnx  {where}: {f1}  {false}")
     except StreamClassifyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from export.recipes.rooms.corpora import KINDS, Kind, Split
+from export.recipes.rooms.rules import KINDS, STOCK, Split, Stock
 from stream.errors import DataError
 
 # Dialogue and sentences are nearest to how people talk; single letters and words are many but say less.
@@ -32,11 +32,13 @@ class Clip:
 
 
 class Source(Protocol):
-    """What the composer needs: recordings of a kind, and more of the same speaker."""
+    """What the composer needs: recordings of a kind, more of the same speaker, and the hits of one drum kit."""
 
-    def draw(self, kind: Kind, rng: np.random.Generator) -> Clip: ...
+    def draw(self, kind: Stock, rng: np.random.Generator) -> Clip: ...
 
-    def more(self, clip: Clip, kind: Kind, rng: np.random.Generator) -> Clip: ...
+    def more(self, clip: Clip, kind: Stock, rng: np.random.Generator) -> Clip: ...
+
+    def clips(self, kind: Stock, group: str | None = None) -> list[Clip]: ...
 
     def read(self, clip: Clip, start: int, length: int) -> NDArray[np.float32]: ...
 
@@ -51,13 +53,18 @@ class Bank:
         DataError: no bank in ``folder``, or a kind without clips.
     """
 
-    def __init__(self, folder: Path, split: Split) -> None:
+    def __init__(self, folder: Path, split: Split, without: frozenset[str] = frozenset()) -> None:
+        """``without``: corpora to leave out."""
         self._samples: dict[str, NDArray[np.int16]] = {}
-        self._groups: dict[Kind, dict[str, list[Clip]]] = {kind: {} for kind in KINDS}
+        self._groups: dict[Stock, dict[str, list[Clip]]] = {kind: {} for kind in STOCK}
         self.licences: dict[str, str] = {}
         for index in sorted(folder.glob("*.json")):
-            self._add(index, split)
-        self._chances = {kind: self._weigh(kind, folder) for kind in KINDS}
+            if index.stem not in without:
+                self._add(index, split)
+        for kind in KINDS:
+            if not self._groups[kind]:
+                raise DataError(f"{folder}: no {kind} recordings in its banks; gather the corpora first")
+        self._chances = {kind: self._weigh(kind) for kind in STOCK}
 
     def _add(self, index: Path, split: Split) -> None:
         loaded = json.loads(index.read_text())
@@ -70,10 +77,8 @@ class Bank:
             clip = Clip(index.stem, row["path"], row["group"], row["start"], row["length"])
             self._groups[row["kind"]].setdefault(clip.group, []).append(clip)
 
-    def _weigh(self, kind: Kind, folder: Path) -> tuple[list[str], NDArray[np.float64]]:
+    def _weigh(self, kind: Stock) -> tuple[list[str], NDArray[np.float64]]:
         groups = self._groups[kind]
-        if not groups:
-            raise DataError(f"{folder}: no {kind} recordings in its banks; gather the corpora first")
         seconds = {name: sum(clip.length for clip in clips) / 16000 for name, clips in groups.items()}
         corpus = {name: clips[0].corpus for name, clips in groups.items()}
         whole: dict[str, float] = {}
@@ -90,15 +95,18 @@ class Bank:
         )
         return names, np.cumsum(chance / chance.sum())
 
-    def clips(self, kind: Kind) -> list[Clip]:
+    def clips(self, kind: Stock, group: str | None = None) -> list[Clip]:
+        """All clips of a kind, or of one group of it; empty where there is none."""
+        if group is not None:
+            return self._groups[kind].get(group, [])
         return [clip for clips in self._groups[kind].values() for clip in clips]
 
-    def draw(self, kind: Kind, rng: np.random.Generator) -> Clip:
+    def draw(self, kind: Stock, rng: np.random.Generator) -> Clip:
         names, steps = self._chances[kind]
         at = min(int(np.searchsorted(steps, rng.random())), len(names) - 1)
         return self._pick(self._groups[kind][names[at]], rng)
 
-    def more(self, clip: Clip, kind: Kind, rng: np.random.Generator) -> Clip:
+    def more(self, clip: Clip, kind: Stock, rng: np.random.Generator) -> Clip:
         """Another clip (or the same) of the same group."""
         return self._pick(self._groups[kind][clip.group], rng)
 

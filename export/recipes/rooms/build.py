@@ -14,15 +14,14 @@ import numpy as np
 from export.models import FrameClassifier, ModelConfig, count_parameters, preset
 from export.onnx import to_onnx
 from export.recipes.rooms.bank import Bank
-from export.recipes.rooms.calibrate import calibrate
-from export.recipes.rooms.corpora import KINDS, Split
-from export.recipes.rooms.dataset import Playlist, Streams, make_streams
-from export.recipes.rooms.figures import on_grid
+from export.recipes.rooms.calibrate import Heard, calibrate
+from export.recipes.rooms.dataset import Playlist, Programme, Streams, Trial, make_streams
 from export.recipes.rooms.gather import gather
-from export.recipes.rooms.mix import QUIET, TRAIN, VALIDATION, Mix
+from export.recipes.rooms.mix import NOT_PLAIN, PLAIN, PLAIN_QUIET, QUIET, TRAIN, VALIDATION, Mix
 from export.recipes.rooms.report import report
+from export.recipes.rooms.rules import KINDS
 from export.recipes.rooms.tables import chapter
-from export.recipes.rooms.training import fresh, scores, train
+from export.recipes.rooms.training import fresh, judged, train
 from export.training import FitConfig, Report
 from stream.features.spec import FeatureSpec
 from stream.inference.card import ModelCard
@@ -44,24 +43,24 @@ DESCRIPTION = (
 class Plan:
     """How much to make and how long to train.
 
-    Training goes in rounds, each on newly composed streams, each with its own learning rate falling to a
-    hundredth; a round goes on from the weights of the one before.
+    Training goes through newly composed streams in turn, each several times, at one learning rate that rises,
+    then falls over the whole of it.
 
     Attributes:
         hours: of composed training streams in a round.
-        epochs: model name -> passes over the streams, round by round; a model may sit out the last rounds.
-        rates: learning rate of each round.
-        seed: of the first round's streams and weights; the next rounds count on.
+        rounds: how many times as much is composed.
+        epochs: model name -> passes over the streams of each round.
+        rate: highest learning rate.
+        seed: of the first round's streams and of the weights; the next rounds count on.
         average: decay of the running mean of the weights.
-        memory: frames (20 ms) over which the recurrent layer may hold on to its state, from the second round on:
-            without a limit some units remember for an hour (FitConfig.memory).
+        memory: frames (20 ms) over which the recurrent layer may hold on to its state: without a limit some units
+            remember for an hour (FitConfig.memory).
     """
 
-    hours: float = 16.0
-    epochs: dict[str, tuple[int, ...]] = field(
-        default_factory=lambda: {"default": (14, 12, 6), "small": (8, 8)}
-    )
-    rates: tuple[float, ...] = (3e-3, 1e-3, 7e-4)
+    hours: float = 12.8
+    rounds: int = 6
+    epochs: dict[str, int] = field(default_factory=lambda: {"default": 5, "small": 4})
+    rate: float = 2e-3
     seed: int = 1
     average: float = 0.998
     memory: float = 1000.0
@@ -69,11 +68,11 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Training streams by round, validation, and streams in which nobody speaks; licences by source."""
+    """Training streams by round, the two validations, and every source's licence."""
 
     rounds: tuple[Streams, ...]
-    validation: Streams
-    quiet: Streams
+    plain: Trial
+    hard: Trial
     licences: dict[str, str]
     digest: str
 
@@ -82,21 +81,26 @@ def prepare(cache: Path, recordings: Path | None, plan: Plan) -> Data:
     """Gather the corpora and compose the streams; what is already in ``cache`` is kept."""
     banks = gather(cache, recordings)
     train_bank, validation_bank = Bank(banks, "train"), Bank(banks, "validation")
+    plain_bank = Bank(banks, "validation", without=NOT_PLAIN)
 
-    def streams(
-        bank: Bank, side: Split, mix: Mix, name: str, count: int, seconds: float, seed: int
-    ) -> Streams:
-        folder = cache / "streams" / f"{name}-{side}-{count}x{seconds:g}s-{seed}-{FEATURES.digest}"
+    def streams(bank: Bank, mix: Mix, name: str, count: int, seconds: float, seed: int) -> Streams:
+        folder = cache / "streams" / f"{name}-{count}x{seconds:g}s-{seed}-{FEATURES.digest}"
         return make_streams(bank, mix, FEATURES, folder, streams=count, seconds=seconds, seed=seed)
 
     count = round(plan.hours * 30)
     return Data(
         tuple(
-            streams(train_bank, "train", TRAIN, "train", count, 120.0, plan.seed + turn)
-            for turn in range(len(plan.rates))
+            streams(train_bank, TRAIN, "train", count, 120.0, 100 * plan.seed + turn)
+            for turn in range(plan.rounds)
         ),
-        streams(validation_bank, "validation", VALIDATION, "mixed", 30, 120.0, 7),
-        streams(validation_bank, "validation", QUIET, "quiet", 20, 180.0, 8),
+        Trial(
+            streams(plain_bank, PLAIN, "plain", 20, 120.0, 7),
+            streams(plain_bank, PLAIN_QUIET, "plain-quiet", 20, 180.0, 8),
+        ),
+        Trial(
+            streams(validation_bank, VALIDATION, "hard", 30, 120.0, 7),
+            streams(validation_bank, QUIET, "hard-quiet", 20, 180.0, 8),
+        ),
         {**train_bank.licences, **validation_bank.licences},
         _digest(banks),
     )
@@ -123,65 +127,65 @@ def build(
         ExportError: training or export failed; nothing is written to ``out``.
     """
     model = fresh(configuration(name), data.rounds[0], plan.seed)
-    best: dict[str, float] = {}
-    for turn, (epochs, rate) in enumerate(zip(plan.epochs[name], plan.rates, strict=False)):
-        fitting = FitConfig(
-            activation="sigmoid",
-            epochs=epochs,
-            learning_rate=rate,
-            warmup=0.3,
-            average=plan.average,
-            memory=plan.memory if turn else 0.0,
-            monitor="score",
-            seed=plan.seed + turn,
-        )
-        play = Playlist(
-            data.rounds[turn], FEATURES, rows=32, chunk=100, seed=plan.seed + turn, shake=1.5, narrow=0.35
-        )
-        folder = runs / f"{name}-round-{turn + 1}"
-        best = train(model, play, data.validation, FEATURES, fitting, folder=folder, report=shown).best
+    passes = plan.epochs[name]
+    fitting = FitConfig(
+        activation="sigmoid",
+        epochs=passes * len(data.rounds),
+        learning_rate=plan.rate,
+        warmup=0.3,
+        average=plan.average,
+        memory=plan.memory,
+        monitor="score",
+        seed=plan.seed,
+    )
+    lists = [Playlist(streams, FEATURES, seed=plan.seed, shake=1.5, narrow=0.3) for streams in data.rounds]
+    judge = judged(data.plain.mixed, data.hard.mixed, FEATURES)
+    folder = runs / f"{name}-{plan.seed}"
+    best = train(model, Programme(tuple(lists), passes), judge, fitting, folder=folder, report=shown).best
     return publish(name, model, data, plan, out, runs, best)
 
 
 def publish(
     name: str, model: FrameClassifier, data: Data, plan: Plan, out: Path, runs: Path, training: dict[str, Any]
 ) -> dict[str, Any]:
-    """Calibrate and export a trained network, measure the file, and put the figures into its card."""
-    probs = scores(model, data.validation)
-    active = data.validation.active.astype(bool)
-    rules = calibrate(
-        probs, active, on_grid(probs, active.shape[1], FEATURES),
-        scores(model, data.quiet), data.quiet.active.astype(bool), FEATURES,
-    )  # fmt: skip
+    """Calibrate and export a trained network, measure the file, and put the figures into its card.
+
+    Returns:
+        "plain" and "hard" -> what ``report`` gives.
+    """
     card = ModelCard(
-        name=name, labels=KINDS, activation="sigmoid", features=FEATURES, detector=rules,
+        name=name, labels=KINDS, activation="sigmoid", features=FEATURES,
+        detector=calibrate(Heard.of(model, data.plain), Heard.of(model, data.hard), FEATURES),
         description=DESCRIPTION, author="stream-classify", licence="Apache-2.0",
         warmup=round(0.1 * FEATURES.frame_rate),
         sources=tuple(f"{source}: {licence}" for source, licence in sorted(data.licences.items())),
         provenance={
             "recipe": "python -m export.recipes.rooms",
-            "seed": plan.seed, "hours": plan.hours, "corpora": data.digest,
+            "seed": plan.seed, "hours": plan.hours * plan.rounds, "corpora": data.digest,
             "network": json.loads(msgspec.json.encode(model.config)), "parameters": count_parameters(model),
             "training": {key: round(float(value), 5) for key, value in training.items()},
         },
     )  # fmt: skip
     draft = runs / f"{name}.onnx"
     to_onnx(model, draft, card, _example(data))
-    figures = report(Model.load(draft, provider="cpu"), data.validation, data.quiet)
+    measured = Model.load(draft, provider="cpu")
+    figures = {"plain": report(measured, data.plain), "hard": report(measured, data.hard)}
     kept = {
-        key: figures[key]
-        for key in ("frames", "frames_after_8_h", "events", "false_speech_per_hour", "hours")
+        where: {
+            key: part[key]
+            for key in ("frames", "frames_after_8_h", "events", "false_speech_per_hour", "hours")
+        }
+        for where, part in figures.items()
     }
-    to_onnx(
-        model, out / f"{name}.onnx", msgspec.structs.replace(card, metrics=_rounded(kept)), _example(data)
-    )
+    metrics = _rounded({**kept["plain"], "hard": kept["hard"]})
+    to_onnx(model, out / f"{name}.onnx", msgspec.structs.replace(card, metrics=metrics), _example(data))
     (runs / f"{name}-report.md").write_text(chapter(card, figures))
     return figures
 
 
 def _example(data: Data) -> np.ndarray:
     """Real features, so that the proof runs where the model works and not where it saturates."""
-    return data.validation.features[:2, :200].astype(np.float32)
+    return data.plain.mixed.features[:2, :200].astype(np.float32)
 
 
 def _rounded(value: Any) -> Any:

@@ -13,10 +13,10 @@ import numpy as np
 
 from export.recipes.rooms import effects, synthetic
 from export.recipes.rooms.bank import Source
-from export.recipes.rooms.corpora import KINDS, Kind
 from export.recipes.rooms.labels import GRID, active_rms, activity
 from export.recipes.rooms.material import RATE, Active, Samples, material, to_grid
 from export.recipes.rooms.mix import Mix
+from export.recipes.rooms.rules import KINDS, Kind
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _damage(tracks: Samples, floor_db: float, active: Active, mix: Mix, rng: np.
         out = out * np.float32(rng.uniform(1.5, 5) / max(float(np.abs(out).max()), 1e-3))
     out = np.clip(out, -1, 1)
     if happens("codec"):
-        out = effects.through_codec(out, effects.CODECS[int(rng.integers(len(effects.CODECS)))], rng)
+        out = effects.through_codec(out, effects.usual_codec(rng), rng)
     if happens("dead"):
         idle = np.repeat(~active.any(axis=1), GRID)
         out = np.where(idle, np.float32(0), out)

@@ -9,53 +9,10 @@ is heard in validation. KDE's volunteers speak in two packages, so those are spl
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Literal
-
-Kind = Literal["speech", "music", "noise"]
-Split = Literal["train", "validation"]
-
-KINDS: tuple[Kind, ...] = ("speech", "music", "noise")
-SPLITS: tuple[Split, ...] = ("train", "validation")
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Files whose path matches ``pattern`` are ``kind`` on side ``split``; kind None = left out.
-
-    ``group`` (a ``re.Match.expand`` template) names the speaker or recording, so that clips of one group stay
-    together; ``seconds`` are the shortest and longest file worth using.
-    """
-
-    pattern: str
-    kind: Kind | None
-    split: Split = "train"
-    group: str = "one"
-    seconds: tuple[float, float] = (0.15, 3600.0)
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """A package (or folder), its licence in words, and its rules in order of precedence."""
-
-    name: str
-    licence: str
-    rules: tuple[Rule, ...]
-    folder: bool = False
-
-    def rule_for(self, path: str) -> tuple[Rule, str] | None:
-        """The rule for a path inside the corpus and the group name it gives; None = not used."""
-        for rule in self.rules:
-            match = re.search(rule.pattern, path)
-            if match:
-                return None if rule.kind is None else (rule, f"{self.name}:{match.expand(rule.group)}")
-        return None
-
+from export.recipes.rooms.games import GAMES
+from export.recipes.rooms.rules import EFFECT, MUSIC_MIN, Corpus, Rule, Split, music
 
 NOT_WORDS = Rule(r"(beep|tone|silence|tt-|moh|conf-background)", None)  # sounds among the telephone prompts
-MUSIC_MIN = (8.0, 3600.0)
-EFFECT = (0.08, 20.0)
 # Languages (klettres, ktuberling) and speakers that only validation hears.
 KDE_VALIDATION = r"(da|lt|uk|he|nl)"
 STAMPS_VALIDATION = r"(el|da|lt)"
@@ -63,10 +20,6 @@ STAMPS_VALIDATION = r"(el|da|lt)"
 
 def _prompts(name: str, licence: str, split: Split) -> Corpus:
     return Corpus(name, licence, (NOT_WORDS, Rule(r"\.(g722|gsm|wav)$", "speech", split)))
-
-
-def _music(name: str, licence: str, split: Split, pattern: str) -> Corpus:
-    return Corpus(name, licence, (Rule(pattern, "music", split, r"\1", MUSIC_MIN),))
 
 
 PACKAGES: tuple[Corpus, ...] = (
@@ -121,10 +74,10 @@ PACKAGES: tuple[Corpus, ...] = (
         ),
     ),
     # Music, with the short sounds of the same packages as noise.
-    _music("wesnoth-1.16-music", "GPL-2+, CC BY-SA 4.0 by file", "train", r"music/(.+)\.ogg$"),
-    _music("warzone2100-music", "CC0, CC BY-SA 3.0, GPL-2+ by album", "train", r"albums/(.+)\.opus$"),
-    _music("fretsonfire-songs-muldjord", "CC BY-SA 3.0", "train", r"([^/]+)/song\.ogg$"),
-    _music("fillets-ng-data", "GPL-2+", "train", r"fillets-ng/music/(.+)\.ogg$"),
+    music("wesnoth-1.16-music", "GPL-2+, CC BY-SA 4.0 by file", "train", r"music/(.+)\.ogg$"),
+    music("warzone2100-music", "CC0, CC BY-SA 3.0, GPL-2+ by album", "train", r"albums/(.+)\.opus$"),
+    music("fretsonfire-songs-muldjord", "CC BY-SA 3.0", "train", r"([^/]+)/song\.ogg$"),
+    music("fillets-ng-data", "GPL-2+", "train", r"fillets-ng/music/(.+)\.ogg$"),
     Corpus(
         "colobot-common-sounds",
         "GPL-3+",
@@ -163,7 +116,7 @@ PACKAGES: tuple[Corpus, ...] = (
             Rule(r"sounds/(\D+)\d*\.wav$", "noise", "train", r"\1", EFFECT),
         ),
     ),
-    _music("asterisk-moh-opsound-wav", "CC BY-SA 3.0", "validation", r"moh/(.+)\.wav$"),
+    music("asterisk-moh-opsound-wav", "CC BY-SA 3.0", "validation", r"moh/(.+)\.wav$"),
     Corpus(
         "hyperrogue-music",
         "GPL-2+, CC BY-SA by file",
@@ -197,6 +150,7 @@ PACKAGES: tuple[Corpus, ...] = (
         "GPL-3+, public domain by file",
         (Rule(r"sounds/(.+)\.(wav|mp3)$", "noise", "validation", r"\1", (0.08, 400.0)),),
     ),
+    *GAMES,
 )
 
 # Folders with the same names as below, wherever --recordings points; each is used if it is there.

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from export.recipes.rooms.bank import Source
 from export.recipes.rooms.compose import Scene, compose
-from export.recipes.rooms.corpora import KINDS
 from export.recipes.rooms.labels import GRID
 from export.recipes.rooms.mix import Mix
+from export.recipes.rooms.rules import KINDS
 from export.recipes.rooms.shake import Shaker
 from export.training import Batch
 from stream.features.mfcc import mfcc
@@ -43,6 +43,14 @@ class Streams:
         """Mean and standard deviation, each (F,) float32, of a twentieth of the frames."""
         flat = self.features[:, ::20].reshape(-1, self.features.shape[2]).astype(np.float32)
         return flat.mean(axis=0), flat.std(axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A validation: scenes with everything in them, and scenes in which nobody speaks."""
+
+    mixed: Streams
+    quiet: Streams
 
 
 def frame_labels(active: NDArray[np.bool_], frames: int, spec: FeatureSpec) -> NDArray[np.uint8]:
@@ -112,13 +120,24 @@ class Playlist:
     data: Streams
     spec: FeatureSpec
     rows: int = 32
-    chunk: int = 250
+    chunk: int = 100
     seed: int = 0
     shake: float = 0.0
     narrow: float = 0.0
 
     def __call__(self, epoch: int) -> _Epoch:
         return _Epoch(self, epoch)
+
+
+@dataclass(frozen=True)
+class Programme:
+    """Playlists in turn, each played ``passes`` times; after the last one it begins again."""
+
+    lists: tuple[Playlist, ...]
+    passes: int
+
+    def __call__(self, epoch: int) -> _Epoch:
+        return self.lists[epoch // self.passes % len(self.lists)](epoch)
 
 
 @dataclass(frozen=True, eq=False)

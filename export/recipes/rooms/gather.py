@@ -18,11 +18,13 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from export.recipes.rooms.corpora import FOLDERS, PACKAGES, Corpus
+from export.recipes.rooms.corpora import FOLDERS, PACKAGES
+from export.recipes.rooms.rules import Corpus
 from stream.errors import DataError
 
 SAMPLE_RATE = 16000
 PEAK = 0.7  # clips are stored at this peak, so that quiet recordings keep their resolution in int16
+PACKS = {".pk3", ".zip"}
 AUDIO = {".wav", ".ogg", ".opus", ".flac", ".mp3", ".g722", ".gsm"}
 
 
@@ -123,7 +125,7 @@ def _files(corpus: Corpus, root: Path) -> Iterator[tuple[str, Path]]:
             for row in csv.DictReader(text):
                 yield "/".join(filter(None, (row.get("split"), row["filename"]))), root / row["filename"]
         return
-    for pack in sorted(root.rglob("*.pk3")):
+    for pack in sorted(path for path in root.rglob("*") if path.suffix in PACKS):
         unpacked = pack.with_suffix(".unpacked")
         if not unpacked.is_dir():
             with zipfile.ZipFile(pack) as archive:

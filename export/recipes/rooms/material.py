@@ -6,11 +6,11 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from export.recipes.rooms import effects, singing, synthetic
+from export.recipes.rooms import beats, effects, singing, synthetic
 from export.recipes.rooms.bank import Clip, Source
-from export.recipes.rooms.corpora import Kind
 from export.recipes.rooms.labels import GRID, activity
 from export.recipes.rooms.mix import Mix
+from export.recipes.rooms.rules import Kind
 
 Samples = NDArray[np.float32]
 Active = NDArray[np.bool_]
@@ -58,9 +58,16 @@ def _noise(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> S
 
 
 def _song(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> Samples:
-    """A stretch of music; for a share of them somebody sings to it, or alone."""
-    if rng.random() >= mix.sung:
+    """A stretch of music; for a share of them somebody sings to it or drums to it, or sings or drums alone."""
+    kind = rng.random()
+    if kind >= mix.sung + mix.drummed:
         return _fill(source, "music", length, mix, rng, long=True)
+    if kind >= mix.sung:
+        drums = _even(beats.beat(source, length, rng))
+        if rng.random() < 0.6:
+            return _filtered(drums, mix, rng, 3.0)
+        band = _even(_fill(source, "music", length, mix, rng, long=True))
+        return _filtered(drums, mix, rng, 3.0) + band * np.float32(10 ** (rng.uniform(-10, 10) / 20))
     clip = source.draw("speech", rng)
     voice = _even(singing.sing(source.read(clip, 0, 6 * RATE), length, rng))
     if rng.random() < 0.3:
@@ -73,7 +80,7 @@ def _talk(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> tu
     """One speaker's clips with pauses between them, each with the activity of its own recording."""
     out, active = np.zeros(length, np.float32), np.zeros(length // GRID, bool)
     first = source.draw("speech", rng)
-    speed, clip, at = _speed(mix, rng, 0.88, 1.13), first, 0
+    speed, clip, at = _speed(mix, rng, 0.8, 1.18), first, 0
     while at < length:
         piece = _take(source, clip, length - at, speed, rng)
         piece = effects.fade(piece / max(float(np.abs(piece).max(initial=0)), 1e-3), 0.004, 0.01)

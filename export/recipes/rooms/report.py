@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from export.recipes.rooms.corpora import KINDS
-from export.recipes.rooms.dataset import Streams
+from export.recipes.rooms.dataset import Streams, Trial
 from export.recipes.rooms.figures import (
     Probs,
     by_condition,
@@ -16,6 +15,7 @@ from export.recipes.rooms.figures import (
     frame_figures,
     on_grid,
 )
+from export.recipes.rooms.rules import KINDS
 from stream.inference.session import Model
 
 
@@ -38,9 +38,10 @@ def model_scores(model: Model, data: Streams, carried_hours: float = 0.0) -> Pro
     return model.step(data.features.astype(np.float32), copies)[0]
 
 
-def report(model: Model, validation: Streams, quiet: Streams, carried_hours: float = 8.0) -> dict[str, Any]:
+def report(model: Model, trial: Trial, carried_hours: float = 8.0) -> dict[str, Any]:
     """Frame figures at the card's thresholds, conditions, reliability, events, and the same after hours."""
     spec, rules = model.card.features, model.card.detector
+    validation, quiet = trial.mixed, trial.quiet
     thresholds = [rules.rule(kind).threshold for kind in KINDS]
     active = validation.active.astype(bool)
     probs = model_scores(model, validation)

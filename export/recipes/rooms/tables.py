@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from export.recipes.rooms.corpora import KINDS
+from export.recipes.rooms.rules import KINDS
 from stream.inference.card import ModelCard
 
 
@@ -22,13 +22,18 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def chapter(card: ModelCard, figures: dict[str, Any]) -> str:
-    """Everything in a report (see report.report) about the model with this card."""
+def chapter(card: ModelCard, figures: dict[str, dict[str, Any]]) -> str:
+    """Everything measured about the model with this card: validation -> report (see report.report)."""
+    head = f"## {card.name}: {card.provenance['parameters']} parameters\n"
+    return "\n".join([head, *(_section(name, part) for name, part in figures.items())])
+
+
+def _section(name: str, figures: dict[str, Any]) -> str:
     frames, after = figures["frames"], figures["frames_after_8_h"]
     names = [*KINDS, "silence"]
     parts = [
-        f"## {card.name}: {card.provenance['parameters']} parameters\n",
-        f"Validation: {figures['hours']['validation']} h of composed streams. Frames of 10 ms, each class at the "
+        f"### On the {name} validation\n",
+        f"{figures['hours']['validation']} h of composed streams. Frames of 10 ms, each class at the "
         "card's threshold, state carried through each stream; and the same with a state 8 h old.\n",
         table(
             ["class", "threshold", "F1", "precision", "recall", "ROC-AUC", "F1 after 8 h"],

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from export.models import FrameClassifier, ModelConfig, build
-from export.recipes.rooms.corpora import KINDS
-from export.recipes.rooms.dataset import Playlist, Streams
+from export.recipes.rooms.dataset import Programme, Streams
 from export.recipes.rooms.figures import Probs, frame_figures, on_grid
+from export.recipes.rooms.rules import KINDS
 from export.training import FitConfig, FitResult, Report, fit
 from stream.features.spec import FeatureSpec
 
@@ -29,15 +29,22 @@ def scores(model: nn.Module, data: Streams, chunk: int = 1000) -> Probs:
     return np.concatenate(parts, axis=1)
 
 
-def judge(data: Streams, spec: FeatureSpec) -> Callable[[nn.Module], dict[str, float]]:
-    """A validation callback: F1 at the best threshold and AUC by class; "score" is the mean of all six."""
-    truth = data.active.reshape(-1, len(KINDS)).astype(bool)
+def judged(plain: Streams, hard: Streams, spec: FeatureSpec) -> Callable[[nn.Module], dict[str, float]]:
+    """A validation callback: F1 at the best threshold and AUC by class, on both; "score" is the mean of all twelve."""
 
-    def figures(model: nn.Module) -> dict[str, float]:
+    def on(data: Streams, model: nn.Module) -> dict[str, float]:
+        truth = data.active.reshape(-1, len(KINDS)).astype(bool)
         probs = on_grid(scores(model, data), data.active.shape[1], spec).reshape(-1, len(KINDS))
         found = frame_figures(probs, truth)
-        out = {f"{kind}_{name}": found[kind][name] for kind in KINDS for name in ("f1", "auc")}
-        return {**out, "silence_f1": found["silence"]["f1"], "score": float(np.mean(list(out.values())))}
+        return {f"{kind}_{name}": found[kind][name] for kind in KINDS for name in ("f1", "auc")}
+
+    def figures(model: nn.Module) -> dict[str, float]:
+        out = {
+            f"{where}_{name}": value
+            for where, data in (("plain", plain), ("hard", hard))
+            for name, value in on(data, model).items()
+        }
+        return {**out, "score": float(np.mean(list(out.values())))}
 
     return figures
 
@@ -53,26 +60,25 @@ def fresh(config: ModelConfig, data: Streams, seed: int) -> FrameClassifier:
 
 def train(
     model: FrameClassifier,
-    data: Playlist,
-    validation: Streams,
-    spec: FeatureSpec,
+    data: Programme,
+    validate: Callable[[nn.Module], dict[str, float]],
     fitting: FitConfig,
     *,
     folder: Path | None = None,
     report: Report | None = None,
 ) -> FitResult:
-    """Train ``model`` on ``data`` and leave in it the weights of the best epoch on ``validation``.
+    """Train ``model`` on ``data`` and leave in it the weights of the best epoch by ``validate``.
 
     A run that was interrupted goes on from ``folder``.
     """
     # Rare classes weigh more, so that none is learnt by never naming it.
-    share = data.data.labels[:, ::50].reshape(-1, len(KINDS)).mean(axis=0)
+    share = data.lists[0].data.labels[:, ::50].reshape(-1, len(KINDS)).mean(axis=0)
     weight = torch.from_numpy((0.5 / np.maximum(share, 0.05)) ** 0.5).float()
     return fit(
         model,
         data,
         fitting,
-        validate=judge(validation, spec),
+        validate=validate,
         folder=folder,
         resume=True,
         class_weight=weight,
