@@ -33,7 +33,7 @@ DEFAULT_LATENCY: Latency = 0.05
 # All in seconds. A consumer waits a heartbeat at most. Blocks of PortAudio's, a few ms each, are joined to the
 # shortest chunk, so that a consumer is not woken 500 times a second; a late consumer gets longest chunks.
 _HEARTBEAT = 0.1
-_SHORTEST_CHUNK = 0.01
+_SHORTEST_CHUNK = 0.02
 _LONGEST_CHUNK = 0.1
 
 _MANY_CHANNELS = 8  # more is what a sound server offers, not what a microphone has

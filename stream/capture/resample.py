@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from stream.capture.source import AudioSource, SourceBase
 from stream.errors import ClosedError, UsageError
+from stream.features.energy import energy
 from stream.messages import Chunk, SourceInfo
 
 
@@ -108,6 +109,8 @@ class StreamingResampler:
 
     def _without_holes(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """``samples`` with 0 for what is not finite; remembers where that stands in the output."""
+        if math.isfinite(energy(samples)):
+            return samples
         bad = np.flatnonzero(~np.isfinite(samples))
         if not len(bad):
             return samples
@@ -139,10 +142,11 @@ class StreamingResampler:
 
     def _marked(self, out: NDArray[np.float32]) -> NDArray[np.float32]:
         """``out`` with NaN at the remembered places; advances the position."""
-        for begin, end in self._holes:
-            out[max(begin - self._position, 0) : max(end - self._position, 0)] = np.nan
-        self._position += len(out)
-        self._holes = self._holes[self._holes[:, 1] > self._position]
+        begin_of_out, self._position = self._position, self._position + len(out)
+        if len(self._holes):
+            for begin, end in self._holes:
+                out[max(begin - begin_of_out, 0) : max(end - begin_of_out, 0)] = np.nan
+            self._holes = self._holes[self._holes[:, 1] > self._position]
         return out
 
 

@@ -172,6 +172,9 @@ class FlatLine:
         """Whether the sound is flat at the end of ``samples``, (n,) float32. NaN is never flat."""
         if len(samples):
             last = samples[-1]
+            if len(samples) > 1 and samples[-2] != last:  # nearly always, and it costs next to nothing
+                self._run, self._value = 1, last
+                return self.flat
             other = np.flatnonzero(samples != last)
             if len(other):
                 self._run = len(samples) - 1 - int(other[-1])

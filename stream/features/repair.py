@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stream.errors import ClosedError, SpecError
+from stream.features.energy import energy
 from stream.messages import Gap
 
 Method = Literal["interpolate", "hold", "mean"]
@@ -104,7 +105,7 @@ class Repair:
         if not count:
             return out
         # One energy sum finds NaN, infinity and absurd values alike; doubtful sums are looked at closely.
-        if not self._hole and _energy(samples) <= LIMIT:
+        if not self._hole and energy(samples) <= LIMIT:
             self._remember(samples)
             return [(start, samples)]
         good = np.abs(samples) <= LIMIT  # False for NaN
@@ -178,15 +179,6 @@ class Repair:
             self._recent = run[-span:].copy()
         else:
             self._recent = np.concatenate([self._recent, run])[-span:]
-
-
-def _energy(samples: NDArray[np.float32]) -> float:
-    """Sum of squares; NaN or infinite when any sample is, or is absurd."""
-    if len(samples) <= 8192:
-        return float(np.vdot(samples, samples))  # which, unlike dot, does not warn of an overflow
-    # A longer product would wake BLAS's threads, which then spin for nothing.
-    with np.errstate(invalid="ignore", over="ignore"):
-        return float(np.einsum("i,i->", samples, samples))
 
 
 def _joined(parts: list[_Segment]) -> list[_Segment]:

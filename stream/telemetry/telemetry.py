@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from stream.telemetry.snapshot import Snapshot
 
 COLUMN_SECONDS = 0.1
 WIDTH = 512  # columns kept: 51 s, so that 30 s are there for every terminal width
+PENDING = 32  # pushes noted before they are folded into columns without a picture being drawn
 PUSHES = 1024  # compute times kept for the percentiles
 EVENTS = 256  # events kept, for the list and for marking the timeline
 PEAK_HOLD, PEAK_FALL = 1.0, 0.5  # seconds a peak stands, probability a second it then falls
@@ -81,6 +83,10 @@ class Telemetry:
         self._busy: deque[float] = deque(maxlen=PUSHES)
         self._heard: deque[float] = deque(maxlen=PUSHES)
         self._schedule = math.inf
+        # Seen and not yet in the columns: a thread that wakes for 20 ms of sound finds its caches cold, and pays
+        # for every array operation several times over.
+        self._unseen: list[tuple[int, NDArray[np.float32]]] = []  # start, samples
+        self._unread: list[list[NDArray[Any]]] = []  # probs, sample, warm, features
 
     def opened(self, source: SourceInfo) -> None:
         """The source was opened again, perhaps at another rate."""
@@ -111,16 +117,20 @@ class Telemetry:
             if counters.since is None:
                 counters.since = now
             counters.end = max(counters.end, result.end, chunk.end if chunk is not None else 0)
-            self._columns.advance(counters.end)
             if chunk is not None:
                 self._turn(chunk.state)
                 if len(chunk.samples):
-                    self._columns.add_samples(chunk.samples, chunk.start)
+                    self._unseen.append((chunk.start, chunk.samples.copy()))
                     self._busy.append(busy_seconds)
                     self._heard.append(len(chunk.samples) / chunk.sample_rate)
                     counters.lag = self._age(chunk, now)
             if len(result.scores):
-                self._add_scores(result)
+                scores = result.scores
+                kept = scores.probs, scores.sample, scores.warm, result.features
+                self._unread.append([array.copy() for array in kept])
+                counters.warm = bool(result.scores.warm[-1])
+            if result.gaps or len(self._unseen) >= PENDING or len(self._unread) >= PENDING:
+                self._fold()
             for gap in result.gaps:
                 self._columns.add_gap(gap.start, gap.end)
                 counters.gaps += 1
@@ -132,13 +142,27 @@ class Telemetry:
                 if len(self._events) > EVENTS:
                     del self._events[next(iter(self._events))]
 
-    def _add_scores(self, result: Result) -> None:
-        scores, stride = result.scores, self._card.stride
-        self._columns.add_probs(scores.probs, scores.sample, scores.warm)
-        self._counters.probs = scores.probs[-1].copy()
-        self._counters.warm = bool(scores.warm[-1])
-        features = result.features[:, : len(self._to_mel)]
-        sample = scores.sample + self._delay
+    def _fold(self) -> None:
+        """Put what was noted into the columns, all of it in a few array operations."""
+        self._columns.advance(self._counters.end)
+        for start, parts in _runs(self._unseen):
+            self._columns.add_samples(np.concatenate(parts), start)
+        self._unseen.clear()
+        if self._unread:
+            self._add_scores(*map(np.concatenate, zip(*self._unread, strict=True)))
+            self._unread.clear()
+
+    def _add_scores(
+        self,
+        probs: NDArray[np.float32],
+        sample: NDArray[np.int64],
+        warm: NDArray[np.bool_],
+        features: NDArray[np.float32],
+    ) -> None:
+        self._columns.add_probs(probs, sample, warm)
+        self._counters.probs = probs[-1]
+        features = features[:, : len(self._to_mel)]
+        sample, stride = sample + self._delay, self._card.stride
         if stride > 1:
             before = np.arange(1 - stride, 1) * self._card.features.hop_length
             sample = np.maximum(sample[:, None] + before, 0).reshape(-1)
@@ -166,6 +190,7 @@ class Telemetry:
             now: seconds on the clock of ``observe``, for the age of the state; None = when last observed.
         """
         with self._lock:
+            self._fold()
             view = self._columns.view()
             counters = copy(self._counters)
             stored = tuple(self._events.values())
@@ -245,6 +270,21 @@ class Telemetry:
                     labels.index(event.label), max(0, event.onset // column - oldest) : last - oldest + 1
                 ] = True
         return active
+
+
+def _runs(
+    pieces: list[tuple[int, NDArray[np.float32]]],
+) -> list[tuple[int, list[NDArray[np.float32]]]]:
+    """Pieces that follow each other without a gap, together: the start of the first, and all of them."""
+    runs: list[tuple[int, list[NDArray[np.float32]]]] = []
+    end = -1
+    for start, samples in pieces:
+        if runs and start == end:
+            runs[-1][1].append(samples)
+        else:
+            runs.append((start, [samples]))
+        end = start + len(samples)
+    return runs
 
 
 def _peaks(view: View, seconds: float) -> NDArray[np.float32]:
