@@ -28,6 +28,7 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 _WARM = _frozen(np.ones(1, np.bool_))
 BLOCK = 160_000  # samples a push of a whole recording: few calls, and scratch that stays small
+FEW = 4  # hops in one push up to which they are quicker one by one than as a block
 MAX_GAP = 1.0  # seconds of lost sound over which the model's state is still worth keeping
 
 
@@ -94,6 +95,7 @@ class StreamClassifier:
             spec.sample_rate,
             self.hop,
         )
+        self._no_features: NDArray[np.float32] = _frozen(np.empty((0, spec.n_features), np.float32))
         self._reset_rows: int | None = None
         if reset_after is not None:
             self._reset_rows = round(reset_after * spec.sample_rate / self.hop)
@@ -180,6 +182,8 @@ class StreamClassifier:
         runs = repair.push(samples, start)
         if len(runs) == 1 and runs[0][0] == self._clean_end and not gaps and not repair.gaps:
             return self._go_on(*runs[0], repair.repaired - before)
+        if not runs and not gaps and not repair.gaps:  # a heartbeat, or sound that is held back
+            return Result(self._nothing, self._no_features, (), (), self.end, repair.repaired - before)
         if repair.gaps:
             gaps = sorted([*repair.gaps, *gaps], key=lambda gap: gap.start)
         return self._result(runs, gaps, repair.repaired - before, False)
@@ -211,10 +215,19 @@ class StreamClassifier:
     def _go_on(self, start: int, samples: NDArray[np.float32], repaired: int) -> Result:
         """``_result`` of sound that follows the last without a seam: nearly every push of a live stream."""
         self._clean_end = start + len(samples)
+        hop = self._features.spec.hop_length
+        if not hop < len(samples) <= FEW * hop:
+            scores, features, events = self._hear(samples)
+            return Result(scores, features, events, (), self.end, repaired)
+        heard = [self._hear(samples[at : at + hop]) for at in range(0, len(samples), hop)]
+        scores = self._join([part[0] for part in heard if len(part[0].probs)])
+        features = np.concatenate([part[1] for part in heard])
+        return Result(scores, features, sum([part[2] for part in heard], ()), (), self.end, repaired)
+
+    def _hear(self, samples: NDArray[np.float32]) -> tuple[Scores, NDArray[np.float32], tuple[Event, ...]]:
         features = self._features.push(samples)
         scores = self._advance(features) if len(features) else self._nothing
-        events = self._detector.push(scores) if len(scores.probs) else ()
-        return Result(scores, features, events, (), self.end, repaired)
+        return scores, features, self._detector.push(scores) if len(scores.probs) else ()
 
     def _result(
         self, runs: list[tuple[int, NDArray[np.float32]]], gaps: list[Gap], repaired: int, last: bool
@@ -237,12 +250,7 @@ class StreamClassifier:
                 frames.append(new)
         if last:
             events += self._detector.flush()
-        if len(parts) == 1:
-            scores = parts[0]
-        elif parts:
-            scores = self._join(parts)
-        else:
-            scores = self._nothing
+        scores = self._join(parts)
         features = frames[0] if len(frames) == 1 else np.concatenate([self._held[:0], *frames])
         return Result(scores, features, tuple(events), tuple(gaps), self.end, repaired)
 
@@ -296,6 +304,8 @@ class StreamClassifier:
         return np.concatenate(parts)
 
     def _join(self, parts: list[Scores]) -> Scores:
+        if len(parts) < 2:
+            return parts[0] if parts else self._nothing
         return Scores(
             np.concatenate([p.probs for p in parts]),
             np.concatenate([p.sample for p in parts]),
@@ -341,7 +351,7 @@ def merge(results: list[Result], classifier: StreamClassifier) -> Result:
     scores = [r.scores for r in results if len(r.scores)]
     width = classifier.model.card.features.n_features
     return Result(
-        classifier._join(scores) if scores else classifier._nothing,
+        classifier._join(scores),
         np.concatenate([np.empty((0, width), np.float32), *(r.features for r in results)]),
         tuple(e for r in results for e in r.events),
         tuple(g for r in results for g in r.gaps),

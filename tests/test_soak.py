@@ -136,13 +136,13 @@ def test_each_line_fails_when_its_claim_does(spoil: Any, line: str, monkeypatch:
 
 
 def _changed(result: Result, **changes: Any) -> Result:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     return replace(result, **changes)
 
 
 def _shifted(scores: Any, **by: Any) -> Any:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     return replace(scores, **{name: getattr(scores, name) + value for name, value in by.items()})
 

@@ -23,7 +23,7 @@ from stream.telemetry import Telemetry
 
 Ending = Literal["ended", "quit", "interrupted", "terminated"]
 
-BUDGET = 0.012  # share of a core that drawing may take
+BUDGET = 0.008  # share of a core that drawing may take
 SLOWEST = 0.5  # seconds between two looks at most
 
 
