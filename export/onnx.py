@@ -58,7 +58,8 @@ def to_onnx(
             It takes one float tensor, a whole sequence of features, and gives scores a frame, or one score vector
             for the sequence so far (last frame, mean or maximum over time).
         path: the file to write. It appears only when every check has passed.
-        card: labels, activation and feature settings. States, stride, delay and the rest are filled in here.
+        card: labels, activation and feature settings. States, stride and the rest are filled in here; ``delay`` is
+            what the network was trained to lag by, to which delayed layers add theirs.
         example: features as the network takes them, float32, of realistic level; None = of a made sound, (N, T, F).
         lookahead: "refuse" layers that need future frames, or "delay" the answers until they have come.
         batch_axis, time_axis: which axes of ``example`` are streams and frames.
@@ -211,7 +212,7 @@ def _complete(card: ModelCard, made: Streaming, proof: Proof, exporter: str) -> 
         created=card.created or created.replace("+00:00", "Z"),
         states=made.states,
         stride=made.stride,
-        delay=made.delay,
+        delay=card.delay + made.delay,
         warmup=max(card.warmup, made.warmup * made.stride),
         receptive_field=made.receptive_field,
         exact=proof.exact,

@@ -266,6 +266,10 @@ def test_streams_are_made_once_and_played_in_order(tmp_path):
     for one, two in zip(batches, play(0), strict=True):
         assert torch.equal(one.features, two.features)
     assert not torch.equal(batches[0].features, next(iter(play(1))).features)
+    late = list(Playlist(data, SPEC, rows=2, chunk=100, seed=1, shake=2.0, narrow=0.5, delay=3)(0))
+    for now, then in zip(batches, late, strict=True):  # the same sound, its labels three rows later
+        assert torch.equal(now.features, then.features)
+        assert torch.equal(now.targets[:, :-3], then.targets[:, 3:])
     other = Playlist(again, SPEC, rows=2, chunk=100, seed=2)
     turns = Programme((play, other), passes=2)
     assert [turns(epoch).list for epoch in range(5)] == [play, play, other, other, play]
@@ -298,6 +302,8 @@ def test_frame_labels_are_those_at_the_middle_of_the_frame():
     assert first * 320 + 256 >= 1600 > (first - 1) * 320 + 256
     spread = on_grid(labels.astype(np.float32), 100, SPEC)
     assert np.abs(spread[:, 0] - active[:, 0]).sum() <= 2
+    late = np.pad(labels, ((3, 0), (0, 0)))[:-3].astype(np.float32)
+    np.testing.assert_array_equal(on_grid(late, 90, SPEC, delay=3), spread[:90])
 
 
 def test_figures_agree_with_their_definitions():

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from export.recipes.rooms.rules import KINDS, STOCK, Split, Stock
 from stream.errors import DataError
 
-# Dialogue and sentences are nearest to how people talk; single letters and words are many but say less.
+# Dialogue and sentences are nearest to how people talk; single letters and words are many but say less. Real rooms
+# and streets are what noise is; the lasers and beeps of games are few, and near to electronic music.
 WEIGHT = {
     "fillets-ng-data-cs": 2.5, "digits": 0.2, "commands": 0.35, "klettres-data": 0.25, "ktuberling-data": 0.5,
-    "sonic-pi-samples": 0.5, "hedgewars-data": 0.8,
+    "tuxpaint-stamps-default": 0.7, "sonic-pi-samples": 0.5, "hedgewars-data": 0.8, "megaglest-data": 0.7,
+    "ambience": 2.0, "wordwarvi-sound": 0.3, "bzflag-data": 0.4, "lugaru-data": 0.6, "lmms-common": 0.6,
 }  # fmt: skip
 
 

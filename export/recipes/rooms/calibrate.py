@@ -18,7 +18,8 @@ from stream.features.spec import FeatureSpec
 
 # Rules that are tried for each class.
 CONFIRM: dict[Kind, tuple[float, ...]] = {
-    "speech": (0.0, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99), "music": (0.0,), "noise": (0.0,),
+    "speech": (0.0, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99), "music": (0.0, 0.9, 0.95),
+    "noise": (0.0, 0.8, 0.9),
 }  # fmt: skip
 MIN_ON: dict[Kind, tuple[float, ...]] = {
     "speech": (0.04, 0.06, 0.1, 0.14, 0.2), "music": (0.2, 0.5), "noise": (0.1, 0.2),
@@ -42,20 +43,22 @@ class Tried:
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """Frame scores (S, T, 3) of a trial's two parts and their truth (S, n, 3) every 10 ms."""
+    """Frame scores (S, T, 3) of a trial's two parts and their truth (S, n, 3) every 10 ms; rows that answers lag."""
 
     mixed: Probs
     active: Active
     quiet: Probs
     quiet_active: Active
+    delay: int = 0
 
     @classmethod
-    def of(cls, model: FrameClassifier, trial: Trial) -> Heard:
+    def of(cls, model: FrameClassifier, trial: Trial, delay: int) -> Heard:
         return cls(
             scores(model, trial.mixed),
             trial.mixed.active.astype(bool),
             scores(model, trial.quiet),
             trial.quiet.active.astype(bool),
+            delay,
         )
 
 
@@ -68,7 +71,10 @@ def calibrate(plain: Heard, hard: Heard, spec: FeatureSpec) -> DetectorSpec:
 
 def thresholds(trials: Sequence[Heard], spec: FeatureSpec) -> dict[Kind, float]:
     """By class, the threshold of the best F1 over the frames of all trials."""
-    graded = [on_grid(trial.mixed, trial.active.shape[1], spec).reshape(-1, len(KINDS)) for trial in trials]
+    graded = [
+        on_grid(trial.mixed, trial.active.shape[1], spec, trial.delay).reshape(-1, len(KINDS))
+        for trial in trials
+    ]
     score = np.concatenate(graded)
     true = np.concatenate([trial.active.reshape(-1, len(KINDS)) for trial in trials])
     return {kind: best_threshold(score[:, c], true[:, c])[0] for c, kind in enumerate(KINDS)}
@@ -79,7 +85,7 @@ def tried(kind: Kind, threshold: float, trial: Heard, spec: FeatureSpec) -> list
 
     def events(rule: ClassRule, probs: Probs, active: Active) -> dict[str, float]:
         rules = DetectorSpec(classes={kind: rule})
-        return event_figures([detect(stream, rules, spec) for stream in probs], active, kind)
+        return event_figures([detect(stream, rules, spec, trial.delay) for stream in probs], active, kind)
 
     out = []
     for rule in _candidates(kind, threshold):

@@ -115,6 +115,7 @@ class Playlist:
         seed: decides order, resets and augmentation, epoch by epoch.
         shake: dB of random gain and spectral colouring of each stream.
         narrow: share of streams heard through a narrow band.
+        delay: rows by which answers lag what they are about.
     """
 
     data: Streams
@@ -124,6 +125,7 @@ class Playlist:
     seed: int = 0
     shake: float = 0.0
     narrow: float = 0.0
+    delay: int = 0
 
     def __call__(self, epoch: int) -> _Epoch:
         return _Epoch(self, epoch)
@@ -159,7 +161,8 @@ class _Epoch:
             rows = np.sort(order[first : first + given.rows])
             fresh = rng.random(given.rows) < (1.0 if first == 0 else 0.5)
             disguise = shaker.draw(given.rows, rng)
-            features, labels = data.features[rows], data.labels[rows]
+            features = data.features[rows]
+            labels = np.pad(data.labels[rows], ((0, 0), (given.delay, 0), (0, 0)))
             shift = int(rng.integers(frames % given.chunk + 1))
             for start in range(shift, frames - given.chunk + 1, given.chunk):
                 part = features[:, start : start + given.chunk].astype(np.float32)

@@ -20,10 +20,13 @@ Probs = NDArray[np.float32]
 Active = NDArray[np.bool_]
 
 
-def on_grid(probs: Probs, cells: int, spec: FeatureSpec) -> Probs:
-    """(..., T, C) frame scores -> (..., cells, C): for each 10 ms the frame whose middle is nearest."""
+def on_grid(probs: Probs, cells: int, spec: FeatureSpec, delay: int = 0) -> Probs:
+    """(..., T, C) frame scores -> (..., cells, C): for each 10 ms the frame whose middle is nearest.
+
+    ``delay``: rows by which answers lag what they are about.
+    """
     middle = np.arange(cells) * GRID + GRID // 2
-    nearest = np.round((middle - spec.n_fft / 2) / spec.hop_length).astype(int)
+    nearest = np.round((middle - spec.n_fft / 2) / spec.hop_length).astype(int) + delay
     return probs[..., np.clip(nearest, 0, probs.shape[-2] - 1), :]
 
 
@@ -98,8 +101,12 @@ def condition(segment: dict[str, Any]) -> str:
     return f"{kinds} {'below 0' if low < 0 else f'{low} to {int(high)}'} dB"
 
 
-def detect(probs: Probs, detector: DetectorSpec, spec: FeatureSpec) -> list[Event]:
-    """Events of one stream of (T, 3) frame scores by the runtime's detector: each as it began and as it ended."""
+def detect(probs: Probs, detector: DetectorSpec, spec: FeatureSpec, delay: int = 0) -> list[Event]:
+    """Events of one stream of (T, 3) frame scores by the runtime's detector: each as it began and as it ended.
+
+    ``delay``: rows by which answers lag what they are about; the first of them are not used.
+    """
+    probs = probs[delay:]
     rows = len(probs)
     scores = Scores(
         np.ascontiguousarray(probs, np.float32),
@@ -109,7 +116,7 @@ def detect(probs: Probs, detector: DetectorSpec, spec: FeatureSpec) -> list[Even
         spec.sample_rate,
         spec.hop_length,
     )
-    lag = spec.n_fft - spec.n_fft // 2
+    lag = spec.n_fft - spec.n_fft // 2 + delay * spec.hop_length
     finder = Detector(detector, KINDS, spec.sample_rate, spec.hop_length, lag)
     return [*finder.push(scores), *finder.flush()]
 

@@ -40,16 +40,16 @@ def model_scores(model: Model, data: Streams, carried_hours: float = 0.0) -> Pro
 
 def report(model: Model, trial: Trial, carried_hours: float = 8.0) -> dict[str, Any]:
     """Frame figures at the card's thresholds, conditions, reliability, events, and the same after hours."""
-    spec, rules = model.card.features, model.card.detector
+    spec, rules, delay = model.card.features, model.card.detector, model.card.delay
     validation, quiet = trial.mixed, trial.quiet
     thresholds = [rules.rule(kind).threshold for kind in KINDS]
     active = validation.active.astype(bool)
     probs = model_scores(model, validation)
-    graded = on_grid(probs, active.shape[1], spec)
+    graded = on_grid(probs, active.shape[1], spec, delay)
     flat, truth = graded.reshape(-1, len(KINDS)), active.reshape(-1, len(KINDS))
-    aged = on_grid(model_scores(model, validation, carried_hours), active.shape[1], spec)
-    events = [detect(stream, rules, spec) for stream in probs]
-    still = [detect(stream, rules, spec) for stream in model_scores(model, quiet)]
+    aged = on_grid(model_scores(model, validation, carried_hours), active.shape[1], spec, delay)
+    events = [detect(stream, rules, spec, delay) for stream in probs]
+    still = [detect(stream, rules, spec, delay) for stream in model_scores(model, quiet)]
     return {
         "frames": frame_figures(flat, truth, thresholds),
         f"frames_after_{carried_hours:g}_h": frame_figures(aged.reshape(-1, len(KINDS)), truth, thresholds),

@@ -29,12 +29,14 @@ def scores(model: nn.Module, data: Streams, chunk: int = 1000) -> Probs:
     return np.concatenate(parts, axis=1)
 
 
-def judged(plain: Streams, hard: Streams, spec: FeatureSpec) -> Callable[[nn.Module], dict[str, float]]:
+def judged(
+    plain: Streams, hard: Streams, spec: FeatureSpec, delay: int
+) -> Callable[[nn.Module], dict[str, float]]:
     """A validation callback: F1 at the best threshold and AUC by class, on both; "score" is the mean of all twelve."""
 
     def on(data: Streams, model: nn.Module) -> dict[str, float]:
         truth = data.active.reshape(-1, len(KINDS)).astype(bool)
-        probs = on_grid(scores(model, data), data.active.shape[1], spec).reshape(-1, len(KINDS))
+        probs = on_grid(scores(model, data), data.active.shape[1], spec, delay).reshape(-1, len(KINDS))
         found = frame_figures(probs, truth)
         return {f"{kind}_{name}": found[kind][name] for kind in KINDS for name in ("f1", "auc")}
 
