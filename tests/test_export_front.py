@@ -95,6 +95,8 @@ def test_network_and_file_untouched_by_a_refusal(tmp_path: Path) -> None:
     card = to_onnx(network, path, CARD, features(1), lookahead="delay")
     assert (card.delay, card.warmup, card.exact) == (3, 3, card.exact)
     assert all(check.ok for check in verify(path, "cpu"))
+    late = to_onnx(network, path, msgspec.structs.replace(CARD, delay=2), features(1), lookahead="delay")
+    assert late.delay == 5  # what it was trained to lag by, and what its layers need
 
 
 @pytest.mark.parametrize(
