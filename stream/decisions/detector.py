@@ -1,14 +1,13 @@
 """Detector: probabilities in, onsets and complete events out.
 
 Per class: a causal moving average, a threshold to begin, a higher one to be sure (optional) and a lower one to end
-(hysteresis), a minimum time on and off, and a refractory time after an event. Everything counts rows and samples of sound; nothing reads a clock,
-so a recording gives the same events at any speed and in any chunking.
+(hysteresis), a minimum time on and off, and a refractory time after an event. Everything counts rows and samples of
+sound; nothing reads a clock, so a recording gives the same events at any speed and in any chunking.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter, ge
 
@@ -17,52 +16,11 @@ from numpy.typing import NDArray
 
 from stream.decisions.smoothing import MovingAverage
 from stream.decisions.spec import DetectorSpec
+from stream.decisions.track import FALLING, OFF, ON, RISING, Change, Track
 from stream.errors import ClosedError
 from stream.messages import Event, Scores
 
-_OFF, _RISING, _ON, _FALLING = range(4)
 _mode = attrgetter("mode")
-
-
-@dataclass(slots=True)
-class _Track:
-    """Where one class stands. ``total``/``rows``/``peak`` run from the onset; ``*_on`` hold them as of the last
-    row that was on, which is what an event reports when a fall turns out to be its end."""
-
-    threshold: float
-    release: float
-    confirm: float
-    rows_on: int
-    rows_off: int
-    refractory: int
-    mode: int = _OFF
-    onset: int = 0
-    last_on: int = 0  # one past the last row that was on
-    waited: int = 0  # rows spent rising or falling
-    sure: bool = False  # ``confirm`` was reached since the onset
-    total: float = 0.0
-    rows: int = 0
-    peak: float = 0.0
-    total_on: float = 0.0
-    rows_seen_on: int = 0
-    free_from: int | None = None  # sample before which a new onset is refused
-    gap: int = 0
-    id: int = -1
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """An event found in a push, before ids are given in order of decision."""
-
-    row: int
-    column: int
-    onset: int
-    offset: int | None
-    peak: float
-    mean: float
-    decided: int
-    gap: int
-    cut: bool
 
 
 class Detector:
@@ -102,7 +60,7 @@ class Detector:
         """As new: nothing on, ids from 0."""
         self._average.reset()
         self._tracks = [
-            _Track(
+            Track(
                 threshold=float(self._thresholds[c]),
                 release=float(self._releases[c]),
                 confirm=float(self._confirms[c]),
@@ -155,7 +113,7 @@ class Detector:
         self._decided = int(sample[-1]) + self.lag
         if not self._busy and not np.count_nonzero(smooth >= self._bars):
             return ()
-        changes: list[_Change] = []
+        changes: list[Change] = []
         level = (smooth >= self._thresholds).astype(np.int8)
         level += smooth >= self._releases
         level += smooth >= self._confirms
@@ -172,7 +130,7 @@ class Detector:
         smooth = self._smooth[0].tolist()
         if not self._busy and not any(map(ge, smooth, self._bar_list)):
             return ()
-        changes: list[_Change] = []
+        changes: list[Change] = []
         self._advance_row(smooth, first, changes)
         self._busy = any(map(_mode, self._tracks))
         return self._numbered(changes) if changes else ()
@@ -190,7 +148,7 @@ class Detector:
         """
         if carried:
             for track in self._tracks:
-                track.gap += length if track.mode != _OFF else 0
+                track.gap += length if track.mode != OFF else 0
             return ()
         events = self._cut()
         self._average.reset()
@@ -203,22 +161,22 @@ class Detector:
         return events
 
     def _cut(self) -> tuple[Event, ...]:
-        changes: list[_Change] = []
+        changes: list[Change] = []
         for column, track in enumerate(self._tracks):
-            if track.mode in (_ON, _FALLING):
-                self._finish(column, track, 0, self._decided, track.mode == _ON, changes)
-            track.mode = _OFF
+            if track.mode in (ON, FALLING):
+                self._finish(column, track, 0, self._decided, track.mode == ON, changes)
+            track.mode = OFF
         self._busy = False
         return self._numbered(changes)
 
-    def _advance_row(self, smooth: list[float], first: int, changes: list[_Change]) -> None:
+    def _advance_row(self, smooth: list[float], first: int, changes: list[Change]) -> None:
         """``_advance`` of every class by one row, on plain numbers: a hop of live sound."""
         for column in self._columns:
             track, value = self._tracks[column], smooth[column]
             height = (value >= track.release) + (value >= track.threshold) + (value >= track.confirm)
-            if height < 2 and track.mode == _OFF:
+            if height < 2 and track.mode == OFF:
                 continue
-            if height and track.mode == _ON:  # as _walk would, without its calls
+            if height and track.mode == ON:  # as _walk would, without its calls
                 track.total += value
                 track.rows += 1
                 if value > track.peak:
@@ -236,7 +194,7 @@ class Detector:
         level: NDArray[np.int8],
         smooth: NDArray[np.float32],
         first: int,
-        changes: list[_Change],
+        changes: list[Change],
     ) -> None:
         """Walk one class through runs of equal level: the bars it reaches, of release, threshold and confirm."""
         track = self._tracks[column]
@@ -250,17 +208,17 @@ class Detector:
     def _walk(
         self,
         column: int,
-        track: _Track,
+        track: Track,
         height: int,
         row: int,
         high: int,
         smooth: NDArray[np.float32] | tuple[float, ...],
         first: int,
-        changes: list[_Change],
+        changes: list[Change],
     ) -> int:
         """Take rows [row, high) of one level until the mode changes; return the first row not taken."""
         start = first + row * self.hop
-        if track.mode == _OFF:
+        if track.mode == OFF:
             if height < 2:
                 return high
             if track.free_from is not None and start < track.free_from:
@@ -269,11 +227,11 @@ class Detector:
                     return high
                 row += blocked
                 start += blocked * self.hop
-            track.mode, track.onset, track.waited, track.sure = _RISING, start, 0, False
+            track.mode, track.onset, track.waited, track.sure = RISING, start, 0, False
             track.total, track.rows, track.peak, track.gap = 0.0, 0, 0.0, 0
-        if track.mode == _RISING:
+        if track.mode == RISING:
             if height == 0:
-                track.mode = _OFF
+                track.mode = OFF
                 return row  # the same rows again, as off
             track.sure = track.sure or height == 3
             wait = max(1, track.rows_on - track.waited) if track.sure else high - row
@@ -281,17 +239,17 @@ class Detector:
             self._gather(track, smooth[row:stop], True, first + stop * self.hop)
             track.waited += stop - row
             if track.sure and track.waited >= track.rows_on:
-                track.mode = _ON
+                track.mode = ON
                 changes.append(self._change(column, track, stop - 1, None, first, False))
             return stop
-        if track.mode == _ON:
+        if track.mode == ON:
             if height == 0:
-                track.mode, track.waited = _FALLING, 0
+                track.mode, track.waited = FALLING, 0
             else:
                 self._gather(track, smooth[row:high], True, first + high * self.hop)
                 return high
         if height > 0:  # falling, and back before it had ended
-            track.mode = _ON
+            track.mode = ON
             return row
         stop = min(high, row + track.rows_off - track.waited)
         self._gather(track, smooth[row:stop], False, 0)
@@ -302,7 +260,7 @@ class Detector:
         return stop
 
     def _gather(
-        self, track: _Track, smooth: NDArray[np.float32] | tuple[float, ...], on: bool, end: int
+        self, track: Track, smooth: NDArray[np.float32] | tuple[float, ...], on: bool, end: int
     ) -> None:
         # A running sum from the old total, in float64 and strictly in order: no chunking changes its bits.
         if len(smooth) == 1:
@@ -320,22 +278,22 @@ class Detector:
             track.total_on, track.rows_seen_on, track.last_on = track.total, track.rows, end
 
     def _change(
-        self, column: int, track: _Track, row: int, offset: int | None, first: int, cut: bool
-    ) -> _Change:
+        self, column: int, track: Track, row: int, offset: int | None, first: int, cut: bool
+    ) -> Change:
         decided = first + row * self.hop + self.hop // 2 + self.lag
         mean = track.total_on / track.rows_seen_on
-        return _Change(row, column, track.onset, offset, track.peak, mean, decided, track.gap, cut)
+        return Change(row, column, track.onset, offset, track.peak, mean, decided, track.gap, cut)
 
     def _finish(
-        self, column: int, track: _Track, row: int, decided: int, cut: bool, changes: list[_Change]
+        self, column: int, track: Track, row: int, decided: int, cut: bool, changes: list[Change]
     ) -> None:
         mean = track.total_on / track.rows_seen_on
         offset = track.last_on
-        changes.append(_Change(row, column, track.onset, offset, track.peak, mean, decided, track.gap, cut))
-        track.mode = _OFF
+        changes.append(Change(row, column, track.onset, offset, track.peak, mean, decided, track.gap, cut))
+        track.mode = OFF
         track.free_from = offset + track.refractory
 
-    def _numbered(self, changes: list[_Change]) -> tuple[Event, ...]:
+    def _numbered(self, changes: list[Change]) -> tuple[Event, ...]:
         # Stable: within a class an end comes before the next onset even when one row decides both.
         changes.sort(key=lambda change: (change.row, change.column))
         events = []
