@@ -72,7 +72,7 @@ def our_cases(model: Model, sound: NDArray[np.float32], streams: Sequence[int]) 
             "second",
         ),
     ]
-    return [*cases, *_slab_cases(model, hops, streams)]
+    return [*cases, *slab_cases(model, hops, streams)]
 
 
 def in_hops(sound: NDArray[np.float32], hop_length: int) -> list[NDArray[np.float32]]:
@@ -80,7 +80,8 @@ def in_hops(sound: NDArray[np.float32], hop_length: int) -> list[NDArray[np.floa
     return [hop.copy() for hop in sound[: len(sound) // hop_length * hop_length].reshape(-1, hop_length)]
 
 
-def _slab_cases(model: Model, hops: list[NDArray[np.float32]], streams: Sequence[int]) -> list[Case]:
+def slab_cases(model: Model, hops: list[NDArray[np.float32]], streams: Sequence[int]) -> list[Case]:
+    """A push of a slab of each size; none for a model that a slab cannot serve."""
     rng = np.random.default_rng(0)
     hop = len(hops[0]) / model.card.features.sample_rate
     cases = []
@@ -88,7 +89,7 @@ def _slab_cases(model: Model, hops: list[NDArray[np.float32]], streams: Sequence
         try:
             slab = Slab(model, count)
         except SpecError:
-            return []  # a model that needs one classifier a stream has no such rows
+            return []
         lanes = [np.stack([hops[i] for i in rng.integers(0, len(hops), count)]) for _ in range(16)]
         label = f"slab of {count} streams"
         cases.append(Case(f"slab_{count}", label, _each(slab.push, lanes), hop * count, count, "stream-hop"))

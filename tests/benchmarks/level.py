@@ -1,0 +1,59 @@
+"""Bursts of noise at known samples, and a model that hears nothing else: a GRU's cost, a level meter's answer."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.bench.graphs import Graph, add_gru, gru_card
+from stream.decisions.spec import ClassRule, DetectorSpec
+from stream.features.mfcc import mfcc
+from stream.features.spec import FeatureSpec
+
+RATE = 16000  # Hz
+HIDDEN = 64
+SOFT, LOUD = 0.003, 0.2  # root mean square of the noise between bursts and in them
+BURST, APART, TAIL = 0.05, (0.35, 0.45), 1.0  # seconds
+
+
+def bursts(count: int, lead: float, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Noise that never repeats.
+
+    Args:
+        count: bursts.
+        lead: seconds before the first.
+        seed: of noise and pauses.
+
+    Returns:
+        (n,) float32 at RATE, and (count,) the first sample of each burst, at any phase of a hop.
+    """
+    rng = np.random.default_rng(seed)
+    pauses = rng.integers(round(APART[0] * RATE), round(APART[1] * RATE), count)
+    begins = round(lead * RATE) + np.cumsum(pauses) - pauses[0]
+    sound = SOFT * rng.standard_normal(begins[-1] + round(TAIL * RATE))
+    for begin in begins:
+        sound[begin : begin + round(BURST * RATE)] *= LOUD / SOFT
+    return np.clip(sound, -1, 1).astype(np.float32), begins
+
+
+def level_model() -> bytes:
+    """A model file: "loud" where a frame's mean level, in decibels, is nearer to LOUD's than to SOFT's."""
+    spec, rng = FeatureSpec(), np.random.default_rng(0)
+    quiet, loud = (mfcc(level * rng.standard_normal(RATE), spec)[:, 0].mean() for level in (SOFT, LOUD))
+    slope = np.zeros((spec.n_features, 1), np.float32)
+    slope[0] = 20 / (loud - quiet)  # coefficient 0 is the mean level
+    graph = Graph("level")
+    add_gru(graph, HIDDEN, spec.n_features, rng)
+    graph.weight("nothing", np.zeros((HIDDEN, 1), np.float32))
+    graph.weight("slope", slope)
+    graph.weight("middle", -slope[0] * np.float32((quiet + loud) / 2))
+    graph.node("MatMul", ["heard", "nothing"], ["zero"])
+    graph.node("MatMul", ["features", "slope"], ["level"])
+    graph.node("Add", ["level", "middle"], ["above"])
+    graph.node("Add", ["above", "zero"], ["logits"])
+    graph.node("Sigmoid", ["logits"], ["probs"])
+    graph.port("probs", ("N", "T", 1), output=True)
+    rule = ClassRule(threshold=0.5, min_on=0.0, min_off=0.1, smoothing=0.0)
+    card = gru_card("level", ("loud",), HIDDEN, spec)
+    return graph.model(msgspec.structs.replace(card, detector=DetectorSpec(default=rule)))
