@@ -65,8 +65,11 @@ class Line:
     def words(self, amount: str) -> str:
         """The line, and how far its points are from it."""
         off = np.abs(self.cost / self.at(self.amount) - 1)
-        text = f"{self.fixed:.2f} µs + {self.slope:.3g} µs * {amount}, no point further off than {off[self.fitted].max():.0%}"
-        return text if self.fitted.all() else f"{text}; beyond the cache up to {off[~self.fitted].max():.0%}"
+        line = f"{self.fixed:.2f} µs + {self.slope:.3g} µs * {amount}"
+        text = f"{line}, no point further off than {off[self.fitted].max():.0%}"
+        return (
+            text if self.fitted.all() else f"{text}; with larger weights up to {off[~self.fitted].max():.0%}"
+        )
 
 
 def multiply_adds(hidden: int) -> int:
@@ -85,7 +88,8 @@ def time_streams(rounds: int) -> Line:
 def time_sizes(rounds: int) -> dict[int, Line]:
     """Microseconds of one stream's step against its multiply-adds, by the number of streams that step together.
 
-    The line is fitted where the weights stay in the processor's own cache; beyond it a step waits for memory.
+    The line is fitted where the weights take up to half of the processor's own cache; beyond it a step waits for
+    memory.
     """
     cases = []
     for hidden in SIZES:
@@ -95,7 +99,7 @@ def time_sizes(rounds: int) -> dict[int, Line]:
             cases.append(Case(f"{hidden} {count}", "", step, count * 0.01, count))
     timings = measure(cases, rounds)
     amount = [multiply_adds(hidden) for hidden in SIZES]
-    fits = [4 * weights <= cache_bytes() for weights in amount]
+    fits = [4 * weights <= cache_bytes() / 2 for weights in amount]
     return {
         count: Line.fit(amount, [timings[f"{hidden} {count}"].median for hidden in SIZES], fits)
         for count in TOGETHER
@@ -150,7 +154,7 @@ def draw_sizes(lines: dict[int, Line], path: Path, where: str) -> None:
             plot.axvline(cache_bytes() / 4e3, color="gray", linestyle=":", label="weights fill the L2 cache")
         plot.set_ylim(bottom=0)
         top = plot.secondary_xaxis("top")
-        shown = [hidden for hidden in SIZES if hidden in (64, 128, 192, 256, 384, 512)]
+        shown = [hidden for hidden in SIZES if hidden >= 128]
         top.set_xticks([multiply_adds(hidden) / 1e3 for hidden in shown], [str(hidden) for hidden in shown])
         top.set_xlabel("units")
 
@@ -159,7 +163,7 @@ def draw_sizes(lines: dict[int, Line], path: Path, where: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="cost against streams and against hidden size")
-    parser.add_argument("--rounds", type=int, default=60, help="turns that every point gets (default 60)")
+    parser.add_argument("--rounds", type=int, default=200, help="turns that every point gets (default 200)")
     parser.add_argument("--out", type=Path, default=ASSETS, help="folder for the pictures (default assets)")
     asked = parser.parse_args()
     about = machine(SPEC)
