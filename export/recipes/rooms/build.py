@@ -60,7 +60,7 @@ class Plan:
     """
 
     hours: float = 12.8
-    rounds: int = 6
+    rounds: int = 5
     epochs: dict[str, int] = field(default_factory=lambda: {"default": 4, "small": 4})
     rate: float = 2e-3
     seed: int = 1
