@@ -1,7 +1,7 @@
 """Cost against the number of streams and against hidden size, drawn: ``python -m tests.benchmarks.curves``.
 
 Writes assets/bench-streams.svg and assets/bench-hidden.svg and prints each point with the line fitted to all of them.
-Models are GRUs with random weights on the default features; points of a curve are timed side by side, in short turns.
+Models are GRUs with random weights on the default features.
 """
 
 from __future__ import annotations
@@ -78,11 +78,17 @@ def multiply_adds(hidden: int) -> int:
 
 
 def time_streams(rounds: int) -> Line:
-    """Microseconds of one push of a slab, all its streams, against their number."""
+    """Microseconds of one push of a slab, all its streams, against their number.
+
+    One slab after another: side by side they would fight for the cache, which a slab has to itself where it is used.
+    """
     model = Model(gru_model(HIDDEN, SPEC), provider="cpu")
     hops = in_hops(bench_sound(SPEC.sample_rate), SPEC.hop_length)
-    timings = measure(slab_cases(model, hops, STREAMS), rounds)
-    return Line.fit(STREAMS, [timings[f"slab_{count}"].median * count for count in STREAMS])
+    costs = []
+    for count in STREAMS:
+        (timing,) = measure(slab_cases(model, hops, [count]), rounds).values()
+        costs.append(timing.median * count)
+    return Line.fit(STREAMS, costs)
 
 
 def time_sizes(rounds: int) -> dict[int, Line]:
