@@ -2,7 +2,8 @@
 
 Waveform changes (room, noise, pitch, tempo, shift, bandwidth) are computed once for each of ``copies``
 variants of a recording and cached. Feature changes (gain, filter, masks) are drawn anew whenever a recording
-is used: a gain or a filter of the sound only adds a constant to log-mel energies and their cepstra.
+is used: a gain or a filter of the sound only adds a constant to log-mel energies and their cepstra. So are mel
+changes (``export.mel_changes``: warp, hiss, another recording beneath), for which log-mel energies are cached.
 Everything is drawn from the seed, the variant and the number of the recording.
 """
 
@@ -39,7 +40,11 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         gain: standard deviation of a level change, dB (features).
         tilt: standard deviation of a smooth random filter, dB (features).
         time_mask: share of uses with a stretch of up to ``mask_frames`` frames blanked (SpecAugment).
-        band_mask: share of uses with up to a fifth of the mel bands blanked (log-mel features only).
+        band_mask: share of uses with up to a fifth of the mel bands blanked (log-mel features, or with one of
+            the next three).
+        warp: largest stretch of the frequency axis, e.g. 0.15: other vocal tracts, other machines (mel).
+        hiss: share of uses under stationary noise of a random colour, at an SNR drawn from ``snr`` (mel).
+        under: share of uses with another recording beneath, at an SNR drawn from ``snr``; the label stays (mel).
         seed: of everything.
     """
 
@@ -57,12 +62,15 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     time_mask: float = 0.0
     mask_frames: int = 10
     band_mask: float = 0.0
+    warp: float = 0.0
+    hiss: float = 0.0
+    under: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.copies <= 100:
             raise SpecError(f"copies {self.copies}: must be 0 to 100")
-        for name in ("noise", "room", "narrow", "time_mask", "band_mask"):
+        for name in ("noise", "room", "narrow", "time_mask", "band_mask", "hiss", "under"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SpecError(f"{name} {getattr(self, name):g}: is a share, 0 to 1")
         for name in ("pitch", "shift", "gain", "tilt"):
@@ -70,13 +78,22 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 raise SpecError(f"{name} {getattr(self, name):g}: must not be negative")
         if not 0 <= self.tempo < 0.5:
             raise SpecError(f"tempo {self.tempo:g}: must be 0 to below 0.5")
+        if not 0 <= self.warp < 0.5:
+            raise SpecError(f"warp {self.warp:g}: must be 0 to below 0.5")
+
+    @property
+    def in_mel(self) -> bool:
+        """True when something is changed that only log-mel energies show."""
+        return bool(self.warp or self.hiss or self.under)
 
     def waveform_digest(self, variant: int) -> str:
         """Names variant ``variant`` in a feature cache: only what changes waveforms counts."""
-        plain = msgspec.structs.replace(
-            self, gain=0, tilt=0, time_mask=0, mask_frames=0, band_mask=0, copies=0
-        )
-        return hashlib.sha256(msgspec.json.encode([plain, variant])).hexdigest()[:16]
+        return hashlib.sha256(
+            msgspec.json.encode([{name: getattr(self, name) for name in _WAVEFORM}, variant])
+        ).hexdigest()[:16]
+
+
+_WAVEFORM = ("noise", "snr", "room", "rt60", "pitch", "tempo", "shift", "narrow", "seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +186,7 @@ class FeatureChange:
     """Gain, filter and masks on features (T, F), drawn anew at each call."""
 
     def __init__(self, augment: Augment, spec: FeatureSpec) -> None:
-        self.augment = augment
+        self.augment, self.spec = augment, spec
         self.base = spec.n_mels if spec.n_mfcc is None else spec.n_mfcc
         self.log_mel = spec.n_mfcc is None
         # dB in each mel band -> change of the features; slow cosines over the bands make a smooth filter

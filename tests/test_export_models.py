@@ -17,6 +17,7 @@ VARIANTS = [
     ("gru", {"stride": 2, "front": 5}),
     ("lstm", {"front": 4}),
     ("crnn", {"axes": "time-frequency", "channels": 6, "cell": "lstm"}),
+    ("crnn", {"axes": "time-frequency", "channels": 6, "conv_layers": 3, "kernel": 3, "stride": 2}),
     ("tcn", {"layers": 3, "stride": 3}),
 ]
 
@@ -66,6 +67,13 @@ def test_the_receptive_field_is_as_stated(stride: int) -> None:
     touched = x.grad[0].abs().sum(1).nonzero()
     assert field == 60 - int(touched.min())
     assert network("gru", {}).receptive_field is None
+
+
+def test_convolutions_over_time_and_frequency_take_powers_of_two() -> None:
+    rows = network("crnn", {"axes": "time-frequency", "conv_layers": 2, "stride": 4})(torch.randn(1, 40, 11))
+    assert rows.shape == (1, 10, 3)
+    with pytest.raises(SpecError, match="stride 8: 2 convolutions"):
+        preset("crnn", features=11, classes=3, axes="time-frequency", conv_layers=2, stride=8)
 
 
 def test_statistics_are_in_the_network() -> None:

@@ -8,6 +8,9 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,7 @@ from export.models import build, preset  # noqa: E402
 from export.training import Batch, FitConfig, TrainConfig, fit, train  # noqa: E402
 from export.training.answers import Answers  # noqa: E402
 from export.training.loss import frame_loss  # noqa: E402
+from export.training.pipeline import batches, passes  # noqa: E402
 from export.training.settings import change, setting_names  # noqa: E402
 from export.training.streams import ClipEpoch, Source, StreamEpoch, StreamPlan  # noqa: E402
 from stream.errors import CheckpointError, DataError, ProviderUnavailable, SpecError  # noqa: E402
@@ -225,6 +229,51 @@ def test_clips_of_all_lengths_train_together_padding_without_weight(tmp_path: Pa
             assert batch.weight[row, n:].sum() == 0
             total += n
     assert total == len(made.stores[0].features)
+
+
+def test_even_draws_sources_and_classes_alike(tmp_path: Path) -> None:
+    """Of a class with one speaker of many files and one of few, both are heard as often with ``even`` 1."""
+    made = source(tmp_path, even=1.0)
+    recordings = made.answers.recordings
+    loud = [replace(r, group="one" if n % 6 else "rare") for n, r in enumerate(recordings)]
+    made.answers = Answers(loud, made.answers.labels, "softmax")
+    rng, heard = np.random.default_rng(0), Counter()
+    for _ in range(60):
+        drawn = made.drawn(rng)
+        assert len(drawn) == len(recordings)
+        heard.update((loud[i].labels[0], loud[i].group) for i in drawn)
+    shares = np.array(list(heard.values())) / sum(heard.values())
+    assert len(shares) == 4
+    np.testing.assert_allclose(shares, 0.25, atol=0.04)
+    assert sorted(source(tmp_path / "e").drawn(rng)) == list(range(len(recordings))), "0: each once"
+
+
+def test_steps_are_reached_with_little_data(tmp_path: Path) -> None:
+    made = source(tmp_path, rows=2, frames=50)
+    one = len(StreamEpoch(made, 0))
+    times = passes(made, steps=10 * one, epochs=4)
+    assert times == 3
+    epochs = [batches(made, times)(epoch) for epoch in range(4)]
+    assert sum(len(epoch) for epoch in epochs) >= 10 * one
+    assert [sum(1 for _ in epoch) for epoch in epochs] == [len(epoch) for epoch in epochs]
+    first = [next(iter(part)).features for epoch in epochs for part in epoch.parts]
+    assert all(not torch.equal(a, b) for a, b in pairwise(first)), "every pass is drawn anew"
+    assert passes(made, steps=0, epochs=4) == 1
+
+
+def test_training_with_mel_changes_ends_in_the_front_ends_features(tmp_path: Path) -> None:
+    """Validation and test hear plain MFCCs: what was learnt through log-mel energies holds there."""
+    result = train(
+        config(
+            class_folder(tmp_path / "d"),
+            tmp_path / "c",
+            augment=Augment(warp=0.1, hiss=0.5, under=0.3, gain=3, snr=(10, 30)),
+            steps=150,
+        )
+    )
+    assert result.model.config.features == SPEC.n_features
+    assert result.figures["validation_accuracy"] == 1.0
+    assert result.figures["test_accuracy"] == 1.0
 
 
 @pytest.mark.parametrize("model", ["rnn", "lstm", "gru", "crnn", "tcn"])

@@ -31,13 +31,14 @@ Examples:
 # option -> setting of export.training.settings
 _DIRECT = {
     "labels": "labels", "unknown": "unknown", "activation": "activation", "model": "model", "hidden": "hidden",
-    "layers": "layers", "dropout": "dropout", "epochs": "fit.epochs", "learning_rate": "fit.learning_rate",
-    "patience": "fit.patience", "device": "fit.device", "seed": "fit.seed", "sample_rate": "features.sample_rate",
-    "n_fft": "features.n_fft", "win_length": "features.win_length", "hop_length": "features.hop_length",
-    "n_mels": "features.n_mels", "n_mfcc": "features.n_mfcc", "deltas": "features.deltas", "where": "where",
-    "background": "background", "quiet": "streams.quiet", "copies": "augment.copies",
-    "validation_fold": "validation_folds", "test_fold": "test_folds", "validation_group": "validation_groups",
-    "test_group": "test_groups", "cache": "cache",
+    "layers": "layers", "dropout": "dropout", "epochs": "fit.epochs", "steps": "steps",
+    "learning_rate": "fit.learning_rate", "patience": "fit.patience", "device": "fit.device",
+    "seed": "fit.seed", "sample_rate": "features.sample_rate", "n_fft": "features.n_fft",
+    "win_length": "features.win_length", "hop_length": "features.hop_length", "n_mels": "features.n_mels",
+    "n_mfcc": "features.n_mfcc", "deltas": "features.deltas", "where": "where", "background": "background",
+    "quiet": "streams.quiet", "copies": "augment.copies", "validation_fold": "validation_folds",
+    "test_fold": "test_folds", "validation_group": "validation_groups", "test_group": "test_groups",
+    "cache": "cache",
 }  # fmt: skip
 
 
@@ -69,6 +70,9 @@ _DIRECT = {
 @click.option("--layers", metavar="N", help="Recurrent layers, or blocks of the tcn.")
 @click.option("--dropout", metavar="P", help="Between layers.")
 @click.option("--epochs", metavar="N", help="At most this many passes.  [default: 30]")
+@click.option(
+    "--steps", metavar="N", help="At least this many optimiser steps: for little data.  [default: 0]"
+)
 @click.option("--learning-rate", metavar="X", help="[default: 0.002]")
 @click.option("--patience", metavar="N", help="Epochs without gain before stopping; 0 = never.")
 @click.option(

@@ -23,7 +23,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         hidden: units of each recurrent layer; channels of the tcn.
         layers: recurrent layers; residual blocks of the tcn (block i has dilation 2**i).
         dropout: between layers and before the head, 0 to below 1.
-        stride: feature frames per output row. Above 1 a causal strided convolution comes first.
+        stride: feature frames per output row. Above 1 a causal strided convolution comes first; over time and
+            frequency (without ``front``) the first convolutions halve the frames instead, so it is a power of 2.
         front: frames seen by that first convolution (0 = none unless stride asks for it; >= stride).
         kernel: frames a convolution of the crnn or tcn sees.
         channels: of the crnn's convolutions.
@@ -67,6 +68,18 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise SpecError(f"dropout {self.dropout:g}: must be 0 to below 1")
         if self.front and self.front < self.stride:
             raise SpecError(f"front {self.front}: must be 0 or at least the stride ({self.stride})")
+        if self.halving and self.stride not in [2**i for i in range(self.conv_layers + 1)]:
+            raise SpecError(
+                f"stride {self.stride}: {self.conv_layers} convolutions over time and frequency halve the frames "
+                f"once each at most, so it must be a power of 2 up to {2**self.conv_layers}"
+            )
+        if self.halving and self.stride > 1 and self.kernel < 2:
+            raise SpecError(f"kernel {self.kernel}: must be at least 2 where convolutions halve the frames")
+
+    @property
+    def halving(self) -> bool:
+        """True when the crnn's own convolutions take the stride."""
+        return self.arch == "crnn" and self.axes == "time-frequency" and not self.front
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -109,13 +109,15 @@ class TimeConvBlock(Layer):
 class TimeFrequencyBlock(Layer):
     """2-D convolution, causal over time; each step halves the frequency axis, which travels flattened.
 
-    (N, T, inputs * bins) -> (N, T, channels * ceil(bins / 2)).
+    (N, T, inputs * bins) -> (N, T // stride, channels * ceil(bins / 2)).
     """
 
-    def __init__(self, inputs: int, bins: int, channels: int, kernel: int, dropout: float) -> None:
+    def __init__(
+        self, inputs: int, bins: int, channels: int, kernel: int, dropout: float, stride: int = 1
+    ) -> None:
         super().__init__()
-        self.inputs, self.bins, self.past = inputs, bins, kernel - 1
-        self.conv = nn.Conv2d(inputs, channels, (kernel, 3), stride=(1, 2), padding=(0, 1), bias=False)
+        self.inputs, self.bins, self.past = inputs, bins, kernel - stride
+        self.conv = nn.Conv2d(inputs, channels, (kernel, 3), stride=(stride, 2), padding=(0, 1), bias=False)
         self.norm = nn.BatchNorm2d(channels)
         self.dropout = nn.Dropout(dropout)
 

@@ -96,7 +96,7 @@ def count_parameters(module: nn.Module) -> int:
 def _layers(config: ModelConfig) -> list[Layer]:
     rows: list[Layer] = []
     width = config.features
-    if config.front or config.stride > 1:
+    if config.front or (config.stride > 1 and not config.halving):
         rows.append(ConvFront(width, config.hidden, max(config.front, config.stride), config.stride))
         width = config.hidden
     if config.arch == "tcn":
@@ -107,13 +107,16 @@ def _layers(config: ModelConfig) -> list[Layer]:
         return rows
     if config.arch == "crnn":
         inputs = 1
-        for _ in range(config.conv_layers):
+        for i in range(config.conv_layers):
             if config.axes == "time":
                 rows.append(TimeConvBlock(width, config.channels, config.kernel, config.dropout))
                 width = config.channels
             else:
                 bins = width // inputs
-                rows.append(TimeFrequencyBlock(inputs, bins, config.channels, config.kernel, config.dropout))
+                step = 2 if config.halving and 2**i < config.stride else 1
+                rows.append(
+                    TimeFrequencyBlock(inputs, bins, config.channels, config.kernel, config.dropout, step)
+                )
                 inputs, width = config.channels, config.channels * ((bins + 1) // 2)
     cell = config.cell if config.arch == "crnn" else config.arch
     rows.append(Recurrent(cell, width, config.hidden, config.layers, config.dropout))

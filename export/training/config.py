@@ -25,6 +25,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         model, model_changes: a preset's name and the fields that differ from it.
         features: what the model hears.
         fit, augment, streams: see FitConfig (its activation is set from here), Augment, StreamPlan.
+        steps: optimiser steps in all, at least: with little data an epoch goes through it several times.
+            0 = once an epoch.
         where: the frames a clip's label is learnt on, see ``export.training.answers``.
         background: folder of recordings of no class: gaps and added noise. None = ``_background_noise_``.
         balance: weigh classes by the inverse of how often they occur.
@@ -44,6 +46,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     fit: FitConfig = FitConfig()
     augment: Augment = Augment()
     streams: StreamPlan = StreamPlan()
+    steps: int = 0
     where: Where = "end"
     background: str | None = None
     balance: bool = False
@@ -57,6 +60,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cache: str | None = None
 
     def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise SpecError(f"steps {self.steps}: must not be negative")
         for name in ("validation", "test"):
             if not 0 <= getattr(self, name) < 100:
                 raise SpecError(f"{name} {getattr(self, name):g}: is a percentage, 0 to below 100")

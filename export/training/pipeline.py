@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from export.training.prepare import Prepared, Progress, fitted_statistics, open_
 from export.training.progress import Report
 from export.training.run_folder import RunFolder, origin
 from export.training.score import confusion, figures, score
-from export.training.streams import ClipEpoch, Source, StreamEpoch
+from export.training.streams import ClipEpoch, Passes, Source, StreamEpoch
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.inference.card import ModelCard
 
@@ -81,10 +82,10 @@ def train(
         run.begin(config, origins, ready.skipped)
     torch.manual_seed(settings.seed)
     model = build(ready.model)
-    model.normalise.fit(*fitted_statistics(ready.train.stores[0]))
+    model.normalise.fit(*fitted_statistics(ready.train))
     fitted = fit(
         model,
-        batches(ready.train),
+        batches(ready.train, passes(ready.train, config.steps, settings.epochs)),
         settings,
         validate=validator(ready.validation) if ready.validation is not None else None,
         folder=None if run is None else run.path,
@@ -115,10 +116,20 @@ def fit_settings(config: TrainConfig, ready: Prepared) -> FitConfig:
     return msgspec.structs.replace(config.fit, activation=ready.activation, monitor=monitor)
 
 
-def batches(source: Source) -> Callable[[int], Iterable[Batch]]:
+def passes(source: Source, steps: int, epochs: int) -> int:
+    """Times the data must be gone through in each of ``epochs`` for ``steps`` optimiser steps in all, at least 1."""
+    if not steps:
+        return 1
+    kind = StreamEpoch if source.plan.carry else ClipEpoch
+    return max(1, ceil(steps / (epochs * len(kind(source, 0)))))
+
+
+def batches(source: Source, passes: int = 1) -> Callable[[int], Iterable[Batch]]:
     """Batches by epoch number: streams with carried state, or clips alone, as the plan says."""
     kind = StreamEpoch if source.plan.carry else ClipEpoch
-    return lambda epoch: kind(source, epoch)
+    if passes == 1:
+        return lambda epoch: kind(source, epoch)
+    return lambda epoch: Passes([kind(source, epoch * passes + part) for part in range(passes)])
 
 
 def validator(source: Source) -> Validate:

@@ -18,12 +18,14 @@ from export.data.dataset import read_dataset
 from export.data.layout import audio_files
 from export.data.recording import Dataset, Recording, Split, files_digest
 from export.data.splits import SplitPlan, split_dataset
+from export.mel_changes import MelChange, mel_spec
 from export.models import ModelConfig, preset
 from export.training.answers import Answers
 from export.training.config import TrainConfig
 from export.training.loss import Activation
 from export.training.streams import Source
 from stream.errors import DataError
+from stream.features.spec import FeatureSpec
 
 SILENCE = "_silence_"
 BED = 60.0  # seconds of each background kept in memory for mixing
@@ -151,23 +153,28 @@ class _Maker:
         recordings = self.data.part(split)
         if not recordings:
             return None
-        beds = self.beds[split]
+        beds, config = self.beds[split], self.config
         training = split == "train"
-        stores = [self._store(recordings, f"features of {split}")]
+        in_mel = training and config.augment.in_mel
+        spec = mel_spec(config.features) if in_mel else config.features
+        stores = [self._store(recordings, f"features of {split}", spec)]
         self.skipped += stores[0].skipped
         if training:
-            stores += self._variants(recordings, beds)
+            stores += self._variants(recordings, beds, spec)
+        change = (MelChange if in_mel else FeatureChange)(config.augment, config.features)
         return Source(
             stores,
-            Answers(recordings, self.data.labels, self.activation, self.config.where),
-            self.plan,
-            self._store(beds, f"backgrounds of {split}") if beds else None,
-            FeatureChange(self.config.augment, self.config.features) if training else None,
+            Answers(recordings, self.data.labels, self.activation, config.where),
+            self.plan if training else msgspec.structs.replace(self.plan, even=0.0),
+            self._store(beds, f"backgrounds of {split}", spec) if beds else None,
+            change if training else None,
             self.stride,
-            self.config.fit.seed,
+            config.fit.seed,
         )
 
-    def _variants(self, recordings: Sequence[Recording], beds: Sequence[Recording]) -> list[FeatureStore]:
+    def _variants(
+        self, recordings: Sequence[Recording], beds: Sequence[Recording], spec: FeatureSpec
+    ) -> list[FeatureStore]:
         augment, rate = self.config.augment, self.config.features.sample_rate
         if not augment.copies:
             return []
@@ -177,6 +184,7 @@ class _Maker:
             self._store(
                 recordings,
                 f"variant {variant} of {augment.copies}",
+                spec,
                 WaveformChange(augment, variant, rate, noise),
                 augment.waveform_digest(variant) + digest,
             )
@@ -187,13 +195,14 @@ class _Maker:
         self,
         recordings: Sequence[Recording],
         what: str,
+        spec: FeatureSpec,
         change: WaveformChange | None = None,
         digest: str = "",
     ) -> FeatureStore:
         progress = self.progress
         return build_store(
             recordings,
-            self.config.features,
+            spec,
             cache=None if self.config.cache is None else Path(self.config.cache),
             change=change,
             change_digest=digest,
@@ -202,8 +211,12 @@ class _Maker:
         )
 
 
-def fitted_statistics(store: FeatureStore, most: int = 400_000) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation (F,) float32 of features, from at most ``most`` frames spread evenly."""
+def fitted_statistics(source: Source, most: int = 400_000) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation (F,) float32 of a source's features, from at most ``most`` frames."""
+    store = source.stores[0]
     step = max(1, len(store.features) // most)
-    some = np.asarray(store.features[::step], dtype=np.float64)
+    taken = store.features[::step]
+    if isinstance(source.change, MelChange):
+        taken = source.change.finish(taken)
+    some = np.asarray(taken, dtype=np.float64)
     return torch.from_numpy(some.mean(0).astype(np.float32)), torch.from_numpy(some.std(0).astype(np.float32))

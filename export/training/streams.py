@@ -9,6 +9,7 @@ fresh start is known too. The state is carried from batch to batch, gradients ar
 from __future__ import annotations
 
 import heapq
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -19,10 +20,12 @@ from numpy.typing import NDArray
 
 from export.augment import FeatureChange
 from export.data.cache import FeatureStore
+from export.mel_changes import MelChange
 from export.training.answers import Answers, Frames
 from export.training.batch import Batch
 from stream.errors import SpecError
 from stream.features.mfcc import mfcc
+from stream.features.spec import FeatureSpec
 
 LEAD = 2.0  # seconds of unrelated sound before a row's first recording, at most
 
@@ -39,6 +42,8 @@ class StreamPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             no gap at all.
         quiet: the class that gaps belong to; None: they teach nothing (softmax) or no class (sigmoid).
         fresh: chance that a row is reset at a batch.
+        even: 0 = every recording once an epoch; above 0, as many are drawn with classes equally likely and, in a
+            class, a speaker or source of n recordings n ** (1 - even) times as likely as one of a single.
     """
 
     carry: bool = True
@@ -48,12 +53,15 @@ class StreamPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     silence: float = 0.3
     quiet: str | None = None
     fresh: float = 0.03
+    even: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.gap[0] <= self.gap[1] <= 60:
             raise SpecError(f"gap {self.gap[0]:g} to {self.gap[1]:g}: must be 0 to 60 seconds, least first")
         if self.rows < 0 or self.frames < 1:
             raise SpecError(f"rows {self.rows}, frames {self.frames}: must not be negative or zero")
+        if not 0 <= self.even <= 1:
+            raise SpecError(f"even {self.even:g}: must be 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +96,38 @@ class Source:
     _silence: NDArray[np.float32] = field(init=False)
 
     def __post_init__(self) -> None:
-        spec = self.stores[0].spec
+        spec = self.spec
         self._silence = mfcc(np.zeros(spec.n_fft, np.float32), spec)
 
     @property
+    def spec(self) -> FeatureSpec:
+        """What the network hears; the stores hold log-mel energies where those are changed first."""
+        return self.change.target if isinstance(self.change, MelChange) else self.stores[0].spec
+
+    @property
     def width(self) -> int:
-        return self.stores[0].spec.n_features
+        return self.spec.n_features
 
     def usable(self) -> list[int]:
         """Numbers of the recordings that have frames."""
         return [i for i in range(len(self.stores[0])) if self.stores[0].frames(i)]
+
+    def drawn(self, rng: np.random.Generator) -> list[int]:
+        """The recordings of an epoch: each once, or as ``StreamPlan.even`` says."""
+        usable = self.usable()
+        if not self.plan.even:
+            return usable
+        keys = [(self.answers.recordings[i].labels, self.answers.recordings[i].group) for i in usable]
+        size = Counter(keys)
+        chance = np.array([size[key] ** -self.plan.even for key in keys])
+        share: dict[tuple[str, ...], float] = defaultdict(float)
+        for (labels, _), each in zip(keys, chance, strict=True):
+            share[labels] += each
+        chance /= np.array([share[labels] for labels, _ in keys]) * len(share)
+        order = rng.permutation(len(usable))  # one systematic sample: none comes more often than it must
+        at = (rng.random() + np.arange(len(usable))) / len(usable)
+        found = np.searchsorted(np.cumsum(chance[order]), at).clip(max=len(usable) - 1)
+        return [usable[i] for i in order[found]]
 
     def rows(self) -> int:
         """Streams side by side: about forty batches an epoch, 8 to 128 rows."""
@@ -113,7 +143,16 @@ class Source:
     def clip(self, i: int, variant: int, rng: np.random.Generator) -> Frames:
         """Recording i in that variant, its features changed."""
         features, targets, weight = self.answers.frames(self.stores[variant], i)
-        return (features if self.change is None else self.change(features, rng)), targets, weight
+        if isinstance(self.change, MelChange):
+            features = self.change(features, rng, self._other(rng))
+        elif self.change is not None:
+            features = self.change(features, rng)
+        return features, targets, weight
+
+    def _other(self, rng: np.random.Generator) -> NDArray[np.float32] | None:
+        """Any recording's frames, to be put beneath another."""
+        other = self.stores[0][int(rng.integers(len(self.stores[0])))]
+        return other if len(other) else None
 
     def gap(self, n: int, rng: np.random.Generator) -> Frames:
         """n frames between recordings."""
@@ -139,7 +178,7 @@ class StreamEpoch:
         self.frames = -(-source.plan.frames // source.stride) * source.stride
         rng = np.random.default_rng((source.seed, epoch, 1))
         rate = source.stores[0].spec.frame_rate
-        order = rng.permutation(source.usable())
+        order = rng.permutation(source.drawn(rng))
         gaps = np.round(rng.uniform(*source.plan.gap, len(order)) * rate).astype(int)
         if source.background is None:  # too much digital silence would fill the statistics of batch norms
             gaps[rng.random(len(order)) >= source.plan.silence] = 0
@@ -184,6 +223,19 @@ class StreamEpoch:
             yield source.clip(i, variant, rng), i
 
 
+class Passes:
+    """Several epochs as one, for data so small that a single one is over in a few steps."""
+
+    def __init__(self, parts: Sequence[StreamEpoch | ClipEpoch]) -> None:
+        self.parts = parts
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (batch for part in self.parts for batch in part)
+
+
 class ClipEpoch:
     """One epoch of whole recordings, neighbours in length padded to the longest, padding without weight."""
 
@@ -192,7 +244,7 @@ class ClipEpoch:
         self.source, self.epoch = source, epoch
         rng = np.random.default_rng((source.seed, epoch, 1))
         lengths = [max(store.frames(i) for store in source.stores) for i in range(len(source.stores[0]))]
-        order = sorted(source.usable(), key=lambda i: lengths[i] * rng.uniform(0.95, 1.05))
+        order = sorted(source.drawn(rng), key=lambda i: lengths[i] * rng.uniform(0.95, 1.05))
         batches: list[list[int]] = [[]]
         most = source.plan.rows or int(np.clip(len(order) // 40, 8, 256))
         for i in order:
