@@ -22,7 +22,7 @@ def main() -> int:
         "and measure the bundled models. What is done is kept in --cache; run it again to go on.",
     )
     parser.add_argument(
-        "--cache", type=Path, default=Path("runs/rooms"), help="downloads, streams, runs (about 16 GB)"
+        "--cache", type=Path, default=Path("runs/rooms"), help="downloads, streams, runs (about 15 GB)"
     )
     parser.add_argument(
         "--recordings", type=Path, help="folder with ambience/, commands/, digits/ (each optional)"
@@ -32,7 +32,9 @@ def main() -> int:
         "--model", choices=sorted(SHAPES), action="append", help="only this one; may be repeated"
     )
     parser.add_argument("--hours", type=float, default=Plan.hours, help="of composed streams in a round")
-    parser.add_argument("--rounds", type=int, default=Plan.rounds, help="of newly composed streams")
+    parser.add_argument(
+        "--rounds", type=int, default=Plan.rounds, help="of newly composed streams in each cycle"
+    )
     parser.add_argument(
         "--epochs", type=int, help="passes over each round, for every model; default as bundled"
     )

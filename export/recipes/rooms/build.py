@@ -45,15 +45,16 @@ DESCRIPTION = (
 class Plan:
     """How much to make and how long to train.
 
-    Training goes through newly composed streams in turn, each several times, at one learning rate that rises,
-    then falls over the whole of it.
+    Training goes in cycles, each through newly composed streams, round by round and each round several times, at one
+    learning rate that rises, then falls to a hundredth over the whole of the cycle. A cycle goes on from the best
+    weights of the one before.
 
     Attributes:
         hours: of composed training streams in a round.
-        rounds: how many times as much is composed.
-        epochs: model name -> passes over the streams of each round.
-        rate: highest learning rate.
-        seed: of the first round's streams and of the weights; the next rounds count on.
+        rounds: of each cycle, every one with streams of its own.
+        rates: highest learning rate of each cycle.
+        epochs: model name -> passes over each round, cycle by cycle.
+        seed: of weights and streams: round r of cycle c (both from 0) has the seed 100 (seed + c) + r.
         average: decay of the running mean of the weights.
         memory: frames (20 ms) over which the recurrent layer may hold on to its state: without a limit some units
             remember for an hour (FitConfig.memory).
@@ -61,8 +62,8 @@ class Plan:
 
     hours: float = 12.8
     rounds: int = 5
-    epochs: dict[str, int] = field(default_factory=lambda: {"default": 4, "small": 4})
-    rate: float = 2e-3
+    rates: tuple[float, ...] = (2e-3, 1e-3)
+    epochs: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"default": (4, 2), "small": (4, 2)})
     seed: int = 1
     average: float = 0.998
     memory: float = 1000.0
@@ -70,9 +71,9 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Training streams by round, the two validations, and every source's licence."""
+    """Training streams by cycle and round, the two validations, and every source's licence."""
 
-    rounds: tuple[Streams, ...]
+    cycles: tuple[tuple[Streams, ...], ...]
     plain: Trial
     hard: Trial
     licences: dict[str, str]
@@ -92,8 +93,11 @@ def prepare(cache: Path, recordings: Path | None, plan: Plan) -> Data:
     count = round(plan.hours * 30)
     return Data(
         tuple(
-            streams(train_bank, TRAIN, "train", count, 120.0, 100 * plan.seed + turn)
-            for turn in range(plan.rounds)
+            tuple(
+                streams(train_bank, TRAIN, "train", count, 120.0, 100 * (plan.seed + cycle) + turn)
+                for turn in range(plan.rounds)
+            )
+            for cycle in range(len(plan.rates))
         ),
         Trial(
             streams(plain_bank, PLAIN, "plain", 20, 120.0, 7),
@@ -128,25 +132,26 @@ def build(
     Raises:
         ExportError: training or export failed; nothing is written to ``out``.
     """
-    model = fresh(configuration(name), data.rounds[0], plan.seed)
-    passes = plan.epochs[name]
-    fitting = FitConfig(
-        activation="sigmoid",
-        epochs=passes * len(data.rounds),
-        learning_rate=plan.rate,
-        warmup=0.3,
-        average=plan.average,
-        memory=plan.memory,
-        monitor="score",
-        seed=plan.seed,
-    )
-    lists = [
-        Playlist(streams, FEATURES, seed=plan.seed, shake=1.5, narrow=0.3, delay=DELAY)
-        for streams in data.rounds
-    ]
+    model = fresh(configuration(name), data.cycles[0][0], plan.seed)
     judge = judged(data.plain.mixed, data.hard.mixed, FEATURES, DELAY)
-    folder = runs / f"{name}-{plan.seed}"
-    best = train(model, Programme(tuple(lists), passes), judge, fitting, folder=folder, report=shown).best
+    best: dict[str, float] = {}
+    for cycle, (rate, passes) in enumerate(zip(plan.rates, plan.epochs[name], strict=True)):
+        fitting = FitConfig(
+            activation="sigmoid",
+            epochs=passes * plan.rounds,
+            learning_rate=rate,
+            warmup=0.3,
+            average=plan.average,
+            memory=plan.memory,
+            monitor="score",
+            seed=plan.seed + cycle,
+        )
+        lists = tuple(
+            Playlist(streams, FEATURES, seed=plan.seed + cycle, shake=1.5, narrow=0.3, delay=DELAY)
+            for streams in data.cycles[cycle]
+        )
+        folder = runs / f"{name}-{plan.seed}-{cycle + 1}"
+        best = train(model, Programme(lists, passes), judge, fitting, folder=folder, report=shown).best
     return publish(name, model, data, plan, out, runs, best)
 
 
@@ -168,7 +173,7 @@ def publish(
         sources=tuple(f"{source}: {licence}" for source, licence in sorted(data.licences.items())),
         provenance={
             "recipe": "python -m export.recipes.rooms",
-            "seed": plan.seed, "hours": plan.hours * plan.rounds, "corpora": data.digest,
+            "seed": plan.seed, "hours": plan.hours * plan.rounds * len(plan.rates), "corpora": data.digest,
             "network": json.loads(msgspec.json.encode(model.config)), "parameters": count_parameters(model),
             "training": {key: round(float(value), 5) for key, value in training.items()},
         },
