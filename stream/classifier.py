@@ -217,8 +217,7 @@ class StreamClassifier:
         self._clean_end = start + len(samples)
         hop = self._features.spec.hop_length
         if not hop < len(samples) <= FEW * hop:
-            scores, features, events = self._hear(samples)
-            return Result(scores, features, events, (), self.end, repaired)
+            return Result(*self._hear(samples), (), self.end, repaired)
         heard = [self._hear(samples[at : at + hop]) for at in range(0, len(samples), hop)]
         scores = self._join([part[0] for part in heard if len(part[0].probs)])
         features = np.concatenate([part[1] for part in heard])

@@ -71,7 +71,7 @@ def identity_model(width: int) -> bytes:
 
 
 def gru_model(hidden: int, spec: FeatureSpec | None = None, seed: int = 0) -> bytes:
-    """A model file with a card: features scaled, one GRU, three sigmoids. Random weights; answers mean nothing.
+    """A model file with a card: one GRU, three sigmoids. Random weights; answers mean nothing.
 
     Args:
         hidden: units of the GRU.
@@ -99,13 +99,11 @@ def add_gru(graph: Graph, hidden: int, width: int, rng: np.random.Generator) -> 
     graph.port("features", ("N", "T", width))
     graph.port("h0", (1, "N", hidden))
     graph.port("h0_out", (1, "N", hidden), output=True)
-    graph.weight("scale", np.full(width, 0.02, np.float32))  # decibels to about 1
-    graph.weight("W", _random(rng, 1, 3 * hidden, width))
+    graph.weight("W", _random(rng, 1, 3 * hidden, width) * np.float32(0.02))  # decibels to about 1
     graph.weight("R", _random(rng, 1, 3 * hidden, hidden))
     graph.weight("B", _random(rng, 1, 6 * hidden))
     graph.weight("one", np.array([1], np.int64))
-    graph.node("Mul", ["features", "scale"], ["scaled"])
-    graph.node("Transpose", ["scaled"], ["time_first"], perm=[1, 0, 2])
+    graph.node("Transpose", ["features"], ["time_first"], perm=[1, 0, 2])
     graph.node(
         "GRU",
         ["time_first", "W", "R", "B", "", "h0"],
