@@ -41,8 +41,9 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         tilt: standard deviation of a smooth random filter, dB (features).
         time_mask: share of uses with a stretch of up to ``mask_frames`` frames blanked (SpecAugment).
         band_mask: share of uses with up to a fifth of the mel bands blanked (log-mel features, or with one of
-            the next three).
+            the next four).
         warp: largest stretch of the frequency axis, e.g. 0.15: other vocal tracts, other machines (mel).
+        stretch: largest change of speed at each use, e.g. 0.25, without the smear of ``tempo`` (mel).
         hiss: share of uses under stationary noise of a random colour, at an SNR drawn from ``snr`` (mel).
         under: share of uses with another recording beneath, at an SNR drawn from ``snr``; the label stays (mel).
         seed: of everything.
@@ -63,6 +64,7 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     mask_frames: int = 10
     band_mask: float = 0.0
     warp: float = 0.0
+    stretch: float = 0.0
     hiss: float = 0.0
     under: float = 0.0
     seed: int = 0
@@ -78,13 +80,14 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 raise SpecError(f"{name} {getattr(self, name):g}: must not be negative")
         if not 0 <= self.tempo < 0.5:
             raise SpecError(f"tempo {self.tempo:g}: must be 0 to below 0.5")
-        if not 0 <= self.warp < 0.5:
-            raise SpecError(f"warp {self.warp:g}: must be 0 to below 0.5")
+        for name in ("warp", "stretch"):
+            if not 0 <= getattr(self, name) < 0.5:
+                raise SpecError(f"{name} {getattr(self, name):g}: must be 0 to below 0.5")
 
     @property
     def in_mel(self) -> bool:
         """True when something is changed that only log-mel energies show."""
-        return bool(self.warp or self.hiss or self.under)
+        return bool(self.warp or self.stretch or self.hiss or self.under)
 
     def waveform_digest(self, variant: int) -> str:
         """Names variant ``variant`` in a feature cache: only what changes waveforms counts."""
@@ -131,9 +134,8 @@ def change_speed(samples: Samples, rate: int, speed: float, semitones: float) ->
     """Time stretch and pitch shift by librosa's phase vocoder; ``speed`` 2 is half as long."""
     import librosa
 
-    n_fft = min(
-        1024, 1 << (len(samples).bit_length() - 2)
-    )  # librosa warns when the window outgrows the sound
+    window = 1 << round(np.log2(0.064 * rate))  # longer ones smear consonants
+    n_fft = min(window, 1 << (len(samples).bit_length() - 2))  # librosa warns when it outgrows the sound
     if speed != 1.0:
         samples = librosa.effects.time_stretch(samples, rate=speed, n_fft=n_fft)
     if semitones:

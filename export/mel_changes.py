@@ -53,6 +53,11 @@ class MelChange(FeatureChange):
             mel = sum_of(mel, self.noise(len(mel), rng), rng.uniform(*a.snr))
         return self.finish(np.maximum(super().__call__(mel, rng), self.floor))
 
+    def times(self, frames: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Where in a recording of ``frames`` each frame of it at another speed lies; frame numbers, not whole."""
+        speed = np.exp(rng.uniform(-self.augment.stretch, self.augment.stretch))
+        return np.minimum(np.arange(max(1, round(frames / speed))) * speed, frames - 1).astype(np.float32)
+
     def noise(self, frames: int, rng: np.random.Generator) -> Mel:
         """(frames, n_mels) stationary noise whose spectrum is smooth and random."""
         colour = rng.normal(0, 5, len(self.bands)) @ self.bands
@@ -66,6 +71,14 @@ class MelChange(FeatureChange):
         for _ in range(self.target.deltas):
             parts.append(CausalDelta(self.target.delta_width, static.shape[1]).push(parts[-1]))
         return np.concatenate(parts, axis=1)
+
+
+def at_times(mel: Mel, times: NDArray[np.float32]) -> Mel:
+    """(len(times), n_mels): energies between the frames of ``mel``, linearly in dB."""
+    low = np.minimum(times.astype(int), max(len(mel) - 2, 0))
+    share = (times - low)[:, None]
+    out: Mel = mel[low] * (1 - share) + mel[np.minimum(low + 1, len(mel) - 1)] * share
+    return out
 
 
 def warped(mel: Mel, factor: float) -> Mel:

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch")
 
 from export.augment import Augment, FeatureChange
-from export.mel_changes import MelChange, mel_spec, sum_of, warped
+from export.mel_changes import MelChange, at_times, mel_spec, sum_of, warped
 from stream.errors import SpecError
 from stream.features.mfcc import mfcc
 from stream.features.spec import FeatureSpec
@@ -49,6 +49,23 @@ def test_a_warp_moves_a_tone_along_the_bands() -> None:
     np.testing.assert_array_equal(warped(mel, 1.0), mel)
 
 
+def test_another_speed_keeps_the_order_of_things() -> None:
+    spec = mel_spec(FeatureSpec())
+    mel = mfcc(np.concatenate((tone(300), tone(3000))), spec)
+    change = MelChange(Augment(stretch=0.3), FeatureSpec())
+    rng, lengths = np.random.default_rng(0), []
+    for _ in range(20):
+        times = change.times(len(mel), rng)
+        found = at_times(mel, times)
+        lengths.append(len(found) / len(mel))
+        switch = np.flatnonzero(found[:, 5] < found[:, 25])[0] / len(found)
+        assert switch == pytest.approx(0.5, abs=0.03), "the second tone begins in the middle at any speed"
+    assert 0.7 < min(lengths) < 0.85
+    assert 1.2 < max(lengths) < 1.4
+    np.testing.assert_allclose(at_times(mel, np.arange(len(mel), dtype=np.float32)), mel, atol=1e-4)
+    assert at_times(mel[:1], change.times(1, rng)).shape == (1, spec.n_mels)
+
+
 def test_two_sounds_add_as_their_samples_do() -> None:
     """Noise 10 dB below another: log-mel energies of the mixed samples, but for the phases."""
     spec = mel_spec(FeatureSpec())
@@ -87,3 +104,5 @@ def test_wrong_shares_are_named() -> None:
         Augment(warp=0.7)
     with pytest.raises(SpecError, match="hiss"):
         Augment(hiss=1.5)
+    with pytest.raises(SpecError, match="stretch"):
+        Augment(stretch=0.5)

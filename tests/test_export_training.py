@@ -22,6 +22,7 @@ torch = pytest.importorskip("torch")
 from export.augment import Augment, WaveformChange  # noqa: E402
 from export.checkpoint import load_model, save_model  # noqa: E402
 from export.data import build_store, read_dataset, split_dataset  # noqa: E402
+from export.mel_changes import MelChange, mel_spec  # noqa: E402
 from export.models import build, preset  # noqa: E402
 from export.training import Batch, FitConfig, TrainConfig, fit, train  # noqa: E402
 from export.training.answers import Answers  # noqa: E402
@@ -267,13 +268,26 @@ def test_training_with_mel_changes_ends_in_the_front_ends_features(tmp_path: Pat
         config(
             class_folder(tmp_path / "d"),
             tmp_path / "c",
-            augment=Augment(warp=0.1, hiss=0.5, under=0.3, gain=3, snr=(10, 30)),
+            augment=Augment(warp=0.1, stretch=0.2, hiss=0.5, under=0.3, gain=3, snr=(10, 30)),
             steps=150,
         )
     )
     assert result.model.config.features == SPEC.n_features
     assert result.figures["validation_accuracy"] == 1.0
     assert result.figures["test_accuracy"] == 1.0
+
+
+def test_labels_keep_step_with_another_speed(tmp_path: Path) -> None:
+    made = source(tmp_path)
+    store = build_store(made.answers.recordings, mel_spec(SPEC), cache=tmp_path / "c")
+    made.stores, made.change = [store], MelChange(Augment(stretch=0.4), SPEC)
+    rng, lengths = np.random.default_rng(0), set()
+    for _ in range(10):
+        features, targets, weight = made.clip(0, 0, rng)
+        assert features.shape == (len(targets), SPEC.n_features)
+        assert weight.mean() == pytest.approx(0.5, abs=0.06), "the second half is taught, at any length"
+        lengths.add(len(features))
+    assert len(lengths) > 3
 
 
 @pytest.mark.parametrize("model", ["rnn", "lstm", "gru", "crnn", "tcn"])

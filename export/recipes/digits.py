@@ -60,18 +60,23 @@ def settings(out: Path) -> TrainConfig:
         data=str(out),
         model_changes={"hidden": 96, "layers": 1, "dropout": 0.3, "stride": 2, "front": 5},
         features=FeatureSpec(
-            sample_rate=RATE, n_fft=256, win_length=200, hop_length=80, n_mels=35, n_mfcc=14, f_min=300.0,
-            log_floor=1e-8
+            sample_rate=RATE,
+            n_fft=256,
+            win_length=200,
+            hop_length=80,
+            n_mels=35,
+            n_mfcc=14,
+            f_min=300.0,
+            log_floor=1e-8,
         ),
         fit=FitConfig(epochs=4, learning_rate=3e-3, average=0.99, smoothing=0.05),
         augment=Augment(
-            copies=2, gain=12, tempo=0.25, shift=0.05, pitch=0, room=0, noise=0, narrow=0,
-            warp=0.15, hiss=0.3, time_mask=0.2, band_mask=0.2,
+            gain=12, tilt=3, warp=0.12, stretch=0.25, hiss=0.4, snr=(0, 30), time_mask=0.2, band_mask=0.3
         ),
         streams=StreamPlan(rows=32, frames=100),
-        steps=900,
+        steps=500,
         validation=0,
-    )  # fmt: skip
+    )
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ def settings(data: Path, model: str) -> TrainConfig:
         ),
         streams=StreamPlan(rows=32, frames=128, even=0.5),
         where="all",
-        steps=800,
+        steps=600,
         validation=0,
         test=0,
     )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from export.augment import FeatureChange
 from export.data.cache import FeatureStore
-from export.mel_changes import MelChange
+from export.mel_changes import MelChange, at_times
 from export.training.answers import Answers, Frames
 from export.training.batch import Batch
 from stream.errors import SpecError
@@ -144,6 +144,10 @@ class Source:
         """Recording i in that variant, its features changed."""
         features, targets, weight = self.answers.frames(self.stores[variant], i)
         if isinstance(self.change, MelChange):
+            if self.change.augment.stretch:
+                times = self.change.times(len(features), rng)
+                nearest = np.rint(times).astype(int)
+                features, targets, weight = at_times(features, times), targets[nearest], weight[nearest]
             features = self.change(features, rng, self._other(rng))
         elif self.change is not None:
             features = self.change(features, rng)
@@ -171,7 +175,10 @@ class Source:
 
 
 class StreamEpoch:
-    """One epoch of carried streams: a sized iterable of batches (``owned()`` with owners)."""
+    """One epoch of carried streams: a sized iterable of batches (``owned()`` with owners).
+
+    It is as long as the stores say; where ``Augment.stretch`` makes recordings longer, the last may be cut off.
+    """
 
     def __init__(self, source: Source, epoch: int) -> None:
         self.source, self.epoch = source, epoch
