@@ -41,9 +41,11 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         tilt: standard deviation of a smooth random filter, dB (features).
         time_mask: share of uses with a stretch of up to ``mask_frames`` frames blanked (SpecAugment).
         band_mask: share of uses with up to a fifth of the mel bands blanked (log-mel features, or with one of
-            the next four).
+            the next five).
         warp: largest stretch of the frequency axis, e.g. 0.15: other vocal tracts, other machines (mel).
         stretch: largest change of speed at each use, e.g. 0.25, without the smear of ``tempo`` (mel).
+        thin: share of uses without low frequencies, below a fifth of the bands at most, as small microphones have
+            it (mel).
         hiss: share of uses under stationary noise of a random colour, at an SNR drawn from ``snr`` (mel).
         under: share of uses with another recording beneath, at an SNR drawn from ``snr``; the label stays (mel).
         seed: of everything.
@@ -65,6 +67,7 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     band_mask: float = 0.0
     warp: float = 0.0
     stretch: float = 0.0
+    thin: float = 0.0
     hiss: float = 0.0
     under: float = 0.0
     seed: int = 0
@@ -72,7 +75,7 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         if not 0 <= self.copies <= 100:
             raise SpecError(f"copies {self.copies}: must be 0 to 100")
-        for name in ("noise", "room", "narrow", "time_mask", "band_mask", "hiss", "under"):
+        for name in ("noise", "room", "narrow", "time_mask", "band_mask", "thin", "hiss", "under"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SpecError(f"{name} {getattr(self, name):g}: is a share, 0 to 1")
         for name in ("pitch", "shift", "gain", "tilt"):
@@ -87,7 +90,7 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def in_mel(self) -> bool:
         """True when something is changed that only log-mel energies show."""
-        return bool(self.warp or self.stretch or self.hiss or self.under)
+        return bool(self.warp or self.stretch or self.thin or self.hiss or self.under)
 
     def waveform_digest(self, variant: int) -> str:
         """Names variant ``variant`` in a feature cache: only what changes waveforms counts."""

@@ -49,6 +49,8 @@ class MelChange(FeatureChange):
             start = int(rng.integers(len(other)))
             beneath = np.resize(np.roll(other, -start, axis=0), mel.shape)
             mel = sum_of(mel, beneath, rng.uniform(*a.snr))
+        if a.thin and rng.random() < a.thin:
+            mel = mel - self.fall(rng)
         if a.hiss and rng.random() < a.hiss:
             mel = sum_of(mel, self.noise(len(mel), rng), rng.uniform(*a.snr))
         return self.finish(np.maximum(super().__call__(mel, rng), self.floor))
@@ -57,6 +59,11 @@ class MelChange(FeatureChange):
         """Where in a recording of ``frames`` each frame of it at another speed lies; frame numbers, not whole."""
         speed = np.exp(rng.uniform(-self.augment.stretch, self.augment.stretch))
         return np.minimum(np.arange(max(1, round(frames / speed))) * speed, frames - 1).astype(np.float32)
+
+    def fall(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        """(n_mels,) dB that a high-pass filter takes: 1 to 5 dB a band below a random edge."""
+        below = np.maximum(rng.uniform(0, self.base / 5) - np.arange(self.base), 0)
+        return (below * rng.uniform(1, 5)).astype(np.float32)
 
     def noise(self, frames: int, rng: np.random.Generator) -> Mel:
         """(frames, n_mels) stationary noise whose spectrum is smooth and random."""

@@ -77,7 +77,7 @@ def test_two_sounds_add_as_their_samples_do() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"warp": 0.2}, {"hiss": 1.0}, {"under": 1.0}, {"band_mask": 1.0, "warp": 0.1}]
+    "changes", [{"warp": 0.2}, {"hiss": 1.0}, {"thin": 1.0}, {"under": 1.0}, {"band_mask": 1.0, "warp": 0.1}]
 )
 def test_each_use_differs_and_the_input_stays(changes: dict) -> None:
     augment = Augment(**STILL, **changes)
@@ -89,6 +89,16 @@ def test_each_use_differs_and_the_input_stays(changes: dict) -> None:
     assert not np.array_equal(first, second)
     assert not np.allclose(first, change.finish(before))
     np.testing.assert_array_equal(mel, before)
+
+
+def test_a_thin_sound_lacks_low_bands_only() -> None:
+    change = MelChange(Augment(thin=1), FeatureSpec())
+    rng = np.random.default_rng(0)
+    falls = np.stack([change.fall(rng) for _ in range(30)])
+    assert (falls >= 0).all()
+    assert falls[:, 8:].max() == 0
+    assert falls[:, 0].max() > 20
+    assert (np.diff(falls, axis=1) <= 0).all(), "the lower the band, the more is lost"
 
 
 def test_nothing_falls_below_the_floor() -> None:
