@@ -2,6 +2,7 @@
 
     data        folders and manifests of recordings; splits that divide nobody; cached features
     augment     gain, noise, rooms, pitch, tempo, masks
+    mel_changes other voices, speeds, microphones and sounds beneath, drawn anew at each use
     models      rnn, lstm, gru, crnn, tcn: causal, whole-sequence and streaming forms
     training    fit() for prepared batches, train() from labelled audio
     search      cross-validated choice of settings
