@@ -89,7 +89,7 @@ def test_its_card_is_complete(model):
         assert figures["false_speech_per_hour"] <= 12
         assert figures["frames"]["speech"]["f1"] > 0.8
     assert card.metrics["events"]["speech"]["onset_delay_median_s"] < 0.15
-    assert (card.detector.rule("speech").confirm or 0) > 0.9  # or false speech is thirty times as frequent
+    assert (card.detector.rule("speech").confirm or 0) >= 0.9  # or false speech is many times as frequent
     assert {"recipe", "seed", "corpora", "parameters", "network"} <= set(card.provenance)
     assert len(card.sources) > 20
     assert all(": " in line for line in card.sources)
