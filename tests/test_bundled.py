@@ -12,7 +12,7 @@ from stream.classifier import classify
 from stream.inference.session import Model
 
 LABELS = ("speech", "music", "noise")
-# Frame F1 on the demo at the card's thresholds. Its music is one dying guitar chord, heard as noise towards its end, and
+# Frame F1 on the demo at the card's thresholds. Its music is a dying guitar chord, heard as noise towards its end, and
 # loops of percussion under loud speech.
 FLOORS = {
     "default": {"speech": 0.91, "music": 0.66, "noise": 0.77, "silence": 0.84},

@@ -117,6 +117,7 @@ def _rule(rule: dict[str, Any]) -> str:
     low = rule["release"] if rule["release"] is not None else 0.7 * rule["threshold"]
     sure = "" if rule["confirm"] is None else f", once it has reached {rule['confirm']:g}"
     return (
-        f"on at {rule['threshold']:g}{sure}, off below {low:g}, min on {rule['min_on']:g} s, min off {rule['min_off']:g} s, "
+        f"on at {rule['threshold']:g}{sure}, off below {low:g}, "
+        f"min on {rule['min_on']:g} s, min off {rule['min_off']:g} s, "
         f"refractory {rule['refractory']:g} s, smoothed over {rule['smoothing']:g} s"
     )
