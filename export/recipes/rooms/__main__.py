@@ -38,12 +38,14 @@ def main() -> int:
     parser.add_argument(
         "--epochs", type=int, help="passes over each round, for every model; default as bundled"
     )
-    parser.add_argument("--seed", type=int, default=Plan.seed)
+    parser.add_argument("--seed", type=int, help="of every model; default as bundled")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     names = given.model or list(SHAPES)
-    plan = Plan(hours=given.hours, rounds=given.rounds, seed=given.seed)
+    plan = Plan(hours=given.hours, rounds=given.rounds)
+    if given.seed is not None:
+        plan = replace(plan, seeds=dict.fromkeys(names, given.seed))
     if given.epochs is not None:
         plan = replace(plan, epochs=dict.fromkeys(names, given.epochs))
     try:

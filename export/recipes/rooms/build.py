@@ -47,14 +47,15 @@ class Plan:
 
     Training goes in cycles, each through newly composed streams, round by round and each round several times, at one
     learning rate that rises, then falls to a hundredth over the whole of the cycle. A cycle goes on from the best
-    weights of the one before.
+    weights of the one before. There are as many sets of rounds as cycles, and every cycle takes another.
 
     Attributes:
         hours: of composed training streams in a round.
         rounds: of each cycle, every one with streams of its own.
         rates: highest learning rate of each cycle.
         epochs: model name -> passes over each round, cycle by cycle.
-        seed: of weights and streams: round r of cycle c (both from 0) has the seed 100 (seed + c) + r.
+        seeds: model name -> seed of its weights and of all that is drawn in training. The streams do not depend on
+            it (round r of set s has the seed 100 s + r), but an even seed begins with the second set of rounds.
         average: decay of the running mean of the weights.
         memory: frames (20 ms) over which the recurrent layer may hold on to its state: without a limit some units
             remember for an hour (FitConfig.memory).
@@ -64,16 +65,16 @@ class Plan:
     rounds: int = 5
     rates: tuple[float, ...] = (2e-3, 1e-3)
     epochs: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"default": (4, 2), "small": (4, 2)})
-    seed: int = 1
+    seeds: dict[str, int] = field(default_factory=lambda: {"default": 2, "small": 1})
     average: float = 0.998
     memory: float = 1000.0
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Training streams by cycle and round, the two validations, and every source's licence."""
+    """Training streams by set and round, the two validations, and every source's licence."""
 
-    cycles: tuple[tuple[Streams, ...], ...]
+    sets: tuple[tuple[Streams, ...], ...]
     plain: Trial
     hard: Trial
     licences: dict[str, str]
@@ -94,10 +95,10 @@ def prepare(cache: Path, recordings: Path | None, plan: Plan) -> Data:
     return Data(
         tuple(
             tuple(
-                streams(train_bank, TRAIN, "train", count, 120.0, 100 * (plan.seed + cycle) + turn)
+                streams(train_bank, TRAIN, "train", count, 120.0, 100 * number + turn)
                 for turn in range(plan.rounds)
             )
-            for cycle in range(len(plan.rates))
+            for number in range(1, len(plan.rates) + 1)
         ),
         Trial(
             streams(plain_bank, PLAIN, "plain", 20, 120.0, 7),
@@ -132,7 +133,9 @@ def build(
     Raises:
         ExportError: training or export failed; nothing is written to ``out``.
     """
-    model = fresh(configuration(name), data.cycles[0][0], plan.seed)
+    seed = plan.seeds[name]
+    first = (seed - 1) % len(data.sets)
+    model = fresh(configuration(name), data.sets[first][0], seed)
     judge = judged(data.plain.mixed, data.hard.mixed, FEATURES, DELAY)
     best: dict[str, float] = {}
     for cycle, (rate, passes) in enumerate(zip(plan.rates, plan.epochs[name], strict=True)):
@@ -144,13 +147,13 @@ def build(
             average=plan.average,
             memory=plan.memory,
             monitor="score",
-            seed=plan.seed + cycle,
+            seed=seed + cycle,
         )
         lists = tuple(
-            Playlist(streams, FEATURES, seed=plan.seed + cycle, shake=1.5, narrow=0.3, delay=DELAY)
-            for streams in data.cycles[cycle]
+            Playlist(streams, FEATURES, seed=seed + cycle, shake=1.5, narrow=0.3, delay=DELAY)
+            for streams in data.sets[(first + cycle) % len(data.sets)]
         )
-        folder = runs / f"{name}-{plan.seed}-{cycle + 1}"
+        folder = runs / f"{name}-{seed}-{cycle + 1}"
         best = train(model, Programme(lists, passes), judge, fitting, folder=folder, report=shown).best
     return publish(name, model, data, plan, out, runs, best)
 
@@ -173,7 +176,7 @@ def publish(
         sources=tuple(f"{source}: {licence}" for source, licence in sorted(data.licences.items())),
         provenance={
             "recipe": "python -m export.recipes.rooms",
-            "seed": plan.seed, "hours": plan.hours * plan.rounds * len(plan.rates), "corpora": data.digest,
+            "seed": plan.seeds[name], "hours": plan.hours * plan.rounds * len(plan.rates), "corpora": data.digest,
             "network": json.loads(msgspec.json.encode(model.config)), "parameters": count_parameters(model),
             "training": {key: round(float(value), 5) for key, value in training.items()},
         },
