@@ -2,10 +2,13 @@
 
     python -m export.recipes.rooms --cache DIR --out assets
 
+    rules.py       how a source is described
     corpora.py     which packages, what each file counts as, which side of the split it is on
+    games.py       more of them
     gather.py      fetch, unpack, decode
     bank.py        clips of one side of the split
     labels.py      when a clean recording is active
+    beats.py       drum patterns out of single hits
     singing.py     sung voices out of spoken ones      synthetic.py   noise made by rule
     effects.py     filters, rooms, codecs, clipping
     mix.py         what scenes are like
