@@ -103,7 +103,8 @@ def test_confirm_does_not_shorten_min_on() -> None:
 
 def test_what_was_not_confirmed_starts_again_after_it_ended() -> None:
     assert detect([0.6, 0.6, 0.1, 0.6, 0.9, 0.1], confirm=0.8) == [(3, 5)]
-    assert detect([0.9, 0.1, 0.6, 0.1, 0.6], confirm=0.8) == [(0, 1)]  # sure of one event is not sure of the next
+    # Sure of one event is not sure of the next.
+    assert detect([0.9, 0.1, 0.6, 0.1, 0.6], confirm=0.8) == [(0, 1)]
 
 
 def test_min_off_bridges_dips() -> None:
@@ -386,7 +387,9 @@ def rules(draw: st.DrawFn) -> ClassRule:
         min_off=draw(TIMES),
         refractory=draw(TIMES),
         smoothing=draw(TIMES),
-        confirm=draw(st.none() | st.sampled_from([0.0, 0.3, 1.0]).map(lambda c: threshold + c * (1 - threshold))),
+        confirm=draw(
+            st.none() | st.sampled_from([0.0, 0.3, 1.0]).map(lambda c: threshold + c * (1 - threshold))
+        ),
         enabled=draw(st.integers(0, 9)) > 0,
     )
 
