@@ -34,7 +34,7 @@ def our_cases(model: Model, sound: NDArray[np.float32], streams: Sequence[int]) 
     whole = np.resize(sound, round(WHOLE * spec.sample_rate))
     frames = mfcc(sound, spec)
     steps = [
-        frames[None, at : at + model.card.stride].copy()
+        frames[at : at + model.card.stride].copy()
         for at in range(0, len(frames) - model.card.stride + 1, model.card.stride)
     ]
     features, classifier, stepper = StreamingMfcc(spec), StreamClassifier(model), Stepper(model)
@@ -51,11 +51,11 @@ def our_cases(model: Model, sound: NDArray[np.float32], streams: Sequence[int]) 
             "frame",
         ),
         *kernel_cases(spec, sound),
-        Case("step", "model, one step", _each(stepper.run, steps), stride, 1, "step"),
+        Case("step", "model, one step", _each(stepper.run_one, steps), stride, 1, "step"),
         Case(
             "step_plain",
             "the same by plain session.run",
-            _each(lambda step: model.step(step, state), steps),
+            _each(lambda step: model.step(step[None], state), steps),
             stride,
             1,
             "step",

@@ -1,7 +1,6 @@
 """Small ONNX graphs with random weights, written byte by byte: a GRU of any size to time, and one that does nothing.
 
-So the bench needs neither torch nor the onnx package. A message of protobuf is a run of fields, each a key
-(number << 3 | wire type) and a value; the numbers are those of onnx.proto.
+So the bench needs neither torch nor the onnx package. The numbers of fields are those of onnx.proto.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from stream.features.spec import FeatureSpec
 from stream.inference.card import CARD_KEY, ModelCard, StateSpec
+from stream.inference.wire import write_bytes, write_number, write_text
 
 IR_VERSION, OPSET = 8, 17
 LABELS = ("speech", "music", "noise")
@@ -24,40 +24,47 @@ class Graph:
     """An ONNX graph under construction. Nodes must be added in the order in which they can run."""
 
     def __init__(self, name: str) -> None:
-        self._graph = _text(2, name)
+        self._graph = write_text(2, name)
 
     def node(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
         """An operator; attributes are ints or lists of ints; an input that is left out is ""."""
-        body = b"".join(_text(1, name) for name in inputs) + b"".join(_text(2, name) for name in outputs)
-        body += _text(4, kind)
+        body = b"".join(write_text(1, name) for name in inputs) + b"".join(
+            write_text(2, name) for name in outputs
+        )
+        body += write_text(4, kind)
         for name, value in attributes.items():
             if isinstance(value, int):
-                attribute = _number(3, value) + _number(20, 2)
+                attribute = write_number(3, value) + write_number(20, 2)
             else:
-                attribute = b"".join(_number(8, each) for each in value) + _number(20, 7)
-            body += _bytes(5, _text(1, name) + attribute)
-        self._graph += _bytes(1, body)
+                attribute = b"".join(write_number(8, each) for each in value) + write_number(20, 7)
+            body += write_bytes(5, write_text(1, name) + attribute)
+        self._graph += write_bytes(1, body)
 
     def weight(self, name: str, array: NDArray[Any]) -> None:
         """A constant, float32 or int64."""
-        dims = b"".join(_number(1, size) for size in array.shape)
-        kind = _number(2, _TYPES[str(array.dtype)])
+        dims = b"".join(write_number(1, size) for size in array.shape)
+        kind = write_number(2, _TYPES[str(array.dtype)])
         raw = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-        self._graph += _bytes(5, dims + kind + _text(8, name) + _bytes(9, raw))
+        self._graph += write_bytes(5, dims + kind + write_text(8, name) + write_bytes(9, raw))
 
     def port(self, name: str, shape: Sequence[int | str], *, output: bool = False) -> None:
         """A float32 input or output of the graph; a size that is free has a name."""
         dims = b"".join(
-            _bytes(1, _text(2, size) if isinstance(size, str) else _number(1, size)) for size in shape
+            write_bytes(1, write_text(2, size) if isinstance(size, str) else write_number(1, size))
+            for size in shape
         )
-        kind = _bytes(1, _number(1, _TYPES["float32"]) + _bytes(2, dims))
-        self._graph += _bytes(12 if output else 11, _text(1, name) + _bytes(2, kind))
+        kind = write_bytes(1, write_number(1, _TYPES["float32"]) + write_bytes(2, dims))
+        self._graph += write_bytes(12 if output else 11, write_text(1, name) + write_bytes(2, kind))
 
     def model(self, card: ModelCard | None = None) -> bytes:
         """The bytes of a model file."""
-        parts = [_number(1, IR_VERSION), _bytes(7, self._graph), _bytes(8, _text(1, "") + _number(2, OPSET))]
+        parts = [
+            write_number(1, IR_VERSION),
+            write_bytes(7, self._graph),
+            write_bytes(8, write_text(1, "") + write_number(2, OPSET)),
+        ]
         if card is not None:
-            parts.append(_bytes(14, _text(1, CARD_KEY) + _text(2, card.to_json())))
+            parts.append(write_bytes(14, write_text(1, CARD_KEY) + write_text(2, card.to_json())))
         return b"".join(parts)
 
 
@@ -118,23 +125,3 @@ def add_gru(graph: Graph, hidden: int, width: int, rng: np.random.Generator) -> 
 def _random(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
     values: NDArray[np.float32] = rng.standard_normal(shape, np.float32) / np.float32(shape[-1] ** 0.5)
     return values
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*out, number])
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value
-
-
-def _text(field: int, value: str) -> bytes:
-    return _bytes(field, value.encode())

@@ -1,27 +1,22 @@
 """A first look into an ONNX file without trusting it: metadata out, dangerous things refused.
 
-Only the protobuf wire format is read (onnx.proto: ModelProto, GraphProto, NodeProto, AttributeProto,
-TensorProto); nothing is executed and no other file is opened. ONNX Runtime sees the bytes afterwards.
+Only messages of onnx.proto are read (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto); nothing
+is executed and no other file is opened. ONNX Runtime sees the bytes afterwards.
 """
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 from stream.errors import ModelError, NotOnnx
+from stream.inference.wire import Malformed, fields, text, view
 
 MAX_BYTES = 2**31 - 1  # protobuf's own limit for one message
 _DOMAINS = {"", "ai.onnx", "com.microsoft"}
 # Operators that can run for ever or call something that is not arithmetic. Whatever else holds a graph is
 # refused by that graph.
 _REFUSED = {"Loop", "Scan", "If", "PyOp", "SequenceMap"}
-_BIGGEST_KEY = (
-    2**32 - 1
-)  # a field's key is 32 bits; protobuf drops higher ones, so that they could hide a field
-
-_Field = tuple[int, int, "memoryview | int"]
 
 
 def read_model_file(path: str | Path) -> bytes:
@@ -62,111 +57,58 @@ def scan(data: bytes, name: str) -> dict[str, str]:
     metadata: dict[str, str] = {}
     graphs = 0
     try:
-        for number, wire, value in _fields(memoryview(data)):
+        for number, wire, value in fields(memoryview(data)):
             if number == 7 and wire == 2:
                 graphs += 1
-                _check_graph(_view(value), name)
+                _check_graph(view(value), name)
             elif number == 14 and wire == 2:
-                entry = {n: v for n, w, v in _fields(_view(value)) if w == 2}
-                metadata[_text(entry.get(1))] = _text(entry.get(2))
+                entry = {n: v for n, w, v in fields(view(value)) if w == 2}
+                metadata[text(entry.get(1))] = text(entry.get(2))
             elif number in (20, 25) and wire == 2:  # graphs that are not looked into
                 raise ModelError(f"model {name}: has local functions or training steps; export it again")
-    except _Malformed as error:
+    except Malformed as error:
         raise NotOnnx(f"model {name}: not an ONNX file ({error}); want the .onnx that export wrote") from None
     if graphs != 1:
         raise NotOnnx(f"model {name}: not an ONNX file (no graph); want the .onnx that export wrote")
     return metadata
 
 
-class _Malformed(Exception):
-    pass
-
-
-def _view(value: memoryview | int) -> memoryview:
-    if isinstance(value, int):
-        raise _Malformed("wrong wire type")
-    return value
-
-
-def _text(value: memoryview | int | None) -> str:
-    try:
-        return "" if value is None else bytes(_view(value)).decode()
-    except UnicodeDecodeError:
-        raise _Malformed("text is not UTF-8") from None
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if at >= len(data) or shift > 63:
-            raise _Malformed("truncated")
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-
-
-def _fields(data: memoryview) -> Iterator[_Field]:
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        wire, number = key & 7, key >> 3
-        if number == 0 or key > _BIGGEST_KEY:
-            raise _Malformed("field number out of range")
-        if wire == 0:
-            value, at = _varint(data, at)
-            yield number, wire, value
-            continue
-        if wire == 2:
-            size, at = _varint(data, at)
-        elif wire in (1, 5):
-            size = 8 if wire == 1 else 4
-        else:
-            raise _Malformed(f"wire type {wire}")
-        if at + size > len(data):
-            raise _Malformed("truncated")
-        yield number, wire, data[at : at + size]
-        at += size
-
-
 def _check_graph(graph: memoryview, name: str) -> None:
-    for number, wire, value in _fields(graph):
+    for number, wire, value in fields(graph):
         if wire != 2:
             continue
         if number == 1:
-            _check_node(_view(value), name)
+            _check_node(view(value), name)
         elif number == 5:
-            _check_tensor(_view(value), name)
+            _check_tensor(view(value), name)
         elif number == 15:  # SparseTensorProto: values 1, indices 2
-            for inner, kind, part in _fields(_view(value)):
+            for inner, kind, part in fields(view(value)):
                 if kind == 2 and inner in (1, 2):
-                    _check_tensor(_view(part), name)
+                    _check_tensor(view(part), name)
 
 
 def _check_node(node: memoryview, name: str) -> None:
-    for number, wire, value in _fields(node):
+    for number, wire, value in fields(node):
         if wire != 2:
             continue
-        if number == 4 and _text(value) in _REFUSED:
+        if number == 4 and text(value) in _REFUSED:
             raise ModelError(
-                f"model {name}: operator {_text(value)} is not allowed; a streaming model needs no control flow"
+                f"model {name}: operator {text(value)} is not allowed; a streaming model needs no control flow"
             )
-        if number == 7 and _text(value) not in _DOMAINS:
+        if number == 7 and text(value) not in _DOMAINS:
             raise ModelError(
-                f"model {name}: operators of domain {_text(value)!r} are not allowed; use standard ONNX ones"
+                f"model {name}: operators of domain {text(value)!r} are not allowed; use standard ONNX ones"
             )
         if number == 5:
-            _check_attribute(_view(value), name)
+            _check_attribute(view(value), name)
 
 
 def _check_attribute(attribute: memoryview, name: str) -> None:
-    for number, wire, value in _fields(attribute):
+    for number, wire, value in fields(attribute):
         if wire != 2:
             continue
         if number in (5, 10):  # t, tensors
-            _check_tensor(_view(value), name)
+            _check_tensor(view(value), name)
         elif number in (6, 11):  # g, graphs
             raise ModelError(
                 f"model {name}: an operator holds a graph of its own; a streaming model needs no control flow"
@@ -176,7 +118,7 @@ def _check_attribute(attribute: memoryview, name: str) -> None:
 
 
 def _check_tensor(tensor: memoryview, name: str) -> None:
-    for number, _, value in _fields(tensor):
+    for number, _, value in fields(tensor):
         # external_data, or data_location EXTERNAL (an enum, of which protobuf keeps 32 bits)
         if number == 13 or (number == 14 and isinstance(value, int) and value & 0xFFFFFFFF == 1):
             raise ModelError(

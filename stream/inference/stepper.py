@@ -47,15 +47,16 @@ class Stepper:
         self._row, self._answer = self.inputs[0], self._probs[0]
         self._states = (model.initial_state(streams), model.initial_state(streams))
         self._now = 0  # which set of arrays holds the state
+        self._session = model.session if streams > 1 or model.single is None else model.single
+        self._run_bound = self._session.run_with_iobinding
         # Bound arrays are plain host memory; on a GPU session.run moves them itself.
-        self._run_bound = model.session.run_with_iobinding
         self._bindings = [self._bind(0), self._bind(1)] if model.provider == "cpu" else []
 
     def _bind(self, source: int) -> Any:
         import onnxruntime as ort
 
         card = self.model.card
-        binding = self.model.session.io_binding()
+        binding = self._session.io_binding()
 
         def value(array: NDArray[Any]) -> Any:
             return ort.OrtValue.ortvalue_from_numpy(array)  # aliases the array on CPU
@@ -105,7 +106,7 @@ class Stepper:
             (N, 1, C) float32, overwritten by the next call.
         """
         if self._bindings:
-            self.model.session.run_with_iobinding(self._bindings[self._now])
+            self._run_bound(self._bindings[self._now])
             self._now = 1 - self._now
         else:
             self._probs[...], self.state = self.model.step(self.inputs, self._states[self._now])
