@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -71,7 +72,31 @@ def test_the_whole_equals_soxr_and_its_length_is_rounded_half_up(rates: tuple[in
     got = resample(noise(n), rates, [1000])
     assert len(got) == output_index(n, *rates) == int(np.floor(n * rates[1] / rates[0] + 0.5))
     if n:
-        np.testing.assert_array_equal(got, soxr.resample(noise(n), *rates, quality="HQ"))
+        whole = soxr.resample(noise(n), *rates, quality="HQ")  # in longer blocks, so rounded otherwise
+        np.testing.assert_allclose(got, whole, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("rate", "most"), [(44100, 0.018), (48000, 0.016), (8000, 0.053)])
+def test_little_sound_is_held_back(rate: int, most: float) -> None:
+    """libsoxr's own blocks would be more than twice as long."""
+    resampler, came, longest = StreamingResampler(rate, 16000), 0, 0.0
+    for n, piece in enumerate(cut(noise(rate), [rate // 1000])):
+        came += len(resampler.push(piece))
+        longest = max(longest, (n + 1) * (rate // 1000) / rate - came / 16000)
+    assert 0.004 < longest < most
+
+
+@pytest.mark.parametrize("given", [None, "17"])
+def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch, given: str | None) -> None:
+    if given is None:
+        monkeypatch.delenv("SOXR_LARGE_DFT_SIZE", raising=False)
+    else:
+        monkeypatch.setenv("SOXR_LARGE_DFT_SIZE", given)
+    before = dict(os.environ)
+    got = resample(noise(44100), (44100, 16000), [441])
+    assert dict(os.environ) == before
+    monkeypatch.delenv("SOXR_LARGE_DFT_SIZE", raising=False)
+    np.testing.assert_array_equal(got, resample(noise(44100), (44100, 16000), [1000]))
 
 
 def test_a_block_resampled_alone_is_not_the_same() -> None:
