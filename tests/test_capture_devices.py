@@ -289,6 +289,8 @@ def test_rates(virtual_mic: PulseServer) -> None:
         ("pulse", {"channel": 1000}, "1000"),
         ("pulse", {"channel": "left"}, "left"),
         ("pulse", {"blocksize": -1}, "blocksize -1"),
+        ("pulse", {"chunk": 0.0}, "chunk 0"),
+        ("pulse", {"chunk": 0.5}, "chunk 0.5"),
         ("pulse", {"buffer_seconds": 0.01}, "buffer_seconds 0.01"),
         ("pulse", {"when_late": "panic"}, "drop-oldest"),
     ],

@@ -132,6 +132,18 @@ def test_a_late_consumer_loses_samples_and_knows_exactly_which(
         assert received + remaining + microphone.lost == microphone._ring.end >= end
 
 
+def test_long_chunks_for_who_can_wait(virtual_mic: PulseServer, tmp_path: Path) -> None:
+    virtual_mic.play(sine(tmp_path / "a.wav", 997.0, 997.0))
+    with Microphone("pulse", samplerate=16000, chunk=0.06) as microphone:
+        assert "block 960" in microphone.info().detail
+        chunks = iter(microphone)
+        until(chunks, loud)
+        lengths = [len(next(chunks).samples) for _ in range(20)]
+        assert microphone.lost == 0
+    assert all(length == 0 or length >= 960 for length in lengths)  # 0: a heartbeat
+    assert sum(lengths) >= 10 * 960
+
+
 def test_digital_silence_is_a_state(virtual_mic: PulseServer, tmp_path: Path) -> None:
     with Microphone("pulse", patience=Patience(flat=0.5)) as microphone:
         chunks = iter(microphone)

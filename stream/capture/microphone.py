@@ -30,10 +30,10 @@ from stream.messages import Chunk, SourceInfo, SourceState
 # PortAudio's "low" (9 ms on PulseAudio) makes every second start there wait for a time-out of 2 s.
 DEFAULT_LATENCY: Latency = 0.05
 
-# All in seconds. A consumer waits a heartbeat at most. Blocks of PortAudio's, a few ms each, are joined to the
-# shortest chunk, so that a consumer is not woken 500 times a second; a late consumer gets longest chunks.
+# All in seconds. A consumer waits a heartbeat at most. Blocks of PortAudio's, a few ms each, are joined to one
+# chunk, so that a consumer is not woken 500 times a second; a late consumer gets longest chunks.
 _HEARTBEAT = 0.1
-_SHORTEST_CHUNK = 0.02
+DEFAULT_CHUNK = 0.02
 _LONGEST_CHUNK = 0.1
 
 _MANY_CHANNELS = 8  # more is what a sound server offers, not what a microphone has
@@ -57,7 +57,9 @@ class Microphone(SourceBase):
         samplerate: Hz, this and no other; None = the device's own, or else one that works.
         channel: a 1-based number, or "mix" for the mean of all. A device that offers more than 8 (a sound
             server's nominal figure) is mixed from its first two.
-        blocksize: frames a callback, 0 = as the device likes.
+        blocksize: frames a callback, 0 = as the device likes, or as ``chunk`` wants it.
+        chunk: seconds of sound to wait for before a chunk is given, up to 0.1. More than the default costs
+            delay and saves work, for then the device is asked for blocks of that length too.
         latency: seconds, or PortAudio's "low" or "high".
         buffer_seconds: what fits in the ring while the consumer is busy.
         when_late: what to lose when it is full (`stream.capture.ring.Ring`). "skip-to-now" keeps the newest
@@ -81,6 +83,7 @@ class Microphone(SourceBase):
         samplerate: int | None = None,
         channel: int | str = 1,
         blocksize: int = 0,
+        chunk: float = DEFAULT_CHUNK,
         latency: Latency = DEFAULT_LATENCY,
         buffer_seconds: float = 10.0,
         when_late: WhenLate = "drop-oldest",
@@ -90,6 +93,8 @@ class Microphone(SourceBase):
     ) -> None:
         if blocksize < 0:
             raise SpecError(f"blocksize {blocksize}: must be 0 (as the device likes) or more")
+        if not 0 < chunk <= _LONGEST_CHUNK:
+            raise SpecError(f"chunk {chunk:g}: must be more than 0 and at most {_LONGEST_CHUNK:g} seconds")
         self._channel = parse_channel(channel)
         self._device = resolve_device(device)
         offered = self._device.max_input_channels
@@ -100,6 +105,9 @@ class Microphone(SourceBase):
             # Never one of several: a sound server would mix them, and "1" means the first.
             channels = max(self._channel, min(2, offered))
         self.sample_rate = choose_rate(self._device, samplerate, channels)
+        if not blocksize and chunk > DEFAULT_CHUNK:
+            blocksize = round(chunk * self.sample_rate)
+        self._chunk = max(1, round(chunk * self.sample_rate))
         keep = max(blocksize, round(_LONGEST_CHUNK * self.sample_rate))
         capacity = round(buffer_seconds * self.sample_rate)
         if capacity < keep:
@@ -202,11 +210,10 @@ class Microphone(SourceBase):
 
     def _chunks(self) -> Iterator[Chunk]:
         longest = max(1, round(_LONGEST_CHUNK * self.sample_rate))
-        shortest = max(1, round(_SHORTEST_CHUNK * self.sample_rate))
         while True:
             self._reading_in = threading.get_ident()
             try:
-                start, samples = self._ring.read(longest, _HEARTBEAT, shortest)
+                start, samples = self._ring.read(longest, _HEARTBEAT, self._chunk)
             finally:
                 self._reading_in = None
             if self._closing:

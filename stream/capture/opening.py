@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from stream.capture.channels import DEFAULT_CHANNEL, parse_channel
 from stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from stream.capture.ring import WhenLate
     from stream.capture.source import AudioSource
 
 AUDIO_SUFFIXES = frozenset(
@@ -63,6 +61,7 @@ def open_source(
     channels: int = 1,
     fast: bool = False,
     when_late: str | None = None,
+    chunk: float | None = None,
 ) -> AudioSource:
     """The source that ``text`` means.
 
@@ -83,6 +82,7 @@ def open_source(
         format, channels: of raw PCM: "s16le" or "f32le", and how many channels are interleaved.
         fast: read recordings as fast as they can be consumed, not at the pace of real time.
         when_late: a microphone's policy when the consumer is late; None is its default.
+        chunk: seconds of sound a microphone waits for before it gives a chunk; None is its default.
 
     Raises:
         UsageError: a scheme, channel or combination that makes no sense.
@@ -119,16 +119,14 @@ def open_source(
     from stream.capture.microphone import Microphone
 
     device: int | str | None = int(text) if re.fullmatch(r"\d+", text) else text or None
-    chosen_microphone = partial(
-        Microphone,
+    wishes: dict[str, Any] = {"when_late": when_late, "chunk": chunk}
+    return Microphone(
         device,
         samplerate=samplerate,
         channel=1 if chosen is None else chosen,
         blocksize=blocksize,
+        **{name: wish for name, wish in wishes.items() if wish is not None},
     )
-    return (
-        chosen_microphone() if when_late is None else chosen_microphone(when_late=cast("WhenLate", when_late))
-    )  # the ring checks it
 
 
 def _file_meant(text: str, certain: bool) -> Path | None:

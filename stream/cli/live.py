@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("stream")
 STOP_SECONDS = 0.8  # that a worker may take to finish before the terminal is given back without it
+WATCHED = (
+    0.06  # seconds of sound at a time where nothing but a screen, drawn a few times a second, waits for it
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +78,7 @@ def listen(options: Options) -> None:
     model = load_model(options.model, options.provider)
     classifier = make_classifier(model, options)
     warm_up(classifier)  # before the microphone opens: first calls are slow
-    source = open_input(options)
+    source = open_input(options, WATCHED if dashboard and not options.jsonl else None)
     with source:
         info = source.info()
         rates = f"{info.sample_rate} Hz"
@@ -142,7 +145,8 @@ def warm_up(classifier: StreamClassifier) -> None:
     classifier.reset()
 
 
-def open_input(options: Options) -> AudioSource:
+def open_input(options: Options, chunk: float | None = None) -> AudioSource:
+    """The source that was asked for; ``chunk`` as `open_source` takes it."""
     from stream.assets import asset
     from stream.capture.opening import open_source
 
@@ -158,6 +162,7 @@ def open_input(options: Options) -> AudioSource:
         channels=options.channels,
         fast=options.fast,
         when_late=options.when_late,
+        chunk=chunk,
     )
 
 
