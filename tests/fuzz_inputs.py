@@ -31,7 +31,7 @@ with atheris.instrument_imports(include=["stream", "export"]):
     from stream.errors import StreamClassifyError
 
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
-FIELDS = ("threshold", "min_on", "min_off", "refractory", "smoothing")
+FIELDS = ("threshold", "confirm", "min_on", "min_off", "refractory", "smoothing")
 
 
 def fuzz_audio(data: bytes) -> None:
@@ -59,7 +59,11 @@ def fuzz_script(data: bytes) -> None:
 def fuzz_rules(data: bytes) -> None:
     texts = data.decode(errors="replace").split("\n")
     try:
-        detector_spec(DetectorSpec(), ("speech", "music"), {f: texts[i::5] for i, f in enumerate(FIELDS)})
+        detector_spec(
+            DetectorSpec(),
+            ("speech", "music"),
+            dict(zip(FIELDS, (texts[i :: len(FIELDS)] for i in range(len(FIELDS))), strict=True)),
+        )
     except StreamClassifyError:
         return
 

@@ -56,6 +56,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "threshold of no class": ([*FILE, "--threshold", "dog=0.5"], 2, "no class 'dog'.*speech"),
     "threshold 2": ([*FILE, "--threshold", "2"], 2, "at most 1"),
     "threshold nan": ([*FILE, "--threshold", "nan"], 2, "threshold nan"),
+    "confirm under the threshold": ([*FILE, "--threshold", "0.6", "--confirm", "0.5"], 2, "confirm 0.5"),
     "min-on negative": ([*FILE, "--min-on", "-1"], 2, "min_on"),
     "smoothing too long": ([*FILE, "--smoothing", "60"], 2, "smoothing 60"),
     "refractory infinite": ([*FILE, "--refractory", "inf"], 2, "refractory"),
@@ -219,6 +220,7 @@ def test_options_reach_what_they_set(here: Path) -> None:
     assert events("--threshold", "1.0") == []
     only = events("--threshold", "1.0", "--threshold", "noise=0.5")
     assert {e["label"] for e in only} <= {"noise"}
+    assert events("--confirm", "1.0") == []
     assert len(events("--min-on", "1.5")) < len(all_of_them)
     assert events("--reset-after", "0.1") != all_of_them
 

@@ -210,6 +210,12 @@ def _list_devices(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     help="Probability at which a class begins. Repeatable. Default: the model's own.",
 )
 @click.option(
+    "--confirm",
+    multiple=True,
+    metavar="[LABEL=]P",
+    help="Probability it must reach before it is reported; --threshold alone means no more than that.",
+)
+@click.option(
     "--min-on", multiple=True, metavar="[LABEL=]S", help="Seconds a class must last to be reported."
 )
 @click.option("--min-off", multiple=True, metavar="[LABEL=]S", help="Seconds of absence that end an event.")

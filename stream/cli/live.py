@@ -47,6 +47,7 @@ class Options:
     model: str
     provider: str
     threshold: tuple[str, ...]
+    confirm: tuple[str, ...]
     min_on: tuple[str, ...]
     min_off: tuple[str, ...]
     refractory: tuple[str, ...]
@@ -119,6 +120,7 @@ def make_classifier(model: Model, options: Options) -> StreamClassifier:
         model.labels,
         {
             "threshold": options.threshold,
+            "confirm": options.confirm,
             "min_on": options.min_on,
             "min_off": options.min_off,
             "refractory": options.refractory,
