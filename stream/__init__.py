@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 from stream._version import __version__
 
 if TYPE_CHECKING:
+    from stream.capture.device.microphone import Microphone
     from stream.capture.files import FileSource
-    from stream.capture.microphone import Microphone
     from stream.capture.opening import open_source
     from stream.capture.resample import resampled
     from stream.capture.source import ArraySource, AudioSource
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "stream.capture.files": ["FileSource"],
-    "stream.capture.microphone": ["Microphone"],
+    "stream.capture.device.microphone": ["Microphone"],
     "stream.capture.resample": ["resampled"],
     "stream.capture.opening": ["open_source"],
     "stream.capture.source": ["ArraySource", "AudioSource"],

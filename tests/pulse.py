@@ -153,7 +153,7 @@ def pulse_server() -> Iterator[PulseServer]:
 @contextmanager
 def virtual_microphone(monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseServer]:
     """`pulse_server`, with this process's environment and PortAudio turned to it."""
-    from stream.capture.devices import refresh
+    from stream.capture.device.lookup import refresh
 
     with pulse_server() as server:
         with monkeypatch.context() as patch:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.capture import portaudio
-from stream.capture.devices import (
+from stream.capture.device import portaudio
+from stream.capture.device.lookup import (
     RATES,
     DeviceIdentity,
     DeviceInfo,
@@ -22,7 +22,7 @@ from stream.capture.devices import (
     refresh,
     resolve_device,
 )
-from stream.capture.microphone import Microphone
+from stream.capture.device.microphone import Microphone
 from stream.errors import (
     BackendMissing,
     DeviceAmbiguous,
@@ -184,7 +184,7 @@ def test_a_missing_library_is_said_with_the_way_out() -> None:
 import ctypes.util
 find = ctypes.util.find_library
 ctypes.util.find_library = lambda name: None if "portaudio" in name else find(name)
-from stream.capture.microphone import Microphone
+from stream.capture.device.microphone import Microphone
 from stream.errors import BackendMissing
 try:
     Microphone()
@@ -203,7 +203,7 @@ def test_a_broken_sound_configuration_is_said(tmp_path: Path) -> None:
     broken = tmp_path / "alsa.conf"
     broken.write_text("pcm.x {")
     code = """
-from stream.capture.devices import list_devices
+from stream.capture.device.lookup import list_devices
 from stream.errors import DeviceError
 try:
     print(list_devices())

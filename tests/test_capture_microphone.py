@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from stream.capture import keeper
-from stream.capture.microphone import Microphone
+from stream.capture.device import keeper
+from stream.capture.device.microphone import Microphone
+from stream.capture.device.ring import WhenLate
+from stream.capture.device.supervise import Patience
 from stream.capture.opening import open_source
-from stream.capture.ring import WhenLate
 from stream.capture.source import AudioSource
-from stream.capture.supervise import Patience
 from stream.errors import DeviceError
 from stream.messages import Chunk
 from tests.pulse import PulseServer, loud, until
@@ -310,7 +310,7 @@ def test_closing_from_a_signal_handler_that_interrupts_the_copy(
 
 FROZEN = """
 import os, signal, sys, time
-from stream.capture.microphone import Microphone
+from stream.capture.device.microphone import Microphone
 
 daemon = int(sys.argv[1])
 with Microphone("pulse") as microphone:

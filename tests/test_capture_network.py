@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from stream import BackendMissing, SourceError, UsageError
 from stream.capture.backoff import Backoff
-from stream.capture.network import NetworkSource
+from stream.capture.network.source import NetworkSource
 from stream.messages import Chunk
 
 RATE = 16_000

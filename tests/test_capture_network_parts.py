@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stream.capture.backoff import Backoff
-from stream.capture.mailbox import Mailbox
-from stream.capture.url import for_ffmpeg, redacted
+from stream.capture.network.mailbox import Mailbox
+from stream.capture.network.url import for_ffmpeg, redacted
 from stream.messages import Chunk
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.capture.ring import Ring, WhenLate
+from stream.capture.device.ring import Ring, WhenLate
 from stream.errors import SpecError
 
 POLICIES: tuple[WhenLate, ...] = ("drop-oldest", "skip-to-now")

@@ -13,8 +13,8 @@ import pytest
 import soundfile
 
 from stream import ArraySource, DeviceError, FileSource, SpecError, UnreadableAudio, UsageError, open_source
-from stream.capture import microphone
 from stream.capture.channels import as_float32, parse_channel, pick_channel
+from stream.capture.device import microphone
 from stream.capture.simulate import SimulatedSource
 from stream.capture.source import AudioSource
 from stream.capture.stdin import StdinSource

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from stream.capture.supervise import Action, FlatLine, Patience, Supervisor
+from stream.capture.device.supervise import Action, FlatLine, Patience, Supervisor
 from stream.capture.timeline import Timeline
 from stream.errors import SpecError
 

@@ -100,7 +100,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_names_are_imported_when_first_used() -> None:
     code = (
         "import sys, stream; assert 'numpy' not in sys.modules; stream.Model; "
-        "assert 'stream.inference.session' in sys.modules; assert 'stream.capture.microphone' not in sys.modules"
+        "assert 'stream.inference.session' in sys.modules; assert 'stream.capture.device.microphone' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=SOURCE.parents[1])
 
@@ -136,7 +136,7 @@ def test_help_tells_the_defaults_that_functions_have() -> None:
 
 
 def test_when_late_is_the_microphones_own_default() -> None:
-    from stream.capture.microphone import Microphone
+    from stream.capture.device.microphone import Microphone
 
     assert option("when_late") == default(Microphone, "when_late")
     (late,) = [p for p in app.params if p.name == "when_late"]

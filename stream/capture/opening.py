@@ -108,7 +108,7 @@ def open_source(
         return SimulatedSource(text, channel=recorded, block=blocksize, fast=fast)
     scheme = _SCHEME.match(text)
     if scheme and scheme[1].lower() != "file":
-        from stream.capture.network import NetworkSource
+        from stream.capture.network.source import NetworkSource
 
         return NetworkSource(text, channel=recorded, block=blocksize, fast=fast)
     path = _file_meant(unquote(text[len("file://") :]) if scheme else text, certain=scheme is not None)
@@ -116,7 +116,7 @@ def open_source(
         from stream.capture.files import FileSource
 
         return FileSource(path, channel=recorded, block=blocksize, fast=fast)
-    from stream.capture.microphone import Microphone
+    from stream.capture.device.microphone import Microphone
 
     device: int | str | None = int(text) if re.fullmatch(r"\d+", text) else text or None
     wishes: dict[str, Any] = {"when_late": when_late, "chunk": chunk}

@@ -7,7 +7,7 @@ import click
 
 def print_devices() -> None:
     """Every input device: the number to give to --device, name, host API, channels, rate; > marks the default."""
-    from stream.capture.devices import list_devices
+    from stream.capture.device.lookup import list_devices
 
     found = [device for device in list_devices() if device.max_input_channels]
     if not found:

@@ -2,9 +2,9 @@
 
 Three parties, and what each may do:
 
-- *PortAudio's thread* calls back with each block (`stream.capture.intake`): it picks the channel, copies
+- *PortAudio's thread* calls back with each block (`stream.capture.device.intake`): it picks the channel, copies
   it into the ring and leaves.
-- *The device thread* (`stream.capture.keeper`) opens, watches and reopens the device, for ever.
+- *The device thread* (`stream.capture.device.keeper`) opens, watches and reopens the device, for ever.
 - *The consumer* iterates, and gets a heartbeat when there is no sound, whatever the other two are stuck in.
 """
 
@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from stream.capture.channels import check_channel, parse_channel
-from stream.capture.devices import DeviceIdentity, choose_rate, resolve_device
-from stream.capture.intake import Intake
-from stream.capture.keeper import DeviceThread
-from stream.capture.portaudio import Latency, open_stream
-from stream.capture.ring import Ring, WhenLate
+from stream.capture.device.intake import Intake
+from stream.capture.device.keeper import DeviceThread
+from stream.capture.device.lookup import DeviceIdentity, choose_rate, resolve_device
+from stream.capture.device.portaudio import Latency, open_stream
+from stream.capture.device.ring import Ring, WhenLate
+from stream.capture.device.supervise import FlatLine, Patience, Supervisor
 from stream.capture.source import SourceBase
-from stream.capture.supervise import FlatLine, Patience, Supervisor
 from stream.errors import SpecError
 from stream.messages import Chunk, SourceInfo, SourceState
 
@@ -53,7 +53,7 @@ class Microphone(SourceBase):
     state is "listening", or "silent" where the sound is a flat line.
 
     Args:
-        device: a number, part of a name (`stream.capture.devices.resolve_device`), None = the default input.
+        device: a number, part of a name (`stream.capture.device.lookup.resolve_device`), None = the default input.
         samplerate: Hz, this and no other; None = the device's own, or else one that works.
         channel: a 1-based number, or "mix" for the mean of all. A device that offers more than 8 (a sound
             server's nominal figure) is mixed from its first two.
@@ -62,7 +62,7 @@ class Microphone(SourceBase):
             delay and saves work, for then the device is asked for blocks of that length too.
         latency: seconds, or PortAudio's "low" or "high".
         buffer_seconds: what fits in the ring while the consumer is busy.
-        when_late: what to lose when it is full (`stream.capture.ring.Ring`). "skip-to-now" keeps the newest
+        when_late: what to lose when it is full (`stream.capture.device.ring.Ring`). "skip-to-now" keeps the newest
             0.1 s, or a block if that is more.
         reopen: False = iteration ends, with a chunk whose state is "failed", when the device is lost.
         patience: how long to wait for what before acting.

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from stream.capture.portaudio import explain, portaudio, reinitialise
+from stream.capture.device.portaudio import explain, portaudio, reinitialise
 from stream.errors import DeviceAmbiguous, DeviceError, DeviceNotFound, UnsupportedRate
 
 # Tried in this order when the device's own default does not work; also what an error offers.
@@ -132,7 +132,7 @@ def refresh() -> list[DeviceInfo]:
 
 def _list_in_child() -> list[DeviceInfo]:
     """`list_devices` of a new process."""
-    code = "from stream.capture import devices; devices.print_devices()"
+    code = "from stream.capture.device import lookup; lookup.print_devices()"
     try:
         done = subprocess.run(
             [sys.executable, "-c", code],

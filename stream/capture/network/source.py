@@ -11,12 +11,12 @@ import numpy as np
 
 from stream.capture.backoff import Backoff
 from stream.capture.channels import DEFAULT_CHANNEL, Channel, check_channel, pick_channel
-from stream.capture.mailbox import Mailbox
+from stream.capture.network.mailbox import Mailbox
+from stream.capture.network.url import for_ffmpeg, redacted
 from stream.capture.pacing import Pacer
 from stream.capture.pyav import AvDecoder, import_av, reason
 from stream.capture.source import SourceBase
 from stream.capture.timeline import Timeline
-from stream.capture.url import for_ffmpeg, redacted
 from stream.errors import SourceError
 from stream.messages import Chunk, SourceInfo, SourceState
 

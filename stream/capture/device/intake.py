@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stream.capture.channels import Channel, pick_channel
-from stream.capture.ring import Ring
+from stream.capture.device.ring import Ring
 from stream.capture.timeline import Timeline
 
 

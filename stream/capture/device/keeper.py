@@ -8,10 +8,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from stream.capture.devices import DeviceIdentity, DeviceInfo, refresh
-from stream.capture.intake import Intake
-from stream.capture.portaudio import abandon, close_stream
-from stream.capture.supervise import Supervisor
+from stream.capture.device.intake import Intake
+from stream.capture.device.lookup import DeviceIdentity, DeviceInfo, refresh
+from stream.capture.device.portaudio import abandon, close_stream
+from stream.capture.device.supervise import Supervisor
 from stream.errors import DeviceError
 
 _PACE = 0.1  # seconds between two looks at the device

@@ -1,0 +1,1 @@
+"""Sound from other machines: addresses, the reading thread, and starting over when it breaks off."""
