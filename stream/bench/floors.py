@@ -30,7 +30,7 @@ def kernel_cases(spec: FeatureSpec, sound: NDArray[np.float32]) -> list[Case]:
     ours = _one_frame(make_kernel(spec), frame)
     cases = [Case("kernel", "features, a frame's arithmetic", ours, seconds, 1, "frame")]
     if kernel_name(spec) == "native":
-        other = _one_frame(NumpyKernel(spec), frame)
+        other = _one_frame(NumpyKernel(spec, rows=1), frame)
         cases.append(Case("kernel_numpy", "the same by NumPy", other, seconds, 1, "frame", "kernel"))
     return cases
 

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from stream.features.spec import FeatureSpec
 
-ROWS = (
-    64  # frames computed together: enough to amortise the calls, and scratch stays in the second-level cache
-)
+# Frames computed together: enough to amortise the calls, and scratch stays in the second-level cache.
+ROWS = 64
 
 
 class Kernel(Protocol):
