@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
+import soundfile
 
 pytest.importorskip("sklearn")
 pytest.importorskip("scipy")
@@ -14,8 +16,9 @@ pytest.importorskip("scipy")
 from click.testing import CliRunner
 
 from export.data.recording import Interval, Recording
+from export.data.splits import SplitPlan
 from export.evaluation.clips import clip_figures, clip_scores
-from export.evaluation.evaluate import evaluate
+from export.evaluation.evaluate import chosen, evaluate
 from export.evaluation.events import event_figures
 from export.evaluation.frames import frame_figures, segment_figures
 from export.evaluation.listen import Found, Heard, listen
@@ -194,3 +197,45 @@ def test_command_writes_report_and_pictures(tmp_path: Path) -> None:
     assert set(report["carried"]) == set(report["alone"]) == {"frames", "segments", "events", "psds"}
     for name in ("det.png", "roc.png", "reliability.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
+
+
+def folds(folder: Path) -> Path:
+    """Eighteen recordings of three classes in three folds."""
+    rows = [f"{n}.wav,{('speech', 'music', 'noise')[n % 3]},{n // 3 % 3}" for n in range(18)]
+    for n in range(18):
+        soundfile.write(folder / f"{n}.wav", np.random.default_rng(n).normal(0, 0.1, 8000), 16000)
+    (folder / "manifest.csv").write_text("\n".join(["filename,label,fold", *rows]) + "\n")
+    return folder / "manifest.csv"
+
+
+def held_out(**plan: object) -> dict[str, object]:
+    """What a card says of a training that divided its data like this."""
+    return {"split": msgspec.to_builtins(SplitPlan(**plan))}  # type: ignore[arg-type]
+
+
+def test_the_split_is_the_one_of_the_models_training(tmp_path: Path) -> None:
+    """Else a recording that was trained on could be in "test"."""
+    data = str(folds(tmp_path))
+    plan = held_out(validation_folds=("1",), test_folds=("2",))
+    model = Model(toy_bytes(toy_card(provenance=plan)))
+    for split, fold in (("train", "0"), ("validation", "1"), ("test", "2")):
+        assert {r.fold for r in chosen(data, model, split, None)} == {fold}  # type: ignore[arg-type]
+    silent = Model(toy_bytes())
+    assert {r.fold for r in chosen(data, silent, "train", None)} != {"0"}
+    assert evaluate(model, data, split="test").report["data"]["recordings"] == 6
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (held_out(test_folds=("9",)), "fold '9': the data has 0, 1, 2.*leave --split out"),
+        ({"split": {"test": "most"}}, "provenance.split.*leave --split out"),
+        ({"split": 3}, "provenance.split.*leave --split out"),
+    ],
+)
+def test_a_split_that_does_not_fit_is_refused(tmp_path: Path, plan: dict[str, object], words: str) -> None:
+    model = Model(toy_bytes(toy_card(provenance=plan)))
+    data = str(folds(tmp_path))
+    with pytest.raises(DataError, match=words):
+        chosen(data, model, "test", None)
+    assert len(chosen(data, model, None, None)) == 18

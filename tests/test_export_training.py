@@ -346,8 +346,9 @@ def test_background_is_a_class_of_its_own(tmp_path: Path) -> None:
     soundfile.write(
         root / "_background_noise_" / "hiss.wav", np.random.default_rng(0).normal(0, 0.01, 5 * RATE), RATE
     )
-    result = train(config(root, tmp_path / "c"))
+    result = train(config(root, tmp_path / "c", test_groups=("s1",)))
     assert result.card.labels == ("high", "low", "_silence_")
+    assert result.card.provenance["split"]["test_groups"] == ("s1",)  # what `evaluate --split` goes by
     assert not result.card.detector.rule("_silence_").enabled
     with torch.no_grad():
         hiss = build_store(read_dataset(root).recordings[:1], SPEC, cache=tmp_path / "c")

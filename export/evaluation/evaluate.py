@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from export.data.dataset import read_dataset
 from export.data.recording import Recording, Split
-from export.data.splits import split_dataset
+from export.data.splits import SplitPlan, split_dataset
 from export.evaluation.clips import Where, clip_figures
 from export.evaluation.events import event_figures
 from export.evaluation.frames import frame_figures, segment_figures
@@ -56,7 +57,7 @@ def evaluate(
     Args:
         model: what to measure.
         data: folder or manifest, as for training.
-        split: only this part, as the data's author or the splitter of training assigns it; None = everything.
+        split: only this part, divided as the model's training did (its card says how); None = everything.
         unknown: the model's class that recordings of other classes count as.
         detector: rules; default those of the card.
         strict: an unreadable recording is an error, not a line in the report.
@@ -89,10 +90,26 @@ def chosen(data: str, model: Model, split: Split | None, unknown: str | None) ->
     dataset = read_dataset(data, model.labels, unknown=unknown)
     if split is None:
         return dataset.recordings
-    part = split_dataset(dataset).part(split)
+    try:
+        part = split_dataset(dataset, trained_plan(model)).part(split)
+    except DataError as error:
+        raise DataError(f"{error}; or leave --split out to use everything") from None
     if not part:
         raise DataError(f"{data}: its {split} part is empty; leave --split out to use everything")
     return part
+
+
+def trained_plan(model: Model) -> SplitPlan | None:
+    """How the model's training divided its data, from its card; None where that does not say."""
+    written = model.card.provenance.get("split")
+    if written is None:
+        return None
+    try:
+        return msgspec.convert(written, SplitPlan)
+    except msgspec.ValidationError as error:
+        raise DataError(
+            f"model {model.path}: its card's provenance.split cannot be read ({error}); leave --split out"
+        ) from None
 
 
 def answer_rows(model: Model) -> Where:

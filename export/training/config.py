@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from export.augment import Augment
+from export.data.splits import SplitPlan
 from export.training.answers import Where
 from export.training.loop import FitConfig
 from export.training.streams import StreamPlan
@@ -65,3 +66,11 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for name in ("validation", "test"):
             if not 0 <= getattr(self, name) < 100:
                 raise SpecError(f"{name} {getattr(self, name):g}: is a percentage, 0 to below 100")
+
+    @property
+    def plan(self) -> SplitPlan:
+        """How the data are divided."""
+        return SplitPlan(
+            self.validation, self.test, self.validation_folds, self.test_folds,
+            self.validation_groups, self.test_groups,
+        )  # fmt: skip

@@ -15,6 +15,7 @@ from torch import nn
 
 from export.checkpoint import save_model
 from export.data.recording import Dataset
+from export.data.splits import SplitPlan
 from export.models import FrameClassifier, build, count_parameters
 from export.training.answers import SETTLE
 from export.training.batch import Batch
@@ -73,6 +74,7 @@ def train(
     Raises:
         DataError, SpecError, CheckpointError, OutputError, ProviderUnavailable: see what is called.
     """
+    plan = config.plan if data is None else None
     data = open_data(config) if data is None else data
     ready = prepare(config, data, progress)
     settings = fit_settings(config, ready)
@@ -95,7 +97,7 @@ def train(
         record=None if run is None else run.metrics,
     )
     measured = measure(model, ready)
-    card = make_card(config, ready, model, measured, origins)
+    card = make_card(config, ready, model, measured, origins, plan)
     if run is not None:
         judged = ready.validation if ready.activation == "softmax" else None
         table = None if judged is None else confusion(score(model, judged, carried=True), judged)
@@ -164,8 +166,12 @@ def make_card(
     model: FrameClassifier,
     measured: dict[str, float],
     origins: dict[str, Any],
+    plan: SplitPlan | None,
 ) -> ModelCard:
-    """The card; classes that stand for nothing in particular raise no events."""
+    """The card; classes that stand for nothing in particular raise no events.
+
+    ``plan`` tells ``evaluate --split`` which recordings training held out; None = they were divided elsewhere.
+    """
     silent = {name for name in (ready.quiet, config.unknown) if name is not None}
     return ModelCard(
         name=f"{Path(config.data).stem}-{config.model}",
@@ -182,5 +188,6 @@ def make_card(
             **origins,
             "parameters": count_parameters(model),
             "clip_score": config.where,
+            **({} if plan is None else {"split": msgspec.to_builtins(plan)}),
         },
     )

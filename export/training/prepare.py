@@ -17,7 +17,7 @@ from export.data.cache import FeatureStore, build_store, load_audio
 from export.data.dataset import read_dataset
 from export.data.layout import audio_files
 from export.data.recording import Dataset, Recording, Split, files_digest
-from export.data.splits import SplitPlan, split_dataset
+from export.data.splits import split_dataset
 from export.mel_changes import MelChange, mel_spec
 from export.models import ModelConfig, preset
 from export.training.answers import Answers
@@ -73,13 +73,7 @@ def open_data(config: TrainConfig) -> Dataset:
         if not beds:
             raise DataError(f"{config.background}: no audio file for the background; choose another folder")
         data = replace(data, backgrounds=tuple(beds))
-    return split_dataset(
-        data,
-        SplitPlan(
-            config.validation, config.test, config.validation_folds, config.test_folds,
-            config.validation_groups, config.test_groups,
-        ),
-    )  # fmt: skip
+    return split_dataset(data, config.plan)
 
 
 def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None) -> Prepared:
