@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import cycle
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count, cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from stream.bench.floors import kernel_cases, model_floor_cases
 from stream.bench.timing import Case
 from stream.classifier import StreamClassifier
+from stream.decisions.detector import Detector
 from stream.errors import SpecError
 from stream.features.mfcc import StreamingMfcc, mfcc
+from stream.features.repair import Repair
 from stream.inference.session import Model
 from stream.inference.slab import Slab
 from stream.inference.stepper import Stepper
@@ -62,6 +64,8 @@ def our_cases(model: Model, sound: NDArray[np.float32], streams: Sequence[int]) 
             "step",
         ),
         *model_floor_cases(model, frames),
+        Case("repair", "search for missing samples", _repairs(hops, spec.sample_rate), hop),
+        Case("decision", "detector, one row", _decisions(model, hops), stride, 1, "row"),
         Case("hop", "hop to probabilities and events", _each(classifier.push, hops), hop),
         Case(
             "whole",
@@ -85,15 +89,35 @@ def slab_cases(model: Model, hops: list[NDArray[np.float32]], streams: Sequence[
     rng = np.random.default_rng(0)
     hop = len(hops[0]) / model.card.features.sample_rate
     cases = []
-    for count in streams:
+    for many in streams:
         try:
-            slab = Slab(model, count)
+            slab = Slab(model, many)
         except SpecError:
             return []
-        lanes = [np.stack([hops[i] for i in rng.integers(0, len(hops), count)]) for _ in range(16)]
-        label = f"slab of {count} streams"
-        cases.append(Case(f"slab_{count}", label, _each(slab.push, lanes), hop * count, count, "stream-hop"))
+        lanes = [np.stack([hops[i] for i in rng.integers(0, len(hops), many)]) for _ in range(16)]
+        label = f"slab of {many} streams"
+        cases.append(Case(f"slab_{many}", label, _each(slab.push, lanes), hop * many, many, "stream-hop"))
     return cases
+
+
+def _repairs(hops: list[NDArray[np.float32]], sample_rate: int) -> Callable[[], object]:
+    repair, begins = Repair(sample_rate), count(0, len(hops[0]))
+    turn = cycle(hops)
+    return lambda: repair.push(next(turn), next(begins))
+
+
+def _decisions(model: Model, hops: list[NDArray[np.float32]]) -> Callable[[], object]:
+    classifier, card = StreamClassifier(model), model.card
+    rows = [scores for hop in hops if len(scores := classifier.push(hop).scores)]
+    detector = Detector(card.detector, card.labels, card.features.sample_rate, classifier.hop)
+
+    def decide() -> Iterator[object]:
+        while True:
+            detector.reset()  # time begins anew
+            yield from map(detector.push, rows)
+
+    turn = decide()
+    return lambda: next(turn)
 
 
 def _each(
