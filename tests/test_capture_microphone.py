@@ -140,8 +140,8 @@ def test_long_chunks_for_who_can_wait(virtual_mic: PulseServer, tmp_path: Path) 
         until(chunks, loud)
         lengths = [len(next(chunks).samples) for _ in range(20)]
         assert microphone.lost == 0
-    assert all(length == 0 or length >= 960 for length in lengths)  # 0: a heartbeat
-    assert sum(lengths) >= 10 * 960
+    # A heartbeat brings what is there, on a busy machine less than a chunk.
+    assert sum(length >= 960 for length in lengths) >= 10
 
 
 def test_digital_silence_is_a_state(virtual_mic: PulseServer, tmp_path: Path) -> None:
