@@ -15,6 +15,7 @@ pytestmark = pytest.mark.torch
 
 from export.recipes.rooms import beats, effects, singing, synthetic  # noqa: E402
 from export.recipes.rooms.bank import Bank, Clip  # noqa: E402
+from export.recipes.rooms.build import Data  # noqa: E402
 from export.recipes.rooms.calibrate import Heard, Tried, calibrate, choose  # noqa: E402
 from export.recipes.rooms.compose import at_level, compose  # noqa: E402
 from export.recipes.rooms.corpora import FOLDERS, PACKAGES  # noqa: E402
@@ -374,3 +375,11 @@ def test_a_report_becomes_tables():
     cells = by_condition(flat[None], truth[None], [rows], [0.5] * 3)
     assert cells["speech+music 5 to 10 dB"]["speech recall"] == 1.0
     assert "| speech | 0.500 |" in table(["a", "b"], [["speech", 0.5]])
+
+
+def test_a_cycle_plays_its_own_rounds_and_the_later_ones_all():
+    data = Data((("a", "b"), ("c", "d"), ("e",)), None, None, {}, "")
+    first, second, whole = ("a", "b"), ("c", "d"), tuple("eabcd")
+    assert [data.heard(cycle, seed=1) for cycle in range(4)] == [first, second, whole, whole]
+    assert [data.heard(cycle, seed=2) for cycle in range(4)] == [second, first, whole, whole]
+    assert Data((("a",),), None, None, {}, "").heard(0, seed=2) == ("a",)

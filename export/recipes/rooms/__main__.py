@@ -33,7 +33,7 @@ def main() -> int:
     )
     parser.add_argument("--hours", type=float, default=Plan.hours, help="of composed streams in a round")
     parser.add_argument(
-        "--rounds", type=int, default=Plan.rounds, help="of newly composed streams in each cycle"
+        "--rounds", type=int, help="of newly composed streams in each set; default as bundled"
     )
     parser.add_argument(
         "--epochs", type=int, help="passes over each round, for every model; default as bundled"
@@ -43,11 +43,13 @@ def main() -> int:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     names = given.model or list(SHAPES)
-    plan = Plan(hours=given.hours, rounds=given.rounds)
+    plan = Plan(hours=given.hours)
+    if given.rounds is not None:
+        plan = replace(plan, rounds=(given.rounds,) * len(plan.rounds))
     if given.seed is not None:
         plan = replace(plan, seeds=dict.fromkeys(names, given.seed))
     if given.epochs is not None:
-        plan = replace(plan, epochs=dict.fromkeys(names, given.epochs))
+        plan = replace(plan, epochs=dict.fromkeys(names, (given.epochs,) * len(plan.rates)))
     try:
         data = prepare(given.cache, given.recordings, plan)
         given.out.mkdir(parents=True, exist_ok=True)

@@ -47,13 +47,14 @@ class Plan:
 
     Training goes in cycles, each through newly composed streams, round by round and each round several times, at one
     learning rate that rises, then falls to a hundredth over the whole of the cycle. A cycle goes on from the best
-    weights of the one before. There are as many sets of rounds as cycles, and every cycle takes another.
+    weights of the one before. Each of the first cycles plays a set of rounds of its own; from that of the last set on,
+    a cycle plays the rounds of all sets, each once, then again from the first.
 
     Attributes:
         hours: of composed training streams in a round.
-        rounds: of each cycle, every one with streams of its own.
+        rounds: of each set, every one with streams of its own.
         rates: highest learning rate of each cycle.
-        epochs: model name -> passes over each round, cycle by cycle.
+        epochs: model name -> passes over each round, cycle by cycle; a model may leave out the last cycles.
         seeds: model name -> seed of its weights and of all that is drawn in training. The streams do not depend on
             it (round r of set s has the seed 100 s + r), but an even seed begins with the second set of rounds.
         average: decay of the running mean of the weights.
@@ -62,9 +63,11 @@ class Plan:
     """
 
     hours: float = 12.8
-    rounds: int = 5
-    rates: tuple[float, ...] = (2e-3, 1e-3)
-    epochs: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"default": (4, 2), "small": (4, 2)})
+    rounds: tuple[int, ...] = (5, 5, 1)
+    rates: tuple[float, ...] = (2e-3, 1e-3, 8e-4)
+    epochs: dict[str, tuple[int, ...]] = field(
+        default_factory=lambda: {"default": (4, 2, 2), "small": (4, 2, 2)}
+    )
     seeds: dict[str, int] = field(default_factory=lambda: {"default": 2, "small": 1})
     average: float = 0.998
     memory: float = 1000.0
@@ -79,6 +82,16 @@ class Data:
     hard: Trial
     licences: dict[str, str]
     digest: str
+
+    def heard(self, cycle: int, seed: int) -> tuple[Streams, ...]:
+        """The rounds of a cycle, in order."""
+        if self.together(cycle):
+            return tuple(streams for rounds in (self.sets[-1], *self.sets[:-1]) for streams in rounds)
+        return self.sets[(seed - 1 + cycle) % max(len(self.sets) - 1, 1)]
+
+    def together(self, cycle: int) -> bool:
+        """Whether a cycle plays the rounds of all."""
+        return cycle >= len(self.sets) - 1 > 0
 
 
 def prepare(cache: Path, recordings: Path | None, plan: Plan) -> Data:
@@ -96,13 +109,13 @@ def prepare(cache: Path, recordings: Path | None, plan: Plan) -> Data:
         tuple(
             tuple(
                 streams(train_bank, TRAIN, "train", count, 120.0, 100 * number + turn)
-                for turn in range(plan.rounds)
+                for turn in range(rounds)
             )
-            for number in range(1, len(plan.rates) + 1)
+            for number, rounds in enumerate(plan.rounds, start=1)
         ),
         Trial(
             streams(plain_bank, PLAIN, "plain", 20, 120.0, 7),
-            streams(plain_bank, PLAIN_QUIET, "plain-quiet", 20, 180.0, 8),
+            streams(plain_bank, PLAIN_QUIET, "plain-quiet", 60, 180.0, 8),
         ),
         Trial(
             streams(validation_bank, VALIDATION, "hard", 30, 120.0, 7),
@@ -134,14 +147,15 @@ def build(
         ExportError: training or export failed; nothing is written to ``out``.
     """
     seed = plan.seeds[name]
-    first = (seed - 1) % len(data.sets)
-    model = fresh(configuration(name), data.sets[first][0], seed)
+    model = fresh(configuration(name), data.heard(0, seed)[0], seed)
     judge = judged(data.plain.mixed, data.hard.mixed, FEATURES, DELAY)
     best: dict[str, float] = {}
-    for cycle, (rate, passes) in enumerate(zip(plan.rates, plan.epochs[name], strict=True)):
+    for cycle, (rate, passes) in enumerate(zip(plan.rates, plan.epochs[name], strict=False)):
+        rounds = data.heard(cycle, seed)
+        again = 1 if data.together(cycle) else passes
         fitting = FitConfig(
             activation="sigmoid",
-            epochs=passes * plan.rounds,
+            epochs=passes * len(rounds),
             learning_rate=rate,
             warmup=0.3,
             average=plan.average,
@@ -151,10 +165,10 @@ def build(
         )
         lists = tuple(
             Playlist(streams, FEATURES, seed=seed + cycle, shake=1.5, narrow=0.3, delay=DELAY)
-            for streams in data.sets[(first + cycle) % len(data.sets)]
+            for streams in rounds
         )
         folder = runs / f"{name}-{seed}-{cycle + 1}"
-        best = train(model, Programme(lists, passes), judge, fitting, folder=folder, report=shown).best
+        best = train(model, Programme(lists, again), judge, fitting, folder=folder, report=shown).best
     return publish(name, model, data, plan, out, runs, best)
 
 
@@ -166,6 +180,7 @@ def publish(
     Returns:
         "plain" and "hard" -> what ``report`` gives.
     """
+    hours = plan.hours * sum(plan.rounds[: len(plan.epochs[name])])
     card = ModelCard(
         name=name, labels=KINDS, activation="sigmoid", features=FEATURES,
         detector=calibrate(
@@ -176,7 +191,7 @@ def publish(
         sources=tuple(f"{source}: {licence}" for source, licence in sorted(data.licences.items())),
         provenance={
             "recipe": "python -m export.recipes.rooms",
-            "seed": plan.seeds[name], "hours": plan.hours * plan.rounds * len(plan.rates), "corpora": data.digest,
+            "seed": plan.seeds[name], "hours": hours, "corpora": data.digest,
             "network": json.loads(msgspec.json.encode(model.config)), "parameters": count_parameters(model),
             "training": {key: round(float(value), 5) for key, value in training.items()},
         },

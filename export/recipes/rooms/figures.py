@@ -18,6 +18,7 @@ from stream.messages import Event, Scores
 
 Probs = NDArray[np.float32]
 Active = NDArray[np.bool_]
+STEPS = np.arange(0.05, 0.96, 0.01)  # thresholds that are tried
 
 
 def on_grid(probs: Probs, cells: int, spec: FeatureSpec, delay: int = 0) -> Probs:
@@ -37,10 +38,9 @@ def f1(said: Active, true: Active) -> float:
 
 def best_threshold(score: NDArray[np.float32], true: Active, slack: float = 0.0) -> tuple[float, float]:
     """(threshold, F1): on a grid of hundredths, the highest whose F1 is within ``slack`` of the best."""
-    steps = np.arange(0.05, 0.96, 0.01)
-    found = np.array([f1(score >= step, true) for step in steps])
+    found = np.array([f1(score >= step, true) for step in STEPS])
     at = int(np.argmax(found)) if not slack else int(np.flatnonzero(found >= found.max() - slack)[-1])
-    return round(float(steps[at]), 2), float(found[at])
+    return round(float(STEPS[at]), 2), float(found[at])
 
 
 def frame_figures(probs: Probs, active: Active, thresholds: Sequence[float] | None = None) -> dict[str, Any]:
