@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import importlib.util
 import shutil
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+import soundfile
+from click.testing import CliRunner
 
 pytest.importorskip("torch")
 
 from export.data.recording import Recording
 from export.models import preset
 from export.recipes import digits, urban
-from export.recipes.espeak import spoken, trimmed
+from export.recipes.espeak import Word, spoken, trimmed
 from export.recipes.keywords import RATE, _backwards, one_second
+from export.recipes.voices import PIPER, flite, piper, prompts
 from export.training import TrainConfig
 from export.training.prepare import open_data
 from stream.capture.files import read_audio
@@ -56,20 +62,36 @@ def test_backwards_words_keep_their_speaker_and_split(tmp_path: Path) -> None:
         )
 
 
-def test_the_digits_recipe_leaves_settings_that_train(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_digits_recipe_leaves_settings_that_train(tmp_path: Path) -> None:
     recorded = class_folder(tmp_path / "recorded", speakers=3)
     out = tmp_path / "out"
-    monkeypatch.setattr(digits, "COUNT", 0)
-    monkeypatch.setattr("sys.argv", ["digits", str(recorded), str(out)])
-    digits.main()
+    done = CliRunner().invoke(digits.main, [str(recorded), str(out), "--recorded-only"])
+    assert done.output == "digits in other voices: 0\n"
     loaded = msgspec.json.decode((out / "train.json").read_bytes(), type=TrainConfig)
     assert loaded == digits.settings(out)
     assert not loaded.validation, "all speakers but the one left out are for training"
     data = open_data(msgspec.structs.replace(loaded, test_groups=("s1",)))
     assert {r.group for r in data.part("test")} == {"s1"}
     assert len(data.part("train")) + len(data.part("test")) == len(data.recordings)
+
+
+def test_other_voices_stand_beside_the_recorded_speakers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chirps(words: Sequence[str], rate: int, rng: np.random.Generator) -> Iterator[Word]:
+        for word in words:
+            yield rng.normal(0, 3, rate // 2).astype(np.float32), word, "bird"
+
+    monkeypatch.setattr(digits, "flite", chirps)
+    recorded = class_folder(tmp_path / "recorded", speakers=2)
+    assert digits.build(recorded, tmp_path / "out", tmp_path, {"flite": 7}) == 7
+    with open(tmp_path / "out" / "manifest.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    made = [row for row in rows if row["speaker"] == "voice-bird"]
+    assert [row["label"] for row in made] == list("0123456")
+    assert len(rows) == 7 + len(list(recorded.rglob("*.wav")))
+    samples = read_audio(tmp_path / "out" / made[0]["filename"], digits.RATE)
+    assert 0.1 <= np.abs(samples).max() <= 0.91, "levels differ, nothing is clipped"
 
 
 def test_the_urban_recipe_trains_on_one_fold_and_tests_on_the_other(tmp_path: Path) -> None:
@@ -97,3 +119,44 @@ def test_synthetic_voices_speak() -> None:
     heard = list(islice(spoken(["seven", "nine"], 8000, np.random.default_rng(0)), 4))
     assert {word for _, word, _ in heard} <= {"seven", "nine"}
     assert all(0.1 < len(samples) / 8000 < 2 and np.abs(samples).max() > 0.01 for samples, _, _ in heard)
+
+
+@pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
+def test_recorded_voices_speak() -> None:
+    heard = list(islice(flite(["seven", "nine"], 8000, np.random.default_rng(0)), 4))
+    assert {word for _, word, _ in heard} <= {"seven", "nine"}
+    assert all(0.1 < len(samples) / 8000 < 2 and np.abs(samples).max() > 0.01 for samples, _, _ in heard)
+
+
+@pytest.mark.skipif(
+    None in (importlib.util.find_spec("piper"), importlib.util.find_spec(PIPER)),
+    reason="piper-tts and its voice are not installed",
+)
+def test_a_neural_voice_speaks() -> None:
+    heard = list(islice(piper(["seven", "nine"], 8000, np.random.default_rng(0)), 2))
+    assert [word for _, word, _ in heard] == ["seven", "nine"]
+    assert all(0.1 < len(samples) / 8000 < 3 for samples, _, _ in heard)
+
+
+def test_voices_that_are_not_installed_say_so_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for voices in (flite, piper):
+        assert not list(voices(["one"], 8000, np.random.default_rng(0)))
+    assert capsys.readouterr().err.count("not installed") == 2
+
+
+def test_prompts_are_numbered_by_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "en" / "digits"
+    folder.mkdir(parents=True)
+    for number in range(2):
+        soundfile.write(folder / f"{number}.wav", np.full(1600 * (number + 1), 0.5), 16_000)
+    monkeypatch.setattr("export.recipes.voices.fetch", lambda package, cache: tmp_path)
+    monkeypatch.setattr(
+        "export.recipes.voices.decode", lambda path: read_audio(path.with_suffix(".wav"), 16_000)
+    )
+    heard = list(prompts(["zero", "one"], 8000, tmp_path, times=3))
+    assert [word for _, word, _ in heard] == ["zero"] * 3 + ["one"] * 3
+    assert [len(samples) for samples, _, _ in heard] == [800] * 3 + [1600] * 3

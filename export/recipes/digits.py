@@ -1,52 +1,71 @@
-"""Spoken digits, with synthetic voices beside the recorded speakers, who are few.
+"""Spoken digits, with other voices beside the recorded speakers, who are few.
 
     python -m export.recipes.digits DIGITS OUT
     stream-classify train --config OUT/train.json --test-group theo -o digits.pt
 
-DIGITS is the Free Spoken Digit Dataset with a manifest (filename,label,speaker); OUT receives 1 500 digits in
-the voices of espeak-ng, a manifest.csv with both, and the settings of a training run: few cepstra, for they
-leave out the pitch of a voice; any level, with or without low frequencies, for microphones differ in these by
-20 dB; other vocal tracts and speeds; a pause of 0.1 to 0.6 s after each word.
+DIGITS is the Free Spoken Digit Dataset with a manifest (filename,label,speaker); OUT receives 3 820 digits in
+the voices of espeak-ng and of ``export.recipes.voices``, a manifest.csv with both, and the settings of a
+training run: convolutions over time and frequency, for other voices move the same picture up and down; any
+level, with or without low frequencies, for microphones differ in these by 20 dB; other vocal tracts and
+speeds; a pause of 0.1 to 0.6 s after each word. ``--recorded-only`` leaves the other voices out.
 """
 
 from __future__ import annotations
 
 import csv
-import sys
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
+import click
 import msgspec
 import numpy as np
 import soundfile
 
 from export.augment import Augment
+from export.data.cache import default_cache
 from export.data.dataset import read_dataset
-from export.recipes.espeak import spoken
+from export.recipes.espeak import Word, spoken
+from export.recipes.voices import flite, piper, prompts
 from export.training import FitConfig, TrainConfig
 from export.training.streams import StreamPlan
-from stream.errors import UsageError
+from stream.errors import StreamClassifyError
 from stream.features.spec import FeatureSpec
 
 RATE = 8_000
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-COUNT = 1500
+COUNTS = {"piper": 1000, "flite": 1200, "prompts": 120, "espeak": 1500}
 
 
-def build(digits: Path, out: Path, seed: int = 0) -> int:
-    """Write the synthetic digits and the manifest; how many were made.
+def build(digits: Path, out: Path, cache: Path, counts: Mapping[str, int] = COUNTS, seed: int = 0) -> int:
+    """Write the digits in other voices and the manifest; how many were made.
+
+    Args:
+        digits: the recorded speakers.
+        out: receives ``voices/`` and ``manifest.csv``.
+        cache: of Debian packages.
+        counts: words by source, see ``export.recipes.voices``.
 
     Raises:
-        DataError: ``digits`` is not a data set.
+        DataError: ``digits`` is not a data set, or the package of the prompts cannot be fetched.
     """
     rng = np.random.default_rng(seed)
     rows = [(str(r.path.resolve()), r.labels[0], r.group) for r in read_dataset(digits).recordings]
-    (out / "synthetic").mkdir(parents=True, exist_ok=True)
+    said: dict[str, Iterator[Word]] = {
+        "piper": piper(NAMES, RATE, rng),
+        "flite": flite(NAMES, RATE, rng),
+        "prompts": prompts(NAMES, RATE, cache),
+        "espeak": spoken(NAMES, RATE, rng),
+    }
+    (out / "voices").mkdir(parents=True, exist_ok=True)
     made = 0
-    for made, (samples, word, voice) in zip(range(1, COUNT + 1), spoken(NAMES, RATE, rng), strict=False):
-        name = f"synthetic/{made:04d}.flac"
-        quieter = samples * np.float32(rng.uniform(0.1, 0.9) / max(float(np.abs(samples).max()), 1e-3))
-        soundfile.write(out / name, quieter, RATE, subtype="PCM_16")
-        rows.append((name, str(NAMES.index(word)), f"voice-{voice}"))
+    for source, count in counts.items():
+        for samples, word, voice in islice(said[source], count):
+            name = f"voices/{made:04d}.flac"
+            quieter = samples * np.float32(rng.uniform(0.1, 0.9) / max(float(np.abs(samples).max()), 1e-3))
+            soundfile.write(out / name, quieter, RATE, subtype="PCM_16")
+            rows.append((name, str(NAMES.index(word)), f"voice-{voice}"))
+            made += 1
     with open(out / "manifest.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("filename", "label", "speaker"))
@@ -58,9 +77,13 @@ def settings(out: Path) -> TrainConfig:
     """How to train on what ``build`` wrote: all of it, so that the speaker left out is the only judge."""
     return TrainConfig(
         data=str(out),
-        model_changes={"hidden": 96, "layers": 1, "dropout": 0.3, "stride": 2, "front": 5},
+        model="crnn",
+        model_changes={
+            "hidden": 96, "layers": 1, "dropout": 0.3, "stride": 4, "kernel": 3,
+            "axes": "time-frequency", "conv_layers": 3, "channels": 24,
+        },
         features=FeatureSpec(
-            sample_rate=RATE, n_fft=256, win_length=200, hop_length=80, n_mfcc=14, log_floor=1e-8
+            sample_rate=RATE, n_fft=256, win_length=200, hop_length=80, n_mfcc=None, log_floor=1e-8
         ),
         fit=FitConfig(epochs=4, learning_rate=3e-3, average=0.99, smoothing=0.05),
         augment=Augment(
@@ -68,19 +91,24 @@ def settings(out: Path) -> TrainConfig:
             time_mask=0.2, band_mask=0.3,
         ),
         streams=StreamPlan(rows=32, frames=100, gap=(0.1, 0.6), silence=1),
-        steps=600,
+        steps=1000,
         validation=0,
     )  # fmt: skip
 
 
-def main() -> None:
-    if len(sys.argv) != 3:
-        raise UsageError("usage: python -m export.recipes.digits DIGITS OUT")
-    digits, out = Path(sys.argv[1]), Path(sys.argv[2])
-    print(f"synthetic digits: {build(digits, out)}")
-    (out / "train.json").write_bytes(
-        msgspec.json.format(msgspec.json.encode(settings(out)), indent=2) + b"\n"
-    )
+@click.command()
+@click.argument("digits", type=click.Path(exists=True, path_type=Path))
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--recorded-only", is_flag=True, help="No voices beside the recorded speakers.")
+def main(digits: Path, out: Path, recorded_only: bool) -> None:
+    """Write OUT: DIGITS with other voices beside them, and how to train on both."""
+    try:
+        made = build(digits, out, default_cache().parent / "packages", {} if recorded_only else COUNTS)
+    except StreamClassifyError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"digits in other voices: {made}")
+    plan = msgspec.json.format(msgspec.json.encode(settings(out)), indent=2)
+    (out / "train.json").write_bytes(plan + b"\n")
 
 
 if __name__ == "__main__":
