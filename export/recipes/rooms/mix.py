@@ -76,7 +76,7 @@ VALIDATION = Mix(
     damage={"room": 0.2, "codec": 0.2, "dead": 0.15},
     vary=False,
 )
-# The same without hardship: professional speakers and actors, full bandwidth, no rooms, codecs or whispers.
+# The same without hardship: professional speakers (one of them at 8 kHz) and actors, no rooms, codecs or whispers.
 PLAIN = Mix(
     weights={
         (): 0.14,
