@@ -22,7 +22,7 @@ def main() -> int:
         "and measure the bundled models. What is done is kept in --cache; run it again to go on.",
     )
     parser.add_argument(
-        "--cache", type=Path, default=Path("runs/rooms"), help="downloads, streams, runs (about 15 GB)"
+        "--cache", type=Path, default=Path("runs/rooms"), help="downloads, streams, runs (about 20 GB)"
     )
     parser.add_argument(
         "--recordings", type=Path, help="folder with ambience/, commands/, digits/ (each optional)"
