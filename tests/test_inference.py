@@ -449,6 +449,23 @@ def test_stepper_equals_step_and_states_replay() -> None:
     assert stepper.run(frames[:, :0]).shape == (1, 0, 3)
 
 
+class Public:
+    """A session as another ONNX Runtime might give it: the documented methods alone."""
+
+    def __init__(self, session: Any) -> None:
+        self.io_binding, self.run_with_iobinding = session.io_binding, session.run_with_iobinding
+
+
+def test_the_quick_call_of_this_onnx_runtime_is_found_and_others_need_not_have_it() -> None:
+    model = Model(toy_bytes(), provider="cpu")
+    quick = Stepper(model)
+    assert all(step.func.__self__ is quick._session._sess for step in quick._steps), "the public one is slower"
+    model.session, model.single = Public(model.session), None
+    public = Stepper(model)
+    for frame in np.random.default_rng(1).standard_normal((20, 1, 40)).astype(np.float32):
+        np.testing.assert_array_equal(quick.run_one(frame), public.run_one(frame))
+
+
 def test_a_kept_state_does_not_move_with_the_stepper() -> None:
     stepper = Stepper(Model(toy_bytes()))
     stepper.run(np.ones((1, 3, 40), np.float32))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stream.errors import CardInvalid, ModelError, NotOnnx, StreamClassifyError
 from stream.inference.card import ModelCard
 from stream.inference.onnx_file import read_model_file, scan
-from stream.inference.options import CPU, Provider, create_session, providers
+from stream.inference.options import CPU, Provider, create_session, providers, run_options
 from stream.inference.single import Shapes, for_one_step
 
 State = tuple[NDArray[Any], ...]
@@ -100,7 +100,7 @@ class Model:
         feed: dict[str, NDArray[Any]] = {self.card.input: features}
         for spec, value in zip(self.card.states, state, strict=True):
             feed[spec.input] = value
-        probs, *new = self.session.run(self.output_names, feed)
+        probs, *new = self.session.run(self.output_names, feed, run_options())
         return probs, tuple(new)
 
     def _open(self, data: bytes, names: list[str]) -> Any:
