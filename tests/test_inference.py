@@ -459,7 +459,9 @@ class Public:
 def test_the_quick_call_of_this_onnx_runtime_is_found_and_others_need_not_have_it() -> None:
     model = Model(toy_bytes(), provider="cpu")
     quick = Stepper(model)
-    assert all(step.func.__self__ is quick._session._sess for step in quick._steps), "the public one is slower"
+    assert all(step.func.__self__ is quick._session._sess for step in quick._steps), (
+        "the public one is slower"
+    )
     model.session, model.single = Public(model.session), None
     public = Stepper(model)
     for frame in np.random.default_rng(1).standard_normal((20, 1, 40)).astype(np.float32):
