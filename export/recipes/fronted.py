@@ -1,75 +1,106 @@
-"""A network behind YAMNet, trained on what little there is: what ``export.recipes.urban --front`` does."""
+"""A network behind a front, one that others trained on far more sound: little is left for ours to learn."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import torch
+from torch import Tensor, nn
 
-from export.augment import Augment
 from export.data.recording import Dataset
 from export.models import FrameClassifier, build, preset
-from export.recipes.yamnet import SPEC, STRIDE, WIDTH, Fronted, Yamnet
-from export.training import FitConfig, Report, TrainConfig, fit
-from export.training.pipeline import batches, fit_settings, measure, passes
+from export.models.layers import Layer, State
+from export.training import Report, TrainConfig, fit
+from export.training.pipeline import batches, fit_settings, make_card, measure, passes
 from export.training.prepare import Progress, prepare
-from export.training.streams import Source, StreamPlan
-
-SHAPE: dict[str, Any] = {"hidden": 96, "layers": 1, "dropout": 0.3}
-CHANGES: dict[str, dict[str, Any]] = {
-    "rnn": SHAPE,
-    "lstm": SHAPE,
-    "gru": SHAPE,
-    "tcn": {**SHAPE, "layers": 2},
-    "crnn": {**SHAPE, "channels": 96, "conv_layers": 1, "kernel": 3},
-}
-DROPOUT = 0.5  # of embeddings: no class may hang on a few of them
+from export.training.run_folder import origin
+from export.training.streams import Source
+from stream.features.spec import FeatureSpec
+from stream.inference.card import ModelCard
 
 
-def settings(data: Path, model: str) -> TrainConfig:
-    """Behind embeddings that tell sounds apart, little is left to learn: few steps, much variety."""
-    return TrainConfig(
-        data=str(data),
-        model=model,
-        features=SPEC,
-        fit=FitConfig(epochs=1, average=0.98, learning_rate=2e-3, weight_decay=0.05, warmup=0.1),
-        augment=Augment(
-            gain=6, tilt=2, warp=0.05, under=0.4, snr=(3, 25), time_mask=0.2, mask_frames=25, band_mask=0.2
-        ),
-        streams=StreamPlan(rows=32, frames=2 * STRIDE, even=0.5),
-        where="all",
-        steps=300,
-        validation=0,
-        test=0,
-    )
+class Front(Layer):
+    """Features of ``spec`` (N, T, F) -> (N, T // stride, width).
+
+    Attributes:
+        spec: what it hears.
+        stride: frames between its answers.
+        width: numbers in an answer.
+    """
+
+    spec: ClassVar[FeatureSpec]
+    stride: ClassVar[int]
+    width: ClassVar[int]
+
+
+class Fronted(nn.Module):
+    """A front, and a network of ours that hears its answers: features (N, T, F) -> logits (N, T // stride, C)."""
+
+    def __init__(self, front: Front, network: FrameClassifier, dropout: float) -> None:
+        super().__init__()
+        self.front, self.network = front, network
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.network(self.dropout(self.front(x)))
+        return logits
+
+    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        past = state if isinstance(state, tuple) else (None, None)
+        y, heard = self.front.stream(x, past[0])
+        y, answered = self.network.stream(self.dropout(y), past[1])
+        return y, (heard, answered)
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What ``train_behind`` made.
+
+    Attributes:
+        model: trained.
+        card: as ``to_onnx`` takes it.
+        figures: of the test part, with carried state and, as ``*_alone``, clip by clip.
+    """
+
+    model: Fronted
+    card: ModelCard
+    figures: dict[str, float]
 
 
 def train_behind(
-    front: Yamnet,
+    front: Front,
     config: TrainConfig,
     data: Dataset,
+    dropout: float,
     report: Report | None = None,
     progress: Progress | None = None,
-) -> tuple[Fronted, dict[str, float]]:
-    """A network of ``config.model`` behind ``front``, and its figures on the test part of ``data``."""
+) -> Behind:
+    """Train the network of ``config`` behind ``front``; ``config.features`` are the front's.
+
+    Args:
+        data: split.
+        dropout: share of the front's answers left out in training: no class may hang on a few of them.
+    """
     ready = prepare(config, data, progress)
     for source in (ready.train, ready.test):
         if source is not None:
-            source.stride = STRIDE
+            source.stride = front.stride
     fitting = fit_settings(config, ready)
     torch.manual_seed(fitting.seed)
-    shape = preset(config.model, features=WIDTH, classes=len(ready.data.labels), **CHANGES[config.model])
-    network = build(shape)
+    classes = len(ready.data.labels)
+    network = build(preset(config.model, features=front.width, classes=classes, **config.model_changes))
     scale(network, front, ready.train)
-    model = Fronted(front, network, DROPOUT)
+    model = Fronted(front, network, dropout)
     lessons = batches(ready.train, passes(ready.train, config.steps, fitting.epochs))
     fit(model, lessons, fitting, report=report)
-    return model, measure(model, ready)
+    figures = measure(model, ready)
+    card = make_card(config, ready, network, figures, origin(config, ready.data.digest()), None)
+    return Behind(model, card, figures)
 
 
-def scale(network: FrameClassifier, front: Yamnet, source: Source, count: int = 20) -> None:
+def scale(network: FrameClassifier, front: Front, source: Source, count: int = 20) -> None:
     """Let ``network`` expect what ``front`` says about ``count`` batches of ``source``."""
     some = islice(iter(batches(source)(0)), count)
     heard = torch.cat([front(batch.features).flatten(0, 1) for batch in some])

@@ -26,7 +26,8 @@ from export.augment import Augment
 from export.data.dataset import read_dataset
 from export.data.recording import Dataset
 from export.data.splits import SplitPlan, split_dataset
-from export.recipes import fronted
+from export.recipes import urban_behind
+from export.recipes.fronted import train_behind
 from export.recipes.yamnet import Yamnet
 from export.training import FitConfig, RichReport, TrainConfig, train
 from export.training.streams import StreamPlan
@@ -101,8 +102,9 @@ def main(
                 config = msgspec.structs.replace(settings(data, model), cache=cache)
                 figures = train(config, output, data=folds, report=report, progress=report.prepared).figures
             else:
-                config = msgspec.structs.replace(fronted.settings(data, model), cache=cache)
-                _, figures = fronted.train_behind(ear, config, folds, report, report.prepared)
+                config = msgspec.structs.replace(urban_behind.settings(data, model), cache=cache)
+                behind = train_behind(ear, config, folds, urban_behind.DROPOUT, report, report.prepared)
+                figures = behind.figures
     except StreamClassifyError as error:
         raise click.ClickException(str(error)) from None
     for name, value in figures.items():

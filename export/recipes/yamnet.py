@@ -13,20 +13,17 @@ powers where YAMNet had magnitudes, so each band is brought to the level that no
 from __future__ import annotations
 
 import math
-import tempfile
-import zipfile
 from pathlib import Path
 from typing import cast
 
 import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.models import FrameClassifier
-from export.models.layers import Layer, State
-from stream.errors import DataError
+from export.models.layers import State
+from export.recipes.fronted import Front
+from export.recipes.graphs import given, layers_from, weights
 from stream.features.spec import FeatureSpec
 from stream.features.tables import mel_bank
 
@@ -61,24 +58,19 @@ class Block(nn.Module):
         return functional.relu(self.conv(x if self.pads is None else functional.pad(x, self.pads)))
 
 
-class Yamnet(Layer):
+class Yamnet(Front):
     """Features of SPEC (N, T, 64) -> (N, T // 48, 1024), the roots of YAMNet's embeddings; not trained further.
 
     Raises:
         DataError: no such file, or not YAMNet.
     """
 
+    spec, stride, width = SPEC, STRIDE, WIDTH
     level: Tensor
 
     def __init__(self, file: Path) -> None:
         super().__init__()
-        try:
-            blocks = blocks_of(_opened(file))
-        except Exception as error:  # onnx and zipfile raise their own kinds for damaged files
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(
-                f"{file}: cannot be used as YAMNet: {reason}; see export/recipes/yamnet.py"
-            ) from None
+        blocks = layers_from(file, "YAMNet", blocks_of, "export/recipes/yamnet.py")
         self.blocks = nn.Sequential(*blocks).to(memory_format=torch.channels_last)
         weight = torch.from_numpy(mel_bank(SPEC)).float().sum(1)
         self.register_buffer("level", (RAYLEIGH * weight.sqrt()).log())
@@ -104,39 +96,10 @@ class Yamnet(Layer):
         return self.embed(above), above[:, -1:]
 
 
-class Fronted(nn.Module):
-    """YAMNet, and a network of ours that hears its embeddings: features of SPEC -> logits (N, T // 48, C)."""
-
-    def __init__(self, front: Yamnet, network: FrameClassifier, dropout: float) -> None:
-        super().__init__()
-        self.front, self.network = front, network
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.network(self.dropout(self.front(x)))
-        return logits
-
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        past = state if isinstance(state, tuple) else (None, None)
-        y, heard = self.front.stream(x, past[0])
-        y, answered = self.network.stream(self.dropout(y), past[1])
-        return y, (heard, answered)
-
-
-def _opened(file: Path) -> onnx.ModelProto:
-    if not zipfile.is_zipfile(file):
-        return onnx.load(file)
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(file) as archive:
-        archive.extractall(folder)
-        return onnx.load(next(Path(folder).rglob("*.onnx")))
-
-
-def blocks_of(model: onnx.ModelProto) -> list[Block]:
+def blocks_of(model: onnx.ModelProto) -> list[nn.Module]:
     """The convolutions of a graph in their order, in float32."""
     graph = model.graph
-    tensors = {
-        tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer
-    }
+    tensors = weights(model)
     rounding = ("QuantizeLinear", "DequantizeLinear")
     source = {node.output[0]: node.input[0] for node in graph.node if node.op_type in rounding}
 
@@ -145,16 +108,16 @@ def blocks_of(model: onnx.ModelProto) -> list[Block]:
             name = source[name]
         return tensors[name]
 
-    blocks = []
+    blocks: list[Block] = []
     for node in (node for node in graph.node if node.op_type == "Conv"):
-        given = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
-        top, left, bottom, right = given.get("pads", (0, 0, 0, 0))
+        about = given(node)
+        top, left, bottom, right = about.get("pads", (0, 0, 0, 0))
         blocks.append(
             Block(
-                exact(node.input[1]), exact(node.input[2]), given.get("strides", [1])[0],
-                given.get("group", 1), (left, right, top, bottom),
+                exact(node.input[1]), exact(node.input[2]), about.get("strides", [1])[0],
+                about.get("group", 1), (left, right, top, bottom),
             )
         )  # fmt: skip
     if not blocks or blocks[0].conv.in_channels != 1 or blocks[-1].conv.out_channels != WIDTH:
         raise ValueError(f"its {len(blocks)} convolutions do not make {WIDTH} numbers of a picture")
-    return blocks
+    return list(blocks)
