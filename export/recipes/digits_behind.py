@@ -64,10 +64,11 @@ def main(
 ) -> None:
     """Train MODEL on the digits of DATA and test it, once, on one speaker."""
     try:
+        ear = SpeechEmbedding(front)
         config = msgspec.structs.replace(settings(data, model), cache=cache)
         parts = split_dataset(read_dataset(data), SplitPlan(validation=0, test_groups=(test_group,)))
         with RichReport(Console(stderr=True)) as report:
-            made = train_behind(SpeechEmbedding(front), config, parts, DROPOUT, report, report.prepared)
+            made = train_behind(ear, config, parts, DROPOUT, report, report.prepared)
         if output is not None:
             to_onnx(made.model, output, made.card)
     except StreamClassifyError as error:

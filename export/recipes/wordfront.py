@@ -83,7 +83,7 @@ class SpeechEmbedding(Front):
     def __init__(self, file: Path) -> None:
         super().__init__()
         layers = layers_from(file, "the speech embedding", layers_of, "export/recipes/wordfront.py")
-        self.layers = nn.ModuleList(layers)
+        self.layers = nn.ModuleList(layers).to(memory_format=torch.channels_last)
         self.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
