@@ -92,7 +92,7 @@ PACKAGES: tuple[Corpus, ...] = (
         "GPL-2+",
         (
             Rule(r"sound/music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
-            Rule(r"(bot_sounds|tux_ingame|[Ss]cream)", None),
+            Rule(r"(bot_sounds|tux_ingame|[Ss]cream|Shop_Item)", None),
             Rule(r"sound/effects/(.+)\.ogg$", "noise", "train", r"\1", EFFECT),
         ),
     ),
@@ -113,6 +113,7 @@ PACKAGES: tuple[Corpus, ...] = (
         (
             Rule(r"music/default/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
             Rule(r"(School|University|Market|Commune|Residential|Shanty|Cricket)", None),  # voices in them
+            Rule(r"(Substation|PowerSolar3)", None),
             Rule(r"sounds/(\D+)\d*\.wav$", "noise", "train", r"\1", EFFECT),
         ),
     ),

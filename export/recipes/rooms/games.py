@@ -28,7 +28,7 @@ GAMES: tuple[Corpus, ...] = (
         "CC BY-SA 3.0, CC BY-SA 4.0, CC BY 3.0, CC0 by file",
         (
             Rule(r"music/([^_/]+).*\.ogg$", "music", "train", r"\1", MUSIC_MIN),
-            Rule(r"(goo|scream|ooh|nolok|wee|ugh|yahoo|laugh|energy|intro|horn)", None),
+            Rule(r"(goo|scream|ooh|nolok|wee|ugh|yahoo|laugh|energy|intro|horn|restaurant)", None),
             Rule(r"/(sfx|stk[^/]+|tracks/[^/]+)/([^/]+)\.ogg$", "noise", "train", r"\2", (0.08, 60.0)),
         ),
     ),
@@ -48,7 +48,8 @@ GAMES: tuple[Corpus, ...] = (
         (
             Rule(r"music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
             Rule(r"tilesets/(.+)\.(wav|ogg)$", "noise", "train", r"\1", (0.3, 400.0)),
-            Rule(r"/(daemon|golem|pig)_[^/]+$|_die|_heal|summon", None),
+            Rule(r"/(daemon|golem|pig)_[^/]+$|_die|_heal|summon|good_morning", None),
+            Rule(r"/(guard|swordman|tower)_attack", None),
             Rule(r"/([a-z_]+?)_(?:select|ack|work_end)\d*\.wav$", "speech", "train", r"\1", (0.3, 10.0)),
             Rule(r"(commondata|water_sounds)/(.+?)\d*\.wav$", "noise", "train", r"\2", EFFECT),
         ),
@@ -151,7 +152,8 @@ GAMES: tuple[Corpus, ...] = (
     _effects(
         "wesnoth-1.16-data", "GPL-2+, CC BY-SA 4.0 by file", "train",
         r"sounds/(?:ambient/)?([a-z-]+).*\.(?:ogg|wav)$",
-        r"(horn|groan|grunt|hiss|gasp|gloat|yeti|troll|ogre|ghoul|mermen)",
+        r"(horn|groan|grunt|hiss|gasp|gloat|yeti|troll|ogre|ghoul|mermen|wail|ugg)",
+        r"(dwarf|elf|goblin|mermaid|naga|orc|zombie)-.*(die|hit)|zombie-attack|tusker-(charge|hit)",
     ),
     Corpus(
         "boswars-data",
@@ -159,7 +161,8 @@ GAMES: tuple[Corpus, ...] = (
         (
             Rule(r"(gturret|radar|camera|artil|cannon)\.completed", None),
             Rule(r"(\.completed|[._](?:select|action))\.wav$", "speech", "train", "one", (0.3, 10.0)),
-            Rule(r"_die", None),
+            # What is ready or attacked is announced.
+            Rule(r"_die|ready|underattack|attacked", None),
             Rule(r"units/(.+)\.wav$", "noise", "train", r"\1", EFFECT),
         ),
     ),
@@ -168,16 +171,17 @@ GAMES: tuple[Corpus, ...] = (
         "GPL-2+",
         (
             Rule(r"(\w+-selected|target_|move_|yessir)\w*\.wav$", "speech", "train", "one", (0.3, 10.0)),
+            Rule(r"scream", None),
             Rule(r"sound/(.+?)\d*\.wav$", "noise", "train", r"\1", EFFECT),
         ),
     ),
-    _effects("scorched3d-data", "GPL-2+, CC BY-SA 3.0 by file", "train", r"wav/(.+?)\d*\.wav$"),
+    _effects("scorched3d-data", "GPL-2+, CC BY-SA 3.0 by file", "train", r"wav/(.+?)\d*\.wav$", r"(beamup)"),
     _effects("bzflag-data", "GPL-2+", "train", r"bzflag/(.+)\.wav$", r"(killteam)"),
     _effects("lugaru-data", "CC BY-SA 3.0, CC BY-SA 4.0, GPL-2+ by file", "train", r"Sounds/(.+?)\d*\.ogg$"),
     _effects("searchandrescue-data", "GPL-2+", "train", r"sounds/(.+?)\d*\.wav$"),
     _effects("foobillardplus-data", "GPL-2", "train", r"data/(.+?)\d*\.wav$"),
     _effects("wordwarvi-sound", "GPL-2+, CC BY-SA 3.0 by file", "train", r"sounds/(.+?)\d*\.ogg$",
-             r"(nice_bank|UseThe|spine|santa|hohoho|help)"),
+             r"(nice_bank|UseThe|spine|santa|hohoho|help|abducted|ooooof)"),
     _effects("freeorion-data", "CC BY-SA 3.0", "validation", r"sound/combat/(.+?)\d*\.ogg$"),
     _effects("atanks-data", "GPL-2+", "validation", r"sound/(.+?)\d*\.wav$"),
     # Drums, hit by hit.
