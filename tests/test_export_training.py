@@ -28,8 +28,10 @@ from export.training import Batch, FitConfig, TrainConfig, fit, train  # noqa: E
 from export.training.answers import Answers  # noqa: E402
 from export.training.loss import frame_loss  # noqa: E402
 from export.training.pipeline import batches, passes  # noqa: E402
+from export.training.plan import StreamPlan  # noqa: E402
 from export.training.settings import change, setting_names  # noqa: E402
-from export.training.streams import ClipEpoch, Source, StreamEpoch, StreamPlan  # noqa: E402
+from export.training.source import Source  # noqa: E402
+from export.training.streams import ClipEpoch, StreamEpoch  # noqa: E402
 from stream.errors import CheckpointError, DataError, ProviderUnavailable, SpecError  # noqa: E402
 from stream.features.spec import FeatureSpec  # noqa: E402
 from tests.labelled import RATE, class_folder, tone  # noqa: E402

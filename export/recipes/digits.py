@@ -28,7 +28,7 @@ from export.data.dataset import read_dataset
 from export.recipes.espeak import Word, spoken
 from export.recipes.voices import flite, piper, prompts
 from export.training import FitConfig, TrainConfig
-from export.training.streams import StreamPlan
+from export.training.plan import StreamPlan
 from stream.errors import StreamClassifyError
 from stream.features.spec import FeatureSpec
 

@@ -24,7 +24,7 @@ from export.onnx import to_onnx
 from export.recipes.fronted import train_behind
 from export.recipes.wordfront import SPEC, SpeechEmbedding
 from export.training import FitConfig, RichReport, TrainConfig
-from export.training.streams import StreamPlan
+from export.training.plan import StreamPlan
 from stream.errors import StreamClassifyError
 
 SHAPE: dict[str, Any] = {"hidden": 192, "layers": 1, "dropout": 0.2}

@@ -16,7 +16,7 @@ from export.training import Report, TrainConfig, fit
 from export.training.pipeline import batches, fit_settings, make_card, measure, passes
 from export.training.prepare import Progress, prepare
 from export.training.run_folder import origin
-from export.training.streams import Source
+from export.training.source import Source
 from stream.features.spec import FeatureSpec
 from stream.inference.card import ModelCard
 

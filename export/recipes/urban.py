@@ -30,7 +30,7 @@ from export.recipes import urban_behind
 from export.recipes.fronted import train_behind
 from export.recipes.yamnet import Yamnet
 from export.training import FitConfig, RichReport, TrainConfig, train
-from export.training.streams import StreamPlan
+from export.training.plan import StreamPlan
 from stream.errors import DataError, StreamClassifyError
 from stream.features.spec import FeatureSpec
 

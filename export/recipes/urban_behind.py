@@ -8,7 +8,7 @@ from typing import Any
 from export.augment import Augment
 from export.recipes.yamnet import SPEC, STRIDE
 from export.training import FitConfig, TrainConfig
-from export.training.streams import StreamPlan
+from export.training.plan import StreamPlan
 
 SHAPE: dict[str, Any] = {"hidden": 96, "layers": 1, "dropout": 0.3}
 CHANGES: dict[str, dict[str, Any]] = {

@@ -23,9 +23,13 @@ The upper half, ``train(TrainConfig(data="recordings"), "model.pt")``, does all 
     tensors.py     carried states and sets of weights
     progress.py    what is shown while it runs
     answers.py     where in a recording its label is learnt
+    plan.py        StreamPlan: the settings of what follows
+    source.py      recordings, gaps and background, drawn and changed
+    pieces.py      cut and stacked into batches
     streams.py     recordings laid end to end in long streams, or side by side
     score.py       validation figures, with carried state and without
     config.py      TrainConfig
+    settings.py    its fields by name and text
     prepare.py     from a TrainConfig to sources of batches
     run_folder.py  what is kept of a run
     pipeline.py    train()

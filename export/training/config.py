@@ -10,7 +10,7 @@ from export.augment import Augment
 from export.data.splits import SplitPlan
 from export.training.answers import Where
 from export.training.loop import FitConfig
-from export.training.streams import StreamPlan
+from export.training.plan import StreamPlan
 from stream.errors import SpecError
 from stream.features.spec import FeatureSpec
 

@@ -25,7 +25,8 @@ from export.training.prepare import Prepared, Progress, fitted_statistics, open_
 from export.training.progress import Report
 from export.training.run_folder import RunFolder, origin
 from export.training.score import confusion, figures, score
-from export.training.streams import ClipEpoch, Passes, Source, StreamEpoch
+from export.training.source import Source
+from export.training.streams import ClipEpoch, Passes, StreamEpoch
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.inference.card import ModelCard
 

@@ -23,7 +23,7 @@ from export.models import ModelConfig, preset
 from export.training.answers import Answers
 from export.training.config import TrainConfig
 from export.training.loss import Activation
-from export.training.streams import Source
+from export.training.source import Source
 from stream.errors import DataError
 from stream.features.spec import FeatureSpec
 

@@ -11,7 +11,8 @@ from torch import nn
 
 from export.models import State
 from export.training.loss import frame_loss
-from export.training.streams import ClipEpoch, Source, StreamEpoch
+from export.training.source import Source
+from export.training.streams import ClipEpoch, StreamEpoch
 from export.training.tensors import keep
 
 
