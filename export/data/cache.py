@@ -32,6 +32,9 @@ from stream.features.mfcc import mfcc
 from stream.features.repair import MAX_HOLE, repair
 from stream.features.spec import FeatureSpec
 
+# Of how samples are read, resampled and repaired: a change there must not meet features from before it.
+VERSION = 2
+
 Change = Callable[[NDArray[np.float32], int], tuple[NDArray[np.float32], float, float]]
 """(samples, number of the recording) -> (samples, scale, offset): the sound at new time t was at t * scale + offset."""
 
@@ -108,7 +111,7 @@ def build_store(
     if not recordings:
         raise DataError("no recording to compute features of; check the splits")
     paths = files_digest(r.path for r in recordings)
-    key = hashlib.sha256(f"1 {spec.digest} {paths} {change_digest}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{VERSION} {spec.digest} {paths} {change_digest}".encode()).hexdigest()[:24]
     folder = (cache or default_cache()) / key
     if not (folder / "index.json").exists():
         _compute(folder, recordings, spec, change, workers or os.cpu_count() or 1, progress)
