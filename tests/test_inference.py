@@ -495,6 +495,12 @@ def test_learned_initial_state(packed: bool) -> None:
     stepper.reset(row=1)
     np.testing.assert_array_equal(stepper.state[0][:, 1], row)
     assert not np.array_equal(stepper.state[0][:, 0], row)
+    one = Stepper(model)
+    for _ in range(2):  # there and back: both sets of arrays are written to
+        np.testing.assert_array_equal(one.run(frames[:1]), want[:1])
+        one.reset()
+    (again,) = model.initial_state(1)
+    np.testing.assert_array_equal(again[:, 0], row)
 
 
 def strided_graph(stride: int) -> Any:

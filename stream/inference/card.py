@@ -63,7 +63,8 @@ class StateSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if not isinstance(self.init, str):
             return np.full(shape, self.init, dtype=self.dtype)
         row = unpack_array(self.init, self.dtype, tuple(d for d in self.shape if d != -1))
-        return np.ascontiguousarray(np.broadcast_to(np.expand_dims(row, self.batch_axis), shape))
+        # A copy even for one stream: the card's own numbers are not to be written over.
+        return np.array(np.broadcast_to(np.expand_dims(row, self.batch_axis), shape), order="C")
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
