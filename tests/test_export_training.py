@@ -30,6 +30,7 @@ from export.training.loss import frame_loss  # noqa: E402
 from export.training.pipeline import batches, passes  # noqa: E402
 from export.training.plan import StreamPlan  # noqa: E402
 from export.training.settings import change, setting_names  # noqa: E402
+from export.training.score import Scores, figures  # noqa: E402
 from export.training.source import Source  # noqa: E402
 from export.training.streams import ClipEpoch, StreamEpoch  # noqa: E402
 from stream.errors import CheckpointError, DataError, ProviderUnavailable, SpecError  # noqa: E402
@@ -175,6 +176,17 @@ def source(tmp_path: Path, *, variants: int = 0, **plan: object) -> Source:
             build_store(recordings, SPEC, cache=tmp_path / "c", change=slower, change_digest=f"{number}")
         )
     return Source(stores, Answers(recordings, data.labels, "softmax"), StreamPlan(**plan))
+
+
+def test_recordings_without_an_answer_are_counted(tmp_path: Path) -> None:
+    made = source(tmp_path)
+    names = list(made.answers.labels)
+    clips = np.array([[float(r.labels[0] == name) for name in names] for r in made.answers.recordings])
+    nothing = np.zeros(len(names))
+    assert "unanswered" not in figures(Scores(clips, nothing, nothing, nothing, 0.5), made)
+    clips[:3] = np.nan
+    found = figures(Scores(clips, nothing, nothing, nothing, 0.5), made)
+    assert found == {"loss": 0.5, "accuracy": 1.0, "balanced": 1.0, "unanswered": 3.0}
 
 
 def test_longer_variants_are_not_cut_off(tmp_path: Path) -> None:

@@ -72,7 +72,11 @@ def score(model: nn.Module, source: Source, *, carried: bool) -> Scores:
 
 
 def figures(scores: Scores, source: Source) -> dict[str, float]:
-    """Named figures: loss, and accuracy and balanced accuracy (softmax) or macro F1 of frames (sigmoid)."""
+    """Named figures: loss, and accuracy and balanced accuracy (softmax) or macro F1 of frames (sigmoid).
+
+    "unanswered" counts recordings that got no answer, as those shorter than a stride of the model may; they are
+    in none of the others, and it is left out where there are none.
+    """
     if source.answers.activation == "sigmoid":
         f1 = 2 * scores.hits / np.maximum(2 * scores.hits + scores.alarms + scores.misses, 1)
         named = {f"f1_{name}": float(value) for name, value in zip(source.answers.labels, f1, strict=True)}
@@ -80,11 +84,13 @@ def figures(scores: Scores, source: Source) -> dict[str, float]:
     table = confusion(scores, source)
     present = table.sum(1) > 0
     recall = np.diag(table)[present] / table.sum(1)[present]
-    return {
+    named = {
         "loss": scores.loss,
         "accuracy": float(np.trace(table) / max(table.sum(), 1)),
         "balanced": float(recall.mean()) if len(recall) else 0.0,
     }
+    silent = sum(not np.isfinite(scores.clips[i]).all() for i in source.usable())
+    return {**named, "unanswered": float(silent)} if silent else named
 
 
 def confusion(scores: Scores, source: Source) -> NDArray[np.int64]:
