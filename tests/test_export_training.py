@@ -29,8 +29,8 @@ from export.training.answers import Answers  # noqa: E402
 from export.training.loss import frame_loss  # noqa: E402
 from export.training.pipeline import batches, passes  # noqa: E402
 from export.training.plan import StreamPlan  # noqa: E402
-from export.training.settings import change, setting_names  # noqa: E402
 from export.training.score import Scores, figures  # noqa: E402
+from export.training.settings import change, setting_names  # noqa: E402
 from export.training.source import Source  # noqa: E402
 from export.training.streams import ClipEpoch, StreamEpoch  # noqa: E402
 from stream.errors import CheckpointError, DataError, ProviderUnavailable, SpecError  # noqa: E402
