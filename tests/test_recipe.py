@@ -13,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
+from export.models import preset  # noqa: E402
 from export.recipes.rooms import beats, effects, singing, synthetic  # noqa: E402
 from export.recipes.rooms.bank import Bank, Clip  # noqa: E402
 from export.recipes.rooms.build import Data  # noqa: E402
@@ -35,6 +36,8 @@ from export.recipes.rooms.report import confusion, reliability  # noqa: E402
 from export.recipes.rooms.rules import KINDS  # noqa: E402
 from export.recipes.rooms.shake import Shaker  # noqa: E402
 from export.recipes.rooms.tables import table  # noqa: E402
+from export.recipes.rooms.training import fresh, opinion, scores, settle, train  # noqa: E402
+from export.training import FitConfig  # noqa: E402
 from stream.decisions.spec import ClassRule, DetectorSpec  # noqa: E402
 from stream.errors import SpecError  # noqa: E402
 from stream.features.mfcc import mfcc  # noqa: E402
@@ -217,6 +220,10 @@ def test_rules_send_a_speaker_to_one_side():
     assert side("trigger-rally-data", "data.unpacked/sounds/codriver/tim/Cut.wav") == ("speech", "train")
     assert side("megaglest-data", "a/commondata/sounds/archer_ack3.wav") == ("speech", "train")
     assert side("megaglest-data", "a/commondata/sounds/daemon_ack3.wav") is None
+    assert side("megaglest-data", "a/commondata/sounds/guard_attack3.wav") is None
+    assert side("boswars-data", "a/units/jet/jet.underattack.wav") is None
+    assert side("boswars-data", "a/units/buggy/buggy_attack.wav") == ("noise", "train")
+    assert side("netpanzer-data", "sound/scream_1.wav") is None
     assert side("ufoai-sound", "sound/soldiers/maledeath01.ogg") is None
     assert side("hydrogen-drumkits", "drumkits/VariBreaks/a.flac") == ("drums", "train")
     assert side("ambience", "clock-sfx-rain.ogg") == ("noise", "validation")
@@ -272,8 +279,44 @@ def test_streams_are_made_once_and_played_in_order(tmp_path):
         assert torch.equal(now.features, then.features)
         assert torch.equal(now.targets[:, :-3], then.targets[:, 3:])
     other = Playlist(again, SPEC, rows=2, chunk=100, seed=2)
-    turns = Programme((play, other), passes=2)
-    assert [turns(epoch).list for epoch in range(5)] == [play, play, other, other, play]
+    turns = Programme((play, play, other))
+    assert [turns(epoch).list for epoch in range(3)] == [play, play, other]
+
+
+def test_a_run_settles_between_its_best_pass_and_its_last(tmp_path):
+    bank = Bank(_bank(tmp_path / "bank"), "train")
+    data = make_streams(bank, TRAIN, SPEC, tmp_path / "streams", streams=2, seconds=8.0, seed=4)
+    model = fresh(preset("gru", features=24, classes=3, hidden=8), data, seed=1)
+    play = Playlist(data, SPEC, rows=2, chunk=100, seed=1)
+    turns = iter((1.0, 0.0))
+    fitting = FitConfig(activation="sigmoid", epochs=2, learning_rate=0.01, average=0.5, monitor="score")
+    programme = Programme((play, play))
+    train(model, programme, lambda _: {"score": next(turns)}, fitting, folder=tmp_path)  # best: the first
+    best = {name: value.clone() for name, value in model.state_dict().items()}
+    settle(model, tmp_path)
+    last = torch.load(tmp_path / "last.pt", weights_only=True)["averaged"]
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, (best[name] + last[name]) / 2)
+    assert any(not torch.equal(best[name], last[name]) for name in best)
+
+
+def test_a_teacher_is_believed_as_far_as_it_is_trusted(tmp_path):
+    bank = Bank(_bank(tmp_path / "bank"), "train")
+    data = make_streams(bank, TRAIN, SPEC, tmp_path / "streams", streams=2, seconds=8.0, seed=4)
+    torch.manual_seed(0)
+    config = preset("gru", features=24, classes=3, hidden=8)
+    models = [fresh(config, data, seed=1), fresh(config, data, seed=2)]
+    teacher = opinion(models, data, tmp_path / "taught.npy")
+    np.testing.assert_array_equal(opinion([], data, tmp_path / "taught.npy"), teacher)
+    one, two = (scores(model, data) for model in models)
+    assert (teacher >= np.minimum(one, two) - 1e-3).all()
+    assert (teacher <= np.maximum(one, two) + 1e-3).all()
+    plain = next(iter(Playlist(data, SPEC, rows=2, chunk=100, seed=1, delay=2)(0)))
+    taught = Playlist(data, SPEC, rows=2, chunk=100, seed=1, delay=2, teacher=teacher, trust=0.25)
+    mixed = next(iter(taught(0)))
+    said = (mixed.targets - 0.75 * plain.targets) / 0.25
+    heard = [torch.from_numpy(teacher[:, at : at + 100].astype(np.float32)) for at in range(teacher.shape[1])]
+    assert any(torch.allclose(said, each, atol=1e-3) for each in heard if each.shape == said.shape)
 
 
 @pytest.mark.parametrize("n_mfcc", [None, 24])
@@ -378,8 +421,11 @@ def test_a_report_becomes_tables():
 
 
 def test_a_cycle_plays_its_own_rounds_and_the_later_ones_all():
-    data = Data((("a", "b"), ("c", "d"), ("e",)), None, None, {}, "")
-    first, second, whole = ("a", "b"), ("c", "d"), tuple("eabcd")
-    assert [data.heard(cycle, seed=1) for cycle in range(4)] == [first, second, whole, whole]
-    assert [data.heard(cycle, seed=2) for cycle in range(4)] == [second, first, whole, whole]
-    assert Data((("a",),), None, None, {}, "").heard(0, seed=2) == ("a",)
+    data = Data((("a", "b"), ("c", "d"), ("e",), ("f", "g")), None, None, {}, "")
+    assert "".join(data.lessons(0, seed=1, passes=2)) == "aabb"
+    assert "".join(data.lessons(1, seed=1, passes=2)) == "ccdd"
+    assert "".join(data.lessons(0, seed=2, passes=1)) == "cd"
+    assert "".join(data.lessons(1, seed=2, passes=1)) == "ab"
+    assert "".join(data.lessons(2, seed=2, passes=2)) == "eabcdeabcd"
+    assert [data.number(each) for each in "aceg"] == [100, 200, 300, 401]
+    assert "".join(data.lessons(3, seed=2, passes=3)) == "abfgfgfg"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from export.recipes.rooms.mix import NOT_PLAIN, PLAIN, PLAIN_QUIET, QUIET, TRAIN
 from export.recipes.rooms.report import report
 from export.recipes.rooms.rules import KINDS
 from export.recipes.rooms.tables import chapter
-from export.recipes.rooms.training import fresh, judged, train
+from export.recipes.rooms.training import fresh, judged, opinion, settle, train
 from export.training import FitConfig, Report
 from stream.features.spec import FeatureSpec
 from stream.inference.card import ModelCard
@@ -45,16 +46,19 @@ DESCRIPTION = (
 class Plan:
     """How much to make and how long to train.
 
-    Training goes in cycles, each through newly composed streams, round by round and each round several times, at one
-    learning rate that rises, then falls to a hundredth over the whole of the cycle. A cycle goes on from the best
-    weights of the one before. Each of the first cycles plays a set of rounds of its own; from that of the last set on,
-    a cycle plays the rounds of all sets, each once, then again from the first.
+    Training goes in four cycles, each with a set of newly composed rounds, at one learning rate that rises, then falls
+    to a hundredth over the whole of the cycle. A cycle goes on from the best weights of the one before. What each plays
+    is in ``Data.lessons``. In the last one, two networks of the default's shape that went through the others from
+    different random weights are the teachers, of themselves and of the small network; what it ends with is the mean of
+    the weights of its best and its last pass.
 
     Attributes:
         hours: of composed training streams in a round.
         rounds: of each set, every one with streams of its own.
         rates: highest learning rate of each cycle.
-        epochs: model name -> passes over each round, cycle by cycle; a model may leave out the last cycles.
+        epochs: model name -> passes, cycle by cycle; a model may leave out the last cycles.
+        teachers: seeds of the teachers; their mean is taught.
+        trust: share of the teachers in what is learnt, beside the labels.
         seeds: model name -> seed of its weights and of all that is drawn in training. The streams do not depend on
             it (round r of set s has the seed 100 s + r), but an even seed begins with the second set of rounds.
         average: decay of the running mean of the weights.
@@ -63,11 +67,13 @@ class Plan:
     """
 
     hours: float = 12.8
-    rounds: tuple[int, ...] = (5, 5, 1)
-    rates: tuple[float, ...] = (2e-3, 1e-3, 8e-4)
+    rounds: tuple[int, ...] = (5, 5, 1, 4)
+    rates: tuple[float, ...] = (2e-3, 1e-3, 8e-4, 8e-4)
     epochs: dict[str, tuple[int, ...]] = field(
-        default_factory=lambda: {"default": (4, 2, 2), "small": (4, 2, 2)}
+        default_factory=lambda: {"default": (4, 2, 2, 3), "small": (4, 2, 2, 3)}
     )
+    teachers: tuple[int, ...] = (1, 2)
+    trust: float = 0.5
     seeds: dict[str, int] = field(default_factory=lambda: {"default": 2, "small": 1})
     average: float = 0.998
     memory: float = 1000.0
@@ -75,7 +81,7 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Training streams by set and round, the two validations, and every source's licence."""
+    """Training streams by set (one a cycle) and round, the two validations, and every source's licence."""
 
     sets: tuple[tuple[Streams, ...], ...]
     plain: Trial
@@ -83,15 +89,27 @@ class Data:
     licences: dict[str, str]
     digest: str
 
-    def heard(self, cycle: int, seed: int) -> tuple[Streams, ...]:
-        """The rounds of a cycle, in order."""
-        if self.together(cycle):
-            return tuple(streams for rounds in (self.sets[-1], *self.sets[:-1]) for streams in rounds)
-        return self.sets[(seed - 1 + cycle) % max(len(self.sets) - 1, 1)]
+    def number(self, streams: Streams) -> int:
+        """100 s + r for round r of set s: the seed it was composed with."""
+        return next(
+            100 * number + rounds.index(streams)
+            for number, rounds in enumerate(self.sets, start=1)
+            if streams in rounds
+        )
 
-    def together(self, cycle: int) -> bool:
-        """Whether a cycle plays the rounds of all."""
-        return cycle >= len(self.sets) - 1 > 0
+    def lessons(self, cycle: int, seed: int, passes: int) -> tuple[Streams, ...]:
+        """What a cycle (0 to 3) plays, pass by pass.
+
+        The first two: a set of their own, each round ``passes`` times. The third: the rounds of the first three sets,
+        the newest first, and all of that again. The last: the first set once, then its own ``passes`` times over.
+        """
+        first, second, third, fourth = self.sets
+        if cycle < 2:
+            own = (first, second)[(seed - 1 + cycle) % 2]
+            return tuple(streams for streams in own for _ in range(passes))
+        if cycle == 2:
+            return (*third, *first, *second) * passes
+        return (*first, *fourth * passes)
 
 
 def prepare(cache: Path, recordings: Path | None, plan: Plan) -> Data:
@@ -146,16 +164,36 @@ def build(
     Raises:
         ExportError: training or export failed; nothing is written to ``out``.
     """
-    seed = plan.seeds[name]
-    model = fresh(configuration(name), data.heard(0, seed)[0], seed)
+    last = len(plan.rates) - 1
+    teachers = []
+    if len(plan.epochs[name]) > last:
+        teachers = [school("default", seed, data, plan, runs, shown, last)[0] for seed in plan.teachers]
+    model, best = school(name, plan.seeds[name], data, plan, runs, shown, teachers=teachers)
+    return publish(name, model, data, plan, out, runs, best)
+
+
+def school(
+    name: str,
+    seed: int,
+    data: Data,
+    plan: Plan,
+    runs: Path,
+    shown: Report | None = None,
+    cycles: int | None = None,
+    teachers: Sequence[FrameClassifier] = (),
+) -> tuple[FrameClassifier, dict[str, float]]:
+    """A network after its first ``cycles`` cycles (None = all) and the figures of its best pass in the last of them.
+
+    What ``runs`` holds of it is not done again. ``teachers`` teach the last cycle of the plan.
+    """
+    model = fresh(configuration(name), data.lessons(0, seed, 1)[0], seed)
     judge = judged(data.plain.mixed, data.hard.mixed, FEATURES, DELAY)
     best: dict[str, float] = {}
-    for cycle, (rate, passes) in enumerate(zip(plan.rates, plan.epochs[name], strict=False)):
-        rounds = data.heard(cycle, seed)
-        again = 1 if data.together(cycle) else passes
+    for cycle, (rate, passes) in enumerate(zip(plan.rates, plan.epochs[name][:cycles], strict=False)):
+        lessons = data.lessons(cycle, seed, passes)
         fitting = FitConfig(
             activation="sigmoid",
-            epochs=passes * len(rounds),
+            epochs=len(lessons),
             learning_rate=rate,
             warmup=0.3,
             average=plan.average,
@@ -163,13 +201,22 @@ def build(
             monitor="score",
             seed=seed + cycle,
         )
-        lists = tuple(
-            Playlist(streams, FEATURES, seed=seed + cycle, shake=1.5, narrow=0.3, delay=DELAY)
-            for streams in rounds
-        )
+        taught = bool(teachers) and cycle == len(plan.rates) - 1
+        heard = {
+            streams: Playlist(
+                streams, FEATURES, seed=seed + cycle, shake=1.5, narrow=0.3, delay=DELAY,
+                teacher=opinion(teachers, streams, runs / f"taught-{data.number(streams)}.npy") if taught else None,
+                trust=plan.trust,
+            )
+            for streams in dict.fromkeys(lessons)
+        }  # fmt: skip
+        programme = Programme(tuple(heard[streams] for streams in lessons))
         folder = runs / f"{name}-{seed}-{cycle + 1}"
-        best = train(model, Programme(lists, again), judge, fitting, folder=folder, report=shown).best
-    return publish(name, model, data, plan, out, runs, best)
+        best = train(model, programme, judge, fitting, folder=folder, report=shown).best
+        if taught:
+            settle(model, folder)
+            best = {**best, **{f"val_{name}": value for name, value in judge(model).items()}}
+    return model, best
 
 
 def publish(

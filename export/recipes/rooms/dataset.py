@@ -116,6 +116,8 @@ class Playlist:
         shake: dB of random gain and spectral colouring of each stream.
         narrow: share of streams heard through a narrow band.
         delay: rows by which answers lag what they are about.
+        teacher: (S, T, 3) probabilities, as late as the answers, to learn from beside the labels; None = labels alone.
+        trust: the teacher's share of what is learnt.
     """
 
     data: Streams
@@ -126,20 +128,31 @@ class Playlist:
     shake: float = 0.0
     narrow: float = 0.0
     delay: int = 0
+    teacher: NDArray[np.float16] | None = None
+    trust: float = 0.0
 
     def __call__(self, epoch: int) -> _Epoch:
         return _Epoch(self, epoch)
 
+    def targets(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(len(rows), T, 3): what is to be answered to those streams."""
+        frames = self.data.labels.shape[1]
+        late = np.pad(self.data.labels[rows], ((0, 0), (self.delay, 0), (0, 0)))[:, :frames].astype(
+            np.float32
+        )
+        if self.teacher is None:
+            return late
+        return (1 - self.trust) * late + self.trust * self.teacher[rows].astype(np.float32)
+
 
 @dataclass(frozen=True)
 class Programme:
-    """Playlists in turn, each played ``passes`` times; after the last one it begins again."""
+    """A playlist for every epoch."""
 
     lists: tuple[Playlist, ...]
-    passes: int
 
     def __call__(self, epoch: int) -> _Epoch:
-        return self.lists[epoch // self.passes % len(self.lists)](epoch)
+        return self.lists[epoch](epoch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,12 +175,12 @@ class _Epoch:
             fresh = rng.random(given.rows) < (1.0 if first == 0 else 0.5)
             disguise = shaker.draw(given.rows, rng)
             features = data.features[rows]
-            labels = np.pad(data.labels[rows], ((0, 0), (given.delay, 0), (0, 0)))
+            answers = given.targets(rows)
             shift = int(rng.integers(frames % given.chunk + 1))
             for start in range(shift, frames - given.chunk + 1, given.chunk):
                 part = features[:, start : start + given.chunk].astype(np.float32)
                 part = shaker.put_on(disguise, part, rng)
-                targets = torch.from_numpy(labels[:, start : start + given.chunk].astype(np.float32))
+                targets = torch.from_numpy(np.ascontiguousarray(answers[:, start : start + given.chunk]))
                 yield Batch(
                     torch.from_numpy(part),
                     targets,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from export.checkpoint import read_safely
 from export.models import FrameClassifier, ModelConfig, build
 from export.recipes.rooms.dataset import Programme, Streams
 from export.recipes.rooms.figures import Probs, frame_figures, on_grid
 from export.recipes.rooms.rules import KINDS
 from export.training import FitConfig, FitResult, Report, fit
+from export.training.loop import FORMAT, SCHEMA
 from stream.features.spec import FeatureSpec
 
 
@@ -51,6 +54,22 @@ def judged(
     return figures
 
 
+def opinion(models: Sequence[nn.Module], data: Streams, kept: Path) -> NDArray[np.float16]:
+    """(S, T, 3) float16 probabilities whose logits are the mean of the models'; kept in a file."""
+    if kept.is_file():
+        found: NDArray[np.float16] = np.load(kept, mmap_mode="r")
+        return found
+    total = np.zeros(data.labels.shape)
+    for model in models:
+        sure = np.clip(scores(model, data).astype(np.float64), 1e-6, 1 - 1e-6)
+        total += np.log(sure / (1 - sure))
+    probs = (1 / (1 + np.exp(-total / len(models)))).astype(np.float16)
+    fresh_file = kept.with_suffix(".part.npy")
+    np.save(fresh_file, probs)
+    fresh_file.rename(kept)
+    return probs
+
+
 def fresh(config: ModelConfig, data: Streams, seed: int) -> FrameClassifier:
     """An untrained network that normalises features by the statistics of ``data``."""
     torch.manual_seed(seed)
@@ -85,4 +104,16 @@ def train(
         resume=True,
         class_weight=weight,
         report=report,
+    )
+
+
+def settle(model: nn.Module, folder: Path) -> None:
+    """Give ``model`` the mean of the weights that the run in ``folder`` had at its best and after its last pass."""
+    run = read_safely(folder / "last.pt", FORMAT, SCHEMA)
+    best, last = run["best_weights"], run["averaged"]
+    model.load_state_dict(
+        {
+            name: (value + last[name]) / 2 if value.is_floating_point() else value
+            for name, value in best.items()
+        }
     )
