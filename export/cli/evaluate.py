@@ -9,8 +9,6 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stream.assets import asset
-
 
 @click.command(
     epilog="""\b
@@ -52,10 +50,10 @@ def evaluate(
     from export.evaluation.evaluate import evaluate as measure
     from export.evaluation.evaluate import headline
     from export.evaluation.pictures import draw
+    from stream.cli.models import load_model
     from stream.cli.rules import detector_spec
-    from stream.inference.session import Model
 
-    loaded = Model.load(asset(f"{model}.onnx") if model in ("default", "small") else model)
+    loaded = load_model(model)
     rules = detector_spec(loaded.card.detector, loaded.labels, {"threshold": threshold})
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))

@@ -59,6 +59,7 @@ def bench(
     from stream.bench.startup import start_up
     from stream.bench.suite import all_cases, bench_sound
     from stream.bench.timing import measure
+    from stream.cli.models import memory_ceiling, model_path
     from stream.inference.session import Model
 
     if model is not None and hidden is not None:
@@ -69,12 +70,9 @@ def bench(
             path = folder / f"gru-{hidden}.onnx"
             path.write_bytes(gru_model(hidden))
         else:
-            path = (
-                Path(model)
-                if model not in (None, "default", "small")
-                else asset(f"{model or 'default'}.onnx")
-            )
-        loaded = Model.load(path, "cpu")
+            path = model_path(model or "default")
+        with memory_ceiling(path):
+            loaded = Model.load(path, "cpu")
         spec = loaded.card.features
         cases, missing = all_cases(loaded, folder, streams, peers=peers, hidden=hidden or HIDDEN)
         click.echo("starting new processes ...", err=True)

@@ -16,10 +16,12 @@ def inspect(model: str, as_json: bool) -> None:
 
     MODEL is a file, or default or small for a bundled one.
     """
-    from stream.assets import asset
+    from stream.cli.models import memory_ceiling, model_path
     from stream.inference.describe import describe
 
-    found = describe(asset(f"{model}.onnx") if model in ("default", "small") else model)
+    path = model_path(model)
+    with memory_ceiling(path):
+        found = describe(path)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
         return

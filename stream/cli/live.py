@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stream.cli.models import load_model
 from stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -100,15 +101,6 @@ def listen(options: Options) -> None:
                 run_dashboard(source, classifier, outputs, options)
             else:
                 _report(run_plain(source, classifier, outputs), source)
-
-
-def load_model(name: str, provider: str) -> Model:
-    """A bundled model by name, or a file."""
-    from stream.inference.session import Model
-
-    if name in ("default", "small"):
-        return Model.bundled(name, provider)  # type: ignore[arg-type]  # click has checked it
-    return Model.load(name, provider)  # type: ignore[arg-type]
 
 
 def make_classifier(model: Model, options: Options) -> StreamClassifier:

@@ -61,10 +61,10 @@ def soak(
 
     from stream.assets import asset
     from stream.capture.files import read_audio
-    from stream.inference.session import Model
+    from stream.cli.models import load_model
     from stream.soak.soak import soak as run
 
-    loaded = Model.bundled(model) if model in ("default", "small") else Model.load(model)
+    loaded = load_model(model)
     rate = loaded.card.features.sample_rate
     recordings = [read_audio(path, rate) for path in inputs or (asset("demo.ogg"),)]
     with _progress() as tell:

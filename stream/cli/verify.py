@@ -17,12 +17,13 @@ def verify(model: str, provider: str) -> None:
     hop by hop, in random chunks, alone and beside other streams. Exit code 0 only if everything agrees.
     MODEL is a file, or default or small for a bundled one.
     """
-    from stream.assets import asset
+    from stream.cli.models import memory_ceiling, model_path
     from stream.inference.verify import verify as run_proofs
 
-    path = asset(f"{model}.onnx") if model in ("default", "small") else model
+    path = model_path(model)
     try:
-        checks = run_proofs(path, provider)  # type: ignore[arg-type]  # click has checked it
+        with memory_ceiling(path, provider):
+            checks = run_proofs(path, provider)  # type: ignore[arg-type]  # click has checked it
     except StreamClassifyError:
         click.echo("FAILED", err=True)
         raise

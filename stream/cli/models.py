@@ -1,0 +1,61 @@
+"""Models as the commands take them: a bundled one by name, or a file that may be anything."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stream.inference.session import Model
+
+BUNDLED = ("default", "small")
+SPARE = 2 << 30  # bytes beyond four times the file: far more than loading and trying any real model takes
+
+
+def model_path(name: str) -> Path:
+    """The file of a bundled model, or the one that was named."""
+    from stream.assets import asset
+
+    return asset(f"{name}.onnx") if name in BUNDLED else Path(name)
+
+
+def load_model(name: str, provider: str = "auto") -> Model:
+    """A bundled model by name, or a file. Raises as ``Model.load``."""
+    from stream.inference.session import Model
+
+    path = model_path(name)
+    with memory_ceiling(path, provider):
+        return Model.load(path, provider)  # type: ignore[arg-type]  # click has checked it
+
+
+@contextmanager
+def memory_ceiling(path: Path, provider: str = "cpu") -> Iterator[None]:
+    """Let nothing allocate much more than the file can explain.
+
+    A few bytes of a graph can ask for more memory than there is, and Linux then ends some process, not always
+    this one. With a ceiling the allocation fails, and the model is refused in a line. The limit is the whole
+    process's, so it belongs to the commands, where nothing else runs yet, and not to the library. Elsewhere
+    than on Linux, and where CUDA may be used, which reserves addresses without measure, there is none.
+    """
+    import onnxruntime
+
+    from stream.inference.options import CUDA
+
+    if sys.platform != "linux" or (provider != "cpu" and CUDA in onnxruntime.get_available_providers()):
+        yield
+        return
+    import resource
+
+    size = path.stat().st_size if path.is_file() else 0
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = pages * resource.getpagesize() + SPARE + 4 * size
+    allowed = [limit for limit in (soft, wanted) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(allowed), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
