@@ -14,9 +14,8 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 from export.models import preset  # noqa: E402
-from export.recipes.rooms import beats, effects, singing, synthetic  # noqa: E402
+from export.recipes.rooms import beats, effects, notes, singing, soundfont, synthetic  # noqa: E402
 from export.recipes.rooms.bank import Bank, Clip  # noqa: E402
-from export.recipes.rooms.build import Data  # noqa: E402
 from export.recipes.rooms.calibrate import Heard, Tried, calibrate, choose  # noqa: E402
 from export.recipes.rooms.compose import at_level, compose  # noqa: E402
 from export.recipes.rooms.corpora import FOLDERS, PACKAGES  # noqa: E402
@@ -32,6 +31,7 @@ from export.recipes.rooms.figures import (  # noqa: E402
 from export.recipes.rooms.labels import GRID, active_rms, activity, held, runs  # noqa: E402
 from export.recipes.rooms.mix import PLAIN as PLAIN_VALIDATION  # noqa: E402
 from export.recipes.rooms.mix import QUIET, TRAIN, VALIDATION, Mix  # noqa: E402
+from export.recipes.rooms.prepare import Data  # noqa: E402
 from export.recipes.rooms.report import confusion, reliability  # noqa: E402
 from export.recipes.rooms.rules import KINDS  # noqa: E402
 from export.recipes.rooms.shake import Shaker  # noqa: E402
@@ -77,6 +77,7 @@ PLAIN = Mix(
     made_noise=0.0,
     sung=0.0,
     drummed=0.0,
+    played=0.0,
     vary=False,
 )
 

@@ -5,10 +5,12 @@
     rules.py       how a source is described
     corpora.py     which packages, what each file counts as, which side of the split it is on
     games.py       more of them
+    further.py     and more
+    soundfont.py   notes out of a SoundFont
     gather.py      fetch, unpack, decode
     bank.py        clips of one side of the split
     labels.py      when a clean recording is active
-    beats.py       drum patterns out of single hits
+    beats.py       drum patterns out of single hits    notes.py       tunes out of single notes
     singing.py     sung voices out of spoken ones      synthetic.py   noise made by rule
     effects.py     filters, rooms, codecs, clipping
     mix.py         what scenes are like

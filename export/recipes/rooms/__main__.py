@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
-from export.recipes.rooms.build import SHAPES, Plan, build, prepare
-from export.training import RichReport
+from export.recipes.rooms.build import build
+from export.recipes.rooms.dataset import Playlist
+from export.recipes.rooms.plan import SHAPES, Plan
 from stream.errors import StreamClassifyError
 
 
@@ -32,37 +33,46 @@ def main() -> int:
         "--model", choices=sorted(SHAPES), action="append", help="only this one; may be repeated"
     )
     parser.add_argument("--hours", type=float, default=Plan.hours, help="of composed streams in a round")
+    parser.add_argument("--rounds", type=int, default=Plan.rounds, help="of composed streams")
     parser.add_argument(
-        "--rounds", type=int, help="of newly composed streams in each set; default as bundled"
+        "--times", type=int, help="to hear every round, for every network; default as bundled"
     )
+    parser.add_argument("--seed", type=int, default=0, help="added to the seed of every network")
     parser.add_argument(
-        "--epochs", type=int, help="passes over each round, for every model; default as bundled"
+        "--jobs",
+        type=int,
+        default=min(2, os.cpu_count() or 1),
+        help="processes at once (3 GB of memory each)",
     )
-    parser.add_argument("--seed", type=int, help="of every model; default as bundled")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    # A pass plays 32 streams of two minutes side by side: with fewer it would hear none.
+    if round(given.hours * 30) < Playlist.rows:
+        parser.error(f"--hours {given.hours}: a round needs {Playlist.rows} streams of 2 minutes, 1.1 hours")
+    for name in ("rounds", "times", "jobs"):
+        if getattr(given, name) is not None and getattr(given, name) < 1:
+            parser.error(f"--{name} {getattr(given, name)}: at least 1")
     names = given.model or list(SHAPES)
-    plan = Plan(hours=given.hours)
-    if given.rounds is not None:
-        plan = replace(plan, rounds=(given.rounds,) * len(plan.rounds))
-    if given.seed is not None:
-        plan = replace(plan, seeds=dict.fromkeys(names, given.seed))
-    if given.epochs is not None:
-        plan = replace(plan, epochs=dict.fromkeys(names, (given.epochs,) * len(plan.rates)))
+    plan = Plan(hours=given.hours, rounds=given.rounds)
+    plan = replace(
+        plan,
+        teachers=tuple(seed + given.seed for seed in plan.teachers),
+        seeds={name: seed + given.seed for name, seed in plan.seeds.items()},
+    )
+    if given.times is not None:
+        plan = replace(plan, times=dict.fromkeys(plan.times, given.times))
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // given.jobs))
     try:
-        data = prepare(given.cache, given.recordings, plan)
-        given.out.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            with RichReport() as shown:
-                figures = build(name, data, plan, given.out, given.cache / "runs", shown)
+        for name, figures in build(names, given.cache, given.recordings, plan, given.out, given.jobs):
             for where, part in figures.items():
                 f1 = "  ".join(f"{kind} F1 {row['f1']:.3f}" for kind, row in part["frames"].items())
                 false = f"false speech {part['false_speech_per_hour']:.1f}/h"
-                print(f"{given.out / name}.onnx  {where}: {f1}  {false}")
+                print(f"{given.out / name}.onnx  {where}: {f1}  {false}", flush=True)
     except StreamClassifyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped; run it again to go on", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ WEIGHT = {
     "fillets-ng-data-cs": 2.5, "digits": 0.2, "commands": 0.35, "klettres-data": 0.25, "ktuberling-data": 0.5,
     "tuxpaint-stamps-default": 0.7, "sonic-pi-samples": 0.5, "hedgewars-data": 0.8, "megaglest-data": 0.7,
     "ambience": 2.0, "wordwarvi-sound": 0.3, "bzflag-data": 0.4, "lugaru-data": 0.6, "lmms-common": 0.6,
+    "qabcs-data": 0.5, "kajongg": 0.7, "bucklespring-data": 0.5, "minetest-data": 0.7, "hydrogen-drumkits-effects": 0.5,
 }  # fmt: skip
 
 
@@ -34,7 +36,7 @@ class Clip:
 
 
 class Source(Protocol):
-    """What the composer needs: recordings of a kind, more of the same speaker, and the hits of one drum kit."""
+    """What the composer needs: recordings of a kind, more of the same speaker, and one instrument's hits or notes."""
 
     def draw(self, kind: Stock, rng: np.random.Generator) -> Clip: ...
 
@@ -51,6 +53,10 @@ class Bank:
     Drawn corpus first, then group, then clip, each corpus and group by the square root of its duration: the
     long ones do not drown the many.
 
+    Attributes:
+        licences: corpus -> its licence in words.
+        digest: sixteen hex digits that change when the clips do.
+
     Raises:
         DataError: no bank in ``folder``, or a kind without clips.
     """
@@ -66,6 +72,8 @@ class Bank:
         for kind in KINDS:
             if not self._groups[kind]:
                 raise DataError(f"{folder}: no {kind} recordings in its banks; gather the corpora first")
+        clips = [clip for kind in STOCK for clip in self.clips(kind)]
+        self.digest = hashlib.sha256(repr(clips).encode()).hexdigest()[:16]
         self._chances = {kind: self._weigh(kind) for kind in STOCK}
 
     def _add(self, index: Path, split: Split) -> None:

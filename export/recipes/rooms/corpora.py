@@ -9,6 +9,7 @@ is heard in validation. KDE's volunteers speak in two packages, so those are spl
 
 from __future__ import annotations
 
+from export.recipes.rooms.further import FURTHER
 from export.recipes.rooms.games import GAMES
 from export.recipes.rooms.rules import EFFECT, MUSIC_MIN, Corpus, Rule, Split, music
 
@@ -152,6 +153,7 @@ PACKAGES: tuple[Corpus, ...] = (
         (Rule(r"sounds/(.+)\.(wav|mp3)$", "noise", "validation", r"\1", (0.08, 400.0)),),
     ),
     *GAMES,
+    *FURTHER,
 )
 
 # Folders with the same names as below, wherever --recordings points; each is used if it is there.

@@ -1,14 +1,16 @@
 """Fetch the packages, decode every file they offer, and keep it as one flat file of samples a corpus.
 
 Needs Debian or Ubuntu with ``apt-get`` lists up to date and ``dpkg``; nothing is installed and no root is
-needed. Done work is kept: a corpus that is in the cache is not fetched or decoded again.
+needed. Done work is kept: a corpus that has its bank is not fetched or decoded again.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +20,15 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from export.recipes.rooms import soundfont
 from export.recipes.rooms.corpora import FOLDERS, PACKAGES
+from export.recipes.rooms.jobs import at_once
 from export.recipes.rooms.rules import Corpus
 from stream.errors import DataError
 
 SAMPLE_RATE = 16000
 PEAK = 0.7  # clips are stored at this peak, so that quiet recordings keep their resolution in int16
-PACKS = {".pk3", ".zip"}
+PACKS = {".pk3", ".zip", ".sf2"}
 AUDIO = {".wav", ".ogg", ".opus", ".flac", ".mp3", ".g722", ".gsm"}
 
 
@@ -38,12 +42,14 @@ def fetch(package: str, cache: Path) -> Path:
     if tree.is_dir():
         return tree
     debs = cache / "debs"
-    debs.mkdir(parents=True, exist_ok=True)
+    for folder in (debs, tree.parent):
+        folder.mkdir(parents=True, exist_ok=True)
     _command(["apt-get", "download", "-q", package], debs, package)
     (deb,) = sorted(debs.glob(f"{package}_*.deb"))[-1:]
     fresh = tree.with_name(package + ".part")
     _command(["dpkg", "-x", str(deb), str(fresh)], debs, package)
     fresh.rename(tree)
+    deb.unlink()
     return tree
 
 
@@ -127,21 +133,37 @@ def _files(corpus: Corpus, root: Path) -> Iterator[tuple[str, Path]]:
         return
     for pack in sorted(path for path in root.rglob("*") if path.suffix in PACKS):
         unpacked = pack.with_suffix(".unpacked")
-        if not unpacked.is_dir():
-            with zipfile.ZipFile(pack) as archive:
-                archive.extractall(unpacked)
+        if pack.suffix == ".sf2":
+            soundfont.unpack(pack, unpacked)
+            continue
+        with zipfile.ZipFile(pack) as archive:
+            archive.extractall(
+                unpacked, [name for name in archive.namelist() if Path(name).suffix.lower() in AUDIO]
+            )
     for path in sorted(root.rglob("*")):
         if path.suffix.lower() in AUDIO and path.is_file():
             yield str(path.relative_to(root)), path
 
 
-def gather(cache: Path, recordings: Path | None = None) -> Path:
-    """Fetch and decode everything; the folder of the banks."""
+def gather(cache: Path, recordings: Path | None = None, jobs: int = 1) -> Path:
+    """Fetch and decode everything, ``jobs`` corpora at once; the folder of the banks."""
     bank = cache / "bank"
-    for corpus in PACKAGES:
-        if not (bank / f"{corpus.name}.json").is_file():
-            build_bank(corpus, fetch(corpus.name, cache), bank)
-    for corpus in FOLDERS:
-        if recordings is not None and (recordings / corpus.name / "manifest.csv").is_file():
-            build_bank(corpus, recordings / corpus.name, bank)
+    wanted = [(corpus, cache, None) for corpus in PACKAGES] + [
+        (corpus, cache, recordings)
+        for corpus in FOLDERS
+        if recordings is not None and (recordings / corpus.name / "manifest.csv").is_file()
+    ]
+    missing = [task for task in wanted if not (bank / f"{task[0].name}.json").is_file()]
+    for name in at_once(jobs, _gather_one, missing):
+        print(f"gathered {name}", file=sys.stderr, flush=True)
     return bank
+
+
+def _gather_one(corpus: Corpus, cache: Path, recordings: Path | None) -> str:
+    if recordings is not None:
+        build_bank(corpus, recordings / corpus.name, cache / "bank")
+        return corpus.name
+    tree = fetch(corpus.name, cache)
+    build_bank(corpus, tree, cache / "bank")
+    shutil.rmtree(tree)  # the bank holds all that is needed, in a fraction of the room
+    return corpus.name

@@ -6,7 +6,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from export.recipes.rooms import beats, effects, singing, synthetic
+from export.recipes.rooms import beats, effects, notes, singing, synthetic
 from export.recipes.rooms.bank import Clip, Source
 from export.recipes.rooms.labels import GRID, activity
 from export.recipes.rooms.mix import Mix
@@ -58,22 +58,26 @@ def _noise(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> S
 
 
 def _song(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> Samples:
-    """A stretch of music; for a share of them somebody sings to it or drums to it, or sings or drums alone."""
+    """A stretch of music; a share of it is sung, drummed or played note by note, alone or with something else."""
     kind = rng.random()
-    if kind >= mix.sung + mix.drummed:
+    if kind < mix.sung:
+        clip = source.draw("speech", rng)
+        lead, alone = singing.sing(source.read(clip, 0, 6 * RATE), length, rng), 0.3
+    elif kind < mix.sung + mix.drummed:
+        lead, alone = beats.beat(source, length, rng), 0.6
+    elif kind < mix.sung + mix.drummed + mix.played:
+        lead, alone = notes.tune(source, length, rng), 0.75
+    else:
         return _fill(source, "music", length, mix, rng, long=True)
-    if kind >= mix.sung:
-        drums = _even(beats.beat(source, length, rng))
-        if rng.random() < 0.6:
-            return _filtered(drums, mix, rng, 3.0)
-        band = _even(_fill(source, "music", length, mix, rng, long=True))
-        return _filtered(drums, mix, rng, 3.0) + band * np.float32(10 ** (rng.uniform(-10, 10) / 20))
-    clip = source.draw("speech", rng)
-    voice = _even(singing.sing(source.read(clip, 0, 6 * RATE), length, rng))
-    if rng.random() < 0.3:
-        return _filtered(voice, mix, rng, 3.0)
-    band = _even(_fill(source, "music", length, mix, rng, long=True))
-    return _filtered(voice, mix, rng, 3.0) + band * np.float32(10 ** (rng.uniform(-10, 10) / 20))
+    if rng.random() < alone:
+        return _filtered(_even(lead), mix, rng, 3.0)
+    return _both(lead, _fill(source, "music", length, mix, rng, long=True), mix, rng)
+
+
+def _both(lead: Samples, band: Samples, mix: Mix, rng: np.random.Generator) -> Samples:
+    """The band 10 dB above to 10 dB below the lead."""
+    share = np.float32(10 ** (rng.uniform(-10, 10) / 20))
+    return _filtered(_even(lead), mix, rng, 3.0) + _even(band) * share
 
 
 def _talk(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> tuple[Samples, Active]:

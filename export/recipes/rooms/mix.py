@@ -20,6 +20,7 @@ class Mix:
         made_noise: share of noise made by rule instead of recorded.
         sung: share of music that somebody sings to (or sings alone), made from spoken clips.
         drummed: share of music that is a drum pattern, alone or with other music.
+        played: share of music that is a tune of single notes, alone or with drums.
         damage: share of scenes each effect touches: "filter", "room", "codec", "clip", "dead" (digital silence).
         vary: whether clips are filtered, sped up and shaped one by one.
     """
@@ -32,6 +33,7 @@ class Mix:
     made_noise: float = 0.3
     sung: float = 0.12
     drummed: float = 0.1
+    played: float = 0.1
     damage: dict[str, float] = field(default_factory=dict)
     vary: bool = True
 
@@ -73,6 +75,7 @@ VALIDATION = Mix(
     made_noise=0.0,
     sung=0.0,
     drummed=0.0,
+    played=0.0,
     damage={"room": 0.2, "codec": 0.2, "dead": 0.15},
     vary=False,
 )
@@ -96,6 +99,7 @@ PLAIN = Mix(
     made_noise=0.0,
     sung=0.0,
     drummed=0.0,
+    played=0.0,
     damage={"dead": 0.1},
     vary=False,
 )
@@ -114,6 +118,7 @@ QUIET = Mix(
     made_noise=0.0,
     sung=0.0,
     drummed=0.0,
+    played=0.0,
     damage={"room": 0.2, "codec": 0.2},
     vary=False,
 )

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["speech", "music", "noise"]
-# What recordings are kept as: a class of their own, or single hits of drums, of which beats.py makes music.
-Stock = Literal["speech", "music", "noise", "drums"]
+# What recordings are kept as: a class of their own, or single hits of drums and single notes of instruments, of which
+# beats.py and notes.py make music.
+Stock = Literal["speech", "music", "noise", "drums", "notes"]
 Split = Literal["train", "validation"]
 
 KINDS: tuple[Kind, ...] = ("speech", "music", "noise")
-STOCK: tuple[Stock, ...] = (*KINDS, "drums")
+STOCK: tuple[Stock, ...] = (*KINDS, "drums", "notes")
 SPLITS: tuple[Split, ...] = ("train", "validation")
 
 
