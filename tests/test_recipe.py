@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import re
+import shutil
+import subprocess
+import zipfile
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+import soundfile
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 from export.models import preset  # noqa: E402
-from export.recipes.rooms import beats, effects, notes, singing, soundfont, synthetic  # noqa: E402
+from export.recipes.rooms import beats, effects, gather, jobs, notes, singing, soundfont, synthetic  # noqa: E402
 from export.recipes.rooms.bank import Bank, Clip  # noqa: E402
 from export.recipes.rooms.calibrate import Heard, Tried, calibrate, choose  # noqa: E402
 from export.recipes.rooms.compose import at_level, compose  # noqa: E402
@@ -33,13 +39,13 @@ from export.recipes.rooms.mix import PLAIN as PLAIN_VALIDATION  # noqa: E402
 from export.recipes.rooms.mix import QUIET, TRAIN, VALIDATION, Mix  # noqa: E402
 from export.recipes.rooms.prepare import Data  # noqa: E402
 from export.recipes.rooms.report import confusion, reliability  # noqa: E402
-from export.recipes.rooms.rules import KINDS  # noqa: E402
+from export.recipes.rooms.rules import KINDS, Corpus, Rule  # noqa: E402
 from export.recipes.rooms.shake import Shaker  # noqa: E402
 from export.recipes.rooms.tables import table  # noqa: E402
 from export.recipes.rooms.training import fresh, opinion, scores, settle, train  # noqa: E402
 from export.training import FitConfig  # noqa: E402
 from stream.decisions.spec import ClassRule, DetectorSpec  # noqa: E402
-from stream.errors import SpecError  # noqa: E402
+from stream.errors import DataError, ExportError, SpecError  # noqa: E402
 from stream.features.mfcc import mfcc  # noqa: E402
 from stream.features.spec import FeatureSpec  # noqa: E402
 
@@ -183,6 +189,111 @@ def test_a_beat_comes_again():
     np.testing.assert_array_equal(played, beats.beat(Shelf(), 16000 * 8, np.random.default_rng(4)))
 
 
+def test_a_tune_is_the_same_again_and_ends_its_notes_softly():
+    for seed in range(12):  # all four manners
+        played = notes.tune(Shelf(), 16000 * 8, np.random.default_rng(seed))
+        assert played.shape == (16000 * 8,)
+        assert np.isfinite(played).all()
+        np.testing.assert_array_equal(played, notes.tune(Shelf(), 16000 * 8, np.random.default_rng(seed)))
+        assert played.std() > 0
+        assert np.abs(np.diff(played)).max() < np.abs(played).max() / 2  # 440 Hz without clicks
+
+
+def _soundfont(path: Path, rate: int = 8000) -> None:
+    """Four sounds: a note that dies away, one that is held by a loop, its right half, and a drum."""
+    tone = (np.sin(np.arange(rate // 2) * 0.3) * 9000).astype("<i2")
+    rows, samples = [], np.concatenate([tone] * 4)
+    for index, (name, loop, kind) in enumerate(
+        [
+            ("Harp C#4(L)", (0, 0), 4),
+            ("Reed A3", (1000, 3000), 1),
+            ("Reed A3(R)", (1000, 3000), 2),
+            ("Clap", (0, 0), 1),
+        ]
+    ):
+        start = index * len(tone)
+        rows.append(
+            soundfont.RECORD.pack(
+                name.encode(),
+                start,
+                start + len(tone),
+                start + loop[0],
+                start + loop[1],
+                rate,
+                60,
+                0,
+                0,
+                kind,
+            )
+        )
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return name + len(content).to_bytes(4, "little") + content + b"\0" * (len(content) % 2)
+
+    table = b"".join(rows) + bytes(soundfont.RECORD.size)
+    lists = chunk(b"LIST", b"sdta" + chunk(b"smpl", samples.tobytes())) + chunk(
+        b"LIST", b"pdta" + chunk(b"shdr", table)
+    )
+    path.write_bytes(chunk(b"RIFF", b"sfbk" + lists))
+
+
+def test_a_soundfont_gives_notes_by_pitch(tmp_path):
+    _soundfont(tmp_path / "made.sf2")
+    soundfont.unpack(tmp_path / "made.sf2", tmp_path / "out")
+    found = {str(path.relative_to(tmp_path / "out")): path for path in (tmp_path / "out").rglob("*.wav")}
+    assert set(found) == {"harp/061.wav", "reed/057.wav"}
+    assert soundfile.info(found["harp/061.wav"]).duration == 0.5
+    assert soundfile.info(found["reed/057.wav"]).duration == 3.0  # held by its loop
+
+
+def test_work_in_processes_comes_back_in_order():
+    assert list(jobs.at_once(2, math.sqrt, [(4.0,), (9.0,), (16.0,)])) == [2, 3, 4]
+    assert list(jobs.at_once(1, math.sqrt, [(4.0,), (9.0,)])) == [2, 3]
+    with pytest.raises(ValueError, match="math domain"):
+        list(jobs.at_once(2, math.sqrt, [(-1.0,), (9.0,)]))
+    with pytest.raises(ExportError, match="2 jobs: one was killed"):
+        list(jobs.at_once(2, os._exit, [(1,), (1,)]))
+
+
+@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is not installed")
+def test_a_package_is_fetched_into_an_empty_cache(tmp_path, monkeypatch):
+    tree = tmp_path / "made"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text(
+        "Package: tones\nVersion: 1\nArchitecture: all\nMaintainer: nobody <no@example.org>\nDescription: tones\n"
+    )
+    (tree / "usr/share/tones").mkdir(parents=True)
+    tone = np.sin(np.arange(8000) * 0.3).astype(np.float32)
+    soundfile.write(tree / "usr/share/tones/long.wav", tone, 8000)
+    soundfile.write(tree / "usr/share/tones/short.wav", tone[:100], 8000)
+    with zipfile.ZipFile(tree / "usr/share/tones/more.zip", "w") as pack:
+        pack.write(tree / "usr/share/tones/long.wav", "in/the/pack.wav")
+        pack.writestr("notes.txt", "no sound")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    subprocess.run(
+        ["dpkg-deb", "-b", str(tree), str(tools / "tones_1_all.deb")], check=True, capture_output=True
+    )
+    # The one thing that is not there in a test is the network.
+    (tools / "apt-get").write_text(f'#!/bin/sh\ncp {tools}/"$3"_1_all.deb . || exit 100\n')
+    (tools / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    tones = Corpus("tones", "CC0", (Rule(r"\.wav$", "music", "train", "one", (0.5, 9.0)),))
+    monkeypatch.setattr(gather, "PACKAGES", (tones,))
+    bank = gather.gather(tmp_path / "cache")
+    index = json.loads((bank / "tones.json").read_text())
+    assert [row["path"] for row in index["clips"]] == [
+        "usr/share/tones/long.wav", "usr/share/tones/more.unpacked/in/the/pack.wav"
+    ]  # fmt: skip
+    assert index["clips"][0]["length"] == 16000
+    assert not list((tmp_path / "cache").rglob("*.deb"))
+    monkeypatch.setenv("PATH", "")  # what is there is not fetched again
+    assert gather.gather(tmp_path / "cache") == bank
+    monkeypatch.setattr(gather, "PACKAGES", (Corpus("more", "CC0", tones.rules),))
+    with pytest.raises(DataError, match="apt-get: not found"):
+        gather.gather(tmp_path / "cache")
+
+
 def test_a_melody_holds_its_notes():
     pitch = singing.melody(1000, np.random.default_rng(1))
     slow = np.abs(np.diff(np.log2(pitch)) * 12) < 0.3  # semitones a hundredth of a second
@@ -227,6 +338,12 @@ def test_rules_send_a_speaker_to_one_side():
     assert side("netpanzer-data", "sound/scream_1.wav") is None
     assert side("ufoai-sound", "sound/soldiers/maledeath01.ogg") is None
     assert side("hydrogen-drumkits", "drumkits/VariBreaks/a.flac") == ("drums", "train")
+    assert side("qabcs-data", "abcs/uk/sounds/words/a.ogg") is None  # its like is heard in validation
+    assert side("qabcs-data", "abcs/pl/sounds/words/a.ogg") == ("speech", "train")
+    assert side("0ad-data", "public.unpacked/audio/actor/human/death/a.ogg") is None
+    assert side("0ad-data", "public.unpacked/audio/voice/latin/civ/a.ogg") == ("speech", "train")
+    assert side("berusky2-data", "berusky2/sound/sound/voc1.wav") is None
+    assert side("fluid-soundfont-gm", "sf2/FluidR3_GM.unpacked/ahh-choir/060.wav") == ("notes", "train")
     assert side("ambience", "clock-sfx-rain.ogg") == ("noise", "validation")
 
 
@@ -421,12 +538,9 @@ def test_a_report_becomes_tables():
     assert "| speech | 0.500 |" in table(["a", "b"], [["speech", 0.5]])
 
 
-def test_a_cycle_plays_its_own_rounds_and_the_later_ones_all():
-    data = Data((("a", "b"), ("c", "d"), ("e",), ("f", "g")), None, None, {}, "")
-    assert "".join(data.lessons(0, seed=1, passes=2)) == "aabb"
-    assert "".join(data.lessons(1, seed=1, passes=2)) == "ccdd"
-    assert "".join(data.lessons(0, seed=2, passes=1)) == "cd"
-    assert "".join(data.lessons(1, seed=2, passes=1)) == "ab"
-    assert "".join(data.lessons(2, seed=2, passes=2)) == "eabcdeabcd"
-    assert [data.number(each) for each in "aceg"] == [100, 200, 300, 401]
-    assert "".join(data.lessons(3, seed=2, passes=3)) == "abfgfgfg"
+def test_every_round_is_heard_as_often_as_planned():
+    data = Data(("a", "b", "c"), None, None, {}, "")
+    lessons = data.lessons(seed=1, times=4)
+    assert [set(lessons[at : at + 3]) for at in range(0, 12, 3)] == [{0, 1, 2}] * 4
+    assert lessons == data.lessons(seed=1, times=4)
+    assert len({data.lessons(seed, 4) for seed in range(5)}) > 1
