@@ -20,13 +20,13 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 from export.models import preset  # noqa: E402
-from export.recipes.rooms import beats, effects, gather, jobs, notes, singing, soundfont, synthetic  # noqa: E402
-from export.recipes.rooms.bank import Bank, Clip  # noqa: E402
-from export.recipes.rooms.calibrate import Heard, Tried, calibrate, choose  # noqa: E402
-from export.recipes.rooms.compose import at_level, compose  # noqa: E402
-from export.recipes.rooms.corpora import FOLDERS, PACKAGES  # noqa: E402
-from export.recipes.rooms.dataset import Playlist, Programme, frame_labels, make_streams  # noqa: E402
-from export.recipes.rooms.figures import (  # noqa: E402
+from export.recipes.rooms import jobs  # noqa: E402
+from export.recipes.rooms.lessons.dataset import Playlist, Programme, frame_labels, make_streams  # noqa: E402
+from export.recipes.rooms.lessons.network import fresh, opinion, scores, settle, train  # noqa: E402
+from export.recipes.rooms.lessons.prepare import Data  # noqa: E402
+from export.recipes.rooms.lessons.shake import Shaker  # noqa: E402
+from export.recipes.rooms.measure.calibrate import Heard, Tried, calibrate, choose  # noqa: E402
+from export.recipes.rooms.measure.figures import (  # noqa: E402
     best_threshold,
     by_condition,
     detect,
@@ -34,15 +34,17 @@ from export.recipes.rooms.figures import (  # noqa: E402
     f1,
     on_grid,
 )
-from export.recipes.rooms.labels import GRID, active_rms, activity, held, runs  # noqa: E402
-from export.recipes.rooms.mix import PLAIN as PLAIN_VALIDATION  # noqa: E402
-from export.recipes.rooms.mix import QUIET, TRAIN, VALIDATION, Mix  # noqa: E402
-from export.recipes.rooms.prepare import Data  # noqa: E402
-from export.recipes.rooms.report import confusion, reliability  # noqa: E402
-from export.recipes.rooms.rules import KINDS, Corpus, Rule  # noqa: E402
-from export.recipes.rooms.shake import Shaker  # noqa: E402
-from export.recipes.rooms.tables import table  # noqa: E402
-from export.recipes.rooms.training import fresh, opinion, scores, settle, train  # noqa: E402
+from export.recipes.rooms.measure.report import confusion, reliability  # noqa: E402
+from export.recipes.rooms.measure.tables import table  # noqa: E402
+from export.recipes.rooms.scenes import beats, effects, notes, singing, synthetic  # noqa: E402
+from export.recipes.rooms.scenes.compose import at_level, compose  # noqa: E402
+from export.recipes.rooms.scenes.labels import GRID, active_rms, activity, held, runs  # noqa: E402
+from export.recipes.rooms.scenes.mix import PLAIN as PLAIN_VALIDATION  # noqa: E402
+from export.recipes.rooms.scenes.mix import QUIET, TRAIN, VALIDATION, Mix  # noqa: E402
+from export.recipes.rooms.sources import gather, soundfont  # noqa: E402
+from export.recipes.rooms.sources.bank import Bank, Clip  # noqa: E402
+from export.recipes.rooms.sources.corpora import FOLDERS, PACKAGES  # noqa: E402
+from export.recipes.rooms.sources.rules import KINDS, Corpus, Rule  # noqa: E402
 from export.training import FitConfig  # noqa: E402
 from stream.decisions.spec import ClassRule, DetectorSpec  # noqa: E402
 from stream.errors import DataError, ExportError, SpecError  # noqa: E402

@@ -2,30 +2,43 @@
 
     python -m export.recipes.rooms --cache DIR --out assets
 
-    rules.py       how a source is described
-    corpora.py     which packages, what each file counts as, which side of the split it is on
-    games.py       more of them
-    further.py     and more
-    soundfont.py   notes out of a SoundFont
-    gather.py      fetch, unpack, decode
-    bank.py        clips of one side of the split
-    labels.py      when a clean recording is active
-    beats.py       drum patterns out of single hits    notes.py       tunes out of single notes
-    singing.py     sung voices out of spoken ones      synthetic.py   noise made by rule
-    effects.py     filters, rooms, codecs, clipping
-    mix.py         what scenes are like
-    material.py    sound of one kind
-    compose.py     labelled scenes
-    dataset.py     scenes as features on disk; batches of carried streams
-    shake.py       another level, colour and bandwidth for every stream of every epoch
-    training.py    one network
-    figures.py     F1, AUC, conditions, false events, onset delay
-    calibrate.py   thresholds and detector rules
-    report.py      everything measured about a finished file
-    tables.py      the same for people
-    build.py       the whole recipe, step by step
-    demo.py        the demo recording
-    picture.py     its labels and a model's answer, drawn
+    plan.py            features, networks, how much and how long
+    build.py           the whole recipe, step by step
+    jobs.py            several processes for independent parts
+
+    sources/           recordings
+        rules.py       how a source is described
+        corpora.py     which packages, what each file counts as, which side of the split it is on
+        games.py       more of them
+        further.py     and more
+        soundfont.py   notes out of a SoundFont
+        gather.py      fetch, unpack, decode
+        bank.py        clips of one side of the split
+    scenes/            labelled sound
+        labels.py      when a clean recording is active
+        beats.py       drum patterns out of single hits
+        notes.py       tunes out of single notes
+        singing.py     sung voices out of spoken ones
+        synthetic.py   noise made by rule
+        effects.py     filters, rooms, codecs, clipping
+        mix.py         what scenes are like
+        material.py    sound of one kind
+        compose.py     labelled scenes
+    lessons/           training
+        dataset.py     scenes as features on disk; batches of carried streams
+        shake.py       another level, colour and bandwidth for every stream of every epoch
+        prepare.py     everything composed
+        network.py     one network
+        school.py      teachers, and what they teach
+    measure/           what it can
+        figures.py     F1, AUC, conditions, false events, onset delay
+        calibrate.py   thresholds and detector rules
+        report.py      everything measured about a finished file
+        tables.py      the same for people
+        publish.py     export, proof, figures, card
+
+    demo.py            the demo recording
+    picture.py         its labels and a model's answer, drawn
 
 What was tried and what it gave is in ../LABBOOK.md.
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from export.recipes.rooms.build import build
-from export.recipes.rooms.dataset import Playlist
+from export.recipes.rooms.lessons.dataset import Playlist
 from export.recipes.rooms.plan import SHAPES, Plan
 from stream.errors import StreamClassifyError
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from export.recipes.rooms.jobs import at_once
+from export.recipes.rooms.lessons.prepare import load, prepare
+from export.recipes.rooms.lessons.school import lecture, student, teacher
+from export.recipes.rooms.measure.publish import publish
 from export.recipes.rooms.plan import Plan
-from export.recipes.rooms.prepare import load, prepare
-from export.recipes.rooms.publish import publish
-from export.recipes.rooms.school import lecture, student, teacher
 
 
 def build(

@@ -19,9 +19,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from export.recipes.rooms.gather import SAMPLE_RATE, decode, fetch
-from export.recipes.rooms.labels import GRID, active_rms, activity, runs
-from export.recipes.rooms.rules import KINDS, Kind
+from export.recipes.rooms.scenes.labels import GRID, active_rms, activity, runs
+from export.recipes.rooms.sources.gather import SAMPLE_RATE, decode, fetch
+from export.recipes.rooms.sources.rules import KINDS, Kind
 
 SECONDS = 60
 SELF_NOISE_DB = -72.0  # dBFS, the microphone's own hiss, present throughout and counted as silence

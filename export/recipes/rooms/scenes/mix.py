@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from export.recipes.rooms.rules import Kind
+from export.recipes.rooms.sources.rules import Kind
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.evaluation.clips import roc_auc
-from export.recipes.rooms.labels import GRID, runs
-from export.recipes.rooms.rules import KINDS
+from export.recipes.rooms.scenes.labels import GRID, runs
+from export.recipes.rooms.sources.rules import KINDS
 from stream.decisions.detector import Detector
 from stream.decisions.spec import DetectorSpec
 from stream.features.spec import FeatureSpec

@@ -20,10 +20,10 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from export.recipes.rooms import soundfont
-from export.recipes.rooms.corpora import FOLDERS, PACKAGES
 from export.recipes.rooms.jobs import at_once
-from export.recipes.rooms.rules import Corpus
+from export.recipes.rooms.sources import soundfont
+from export.recipes.rooms.sources.corpora import FOLDERS, PACKAGES
+from export.recipes.rooms.sources.rules import Corpus
 from stream.errors import DataError
 
 SAMPLE_RATE = 16000

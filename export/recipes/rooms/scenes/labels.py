@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.recipes.rooms.rules import Kind
+from export.recipes.rooms.sources.rules import Kind
 
 GRID = 160  # samples per label: 10 ms at 16 kHz
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter, oaconvolve
 
-from export.recipes.rooms.effects import RATE, band_limit, envelope, equalise
+from export.recipes.rooms.scenes.effects import RATE, band_limit, envelope, equalise
 
 Samples = NDArray[np.float32]
 

@@ -9,10 +9,10 @@ from itertools import product
 import numpy as np
 
 from export.models import FrameClassifier
-from export.recipes.rooms.dataset import Trial
-from export.recipes.rooms.figures import STEPS, Active, Probs, detect, event_figures, f1, on_grid
-from export.recipes.rooms.rules import KINDS, Kind
-from export.recipes.rooms.training import scores
+from export.recipes.rooms.lessons.dataset import Trial
+from export.recipes.rooms.lessons.network import scores
+from export.recipes.rooms.measure.figures import STEPS, Active, Probs, detect, event_figures, f1, on_grid
+from export.recipes.rooms.sources.rules import KINDS, Kind
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.features.spec import FeatureSpec
 

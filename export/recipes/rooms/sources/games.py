@@ -5,7 +5,7 @@ Files with voices in them (asked of silero-vad, then by ear of their names) are 
 
 from __future__ import annotations
 
-from export.recipes.rooms.rules import EFFECT, MUSIC_MIN, Corpus, Rule, Split, music
+from export.recipes.rooms.sources.rules import EFFECT, MUSIC_MIN, Corpus, Rule, Split, music
 
 VOICES = r"(voice|speech|scream|laugh|death|hurt|pain|male|human|crowd|talk|radiomessage|tv_news|disco|jingle|music)"
 

@@ -13,9 +13,9 @@ from torch import nn
 
 from export.checkpoint import read_safely
 from export.models import FrameClassifier, ModelConfig, build
-from export.recipes.rooms.dataset import Programme, Streams
-from export.recipes.rooms.figures import Probs, frame_figures, on_grid
-from export.recipes.rooms.rules import KINDS
+from export.recipes.rooms.lessons.dataset import Programme, Streams
+from export.recipes.rooms.measure.figures import Probs, frame_figures, on_grid
+from export.recipes.rooms.sources.rules import KINDS
 from export.training import FitConfig, FitResult, Report, fit
 from export.training.loop import FORMAT, SCHEMA
 from stream.features.spec import FeatureSpec

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 from export.models import FrameClassifier, ModelConfig, preset
-from export.recipes.rooms.dataset import Playlist, Programme
+from export.recipes.rooms.lessons.dataset import Playlist, Programme
+from export.recipes.rooms.lessons.network import fresh, judged, opinion, settle, train
+from export.recipes.rooms.lessons.prepare import Data, load
 from export.recipes.rooms.plan import DELAY, FEATURES, SHAPES, Plan
-from export.recipes.rooms.prepare import Data, load
-from export.recipes.rooms.rules import KINDS
-from export.recipes.rooms.training import fresh, judged, opinion, settle, train
+from export.recipes.rooms.sources.rules import KINDS
 from export.training import FitConfig
 
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from export.models import FrameClassifier, count_parameters
 from export.onnx import to_onnx
-from export.recipes.rooms.calibrate import Heard, calibrate
+from export.recipes.rooms.lessons.prepare import Data
+from export.recipes.rooms.measure.calibrate import Heard, calibrate
+from export.recipes.rooms.measure.report import report
+from export.recipes.rooms.measure.tables import chapter
 from export.recipes.rooms.plan import DELAY, FEATURES, Plan
-from export.recipes.rooms.prepare import Data
-from export.recipes.rooms.report import report
-from export.recipes.rooms.rules import KINDS
-from export.recipes.rooms.tables import chapter
+from export.recipes.rooms.sources.rules import KINDS
 from stream.inference.card import ModelCard
 from stream.inference.session import Model
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from export.recipes.rooms.dataset import Streams, Trial
-from export.recipes.rooms.figures import (
+from export.recipes.rooms.lessons.dataset import Streams, Trial
+from export.recipes.rooms.measure.figures import (
     Probs,
     by_condition,
     detect,
@@ -15,7 +15,7 @@ from export.recipes.rooms.figures import (
     frame_figures,
     on_grid,
 )
-from export.recipes.rooms.rules import KINDS
+from export.recipes.rooms.sources.rules import KINDS
 from stream.inference.session import Model
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.recipes.rooms import effects, synthetic
-from export.recipes.rooms.bank import Source
-from export.recipes.rooms.labels import GRID, active_rms, activity
-from export.recipes.rooms.material import RATE, Active, Samples, material, to_grid
-from export.recipes.rooms.mix import Mix
-from export.recipes.rooms.rules import KINDS, Kind
+from export.recipes.rooms.scenes import effects, synthetic
+from export.recipes.rooms.scenes.labels import GRID, active_rms, activity
+from export.recipes.rooms.scenes.material import RATE, Active, Samples, material, to_grid
+from export.recipes.rooms.scenes.mix import Mix
+from export.recipes.rooms.sources.bank import Source
+from export.recipes.rooms.sources.rules import KINDS, Kind
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from export.recipes.rooms.bank import Bank
-from export.recipes.rooms.dataset import Streams, Trial, make_streams
-from export.recipes.rooms.gather import gather
 from export.recipes.rooms.jobs import at_once
-from export.recipes.rooms.mix import NOT_PLAIN, PLAIN, PLAIN_QUIET, QUIET, TRAIN, VALIDATION, Mix
+from export.recipes.rooms.lessons.dataset import Streams, Trial, make_streams
 from export.recipes.rooms.plan import FEATURES, Plan
+from export.recipes.rooms.scenes.mix import NOT_PLAIN, PLAIN, PLAIN_QUIET, QUIET, TRAIN, VALIDATION, Mix
+from export.recipes.rooms.sources.bank import Bank
+from export.recipes.rooms.sources.gather import gather
 
 Side = Literal["train", "plain", "hard"]
 

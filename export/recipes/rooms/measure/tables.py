@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from export.recipes.rooms.rules import KINDS
+from export.recipes.rooms.sources.rules import KINDS
 from stream.inference.card import ModelCard
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from export.recipes.rooms import beats, effects, notes, singing, synthetic
-from export.recipes.rooms.bank import Clip, Source
-from export.recipes.rooms.labels import GRID, activity
-from export.recipes.rooms.mix import Mix
-from export.recipes.rooms.rules import Kind
+from export.recipes.rooms.scenes import beats, effects, notes, singing, synthetic
+from export.recipes.rooms.scenes.labels import GRID, activity
+from export.recipes.rooms.scenes.mix import Mix
+from export.recipes.rooms.sources.bank import Clip, Source
+from export.recipes.rooms.sources.rules import Kind
 
 Samples = NDArray[np.float32]
 Active = NDArray[np.bool_]

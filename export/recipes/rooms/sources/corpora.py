@@ -9,9 +9,9 @@ is heard in validation. KDE's volunteers speak in two packages, so those are spl
 
 from __future__ import annotations
 
-from export.recipes.rooms.further import FURTHER
-from export.recipes.rooms.games import GAMES
-from export.recipes.rooms.rules import EFFECT, MUSIC_MIN, Corpus, Rule, Split, music
+from export.recipes.rooms.sources.further import FURTHER
+from export.recipes.rooms.sources.games import GAMES
+from export.recipes.rooms.sources.rules import EFFECT, MUSIC_MIN, Corpus, Rule, Split, music
 
 NOT_WORDS = Rule(r"(beep|tone|silence|tt-|moh|conf-background)", None)  # sounds among the telephone prompts
 # Languages (klettres, ktuberling) and speakers that only validation hears.

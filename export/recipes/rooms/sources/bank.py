@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from export.recipes.rooms.rules import KINDS, STOCK, Split, Stock
+from export.recipes.rooms.sources.rules import KINDS, STOCK, Split, Stock
 from stream.errors import DataError
 
 # Dialogue and sentences are nearest to how people talk; single letters and words are many but say less. Real rooms

@@ -5,7 +5,7 @@ silero-vad was asked about every file; noise and music in which it hears a voice
 
 from __future__ import annotations
 
-from export.recipes.rooms.rules import EFFECT, MUSIC_MIN, Corpus, Rule, music
+from export.recipes.rooms.sources.rules import EFFECT, MUSIC_MIN, Corpus, Rule, music
 
 LONG_EFFECT = (0.08, 120.0)
 # Toys, tales and instruments are left out: what they sound like is neither noise nor plain.

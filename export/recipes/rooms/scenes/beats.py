@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from export.recipes.rooms.bank import Clip, Source
+from export.recipes.rooms.sources.bank import Clip, Source
 
 Samples = NDArray[np.float32]
 RATE = 16000

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.recipes.rooms.bank import Source
-from export.recipes.rooms.compose import Scene, compose
-from export.recipes.rooms.labels import GRID
-from export.recipes.rooms.mix import Mix
-from export.recipes.rooms.rules import KINDS
-from export.recipes.rooms.shake import Shaker
+from export.recipes.rooms.lessons.shake import Shaker
+from export.recipes.rooms.scenes.compose import Scene, compose
+from export.recipes.rooms.scenes.labels import GRID
+from export.recipes.rooms.scenes.mix import Mix
+from export.recipes.rooms.sources.bank import Source
+from export.recipes.rooms.sources.rules import KINDS
 from export.training import Batch
 from stream.features.mfcc import mfcc
 from stream.features.spec import FeatureSpec

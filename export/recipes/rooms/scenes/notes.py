@@ -12,8 +12,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from export.recipes.rooms.bank import Clip, Source
-from export.recipes.rooms.singing import SCALES
+from export.recipes.rooms.scenes.singing import SCALES
+from export.recipes.rooms.sources.bank import Clip, Source
 
 Samples = NDArray[np.float32]
 RATE = 16000
