@@ -22,11 +22,7 @@ pytestmark = pytest.mark.torch
 from export.models import preset  # noqa: E402
 from export.recipes.rooms import jobs  # noqa: E402
 from export.recipes.rooms.lessons.dataset import Playlist, Programme, frame_labels, make_streams  # noqa: E402
-from export.recipes.rooms.lessons.network import fresh, opinion, scores, settle, train  # noqa: E402
-from export.recipes.rooms.lessons.prepare import Data  # noqa: E402
-from export.recipes.rooms.lessons.shake import Shaker  # noqa: E402
-from export.recipes.rooms.measure.calibrate import Heard, Tried, calibrate, choose  # noqa: E402
-from export.recipes.rooms.measure.figures import (  # noqa: E402
+from export.recipes.rooms.lessons.figures import (  # noqa: E402
     best_threshold,
     by_condition,
     detect,
@@ -34,8 +30,12 @@ from export.recipes.rooms.measure.figures import (  # noqa: E402
     f1,
     on_grid,
 )
-from export.recipes.rooms.measure.report import confusion, reliability  # noqa: E402
-from export.recipes.rooms.measure.tables import table  # noqa: E402
+from export.recipes.rooms.lessons.network import fresh, opinion, scores, settle, train  # noqa: E402
+from export.recipes.rooms.lessons.prepare import Data  # noqa: E402
+from export.recipes.rooms.lessons.shake import Shaker  # noqa: E402
+from export.recipes.rooms.release.calibrate import Heard, Tried, calibrate, choose  # noqa: E402
+from export.recipes.rooms.release.report import confusion, reliability  # noqa: E402
+from export.recipes.rooms.release.tables import table  # noqa: E402
 from export.recipes.rooms.scenes import beats, effects, notes, singing, synthetic  # noqa: E402
 from export.recipes.rooms.scenes.compose import at_level, compose  # noqa: E402
 from export.recipes.rooms.scenes.labels import GRID, active_rms, activity, held, runs  # noqa: E402

@@ -29,9 +29,9 @@
         shake.py       another level, colour and bandwidth for every stream of every epoch
         prepare.py     everything composed
         network.py     one network
-        school.py      teachers, and what they teach
-    measure/           what it can
         figures.py     F1, AUC, conditions, false events, onset delay
+        school.py      teachers, and what they teach
+    release/           model files
         calibrate.py   thresholds and detector rules
         report.py      everything measured about a finished file
         tables.py      the same for people

@@ -10,8 +10,8 @@ from typing import Any
 from export.recipes.rooms.jobs import at_once
 from export.recipes.rooms.lessons.prepare import load, prepare
 from export.recipes.rooms.lessons.school import lecture, student, teacher
-from export.recipes.rooms.measure.publish import publish
 from export.recipes.rooms.plan import Plan
+from export.recipes.rooms.release.publish import publish
 
 
 def build(

@@ -14,7 +14,7 @@ from torch import nn
 from export.checkpoint import read_safely
 from export.models import FrameClassifier, ModelConfig, build
 from export.recipes.rooms.lessons.dataset import Programme, Streams
-from export.recipes.rooms.measure.figures import Probs, frame_figures, on_grid
+from export.recipes.rooms.lessons.figures import Probs, frame_figures, on_grid
 from export.recipes.rooms.sources.rules import KINDS
 from export.training import FitConfig, FitResult, Report, fit
 from export.training.loop import FORMAT, SCHEMA

@@ -10,8 +10,8 @@ import numpy as np
 
 from export.models import FrameClassifier
 from export.recipes.rooms.lessons.dataset import Trial
+from export.recipes.rooms.lessons.figures import STEPS, Active, Probs, detect, event_figures, f1, on_grid
 from export.recipes.rooms.lessons.network import scores
-from export.recipes.rooms.measure.figures import STEPS, Active, Probs, detect, event_figures, f1, on_grid
 from export.recipes.rooms.sources.rules import KINDS, Kind
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.features.spec import FeatureSpec

@@ -12,10 +12,10 @@ import numpy as np
 from export.models import FrameClassifier, count_parameters
 from export.onnx import to_onnx
 from export.recipes.rooms.lessons.prepare import Data
-from export.recipes.rooms.measure.calibrate import Heard, calibrate
-from export.recipes.rooms.measure.report import report
-from export.recipes.rooms.measure.tables import chapter
 from export.recipes.rooms.plan import DELAY, FEATURES, Plan
+from export.recipes.rooms.release.calibrate import Heard, calibrate
+from export.recipes.rooms.release.report import report
+from export.recipes.rooms.release.tables import chapter
 from export.recipes.rooms.sources.rules import KINDS
 from stream.inference.card import ModelCard
 from stream.inference.session import Model

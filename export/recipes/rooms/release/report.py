@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from export.recipes.rooms.lessons.dataset import Streams, Trial
-from export.recipes.rooms.measure.figures import (
+from export.recipes.rooms.lessons.figures import (
     Probs,
     by_condition,
     detect,
