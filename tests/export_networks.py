@@ -182,6 +182,21 @@ class LearnedStart(nn.Module):
         return self.head(self.rnn(x, start)[0])
 
 
+class LateLearnedStart(nn.Module):
+    """Two recurrent layers with learned initial states behind a convolution that looks 2 frames ahead."""
+
+    def __init__(self, kind: type[nn.RNNBase], **options: str) -> None:
+        super().__init__()
+        self.near = nn.Conv1d(F, 8, 5, padding=2)
+        self.rnn, self.head = kind(8, 16, 2, batch_first=True, **options), nn.Linear(16, C)
+        self.h, self.c = nn.Parameter(torch.randn(2, 1, 16)), nn.Parameter(torch.randn(2, 1, 16))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, c = (s.expand(-1, x.shape[0], -1).contiguous() for s in (self.h, self.c))
+        y = self.near(x.transpose(1, 2)).transpose(1, 2)
+        return self.head(self.rnn(y, (h, c) if isinstance(self.rnn, nn.LSTM) else h)[0])
+
+
 class SymmetricCrnn(nn.Module):
     """Two symmetric convolutions with a skip: looks 3 frames ahead."""
 

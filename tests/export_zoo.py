@@ -22,6 +22,7 @@ from tests.export_networks import (
     F,
     Featureless,
     GatedStack,
+    LateLearnedStart,
     LearnedStart,
     PositionTable,
     SelfAttention,
@@ -147,6 +148,10 @@ DELAYED: dict[str, tuple[Callable[[], nn.Module], int, str]] = {
         1,
         "conv",
     ),
+    "LSTM with a learned start": (lambda: LateLearnedStart(nn.LSTM), 2, "near"),
+    "GRU with a learned start": (lambda: LateLearnedStart(nn.GRU), 2, "near"),
+    "RNN with a learned start": (lambda: LateLearnedStart(nn.RNN), 2, "near"),
+    "RNN of ReLU with a learned start": (lambda: LateLearnedStart(nn.RNN, nonlinearity="relu"), 2, "near"),
 }
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     "bidirectional": (

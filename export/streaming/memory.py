@@ -164,6 +164,12 @@ def arrived(ctx: Context, track: Track) -> str:
     return spread(ctx, track, ctx.write.one("GreaterOrEqual", [row_numbers(ctx, track), limit], "arrived"))
 
 
+def first_arrival(ctx: Context, track: Track) -> str:
+    """Boolean, broadcastable: True for the first row of a late tensor that means something."""
+    limit = ctx.write.ints(track.lag)
+    return spread(ctx, track, ctx.write.one("Equal", [row_numbers(ctx, track), limit], "first"))
+
+
 def masked(ctx: Context, track: Track, fill: Any) -> Track:
     """Replace the meaningless first rows of a late tensor by ``fill``."""
     if track.lag <= 0:

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from export.streaming.axes import Axis
 from export.streaming.context import Context
-from export.streaming.memory import Array, arrived, head
+from export.streaming.memory import Array, arrived, first_arrival, head
 from export.streaming.node import Node
 from export.streaming.probe import open_session
 from export.streaming.rules.reduction import settle
@@ -125,32 +125,35 @@ def _after_head(ctx: Context, node: Node, track: Track, layer: _Layer) -> list[A
 def _hold_until_arrival(ctx: Context, node: Node, track: Track, layer: _Layer) -> str:
     """Keep the state as it is while meaningless rows pass.
 
-    One more input, 1 while nothing has arrived, drives the gates so that the state is kept: GRU z = 1; LSTM forget
-    1, input 0; plain RNN from zero: cancels the bias. Exact for any start value in a GRU, for zero in the others.
+    One more input, 1 while nothing has arrived, drives the gates. GRU: z = 1 keeps the hidden state. LSTM: forget 1 and
+    input 0 keep the cell, output 0 the hidden state at zero. Plain RNN: the bias is cancelled, which keeps zero. Where
+    a hidden state that is zero till then should start elsewhere, what that start would add to the gates is added to
+    the first row, by another input.
     """
-    zero = not any(np.any(value) for value in layer.initial)
-    if node.op != "GRU" and not zero:
-        ctx.refuse(
-            node,
-            "a learned initial state behind a layer that needs future frames has no rule",
-            "start from zeros, or use GRU",
-        )
-    width = layer.hidden
+    width, recurrence = layer.hidden, layer.recurrence[0]
     gate = np.zeros((1, layer.weight.shape[1], 1), np.float32)
+    start = np.zeros_like(gate)
     if node.op == "GRU":  # z r h
         gate[0, :width] = _HOLD
-    elif node.op == "LSTM":  # i o f c
-        gate[0, :width] = -_HOLD
+    else:
+        start[0] = recurrence @ layer.initial[0][0, :1].T
+        layer.initial[0] = np.zeros_like(layer.initial[0])
+    if node.op == "LSTM":  # i o f c
+        gate[0, : 2 * width] = -_HOLD
         gate[0, 2 * width : 3 * width] = _HOLD
-    elif layer.bias is not None:
+    elif node.op == "RNN" and layer.bias is not None:
         half = layer.bias.shape[1] // 2
         gate[0, :, 0] = -(layer.bias[0, :half] + layer.bias[0, half:])
-    layer.weight = np.concatenate([layer.weight, gate], axis=2)
     write = ctx.write
     here = arrived(ctx, track)
     quiet = write.one("Where", [here, track.name, write.constant(np.float32(0))], "masked")
     absent = write.one("Cast", [write.one("Not", [here], "absent")], "absent", to=TensorProto.FLOAT)
-    return write.one("Concat", [quiet, absent], "held", axis=2)
+    inputs, columns = [quiet, absent], [layer.weight, gate]
+    if np.any(start):
+        inputs.append(write.one("Cast", [first_arrival(ctx, track)], "first", to=TensorProto.FLOAT))
+        columns.append(start)
+    layer.weight = np.concatenate(columns, axis=2)
+    return write.one("Concat", inputs, "held", axis=2)
 
 
 def _write(ctx: Context, node: Node, track: Track, layer: _Layer, rows: str) -> None:
