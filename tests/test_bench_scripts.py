@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.benchmarks import curves, idle
+from tests.benchmarks import curves, idle, test_ratios
 
 
 def test_a_line_is_found_and_a_bend_is_seen() -> None:
@@ -43,3 +44,16 @@ def test_a_live_run_on_a_terminal_is_watched(monkeypatch: pytest.MonkeyPatch) ->
     said = idle.watch(["--input", "sim:noise?loop=forever"], 2.0, {})
     assert "% of a core" in said
     assert int(said.split(",")[2].split()[0]) > 100  # it did draw
+
+
+def test_a_processor_is_held_to_its_own_record_and_another_to_the_lowest(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "baseline.json"
+    monkeypatch.setattr(test_ratios, "BASELINE", path)
+    assert test_ratios.wanted("slab", "native", "this") is None
+    kept = {"this": {"ratios": {"slab": 3.0}}, "that": {"ratios": {"slab": 2.0}}}
+    path.write_text(json.dumps({"native": kept}))
+    assert test_ratios.wanted("slab", "native", "this") == 3.0
+    assert test_ratios.wanted("slab", "native", "unknown") == 2.0
+    assert test_ratios.wanted("slab", "numpy", "this") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -9,6 +10,7 @@ torch = pytest.importorskip("torch")
 from export.models import PRESETS, ModelConfig, build, count_parameters, preset  # noqa: E402
 from export.models.layers import Recurrent  # noqa: E402
 from stream.errors import SpecError  # noqa: E402
+from stream.features.tables import dct_matrix  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -18,6 +20,7 @@ VARIANTS = [
     ("lstm", {"front": 4}),
     ("crnn", {"axes": "time-frequency", "channels": 6, "cell": "lstm"}),
     ("crnn", {"axes": "time-frequency", "channels": 6, "conv_layers": 3, "kernel": 3, "stride": 2}),
+    ("crnn", {"axes": "time-frequency", "channels": 6, "bands": True, "norm": False}),
     ("tcn", {"layers": 3, "stride": 3}),
 ]
 
@@ -25,7 +28,7 @@ VARIANTS = [
 def network(name: str, changes: dict) -> torch.nn.Module:
     torch.manual_seed(0)
     model = build(preset(name, features=11, classes=3, **changes))
-    model.normalise.fit(torch.randn(11), torch.rand(11) + 0.5)
+    model.fit(torch.randn(11), torch.rand(11) + 0.5)
     with torch.no_grad():  # batch norms with statistics of their own
         model.train()(torch.randn(4, 60, 11))
     return model.eval()
@@ -83,6 +86,21 @@ def test_statistics_are_in_the_network() -> None:
     out = model.normalise(torch.full((1, 1, 11), 9.0))
     assert out[0, 0, 1] == 2.0
     assert out[0, 0, 0] == 4.0, "a constant feature is centred, not blown up"
+
+
+def test_bands_begin_as_mel_bands() -> None:
+    """MFCC go in, the log-mel energies they were made of come out, but for their mean and one common scale."""
+    rng = np.random.default_rng(0)
+    mel = torch.from_numpy((rng.normal(-40, 12, (500, 11)) + rng.normal(0, 8, (500, 1))).astype(np.float32))
+    mfcc = mel @ torch.from_numpy(dct_matrix(11, 11, "ortho")).float().T
+    model = build(preset("gru", features=11, classes=2, bands=True))
+    model.fit(mfcc.mean(0), mfcc.std(0))
+    with torch.no_grad():
+        out = model.layers[0](model.normalise(mfcc))
+    centred = mel - mel.mean(0)
+    scale = (out * centred).sum() / centred.square().sum()
+    torch.testing.assert_close(out, centred * scale, atol=1e-4, rtol=0)
+    assert 0.5 < out.std() < 2
 
 
 def test_the_tutorial_preset_is_two_layers_of_fifty() -> None:

@@ -30,7 +30,11 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         channels: of the crnn's convolutions.
         conv_layers: convolutions of the crnn.
         axes: "time": the crnn convolves over time with all features mixed (right for MFCC);
-            "time-frequency": over both, halving the frequency axis each time (right for log-mel).
+            "time-frequency": over both, halving the frequency axis each time (right for log-mel, and with
+            ``bands`` for MFCC).
+        bands: first turn MFCC back into mel bands: a learnt matrix (F, F) that begins as the inverse of the
+            orthonormal cosine transform. For features with as many coefficients as bands and no deltas.
+        norm: batch normalisation after convolutions over time and frequency.
         cell: the crnn's recurrent kind.
     """
 
@@ -46,6 +50,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     channels: int = 64
     conv_layers: int = 2
     axes: Literal["time", "time-frequency"] = "time"
+    bands: bool = False
+    norm: bool = True
     cell: Cell = "gru"
 
     def __post_init__(self) -> None:

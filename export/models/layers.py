@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.models.config import Cell
+from stream.features.tables import dct_matrix
 
 State = Tensor | tuple["State", ...] | None
 STEADY = 1.15  # largest gain of a plain RNN's recurrence; tanh's slope, below one where a unit works, does the rest
@@ -48,6 +49,31 @@ class Normalise(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) * self.scale
+
+
+class Bands(Layer):
+    """A learnt matrix over the features that begins as the inverse cosine transform: MFCC become mel bands.
+
+    It follows ``Normalise``, so what it undoes is the transform of coefficients scaled to unit deviation; ``fit``
+    gives each its deviation back, and the bands one of about 1.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.mix = nn.Linear(features, features)
+        self.fit(torch.ones(features))
+
+    def fit(self, std: Tensor) -> None:
+        """Set from the (F,) standard deviations of the coefficients."""
+        features = len(std)
+        forward = torch.from_numpy(dct_matrix(features, features, "ortho"))  # orthonormal: its inverse is its transpose
+        inverse = forward.to(torch.float32).T * std
+        with torch.no_grad():
+            self.mix.weight.copy_(inverse / inverse.square().sum(dim=1).mean().sqrt().clamp_min(1e-6))
+            self.mix.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.mix(x))
 
 
 class CausalConv(Layer):
@@ -113,12 +139,21 @@ class TimeFrequencyBlock(Layer):
     """
 
     def __init__(
-        self, inputs: int, bins: int, channels: int, kernel: int, dropout: float, stride: int = 1
+        self,
+        inputs: int,
+        bins: int,
+        channels: int,
+        kernel: int,
+        dropout: float,
+        stride: int = 1,
+        norm: bool = True,
     ) -> None:
         super().__init__()
         self.inputs, self.bins, self.past = inputs, bins, kernel - stride
-        self.conv = nn.Conv2d(inputs, channels, (kernel, 3), stride=(stride, 2), padding=(0, 1), bias=False)
-        self.norm = nn.BatchNorm2d(channels)
+        self.conv = nn.Conv2d(
+            inputs, channels, (kernel, 3), stride=(stride, 2), padding=(0, 1), bias=not norm
+        )
+        self.norm = nn.BatchNorm2d(channels) if norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
 
     def _maps(self, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from export.models.config import ModelConfig
 from export.models.layers import (
+    Bands,
     CausalConv,
     ConvFront,
     Layer,
@@ -25,8 +26,7 @@ class FrameClassifier(nn.Module):
     """Features (N, T, F) float32 -> logits (N, T // stride, C) float32, causal.
 
     Attributes:
-        config: the shape it was built from.
-        normalise: call ``normalise.fit(mean, std)`` with training statistics before training.
+        config: the shape it was built from; call ``fit`` before training.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -36,6 +36,13 @@ class FrameClassifier(nn.Module):
         self.layers = nn.ModuleList(_layers(config))
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.hidden, config.classes)
+
+    def fit(self, mean: Tensor, std: Tensor) -> None:
+        """Set what depends on the features' statistics, each (F,) float32: normalisation, and bands if it has them."""
+        self.normalise.fit(mean, std)
+        for layer in self.layers:
+            if isinstance(layer, Bands):
+                layer.fit(std)
 
     def forward(self, x: Tensor) -> Tensor:
         """The whole sequence from the initial state."""
@@ -96,6 +103,8 @@ def count_parameters(module: nn.Module) -> int:
 def _layers(config: ModelConfig) -> list[Layer]:
     rows: list[Layer] = []
     width = config.features
+    if config.bands:
+        rows.append(Bands(width))
     if config.front or (config.stride > 1 and not config.halving):
         rows.append(ConvFront(width, config.hidden, max(config.front, config.stride), config.stride))
         width = config.hidden
@@ -115,7 +124,9 @@ def _layers(config: ModelConfig) -> list[Layer]:
                 bins = width // inputs
                 step = 2 if config.halving and 2**i < config.stride else 1
                 rows.append(
-                    TimeFrequencyBlock(inputs, bins, config.channels, config.kernel, config.dropout, step)
+                    TimeFrequencyBlock(
+                        inputs, bins, config.channels, config.kernel, config.dropout, step, config.norm
+                    )
                 )
                 inputs, width = config.channels, config.channels * ((bins + 1) // 2)
     cell = config.cell if config.arch == "crnn" else config.arch

@@ -104,4 +104,4 @@ def scale(network: FrameClassifier, front: Front, source: Source, count: int = 2
     """Let ``network`` expect what ``front`` says about ``count`` batches of ``source``."""
     some = islice(iter(batches(source)(0)), count)
     heard = torch.cat([front(batch.features).flatten(0, 1) for batch in some])
-    network.normalise.fit(heard.mean(0), heard.std(0))
+    network.fit(heard.mean(0), heard.std(0))

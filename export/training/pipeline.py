@@ -85,7 +85,7 @@ def train(
         run.begin(config, origins, ready.skipped)
     torch.manual_seed(settings.seed)
     model = build(ready.model)
-    model.normalise.fit(*fitted_statistics(ready.train))
+    model.fit(*fitted_statistics(ready.train))
     fitted = fit(
         model,
         batches(ready.train, passes(ready.train, config.steps, settings.epochs)),

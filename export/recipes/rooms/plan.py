@@ -11,9 +11,14 @@ from stream.features.spec import FeatureSpec
 FEATURES = FeatureSpec(n_fft=512, win_length=512, hop_length=320, n_mels=48, n_mfcc=48, f_min=20.0)
 # Answers are about the sound of 40 ms ago: syllables are told from clicks by what follows them.
 DELAY = 2
+# MFCC become bands again, and two convolutions over time and frequency, each of which halves the bands, look at them
+# before the recurrent layer: what is heard is the same wherever on the frequency axis it lies.
+LOOK: dict[str, Any] = {
+    "axes": "time-frequency", "bands": True, "norm": False, "conv_layers": 2, "kernel": 3, "layers": 1,
+}  # fmt: skip
 SHAPES: dict[str, dict[str, Any]] = {
-    "default": {"hidden": 160, "layers": 1, "front": 5},
-    "small": {"hidden": 56, "layers": 1, "front": 3},
+    "default": {**LOOK, "channels": 20, "hidden": 160},
+    "small": {**LOOK, "channels": 8, "hidden": 56},
 }
 
 

@@ -12,7 +12,7 @@ from export.streaming.context import Context
 from export.streaming.memory import history, masked
 from export.streaming.node import Node
 from export.streaming.rules.pointwise import closed
-from export.streaming.rules.product import as_product
+from export.streaming.rules.product import Geometry, as_product
 from export.streaming.rules.registry import rule
 from export.streaming.track import Track
 from export.streaming.writer import END
@@ -99,7 +99,7 @@ def window(ctx: Context, node: Node) -> None:
         )
         if attrs["ceil_mode"]:
             ctx.refuse(node, "ceil_mode with frequency has no rule", "set ceil_mode=False")
-    product = as_product(ctx, node, track, kernel, stride, dilation)
+    product = as_product(ctx, node, track, Geometry(kernel, stride, dilation, pads))
     slide(
         ctx,
         node,

@@ -75,7 +75,7 @@ def fresh(config: ModelConfig, data: Streams, seed: int) -> FrameClassifier:
     torch.manual_seed(seed)
     model = build(config)
     mean, std = data.statistics
-    model.normalise.fit(torch.from_numpy(mean), torch.from_numpy(std))
+    model.fit(torch.from_numpy(mean), torch.from_numpy(std))
     return model
 
 

@@ -29,6 +29,16 @@ FURTHER: tuple[Corpus, ...] = (
         ),
     ),
     Corpus("kajongg", "GPL-2+", (Rule(r"voices/(.+)/[^/]+\.ogg$", "speech", "train", r"\1"),)),
+    Corpus(  # orders, reports and taunts in English, at 11 kHz
+        "warzone2100-data",
+        "GPL-2+",
+        (
+            Rule(r"(haha|laugh|scream|silence|help|nedpowr|beep)|mlaunch|commnder|(coltive|trnsppil|vtoltalk)/", None),
+            Rule(r"audio/(taunts/\w+|tutorial|nexus|proxmessages|memressp/cmnd\w+)/.+\.ogg$", "speech", "train", r"\1"),
+            Rule(r"audio/(memressp|extra|countdown)/.+\.ogg$", "speech", "train", "computer"),
+            Rule(r"audio/sfx/(building|explons|vehicle|weapons)/.+\.ogg$", "noise", "train", r"\1", EFFECT),
+        ),
+    ),
     # Music, with the sounds of the same packages as noise.
     Corpus(
         "0ad-data",

@@ -28,7 +28,7 @@ from stream.errors import DataError
 
 SAMPLE_RATE = 16000
 PEAK = 0.7  # clips are stored at this peak, so that quiet recordings keep their resolution in int16
-PACKS = {".pk3", ".zip", ".sf2"}
+PACKS = {".pk3", ".zip", ".wz", ".sf2"}
 AUDIO = {".wav", ".ogg", ".opus", ".flac", ".mp3", ".g722", ".gsm"}
 
 
