@@ -251,13 +251,21 @@ def test_a_bare_recurrent_layer_with_a_tuple_as_output(tmp_path: Path) -> None:
     assert describe(path)["graph"]["operators"]["GRU"] == 1
 
 
-@pytest.mark.parametrize("arch", ["lstm", "gru", "crnn", "tcn"])
-def test_convolutions_and_gates_are_exact_for_any_chunking(arch: str, tmp_path: Path) -> None:
+PLANE = {"axes": "time-frequency", "channels": 5}
+
+
+@pytest.mark.parametrize(
+    ("arch", "changes"),
+    [("lstm", {}), ("gru", {}), ("crnn", {}), ("tcn", {}), ("crnn", PLANE),
+     ("crnn", {**PLANE, "conv_layers": 3, "kernel": 2, "bands": True, "norm": False})],
+)  # fmt: skip
+def test_convolutions_and_gates_are_exact_for_any_chunking(arch: str, changes: dict, tmp_path: Path) -> None:
     """Our networks give the same bits whole, step by step and among other streams; rows are products of their own."""
     torch.manual_seed(0)
-    network = build(preset(arch, features=F, classes=len(CARD.labels)))
+    network = build(preset(arch, features=F, classes=len(CARD.labels), **changes))
     card = to_onnx(network, tmp_path / "m.onnx", CARD)
     assert card.exact
+    assert "Conv" not in {node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node}
     model = Model.load(tmp_path / "m.onnx", "cpu")
     frames = np.random.default_rng(0).standard_normal((1, 60, F)).astype(np.float32)
     whole, _ = model.step(frames, model.initial_state())
@@ -267,3 +275,36 @@ def test_convolutions_and_gates_are_exact_for_any_chunking(arch: str, tmp_path: 
         row, state = model.step(frames[:, t : t + 1], state)
         rows.append(row)
     np.testing.assert_array_equal(np.concatenate(rows, axis=1), whole)
+
+
+class Plane(nn.Module):
+    """A convolution over frequency and time, whichever comes first, then a head."""
+
+    def __init__(self, turned: bool, stride: int, dilation: int, pad: int) -> None:
+        super().__init__()
+        self.turned, self.past = turned, 2 * dilation
+        sizes = [(3, 4), (1, stride), (dilation, 1), (0, pad)]
+        kernel, step, apart, padding = [size[::-1] if turned else size for size in sizes]
+        self.conv = nn.Conv2d(2, 3, kernel, step, padding, apart)
+        self.head = nn.Linear(3 * ((F // 2 + 2 * pad - 4) // stride + 1), C)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.unflatten(2, (2, F // 2)).transpose(1, 2)  # (N, 2, T, F / 2)
+        x = nn.functional.pad(x, (0, 0, self.past, 0))
+        if self.turned:
+            return self.head(self.conv(x.transpose(2, 3)).permute(0, 3, 1, 2).flatten(2))
+        return self.head(self.conv(x).transpose(1, 2).flatten(2))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("stride", "dilation", "pad"), [(1, 1, 0), (2, 1, 1), (3, 2, 2), (2, 3, 0)])
+def test_a_convolution_over_a_plane_becomes_a_product(
+    turned: bool, stride: int, dilation: int, pad: int, tmp_path: Path
+) -> None:
+    """The proof in ``to_onnx`` compares it with torch; here that it is a product, and exact."""
+    torch.manual_seed(0)
+    card = to_onnx(Plane(turned, stride, dilation, pad), tmp_path / "m.onnx", CARD)
+    assert card.exact
+    ops = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
+    assert "Conv" not in ops
+    assert ops.count("MatMul") >= 2

@@ -31,8 +31,9 @@ from export.recipes.rooms.lessons.figures import (  # noqa: E402
     on_grid,
 )
 from export.recipes.rooms.lessons.network import fresh, opinion, scores, settle, train  # noqa: E402
-from export.recipes.rooms.lessons.prepare import Data  # noqa: E402
+from export.recipes.rooms.lessons.prepare import Data, Order, scenes  # noqa: E402
 from export.recipes.rooms.lessons.shake import Shaker  # noqa: E402
+from export.recipes.rooms.release import peers  # noqa: E402
 from export.recipes.rooms.release.calibrate import Heard, Tried, calibrate, choose  # noqa: E402
 from export.recipes.rooms.release.report import confusion, reliability  # noqa: E402
 from export.recipes.rooms.release.tables import table  # noqa: E402
@@ -362,6 +363,41 @@ def _bank(folder: Path) -> Path:
     np.concatenate(samples).tofile(folder / "made.i16")
     (folder / "made.json").write_text(json.dumps({"licence": "CC0", "unread": [], "clips": rows}))
     return folder
+
+
+def test_other_tools_hear_the_very_streams_of_the_validation(tmp_path, monkeypatch, capsys):
+    """The scenes are composed again to the sample, and an answer that is the truth scores one."""
+    _bank(tmp_path / "bank")
+    order = Order("plain", "hard", VALIDATION, 2, 8.0, 7)
+    kept = make_streams(
+        Bank(tmp_path / "bank", "validation"),
+        VALIDATION,
+        SPEC,
+        tmp_path / "made",
+        streams=2,
+        seconds=8.0,
+        seed=7,
+    )
+    again = list(scenes(tmp_path, order))
+    np.testing.assert_array_equal(np.stack([scene.active for scene in again]), kept.active)
+    heard = mfcc(again[1].samples, SPEC).astype(np.float16)
+    np.testing.assert_array_equal(heard, kept.features[1])
+
+    truth = np.concatenate([scene.active for scene in again])
+    column = next(c for c in range(3) if 0 < truth[:, c].mean() < 1)
+    kind, answers = KINDS[column], iter(again)
+    monkeypatch.setattr(peers, "TRIALS", (order, Order("plain-quiet", "hard", QUIET, 1, 8.0, 8)))
+    monkeypatch.setattr(peers, "TOOLS", (
+        ("json", "numpy", lambda: lambda samples: {kind: next(answers).active[:, column] * 0.9}, {kind: 0.5}),
+        ("no_such_tool", "no-such-tool", list, {"speech": 0.5}),
+    ))  # fmt: skip
+    monkeypatch.setattr("sys.argv", ["peers", "--cache", str(tmp_path)])
+    assert peers.main() == 0
+    said = capsys.readouterr()
+    assert f"| {kind} | 0.500 | 1.000 | 1.000 | 1.000 |" in said.out
+    assert said.err == "left out: no-such-tool is not installed\n"
+    monkeypatch.setattr(peers, "TOOLS", ())
+    assert peers.main() == 1
 
 
 def test_a_bank_gives_the_clips_of_its_side_only(tmp_path):

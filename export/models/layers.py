@@ -66,7 +66,9 @@ class Bands(Layer):
     def fit(self, std: Tensor) -> None:
         """Set from the (F,) standard deviations of the coefficients."""
         features = len(std)
-        forward = torch.from_numpy(dct_matrix(features, features, "ortho"))  # orthonormal: its inverse is its transpose
+        forward = torch.from_numpy(
+            dct_matrix(features, features, "ortho")
+        )  # orthonormal: its inverse is its transpose
         inverse = forward.to(torch.float32).T * std
         with torch.no_grad():
             self.mix.weight.copy_(inverse / inverse.square().sum(dim=1).mean().sqrt().clamp_min(1e-6))

@@ -36,6 +36,7 @@
         report.py      everything measured about a finished file
         tables.py      the same for people
         publish.py     export, proof, figures, card
+        peers.py       what other tools say about the same streams
 
     demo.py            the demo recording
     picture.py         its labels and a model's answer, drawn

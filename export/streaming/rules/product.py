@@ -78,7 +78,13 @@ def _padded(write: Writer, rows: str, axis: int, pads: tuple[int, int], rank: in
 
 
 def _side_by_side(
-    write: Writer, rows: str, axis: int, channels: int, window: tuple[int, int, int], size: int | None, hint: str
+    write: Writer,
+    rows: str,
+    axis: int,
+    channels: int,
+    window: tuple[int, int, int],
+    size: int | None,
+    hint: str,
 ) -> str:
     """What each window along ``axis`` sees, tap by tap in the channels.
 

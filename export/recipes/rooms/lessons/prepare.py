@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ import numpy as np
 from export.recipes.rooms.jobs import at_once
 from export.recipes.rooms.lessons.dataset import Streams, Trial, make_streams
 from export.recipes.rooms.plan import FEATURES, Plan
+from export.recipes.rooms.scenes.compose import Scene, compose
 from export.recipes.rooms.scenes.mix import NOT_PLAIN, PLAIN, PLAIN_QUIET, QUIET, TRAIN, VALIDATION, Mix
 from export.recipes.rooms.sources.bank import Bank
 from export.recipes.rooms.sources.gather import gather
@@ -79,6 +81,13 @@ def compose_streams(cache: Path, order: Order) -> Order:
     """Compose one set, unless it is there."""
     _streams(cache, order)
     return order
+
+
+def scenes(cache: Path, order: Order) -> Iterator[Scene]:
+    """The scenes of a set again, with their sound; the banks must be there."""
+    bank = _bank(cache, order.side)
+    for index in range(order.streams):
+        yield compose(bank, order.seconds, order.mix, np.random.default_rng([order.seed, index]))
 
 
 def _rounds(plan: Plan) -> tuple[Order, ...]:
