@@ -48,7 +48,7 @@ class Plan:
     hours: float = 12.8
     rounds: int = 10
     teachers: tuple[int, ...] = (1, 2)
-    times: dict[str, int] = field(default_factory=lambda: {"teacher": 4, "default": 1, "small": 3})
+    times: dict[str, int] = field(default_factory=lambda: {"teacher": 4, "default": 2, "small": 4})
     rates: dict[str, float] = field(default_factory=lambda: {"teacher": 2e-3, "default": 8e-4, "small": 2e-3})
     seeds: dict[str, int] = field(default_factory=lambda: {"default": 3, "small": 4})
     trust: float = 0.5
