@@ -26,7 +26,7 @@ MIN_ON: dict[Kind, tuple[float, ...]] = {
 }  # fmt: skip
 SMOOTHING: dict[Kind, tuple[float, ...]] = {"speech": (0.02, 0.04, 0.1), "music": (0.2,), "noise": (0.1,)}
 MIN_OFF: dict[Kind, float] = {"speech": 0.3, "music": 0.5, "noise": 0.3}
-FALSE: dict[Kind, float] = {"speech": 1.0, "music": 20.0, "noise": 20.0}  # events an hour that are allowed
+FALSE: dict[Kind, float] = {"speech": 1.0, "music": 10.0, "noise": 10.0}  # events an hour that are allowed
 DELAY: dict[Kind, float] = {"speech": 0.15, "music": 1.0, "noise": 1.0}  # median onset delay, s, likewise
 MISSED = 0.25  # share of stretches, likewise
 
