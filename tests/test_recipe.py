@@ -31,7 +31,7 @@ from export.recipes.rooms.lessons.figures import (  # noqa: E402
     on_grid,
 )
 from export.recipes.rooms.lessons.network import fresh, opinion, scores, settle, train  # noqa: E402
-from export.recipes.rooms.lessons.prepare import Data, Order, scenes  # noqa: E402
+from export.recipes.rooms.lessons.prepare import Data, Order, again  # noqa: E402
 from export.recipes.rooms.lessons.shake import Shaker  # noqa: E402
 from export.recipes.rooms.release import peers  # noqa: E402
 from export.recipes.rooms.release.calibrate import Heard, Tried, calibrate, choose  # noqa: E402
@@ -378,14 +378,14 @@ def test_other_tools_hear_the_very_streams_of_the_validation(tmp_path, monkeypat
         seconds=8.0,
         seed=7,
     )
-    again = list(scenes(tmp_path, order))
-    np.testing.assert_array_equal(np.stack([scene.active for scene in again]), kept.active)
-    heard = mfcc(again[1].samples, SPEC).astype(np.float16)
+    composed = list(again(tmp_path, order))
+    np.testing.assert_array_equal(np.stack([scene.active for scene in composed]), kept.active)
+    heard = mfcc(composed[1].samples, SPEC).astype(np.float16)
     np.testing.assert_array_equal(heard, kept.features[1])
 
-    truth = np.concatenate([scene.active for scene in again])
+    truth = np.concatenate([scene.active for scene in composed])
     column = next(c for c in range(3) if 0 < truth[:, c].mean() < 1)
-    kind, answers = KINDS[column], iter(again)
+    kind, answers = KINDS[column], iter(composed)
     monkeypatch.setattr(peers, "TRIALS", (order, Order("plain-quiet", "hard", QUIET, 1, 8.0, 8)))
     monkeypatch.setattr(peers, "TOOLS", (
         ("json", "numpy", lambda: lambda samples: {kind: next(answers).active[:, column] * 0.9}, {kind: 0.5}),
@@ -396,6 +396,10 @@ def test_other_tools_hear_the_very_streams_of_the_validation(tmp_path, monkeypat
     said = capsys.readouterr()
     assert f"| {kind} | 0.500 | 1.000 | 1.000 | 1.000 |" in said.out
     assert said.err == "left out: no-such-tool is not installed\n"
+    monkeypatch.setattr("sys.argv", ["peers", "--cache", str(tmp_path / "nowhere")])
+    assert peers.main() == 1
+    assert "error: " in (last := capsys.readouterr().err.splitlines()[-1]), last
+    assert "gather the corpora first" in last
     monkeypatch.setattr(peers, "TOOLS", ())
     assert peers.main() == 1
 

@@ -66,10 +66,8 @@ class Bands(Layer):
     def fit(self, std: Tensor) -> None:
         """Set from the (F,) standard deviations of the coefficients."""
         features = len(std)
-        forward = torch.from_numpy(
-            dct_matrix(features, features, "ortho")
-        )  # orthonormal: its inverse is its transpose
-        inverse = forward.to(torch.float32).T * std
+        # An orthonormal matrix: its inverse is its transpose.
+        inverse = torch.from_numpy(dct_matrix(features, features, "ortho")).to(torch.float32).T * std
         with torch.no_grad():
             self.mix.weight.copy_(inverse / inverse.square().sum(dim=1).mean().sqrt().clamp_min(1e-6))
             self.mix.bias.zero_()

@@ -65,13 +65,16 @@ def render(scene: Scene, spec: FeatureSpec) -> tuple[NDArray[np.float16], NDArra
     return features.astype(np.float16), frame_labels(scene.active, len(features), spec)
 
 
+def scenes(source: Source, mix: Mix, *, streams: int, seconds: float, seed: int) -> Iterator[Scene]:
+    """``streams`` scenes of ``seconds``; scene i depends on ``seed`` and i alone."""
+    for index in range(streams):
+        yield compose(source, seconds, mix, np.random.default_rng([seed, index]))
+
+
 def make_streams(
     source: Source, mix: Mix, spec: FeatureSpec, folder: Path, *, streams: int, seconds: float, seed: int
 ) -> Streams:
-    """Compose ``streams`` scenes into ``folder``, or read them if they are there.
-
-    Scene i depends on ``seed`` and i alone.
-    """
+    """Compose ``scenes`` into ``folder``, or read them if they are there."""
     done = folder / "segments.json"
     if not done.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,8 +84,7 @@ def make_streams(
         labels = _open(folder / "labels.npy", (streams, frames, len(KINDS)), np.uint8)
         active = _open(folder / "active.npy", (streams, length // GRID, len(KINDS)), np.uint8)
         segments = []
-        for index in range(streams):
-            scene = compose(source, seconds, mix, np.random.default_rng([seed, index]))
+        for index, scene in enumerate(scenes(source, mix, streams=streams, seconds=seconds, seed=seed)):
             features[index], labels[index] = render(scene, spec)
             active[index] = scene.active
             segments.append([asdict(segment) for segment in scene.segments])

@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 
 from export.recipes.rooms.jobs import at_once
-from export.recipes.rooms.lessons.dataset import Streams, Trial, make_streams
+from export.recipes.rooms.lessons.dataset import Streams, Trial, make_streams, scenes
 from export.recipes.rooms.plan import FEATURES, Plan
-from export.recipes.rooms.scenes.compose import Scene, compose
+from export.recipes.rooms.scenes.compose import Scene
 from export.recipes.rooms.scenes.mix import NOT_PLAIN, PLAIN, PLAIN_QUIET, QUIET, TRAIN, VALIDATION, Mix
 from export.recipes.rooms.sources.bank import Bank
 from export.recipes.rooms.sources.gather import gather
@@ -83,11 +83,10 @@ def compose_streams(cache: Path, order: Order) -> Order:
     return order
 
 
-def scenes(cache: Path, order: Order) -> Iterator[Scene]:
-    """The scenes of a set again, with their sound; the banks must be there."""
+def again(cache: Path, order: Order) -> Iterator[Scene]:
+    """The scenes of a set once more, with their sound; the banks must be there."""
     bank = _bank(cache, order.side)
-    for index in range(order.streams):
-        yield compose(bank, order.seconds, order.mix, np.random.default_rng([order.seed, index]))
+    return scenes(bank, order.mix, streams=order.streams, seconds=order.seconds, seed=order.seed)
 
 
 def _rounds(plan: Plan) -> tuple[Order, ...]:

