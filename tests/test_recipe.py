@@ -21,7 +21,7 @@ pytestmark = pytest.mark.torch
 
 from export.models import preset  # noqa: E402
 from export.recipes.rooms import jobs  # noqa: E402
-from export.recipes.rooms.lessons.dataset import Playlist, Programme, frame_labels, make_streams  # noqa: E402
+from export.recipes.rooms.lessons.dataset import Playlist, Programme, Trial, frame_labels, make_streams  # noqa: E402
 from export.recipes.rooms.lessons.figures import (  # noqa: E402
     best_threshold,
     by_condition,
@@ -31,11 +31,11 @@ from export.recipes.rooms.lessons.figures import (  # noqa: E402
     on_grid,
 )
 from export.recipes.rooms.lessons.network import fresh, opinion, scores, settle, train  # noqa: E402
-from export.recipes.rooms.lessons.prepare import Data, Order, again  # noqa: E402
+from export.recipes.rooms.lessons.prepare import Data, Order, again, streams  # noqa: E402
 from export.recipes.rooms.lessons.shake import Shaker  # noqa: E402
-from export.recipes.rooms.release import peers  # noqa: E402
+from export.recipes.rooms.release import draws, peers  # noqa: E402
 from export.recipes.rooms.release.calibrate import Heard, Tried, calibrate, choose  # noqa: E402
-from export.recipes.rooms.release.report import confusion, reliability  # noqa: E402
+from export.recipes.rooms.release.report import confusion, reliability, report  # noqa: E402
 from export.recipes.rooms.release.tables import table  # noqa: E402
 from export.recipes.rooms.scenes import beats, effects, notes, singing, synthetic  # noqa: E402
 from export.recipes.rooms.scenes.compose import at_level, compose  # noqa: E402
@@ -51,6 +51,7 @@ from stream.decisions.spec import ClassRule, DetectorSpec  # noqa: E402
 from stream.errors import DataError, ExportError, SpecError  # noqa: E402
 from stream.features.mfcc import mfcc  # noqa: E402
 from stream.features.spec import FeatureSpec  # noqa: E402
+from stream.inference.session import Model  # noqa: E402
 
 RESERVED = (
     "asterisk-core-sounds-ru-g722", "fillets-ng-data-nl", "singularity-music", "fretsonfire-songs-sectoid",
@@ -402,6 +403,57 @@ def test_other_tools_hear_the_very_streams_of_the_validation(tmp_path, monkeypat
     assert "gather the corpora first" in last
     monkeypatch.setattr(peers, "TOOLS", ())
     assert peers.main() == 1
+
+
+def test_further_draws_are_other_scenes_and_the_first_is_what_the_card_was_measured_on(
+    tmp_path, monkeypatch, capsys
+):
+    """Two files of one model are nowhere apart; two models are, by what their own reports say."""
+    _bank(tmp_path / "bank")
+    orders = tuple(Order(f"{side}{quiet}", "hard", QUIET if quiet else VALIDATION, 2, 8.0, 7)
+                   for side in ("plain", "hard") for quiet in ("", "-quiet"))  # fmt: skip
+    monkeypatch.setattr(draws, "TRIALS", orders)
+    first, other = (streams(tmp_path, draws.order_of("plain", draw)) for draw in (0, 1))
+    assert first.active.shape == other.active.shape
+    assert (first.active != other.active).any()
+
+    twin = tmp_path / "twin.onnx"
+    shutil.copy("assets/small.onnx", twin)
+    monkeypatch.setattr(
+        "sys.argv",
+        ["draws", "assets/small.onnx", str(twin), "assets/default.onnx",
+         "--cache", str(tmp_path), "--draws", "2", "--jobs", "1"],
+    )  # fmt: skip
+    assert draws.main() == 0
+    rows = [
+        line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if " F1 | " in line
+    ]
+    assert [row[0] for row in rows[:12:3]] == [f"{kind} F1" for kind in (*KINDS, "silence")]
+    assert all(row[6:] == ["+0.000", "+0.000"] for row in rows if row[1] == str(twin))
+    apart = next(row for row in rows if row[:2] == ["silence F1", "assets/default.onnx"])
+    own, beside = (
+        report(Model.load(path, provider="cpu"), Trial(first, first), 0.0)["frames"]["silence"]["f1"]
+        for path in ("assets/default.onnx", "assets/small.onnx")
+    )
+    assert (apart[2], apart[6]) == (f"{own:.3f}", f"{own - beside:+.3f}")
+
+
+def test_what_cannot_be_measured_on_draws_is_refused_in_one_line(tmp_path, monkeypatch, capsys):
+    for words, said in (
+        (
+            ["assets/small.onnx", "--cache", str(tmp_path / "nowhere"), "--jobs", "1"],
+            "gather the corpora first",
+        ),
+        (["no-such.onnx"], "no-such.onnx"),
+    ):
+        monkeypatch.setattr("sys.argv", ["draws", *words])
+        assert draws.main() == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: "), line
+        assert said in line
+    monkeypatch.setattr("sys.argv", ["draws", "assets/small.onnx", "--draws", "0"])
+    with pytest.raises(SystemExit):
+        draws.main()
 
 
 def test_a_bank_gives_the_clips_of_its_side_only(tmp_path):

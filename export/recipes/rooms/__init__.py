@@ -37,6 +37,7 @@
         tables.py      the same for people
         publish.py     export, proof, figures, card
         peers.py       what other tools say about the same streams
+        draws.py       model files on further draws of the validation
 
     demo.py            the demo recording
     picture.py         its labels and a model's answer, drawn

@@ -69,8 +69,8 @@ def prepare(cache: Path, recordings: Path | None, plan: Plan, jobs: int) -> None
 
 def load(cache: Path, plan: Plan) -> Data:
     """What ``prepare`` made."""
-    rounds = tuple(_streams(cache, order) for order in _rounds(plan))
-    plain, plain_quiet, hard, hard_quiet = (_streams(cache, order) for order in TRIALS)
+    rounds = tuple(streams(cache, order) for order in _rounds(plan))
+    plain, plain_quiet, hard, hard_quiet = (streams(cache, order) for order in TRIALS)
     sides = [_bank(cache, "train"), _bank(cache, "hard")]
     whole = hashlib.sha256("".join(bank.digest for bank in sides).encode()).hexdigest()[:16]
     licences = {source: licence for bank in sides for source, licence in bank.licences.items()}
@@ -79,7 +79,7 @@ def load(cache: Path, plan: Plan) -> Data:
 
 def compose_streams(cache: Path, order: Order) -> Order:
     """Compose one set, unless it is there."""
-    _streams(cache, order)
+    streams(cache, order)
     return order
 
 
@@ -102,7 +102,8 @@ def _bank(cache: Path, side: Side) -> Bank:
     return Bank(cache / "bank", "validation", without=NOT_PLAIN if side == "plain" else frozenset())
 
 
-def _streams(cache: Path, order: Order) -> Streams:
+def streams(cache: Path, order: Order) -> Streams:
+    """One set, composed unless it is there."""
     bank = _bank(cache, order.side)
     made_of = hashlib.sha256(f"{order}{FEATURES.digest}{bank.digest}".encode()).hexdigest()[:12]
     folder = cache / "streams" / f"{order.name}-{made_of}"
