@@ -89,6 +89,9 @@ def test_its_card_is_complete(model):
     for figures in (card.metrics, card.metrics["hard"]):
         assert figures["false_speech_per_hour"] <= 2
         assert figures["frames"]["speech"]["f1"] > 0.9
+        assert {"speech", "music", "noise", "silence"} <= set(figures["confusion"])
+        assert {"speech", "speech+music 0 to 5 dB", "speech+noise below 0 dB"} <= set(figures["conditions"])
+        assert set(figures["reliability"]) == set(LABELS)
     assert card.metrics["events"]["speech"]["onset_delay_median_s"] < 0.15
     assert (card.detector.rule("speech").confirm or 0) >= 0.9  # or false speech is many times as frequent
     assert {"recipe", "seed", "corpora", "parameters", "network"} <= set(card.provenance)

@@ -302,6 +302,29 @@ def test_signals_end_a_live_run_in_time_with_everything_written(
     assert "Traceback" not in stderr
 
 
+def test_inspect_prints_a_line_for_every_group_of_figures(tmp_path: Path) -> None:
+    """However a card nests them, as far as four groups deep; a hostile depth is cut, not followed."""
+    deep: dict[str, object] = {"end": 1}
+    for _ in range(200):
+        deep = {"in": deep}
+    figures = {
+        "accuracy": 0.5,
+        "noisy": {"frames": {"yes": {"f1": 0.25, "auc": None}}, "bins": {"yes": [[0.1, 3], [0.9, 4]]}},
+        "deep": deep,
+    }
+    toy_file(tmp_path, toy_card(metrics=figures))
+    done = stream_classify("inspect", "toy.onnx", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    at = lines.index("metrics")
+    assert lines[at + 1 : at + 4] == [
+        "accuracy 0.5",
+        "noisy frames yes f1 0.25, auc -",
+        "noisy bins yes 0.1/3 0.9/4",
+    ]
+    assert lines[at + 4].startswith("deep in in in in in {'in'")
+
+
 @needs_posix
 def test_head_ends_it_quietly(here: Path) -> None:
     """The reader of our output leaves: exit code 0 and not a word."""

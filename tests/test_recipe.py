@@ -8,6 +8,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -403,6 +405,38 @@ def test_other_tools_hear_the_very_streams_of_the_validation(tmp_path, monkeypat
     assert "gather the corpora first" in last
     monkeypatch.setattr(peers, "TOOLS", ())
     assert peers.main() == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kill -9 of POSIX")
+def test_workers_end_with_the_process_that_they_work_for(tmp_path):
+    """Killed, it cannot tell them; left alone they would go on, and write over what the next run makes."""
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from export.recipes.rooms.jobs import at_once\n\n\n"
+        "def work(path):\n"
+        "    for _ in range(1200):\n"
+        "        path.write_text(str(time.time()))\n"
+        "        time.sleep(0.1)\n\n\n"
+        "if __name__ == '__main__':\n"
+        "    list(at_once(2, work, [(Path(name),) for name in sys.argv[1:]]))\n"
+    )
+    beats = [tmp_path / name for name in ("one", "two")]
+    with subprocess.Popen(
+        [sys.executable, str(script), *map(str, beats)], env={**os.environ, "PYTHONPATH": os.getcwd()}
+    ) as parent:
+        _until(lambda: all(path.is_file() for path in beats), "the workers begin")
+        parent.kill()
+    # A worker that is alive beats ten times a second.
+    _until(lambda: all(time.time() - path.stat().st_mtime > 3 for path in beats), "the workers end")
+
+
+def _until(done, what, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, f"in vain: {what}"
+        time.sleep(0.1)
 
 
 def test_further_draws_are_other_scenes_and_the_first_is_what_the_card_was_measured_on(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -28,8 +29,9 @@ def inspect(model: str, as_json: bool) -> None:
     for title, rows in sections(found):
         if rows:
             click.echo(title)
+        wide = max(18, *(len(name) + 2 for name, _ in rows)) if rows else 0
         for name, value in rows:
-            click.echo(f"  {name:18s}{value}")
+            click.echo(f"  {name:{wide}s}{value}")
 
 
 def sections(found: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -92,7 +94,7 @@ def sections(found: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
             ],
         ),
         ("detector", [(name, _rule(rule)) for name, rule in _rules(card["detector"])]),
-        ("metrics", [(str(name), str(value)) for name, value in card["metrics"].items()]),
+        ("metrics", list(_figures(card["metrics"]))),
         ("sources", [(f"{i + 1}", source) for i, source in enumerate(card["sources"])]),
         (
             "file",
@@ -107,6 +109,25 @@ def sections(found: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
             ],
         ),
     ]
+
+
+def _figures(metrics: dict[str, Any], above: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """A line for every innermost group of figures, or for what lies four groups deep."""
+    for name, value in metrics.items():
+        path = f"{above} {name}".strip()
+        if not isinstance(value, dict):
+            yield path, _figure(value)
+        elif depth < 4 and any(isinstance(item, dict) for item in value.values()):
+            yield from _figures(value, path, depth + 1)
+        else:
+            yield path, ", ".join(f"{key} {_figure(item)}" for key, item in value.items())
+
+
+def _figure(value: Any) -> str:
+    """Lists in lists as a/b/c d/e/f."""
+    if isinstance(value, list):
+        return " ".join("/".join(map(str, item)) if isinstance(item, list) else str(item) for item in value)
+    return "-" if value is None else str(value)
 
 
 def _rules(detector: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
 from stream.errors import ExportError
@@ -41,7 +42,16 @@ def at_once(jobs: int, work: Callable[..., Out], tasks: Sequence[tuple[object, .
 
 
 def _alone(jobs: int) -> None:
-    """A worker uses its share of the cores, not all of them."""
+    """A worker uses its share of the cores, not all of them, and ends when the process that it works for is killed."""
     import torch
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # nobody reads what it would still make, and it might write over what the next run makes
