@@ -43,8 +43,10 @@ def main() -> int:
             parser.error(f"--{name} {getattr(given, name)}: at least 1")
     try:
         models = [_load(path) for path in given.models]
-        for _ in at_once(given.jobs, compose_streams, [(given.cache, order) for order in _all(given.draws)]):
-            pass
+        for order in at_once(
+            given.jobs, compose_streams, [(given.cache, order) for order in _all(given.draws)]
+        ):
+            print(f"composed {order.name}", file=sys.stderr, flush=True)
         for trial in ("plain", "hard"):
             found = [
                 [_figures(model, given.cache, trial, draw) for draw in range(given.draws + 1)]
