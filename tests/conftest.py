@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.pulse import PulseServer, virtual_microphone
+from tests.support.pulse import PulseServer, virtual_microphone
 
 
 @pytest.fixture

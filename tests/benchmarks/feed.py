@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.pulse import PulseServer
+from tests.support.pulse import PulseServer
 
 SOURCE = "fedmic"
 PERIOD = 0.01  # seconds of sound a write: a common period of sound cards

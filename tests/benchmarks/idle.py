@@ -25,8 +25,8 @@ import pytest
 
 from stream.bench.graphs import gru_model
 from tests.benchmarks.feed import Feed
-from tests.pulse import pulse_server
-from tests.sounds import demo
+from tests.support.pulse import pulse_server
+from tests.support.sounds import demo
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTLE = 5.0  # seconds after the start that are not counted

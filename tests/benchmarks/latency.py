@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from tests.benchmarks.feed import PERIOD, Feed
 from tests.benchmarks.level import RATE, bursts, level_model
-from tests.pulse import PulseServer, pulse_server
+from tests.support.pulse import PulseServer, pulse_server
 
 LEAD = 6.0  # seconds before the first burst, for the command to start
 MATCH = 4000  # samples heard before a decision by which their place in the sound is found

@@ -1,0 +1,381 @@
+"""The contract that every stateful stage passes: chunk invariance, causality, reset, independence, no aliasing,
+edges and time. One file, one set of laws, one adapter a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream.capture.resample import StreamingResampler
+from stream.classifier import StreamClassifier, merge
+from stream.decisions.detector import Detector
+from stream.decisions.smoothing import MovingAverage
+from stream.decisions.spec import ClassRule, DetectorSpec
+from stream.errors import ClosedError
+from stream.features.deltas import CausalDelta
+from stream.features.mfcc import StreamingMfcc
+from stream.features.repair import Repair
+from stream.features.spec import FeatureSpec
+from stream.inference.session import Model
+from stream.inference.stepper import Stepper
+from stream.messages import Event, Scores
+from tests.support.sounds import make
+from tests.support.toy_models import toy_bytes, toy_card
+
+HOP, WINDOW = 160, 512
+SIZES: list[Any] = [1, 7, HOP - 1, HOP, HOP + 1, WINDOW - 1, WINDOW, 1280, "whole", "random"]
+
+
+@dataclass
+class Stage:
+    """How the laws see a stage: pieces of input in, arrays out."""
+
+    new: Callable[[], Any]
+    feed: Callable[[Any, np.ndarray], list[np.ndarray]]
+    end: Callable[[Any], list[np.ndarray]]
+    data: Callable[[], np.ndarray]
+    causal: bool = True  # outputs of a prefix are the prefix of the outputs, before flush
+    closes: bool = True  # has flush, after which push is refused
+    stateful_without_reset: bool = True
+
+
+def damaged() -> np.ndarray:
+    sound = make("speech", 16000, 1.0).copy()
+    rng = np.random.default_rng(5)
+    for at in rng.integers(0, len(sound) - 900, 25):
+        sound[at : at + int(rng.integers(1, 400))] = rng.choice([np.nan, np.inf, -np.inf, 1e30])
+    sound[9000:9800] = np.nan
+    return sound
+
+
+def probabilities() -> np.ndarray:
+    rng = np.random.default_rng(3)
+    slow = np.repeat(rng.random((60, 3)), 20, axis=0)
+    return np.clip(slow + 0.2 * rng.standard_normal(slow.shape), 0, 1).astype(np.float32)
+
+
+def scores_of(rows: np.ndarray, first: int) -> Scores:
+    sample = 256 + HOP * (first + np.arange(len(rows), dtype=np.int64))
+    return Scores(rows, sample, np.ones(len(rows), bool), ("speech", "music", "noise"), 16000, HOP)
+
+
+def event_rows(events: tuple[Event, ...]) -> list[np.ndarray]:
+    """Events as arrays, so that equality means every field to the bit."""
+    return [
+        np.array(
+            [e.id, e.onset, -1 if e.offset is None else e.offset, e.peak, e.mean, e.decided, e.gap, e.cut]
+        )
+        for e in events
+    ]
+
+
+class CountingDetector:
+    """A detector that is told which rows come next, as the classifier does."""
+
+    def __init__(self) -> None:
+        rules = DetectorSpec(
+            default=ClassRule(threshold=0.6, min_on=0.05, min_off=0.1, refractory=0.3, smoothing=0.05),
+            classes={"noise": ClassRule(threshold=0.8, release=0.2, smoothing=0.0, min_on=0, min_off=0)},
+        )
+        self.detector = Detector(rules, ("speech", "music", "noise"), 16000, HOP, lag=256)
+        self.rows = 0
+
+    def push(self, rows: np.ndarray) -> list[np.ndarray]:
+        events = self.detector.push(scores_of(rows, self.rows))
+        self.rows += len(rows)
+        return event_rows(events)
+
+    def flush(self) -> list[np.ndarray]:
+        return event_rows(self.detector.flush())
+
+    def reset(self) -> None:
+        self.detector.reset()
+        self.rows = 0
+
+
+_MODELS: dict[str, Model] = {}
+
+
+def toy_model(**changes: Any) -> Model:
+    key = repr(changes)
+    if key not in _MODELS:
+        _MODELS[key] = Model(toy_bytes(toy_card(**changes)))
+    return _MODELS[key]
+
+
+def classifier_output(stage: StreamClassifier, result: Any) -> list[np.ndarray]:
+    s = result.scores
+    rows = [np.concatenate([[s.sample[i], s.warm[i]], s.probs[i]]) for i in range(len(s))]
+    gaps = [np.array([g.start, g.length]) for g in result.gaps]
+    return [*rows, *event_rows(result.events), *gaps]
+
+
+def push_in_order(stage: StreamClassifier, x: np.ndarray) -> list[np.ndarray]:
+    return classifier_output(stage, stage.push(x))
+
+
+def repair_feed(stage: Any, x: np.ndarray) -> list[np.ndarray]:
+    start = getattr(stage, "fed", 0)
+    stage.fed = start + len(x)
+    return repair_output(stage, stage.push(x, start))
+
+
+def repair_output(stage: Any, runs: list[tuple[int, np.ndarray]]) -> list[np.ndarray]:
+    samples = [np.array([start + i, value]) for start, run in runs for i, value in enumerate(run)]
+    return samples + [np.array([g.start, g.length, 0]) for g in stage.gaps]
+
+
+class FedRepair(Repair):
+    fed = 0
+
+    def reset(self) -> None:
+        super().reset()
+        self.fed = 0
+
+
+def rows_of(out: np.ndarray) -> list[np.ndarray]:
+    return [row.copy() for row in np.atleast_2d(out)] if len(out) else []
+
+
+def mfcc_stage(spec: FeatureSpec) -> Stage:
+    return Stage(
+        new=lambda: StreamingMfcc(spec),
+        feed=lambda s, x: rows_of(s.push(x)),
+        end=lambda s: rows_of(s.flush()),
+        data=lambda: make("speech", spec.sample_rate, 1.0),
+    )
+
+
+STAGES: dict[str, Stage] = {
+    "mfcc": mfcc_stage(FeatureSpec()),
+    "mfcc of librosa": mfcc_stage(
+        FeatureSpec(sample_rate=22050, n_fft=2048, win_length=2048, hop_length=512, n_mels=128)
+    ),
+    "log-mel, emphasis, deltas": mfcc_stage(FeatureSpec(n_mfcc=None, pre_emphasis=0.97, deltas=2)),
+    "deltas": Stage(
+        new=lambda: CausalDelta(9, 3),
+        feed=lambda s, x: rows_of(s.push(x)),
+        end=lambda s: [],
+        data=probabilities,
+        closes=False,
+    ),
+    "moving average": Stage(
+        new=lambda: MovingAverage([5, 1, 9]),
+        feed=lambda s, x: rows_of(s.push(x)),
+        end=lambda s: [],
+        data=probabilities,
+        closes=False,
+    ),
+    "repair, interpolate": Stage(
+        new=lambda: FedRepair(16000, "interpolate"),
+        feed=repair_feed,
+        end=lambda s: repair_output(s, s.flush()),
+        data=damaged,
+    ),
+    "repair, hold": Stage(
+        new=lambda: FedRepair(16000, "hold", 100),
+        feed=repair_feed,
+        end=lambda s: repair_output(s, s.flush()),
+        data=damaged,
+    ),
+    "repair, mean": Stage(
+        new=lambda: FedRepair(16000, "mean"),
+        feed=repair_feed,
+        end=lambda s: repair_output(s, s.flush()),
+        data=damaged,
+    ),
+    "resampler": Stage(
+        new=lambda: StreamingResampler(16000, 22050),
+        feed=lambda s, x: list(s.push(x)),
+        end=lambda s: list(s.flush()),
+        data=lambda: make("music", 16000, 1.0),
+        causal=True,
+    ),
+    "stepper": Stage(
+        new=lambda: Stepper(toy_model()),
+        feed=lambda s, x: rows_of(s.run(x[None])[0]) if len(x) else [],
+        end=lambda s: [],
+        data=lambda: StreamingMfcc().push(make("speech", 16000, 2.0)),
+        closes=False,
+    ),
+    "detector": Stage(
+        new=CountingDetector, feed=lambda s, x: s.push(x), end=lambda s: s.flush(), data=probabilities
+    ),
+    "classifier": Stage(
+        new=lambda: StreamClassifier(toy_model()),
+        feed=push_in_order,
+        end=lambda s: classifier_output(s, s.flush()),
+        data=damaged,
+    ),
+    "classifier, resets and warm-up": Stage(
+        new=lambda: StreamClassifier(toy_model(warmup=20), reset_after=0.25),
+        feed=push_in_order,
+        end=lambda s: classifier_output(s, s.flush()),
+        data=lambda: make("speech", 16000, 1.0),
+    ),
+}
+each_stage = pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES.keys())
+
+
+def pieces(data: np.ndarray, size: Any) -> list[np.ndarray]:
+    if size == "whole":
+        return [data]
+    if size == "random":
+        rng = np.random.default_rng(11)
+        cuts = np.sort(rng.integers(0, len(data), 60))
+        return np.split(data, cuts)  # empty pieces among them
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def run(stage: Stage, data: np.ndarray, size: Any = "whole", on: Any = None) -> list[np.ndarray]:
+    machine = stage.new() if on is None else on
+    out: list[np.ndarray] = []
+    for piece in pieces(data, size):
+        out += stage.feed(machine, piece)
+    return out + stage.end(machine)
+
+
+def assert_same(got: list[np.ndarray], want: list[np.ndarray]) -> None:
+    assert len(got) == len(want)
+    for a, b in zip(in_order(got), in_order(want), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def in_order(items: list[np.ndarray]) -> list[np.ndarray]:
+    """Sorted: rows, events and gaps may interleave differently, each kind keeps its order by value."""
+    return sorted(items, key=lambda item: (np.size(item), tuple(np.ravel(item).tolist())))
+
+
+@each_stage
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_chunk_invariance(stage: Stage, size: Any) -> None:
+    data = stage.data()
+    want = run(stage, data)
+    assert want, "the material must make the stage say something"
+    assert_same(run(stage, data, size), want)
+
+
+@each_stage
+def test_causality(stage: Stage) -> None:
+    data = stage.data()
+    machine = stage.new()
+    whole = stage.feed(machine, data)
+    for part in (len(data) // 3, len(data) // 2, len(data) - 1):
+        prefix = stage.feed(stage.new(), data[:part])
+        kinds = {np.size(item) for item in prefix}
+        for kind in kinds:  # rows, events and gaps each keep their own order
+            short = [i for i in prefix if np.size(i) == kind]
+            long = [i for i in whole if np.size(i) == kind]
+            for a, b in zip(short, long, strict=False):
+                np.testing.assert_array_equal(a, b)
+
+
+@each_stage
+def test_reset_is_as_new_and_matters(stage: Stage) -> None:
+    data = stage.data()
+    half = data[: len(data) // 2]
+    want = run(stage, data)
+    machine = stage.new()
+    stage.feed(machine, half)
+    machine.reset()
+    assert_same(run(stage, data, on=machine), want)
+    kept = stage.new()
+    stage.feed(kept, half)
+    again = stage.feed(kept, data)
+    first = stage.feed(stage.new(), data)
+    same = len(again) == len(first) and all(np.array_equal(a, b) for a, b in zip(again, first, strict=True))
+    assert not same, "state that changes nothing is no state"
+
+
+@each_stage
+def test_independence(stage: Stage) -> None:
+    data = stage.data()
+    one, two = stage.new(), stage.new()
+    got_one: list[np.ndarray] = []
+    got_two: list[np.ndarray] = []
+    backwards = data[::-1].copy()
+    for a, b in zip(pieces(data, 700), pieces(backwards, 700), strict=True):
+        got_one += stage.feed(one, a)
+        got_two += stage.feed(two, b)
+    assert_same(got_one + stage.end(one), run(stage, data))
+    assert_same(got_two + stage.end(two), run(stage, backwards))
+
+
+@each_stage
+def test_no_aliasing(stage: Stage) -> None:
+    data = stage.data().copy()
+    before = data.copy()
+    machine = stage.new()
+    early = stage.feed(machine, data[: len(data) // 2])
+    kept = [np.array(item) for item in early]
+    rest = data[len(data) // 2 :].copy()
+    stage.feed(machine, rest)
+    rest[...] = 9  # what we gave is ours again
+    for now, then in zip(early, kept, strict=True):
+        np.testing.assert_array_equal(now, then)
+    np.testing.assert_array_equal(data, before)
+    assert_same(run(stage, before), run(stage, data))
+
+
+@each_stage
+def test_edges(stage: Stage) -> None:
+    data = stage.data()
+    machine = stage.new()
+    assert not stage.feed(machine, data[:0])
+    stage.feed(machine, data)
+    stage.end(machine)
+    assert not stage.end(machine), "a second flush has nothing left"
+    if stage.closes:
+        with pytest.raises(ClosedError, match="flush"):
+            stage.feed(machine, data[:10])
+
+
+def test_a_saved_state_replays() -> None:
+    frames = StreamingMfcc().push(make("speech", 16000, 2.0))
+    stepper = Stepper(toy_model())
+    stepper.run(frames[None, :50])
+    saved = stepper.state
+    first = stepper.run(frames[None, 50:])
+    stepper.run(frames[None, :13])
+    stepper.state = saved
+    np.testing.assert_array_equal(stepper.run(frames[None, 50:]), first)
+
+
+def test_streams_of_one_model_do_not_leak_in_a_batch() -> None:
+    """Each of five streams in one batch equals itself alone, while others are reset in between."""
+    model = toy_model()
+    frames = StreamingMfcc().push(make("speech", 16000, 2.0))
+    rng = np.random.default_rng(0)
+    batch = np.stack([frames, *(rng.permutation(frames) for _ in range(4))])
+    together = Stepper(model, 5)
+    for at in range(0, 100, 10):
+        got = together.run(batch[:, at : at + 10])
+        together.reset(row=3)
+        for row in (0, 1, 2, 4):
+            alone = Stepper(model)
+            alone.run(batch[row : row + 1, :at])
+            np.testing.assert_array_equal(got[row], alone.run(batch[row : row + 1, at : at + 10])[0])
+        alone = Stepper(model)
+        np.testing.assert_array_equal(got[3], alone.run(batch[3:4, at : at + 10])[0])
+
+
+def test_times_equal_offline_after_gaps() -> None:
+    """Pieces with holes between them give, at the same absolute samples, what each run gives alone."""
+    from stream.messages import Chunk
+
+    sound = make("speech", 16000, 2.0)
+    classifier = StreamClassifier(toy_model(), max_gap=0.0)  # state starts anew behind every gap
+    results = [
+        classifier.push(Chunk(sound[a:b], a, 16000)) for a, b in [(0, 9000), (9000, 12000), (15000, 32000)]
+    ]
+    merged = merge(results, classifier)
+    for low, high in ((0, 12000), (15000, 32000)):
+        alone = StreamClassifier(toy_model()).push(Chunk(sound[low:high], low, 16000)).scores
+        here = (merged.scores.sample >= low) & (merged.scores.sample < high)
+        np.testing.assert_array_equal(merged.scores.sample[here], alone.sample)
+        np.testing.assert_array_equal(merged.scores.probs[here], alone.probs)
+    assert [(g.start, g.length) for g in merged.gaps] == [(12000, 3000)]

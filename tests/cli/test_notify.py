@@ -1,0 +1,58 @@
+"""The systemd watchdog protocol, against a real datagram socket and the real program."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.toy_models import toy_file
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_ready_once_then_watchdog_while_the_loop_turns(tmp_path: Path) -> None:
+    """READY when classifying begins; WATCHDOG goes on while an unplugged microphone is looked for; states are told."""
+    supervisor = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    supervisor.bind(str(tmp_path / "notify"))
+    supervisor.settimeout(30)
+    runner = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "stream", "--model", str(toy_file(tmp_path))),
+            *("--input", "sim:noise?unplug@1s&for=1s&loop=forever", "--jsonl", os.devnull),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "300000"},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        said: list[str] = []
+        while said.count("WATCHDOG=1") < 12 or "STATUS=listening" not in said:
+            said += supervisor.recv(4096).decode().splitlines()
+    finally:
+        runner.terminate()
+        runner.wait(20)
+        supervisor.close()
+    assert said[0] == "READY=1"
+    assert said.count("READY=1") == 1
+    gone = said.index("STATUS=recovering")
+    back = said.index("STATUS=listening")
+    assert "WATCHDOG=1" in said[gone:back]
+
+
+def test_no_supervisor_no_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stream.cli.notify import SystemdWatchdog
+
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    assert SystemdWatchdog.from_environment() is None
+
+
+def test_a_supervisor_that_is_gone_does_not_stop_listening(tmp_path: Path) -> None:
+    from stream.cli.notify import SystemdWatchdog
+    from stream.messages import Status
+
+    SystemdWatchdog(str(tmp_path / "nobody"), 1.0).status(Status("listening", 0, 16000))

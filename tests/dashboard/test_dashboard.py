@@ -1,0 +1,281 @@
+"""The picture: exactly the size asked for, with the right numbers, in every terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.color import ColorSystem
+
+from stream.dashboard import Frame, Theme, render, to_svg
+from stream.messages import Status
+from stream.telemetry import Snapshot
+from tests.support.watched import RATE, Watched, busy_scene, console
+
+SIZES = [
+    (80, 24),
+    (200, 60),
+    (40, 10),
+    (60, 14),
+    (59, 13),
+    (120, 14),
+    (60, 50),
+    (24, 6),
+    (23, 5),
+    (9, 2),
+    (1, 1),
+]
+MANY = tuple(f"class {i}" for i in range(20))
+THEMES = {
+    "full": Theme("full"),
+    "256": Theme("cube"),
+    "16": Theme("basic"),
+    "no colour": Theme("none"),
+    "ascii": Theme("none", "ascii"),
+    "latin-1 in colour": Theme("cube", "iso-8859-1"),
+}
+
+
+@pytest.fixture(scope="module")
+def scene() -> Snapshot:
+    return busy_scene().telemetry.snapshot()
+
+
+def text(frame: Frame) -> list[str]:
+    return ["".join(segment.text for segment in line) for line in frame.lines]
+
+
+def shown(snapshot: Snapshot, width: int = 80, height: int = 24, theme: Theme | None = None) -> str:
+    return "\n".join(text(render(snapshot, width, height, theme)))
+
+
+def check_size(frame: Frame, width: int, height: int) -> None:
+    assert len(frame.lines) == height
+    assert {cell_len(line) for line in text(frame)} == {width}
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES.keys())
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_it_has_exactly_the_size_asked_for(scene: Snapshot, width: int, height: int, theme: Theme) -> None:
+    check_size(render(scene, width, height, theme), width, height)
+    check_size(render(Watched().telemetry.snapshot(), width, height, theme), width, height)
+    check_size(render(busy_scene(MANY).telemetry.snapshot(), width, height, theme), width, height)
+
+
+# A model card refuses names that cannot be printed; devices and files are called what they are called.
+NAMES = st.text(min_size=1, max_size=30).filter(lambda name: name.isprintable() and bool(name.strip()))
+
+
+@given(
+    width=st.integers(1, 220),
+    height=st.integers(1, 70),
+    names=st.lists(NAMES, min_size=2, max_size=24, unique=True),
+    device=st.text(max_size=60),
+    encoding=st.sampled_from(["utf-8", "ascii"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_name_at_any_size_is_harmless(
+    width: int, height: int, names: list[str], device: str, encoding: str
+) -> None:
+    scene = Watched(names, name=device, detail=device)
+    scene.push(np.full((30, len(names)), 0.5))
+    scene.telemetry.status(Status("failed", 0, RATE, device))
+    frame = render(scene.telemetry.snapshot(), width, height, Theme("full", encoding))
+    check_size(frame, width, height)
+    assert all(line.isprintable() for line in text(frame))
+    "".join(text(frame)).encode(encoding)
+    ElementTree.fromstring(to_svg(frame))
+
+
+def test_frames_are_whole_in_a_large_picture(scene: Snapshot) -> None:
+    for width, height in ((80, 24), (200, 60), (40, 10)):
+        lines = text(render(scene, width, height))
+        assert lines[0][0] + lines[0][-1] + lines[-1][0] + lines[-1][-1] == "╭╮╰╯"
+        assert all(line[0] in "│├" and line[-1] in "│┤" for line in lines[1:-1])
+
+
+def test_the_numbers_of_the_scene_are_there(scene: Snapshot) -> None:
+    for size in ((80, 24), (200, 60)):
+        screen = shown(scene, *size)
+        for words in (
+            "USB mic · 48000 → 16000 Hz · channel 1 of 2",
+            "house sounds · cpu",
+            "● listening  0:40",
+            "lag 12 ms",
+            "lost 16000",
+            "gaps 1",
+            "load 0.000×",
+            "-20.0 dBFS",
+            "-30 s",
+            "now",
+        ):
+            assert words in screen, words
+        assert re.search(r"dog bark .*0\.83", screen)
+        assert re.search(r"  0:19\.0 speech +3\.0 s  0\.97", screen)
+        assert re.search(r"▶ +0:32\.0 dog bark +8\.0 s  0\.83", screen)
+    assert "repaired 7" in shown(scene, 200, 60)
+    assert "threshold 0.60 · peak 0.83" in shown(scene, 200, 60)
+
+
+def test_latency_is_shown_in_milliseconds() -> None:
+    scene = Watched()
+    for _ in range(10):
+        scene.push(np.zeros((1, 3)), busy=0.0042)
+    assert "latency p50/p99 4.2/4.2 ms" in shown(scene.telemetry.snapshot())
+    assert "load 0.420×" in shown(scene.telemetry.snapshot())
+
+
+def test_bar_length_threshold_and_peak() -> None:
+    scene = Watched(("a", "b"))
+    scene.push(np.tile([0.25, 0.9], (10, 1)))
+    scene.push(np.tile([0.25, 0.4], (10, 1)))
+    screen = text(render(scene.telemetry.snapshot(), 80, 24))
+    rows = [line[4:31] for line in screen if line.startswith(("│ a ", "│ b "))]
+    width = len(rows[0])
+    assert rows[0].count("█") == int(0.25 * width)
+    assert rows[0].index("┊") == int(0.6 * width)
+    assert rows[1].rindex("▏") == int(0.9 * width)
+
+
+def test_twenty_classes_become_the_strongest_and_a_count() -> None:
+    scene = busy_scene(MANY).telemetry.snapshot()
+    screen = shown(scene, 80, 24)
+    assert "+ 9 more, highest 0.05" in screen
+    for name in ("class 0 ", "class 1 ", "class 19"):  # the three that were high
+        assert name in screen
+    assert all(f"{name} " in shown(scene, 200, 60) for name in MANY)
+
+
+def test_gaps_and_cold_columns_look_different(scene: Snapshot) -> None:
+    lines = text(render(scene, 80, 24))
+    under = next(y for y, line in enumerate(lines) if "speech" in line) + 1  # the last line of the class
+    timeline = lines[under].split("│")[2]
+    assert "╱" in timeline
+    assert "·" in timeline  # cold
+    assert timeline.index("·") < timeline.index("╱")
+
+
+def colours_of(frame: Frame, part: str) -> set[str]:
+    return {
+        segment.style.color.name
+        for line in frame.lines
+        for segment in line
+        if part in segment.text and segment.style is not None and segment.style.color is not None
+    }
+
+
+def test_a_class_has_one_colour_everywhere(scene: Snapshot) -> None:
+    frame = render(scene, 80, 24)
+    accent = Theme().accent(1).color
+    assert accent is not None
+    assert colours_of(frame, "dog bark") == {accent.name}
+    newest = [line[-2] for line in frame.lines if len(line) > 2]
+    bars = [segment for segment in newest if set(segment.text) == {"█"}]  # at "now" on the timelines
+    assert {s.style.color.name for s in bars if s.style and s.style.color} == {accent.name}
+    assert len({Theme().accent(i) for i in range(20)}) == 20
+
+
+def test_a_class_that_is_never_reported_is_grey(scene: Snapshot) -> None:
+    grey = Theme().accent(2, enabled=False).color
+    assert grey is not None
+    assert colours_of(render(scene, 80, 24), "background") == {grey.name}
+
+
+def test_the_spectrogram_has_two_bands_a_cell_and_follows_the_sound() -> None:
+    scene = Watched(spec=None)
+    tone = np.full((300, 40), 0.0, np.float32)
+    log_mel = np.full((300, 40), -80.0)
+    log_mel[:, 35] = 0.0  # one loud high band
+    n = np.arange(40)
+    dct = np.cos(np.pi * n[:, None] * (2 * n + 1) / 80) * np.sqrt(2 / 40)
+    dct[0] /= np.sqrt(2)
+    tone[:] = log_mel @ dct.T
+    scene.push(np.zeros((300, 3)), features=tone)
+    frame = render(scene.telemetry.snapshot(), 200, 60)
+    rows = [y for y, line in enumerate(text(frame)) if "▀" in line]
+    picture = [y for y, line in enumerate(frame.lines) if any(s.style and s.style.bgcolor for s in line)]
+    assert rows
+    assert max(rows) < (min(picture) + max(picture)) / 2  # high bands are at the top
+    assert any(s.style and s.style.color and s.style.bgcolor for y in rows for s in frame.lines[y])
+
+
+def test_without_blocks_everything_is_ascii(scene: Snapshot) -> None:
+    for width, height in SIZES:
+        assert shown(scene, width, height, Theme("none", "ascii")).isascii()
+    assert "###" in shown(scene, 80, 24, Theme("none", "ascii"))
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 60), (40, 10)])
+def test_printed_on_a_console_nothing_wraps(scene: Snapshot, width: int, height: int) -> None:
+    screen = console(width, height)
+    screen.print(render(scene, width, height, Theme.of(screen)), end="")
+    assert isinstance(screen.file, io.StringIO)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", screen.file.getvalue())
+    assert [cell_len(line) for line in plain.split("\n")] == [width] * height
+
+
+def test_no_color_is_respected(scene: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen = console(80, 24)
+    theme = Theme.of(screen)
+    assert theme.depth == "none"
+    screen.print(render(scene, 80, 24, theme), end="")
+    assert isinstance(screen.file, io.StringIO)
+    codes = set(";".join(re.findall(r"\x1b\[([0-9;]*)m", screen.file.getvalue())).split(";"))
+    assert codes <= {"0", "1", "2", "7"}  # bold, dim and reverse are no colours
+
+
+def test_the_theme_follows_the_terminal() -> None:
+    assert Theme.of(console(80, 24)).depth == "full"
+    assert Theme.of(console(80, 24, color_system="256")).depth == "cube"
+    assert Theme.of(console(80, 24, color_system="standard")).depth == "basic"
+    latin = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    assert Theme.of(console(80, 24, file=latin)).glyphs.rules == "-|"
+
+
+def test_the_cube_colours_need_no_rounding() -> None:
+    for colour in Theme("cube").spectrum:
+        near = colour.downgrade(ColorSystem.EIGHT_BIT)
+        assert near.get_truecolor() == colour.get_truecolor()
+
+
+def test_states_are_said_in_words() -> None:
+    scene = Watched()
+    scene.push(np.zeros((10, 3)))
+    scene.heartbeat("silent", 0.0)
+    scene.heartbeat("silent", 12.0)
+    assert "○ no sound for 12 s" in shown(scene.telemetry.snapshot())
+    scene.telemetry.status(Status("recovering", scene.end, RATE, "PortAudio: device unavailable"))
+    scene.heartbeat("recovering", 3.0)
+    screen = shown(scene.telemetry.snapshot())
+    assert "↻ microphone gone, trying again, 3 s" in screen
+    assert "PortAudio: device unavailable" in screen
+    scene.heartbeat("failed", 0.0)
+    assert "✕ microphone failed" in shown(scene.telemetry.snapshot())
+
+
+def test_a_file_shows_how_far_it_is() -> None:
+    scene = Watched(live=False, duration=48000 * 95, name="street.wav", channels=1)
+    scene.push(np.zeros((400, 3)))
+    assert "● playing  0:04 / 1:35" in shown(scene.telemetry.snapshot())
+    paced = Watched(live=True, duration=48000 * 95, name="street.wav")
+    assert "● playing  0:00 / 1:35" in shown(paced.telemetry.snapshot())
+
+
+def test_clipping_is_marked() -> None:
+    scene = Watched()
+    scene.push(np.zeros((10, 3)), samples=np.ones(1600))
+    assert "  0.0 CLIP" in shown(scene.telemetry.snapshot())
+
+
+def test_rendering_is_pure(scene: Snapshot) -> None:
+    before = {name: np.copy(getattr(scene, name)) for name in ("timeline", "mel", "probs", "peaks", "active")}
+    assert render(scene, 80, 24).lines == render(scene, 80, 24).lines
+    for name, value in before.items():
+        np.testing.assert_array_equal(getattr(scene, name), value)

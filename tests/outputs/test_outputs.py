@@ -1,0 +1,369 @@
+"""JSON lines: what stands in them, and that what was written stays written, whatever happens to the disk, the
+log, the process or a second one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream.errors import OutputError
+from stream.messages import Event, Gap, Result, Scores, Status
+from stream.outputs.jsonl import JsonLines
+from stream.outputs.lines import LineFile
+from stream.outputs.records import Origin, wall_time
+from tests.support.command import start, stream_classify
+from tests.support.toy_models import toy_file
+
+ORIGIN = Origin("mic 1", "toy", "ab" * 32)
+NOON = 1_790_000_000.25
+needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX files and signals")
+
+
+def event(number: int = 0, offset: int | None = 32000, **changes: Any) -> Event:
+    fields: dict[str, Any] = {
+        "id": number,
+        "label": "speech",
+        "onset": 16000,
+        "offset": offset,
+        "peak": 0.98761,
+        "mean": 0.5,
+        "sample_rate": 16000,
+        "decided": 33000,
+    }
+    return Event(**(fields | changes))
+
+
+def result(*events: Event, rows: int = 0, gaps: tuple[Gap, ...] = (), end: int = 48000) -> Result:
+    probs = np.linspace(0, 1, rows * 2, dtype=np.float32).reshape(rows, 2)
+    sample = 256 + 160 * np.arange(rows, dtype=np.int64)
+    scores = Scores(probs, sample, np.arange(rows) > 0, ("speech", "music"), 16000, 160)
+    return Result(scores, np.zeros((rows, 40), np.float32), events, gaps, end)
+
+
+def written(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+# ---- what stands in a line
+
+
+def test_an_event(tmp_path: Path) -> None:
+    out = JsonLines(tmp_path / "out.jsonl", ORIGIN, live=True, clock=lambda: NOON)
+    out.write(result(event(7, gap=160, cut=True)))
+    out.close()
+    assert written(tmp_path / "out.jsonl") == [
+        {
+            "type": "event",
+            "schema": 1,
+            "id": 7,
+            "label": "speech",
+            "onset": 1.0,
+            "onset_sample": 16000,
+            "offset": 2.0,
+            "offset_sample": 32000,
+            "duration": 1.0,
+            "peak": 0.9876,
+            "mean": 0.5,
+            "decided_sample": 33000,
+            "sample_rate": 16000,
+            "gap_ms": 10.0,
+            "cut": True,
+            "t_wall": wall_time(NOON - 2.0),  # the onset lies two seconds before the newest sample
+            "source": "mic 1",
+            "model": "toy",
+            "model_sha256": "ab" * 32,
+        }
+    ]
+
+
+def test_gaps_scores_and_status(tmp_path: Path) -> None:
+    out = JsonLines(tmp_path / "out.jsonl", ORIGIN, scores=True, clock=lambda: NOON)
+    out.write(result(event(), rows=2, gaps=(Gap(100, 50, 16000, "missing"),)))
+    out.status(Status("recovering", 1600, 16000, "the device is gone"))
+    out.close()
+    gap, first, second, whole, status = written(tmp_path / "out.jsonl")
+    assert (gap["type"], gap["start_sample"], gap["samples"], gap["reason"]) == ("gap", 100, 50, "missing")
+    assert gap["duration"] == 50 / 16000
+    assert first == {
+        "type": "scores",
+        "schema": 1,
+        "t": 0.016,
+        "sample": 256,
+        "warm": False,
+        "probs": {"speech": 0.0, "music": 0.3333},
+    }
+    assert second["warm"] is True
+    assert whole["t_wall"] is None  # a recording has no wall time
+    assert (status["state"], status["t"], status["detail"]) == ("recovering", 0.1, "the device is gone")
+    assert status["t_wall"] == wall_time(NOON)
+
+
+@pytest.mark.parametrize(("onsets", "types"), [(False, ["event"]), (True, ["onset", "event"])])
+def test_onsets_on_request(onsets: bool, types: list[str], tmp_path: Path) -> None:
+    out = JsonLines(tmp_path / "out.jsonl", ORIGIN, onsets=onsets)
+    out.write(result(event(offset=None), event()))
+    out.close()
+    records = written(tmp_path / "out.jsonl")
+    assert [r["type"] for r in records] == types
+    assert "offset" not in records[0] or not onsets
+    assert len({r["id"] for r in records}) == 1
+
+
+def test_wall_time() -> None:
+    assert wall_time(0.0) == "1970-01-01T00:00:00.000Z"
+    assert wall_time(1_700_000_000.125) == "2023-11-14T22:13:20.125Z"
+
+
+def test_far_samples_are_exact(tmp_path: Path) -> None:
+    """Months into a stream the sample counters are still whole numbers to the sample."""
+    far = 2**40 + 1
+    out = JsonLines(tmp_path / "out.jsonl", ORIGIN)
+    out.write(result(event(onset=far, offset=far + 160, decided=far + 500)))
+    out.close()
+    (record,) = written(tmp_path / "out.jsonl")
+    assert (record["onset_sample"], record["offset_sample"]) == (far, far + 160)
+    assert record["duration"] == 0.01
+
+
+# ---- files
+
+
+def test_nothing_to_say_writes_nothing(tmp_path: Path) -> None:
+    out = JsonLines(tmp_path / "out.jsonl", ORIGIN)
+    out.write(result(rows=5))
+    assert (tmp_path / "out.jsonl").read_bytes() == b""
+    out.close()
+    out.close()
+    out.write(result(event()))  # after close: silence, not an error
+    assert (tmp_path / "out.jsonl").read_bytes() == b""
+
+
+def test_every_line_is_there_at_once(tmp_path: Path) -> None:
+    """No buffer: another process reads the line before the file is closed."""
+    out = JsonLines(tmp_path / "out.jsonl", ORIGIN)
+    for number in range(3):
+        out.write(result(event(number)))
+        assert [r["id"] for r in written(tmp_path / "out.jsonl")] == list(range(number + 1))
+    out.close()
+
+
+def test_appending_ends_a_half_line_first(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(b'{"type":"event","id":0}\n{"type":"ev')
+    out = JsonLines(path, ORIGIN)
+    out.write(result(event(5)))
+    out.close()
+    lines = path.read_bytes().split(b"\n")
+    assert lines[:2] == [b'{"type":"event","id":0}', b'{"type":"ev']
+    assert json.loads(lines[2])["id"] == 5
+    again = JsonLines(path, ORIGIN)  # a whole line needs no ending
+    again.close()
+    assert path.read_bytes().count(b"\n\n") == 0
+
+
+def test_outputs_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"folder|directory"):
+        LineFile(tmp_path)
+    with pytest.raises(OutputError, match="No such file"):
+        LineFile(tmp_path / "none" / "out.jsonl")
+
+
+def test_devices_are_for_everybody() -> None:
+    if not Path("/dev/null").exists():
+        pytest.skip("no /dev/null")
+    one, two = LineFile("/dev/null"), LineFile("/dev/null")
+    one.close()
+    two.close()
+
+
+# ---- a second instance, rotation, kill -9: real processes
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts live runs that write scores to a file; ends them afterwards."""
+    toy_file(tmp_path)
+    running: list[subprocess.Popen[bytes]] = []
+
+    def begin(path: str = "out.jsonl") -> subprocess.Popen[bytes]:
+        words = ["-m", "toy.onnx", "--input", "sim:noise?loop=forever", "--scores", "--jsonl", path]
+        running.append(start(*words, cwd=tmp_path))
+        wait_for(lambda: size(tmp_path / path) > 1000, running[-1])
+        return running[-1]
+
+    yield begin
+    for child in running:
+        child.kill()
+        child.communicate()
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def wait_for(ready: Callable[[], bool], child: subprocess.Popen[bytes]) -> None:
+    while not ready():
+        assert child.poll() is None, child.stderr.read() if child.stderr else ""
+        time.sleep(0.02)
+
+
+@needs_posix
+def test_a_second_instance_on_one_output_is_refused(
+    live: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    child = live()
+    words = ["-m", "toy.onnx", "--input", "sim:noise?length=1s", "--fast", "--jsonl"]
+    done = stream_classify(*words, "out.jsonl", cwd=tmp_path)
+    assert done.returncode == 7
+    assert "another instance" in done.stderr
+    assert child.poll() is None
+    assert stream_classify(*words, "other.jsonl", cwd=tmp_path).returncode == 0
+    child.kill()
+    child.wait()
+    assert stream_classify(*words, "out.jsonl", cwd=tmp_path).returncode == 0, "the lock dies with its owner"
+
+
+@needs_posix
+def test_sighup_goes_on_in_a_new_file(live: Callable[..., subprocess.Popen[bytes]], tmp_path: Path) -> None:
+    child = live()
+    (tmp_path / "out.jsonl").rename(tmp_path / "out.jsonl.1")
+    before = size(tmp_path / "out.jsonl.1")
+    wait_for(lambda: size(tmp_path / "out.jsonl.1") > before, child)  # still the old file
+    child.send_signal(signal.SIGHUP)
+    wait_for(lambda: size(tmp_path / "out.jsonl") > 1000, child)
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(timeout=10) == 0
+    old, new = written(tmp_path / "out.jsonl.1"), written(tmp_path / "out.jsonl")
+    rows = [r["sample"] for r in old + new if r["type"] == "scores"]
+    assert set(np.diff(rows).tolist()) == {160}, "not a row is lost or told twice across the files"
+
+
+@needs_posix
+def test_kill_9_loses_nothing_that_was_told(
+    live: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    child = live()
+    told = (tmp_path / "out.jsonl").read_bytes()
+    child.kill()
+    child.wait()
+    after = (tmp_path / "out.jsonl").read_bytes()
+    assert after.startswith(told)
+    rows = [json.loads(line)["sample"] for line in after.splitlines() if b'"scores"' in line]
+    assert set(np.diff(rows).tolist()) == {160}
+
+
+# ---- a full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 16 KiB; needs root and mount."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        mounted = False
+    if not mounted:
+        pytest.skip("cannot mount a small file system here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Lines that do not fit are dropped whole and counted; when there is room again, it goes on."""
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(10_000))
+    out = JsonLines(small_disk / "out.jsonl", ORIGIN)
+    with caplog.at_level(logging.WARNING):
+        for number in range(100):
+            out.write(result(event(number)))
+    whole = written(small_disk / "out.jsonl")  # no half line among them
+    assert 0 < len(whole) < 100
+    assert out._file.dropped == 100 - len(whole)
+    assert sum("still listening" in message for message in caplog.messages) == 1
+    ballast.unlink()
+    with caplog.at_level(logging.WARNING):
+        out.write(result(event(1000)))
+    out.close()
+    assert [r["id"] for r in written(small_disk / "out.jsonl")] == [*range(len(whole)), 1000]
+    assert f"{100 - len(whole)} lines were lost" in caplog.messages[-1]
+
+
+def test_a_device_without_room(caplog: pytest.LogCaptureFixture) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    out = JsonLines("/dev/full", ORIGIN)
+    with caplog.at_level(logging.WARNING):
+        for number in range(5):
+            out.write(result(event(number), event(number)))
+    out.close()
+    assert out._file.dropped == 10
+    assert len(caplog.records) == 1
+    assert "No space left" in caplog.text
+
+
+@needs_posix
+def test_listening_goes_on_with_a_full_disk(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    toy_file(tmp_path)
+    words = ["-m", "toy.onnx", "--input", "sim:noise?length=3s", "--fast", "--scores", "-v"]
+    done = stream_classify(*words, "--jsonl", "/dev/full", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr.count("still listening") == 1
+    assert "297 rows" in done.stderr
+
+
+@needs_posix
+def test_rotation_to_a_place_that_is_gone_recovers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    out = JsonLines(folder / "out.jsonl", ORIGIN)
+    out.write(result(event(0)))
+    folder.rename(tmp_path / "old")
+    out.reopen()
+    with caplog.at_level(logging.WARNING):
+        out.write(result(event(1)))
+        out.write(result(event(2)))
+        folder.mkdir()
+        out.write(result(event(3)))
+    out.close()
+    assert [r["id"] for r in written(tmp_path / "old" / "out.jsonl")] == [0]
+    assert [r["id"] for r in written(folder / "out.jsonl")] == [3]
+    assert out._file.dropped == 2
+    assert len(caplog.records) == 2
+
+
+def test_a_reader_that_leaves_is_told_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        out = JsonLines("-", ORIGIN)
+        out.write(result(event()))
+        os.close(reader)
+        with pytest.raises(BrokenPipeError):
+            out.write(result(event()))
+        out.close()
+        os.write(1, b"")  # standard output itself is left open
+
+
+def test_standard_output_that_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    for stand_in in (None, io.StringIO()):
+        monkeypatch.setattr(sys, "stdout", stand_in)
+        with pytest.raises(OutputError, match="name a file"):
+            JsonLines("-", ORIGIN)
