@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import SpecError
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.features.tables import dct_matrix
 
 Samples = NDArray[np.float32]
@@ -190,7 +190,7 @@ def low_pass(samples: Samples, rate: int, cutoff: float) -> Samples:
 class FeatureChange:
     """Gain, filter and masks on features (T, F), drawn anew at each call."""
 
-    def __init__(self, augment: Augment, spec: FeatureSpec) -> None:
+    def __init__(self, augment: Augment, spec: MfccSpec) -> None:
         self.augment, self.spec = augment, spec
         self.base = spec.n_mels if spec.n_mfcc is None else spec.n_mfcc
         self.log_mel = spec.n_mfcc is None

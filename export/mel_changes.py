@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from export.augment import Augment, FeatureChange
 from stream.features.deltas import CausalDelta
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.features.tables import dct_matrix
 
 Mel = NDArray[np.float32]
@@ -21,7 +21,7 @@ Mel = NDArray[np.float32]
 RIPPLE = 6.0  # shape of the gamma distribution that noise power in a band follows from frame to frame
 
 
-def mel_spec(spec: FeatureSpec) -> FeatureSpec:
+def mel_spec(spec: MfccSpec) -> MfccSpec:
     """The same frames as log-mel energies."""
     return msgspec.structs.replace(spec, n_mfcc=None, deltas=0)
 
@@ -29,7 +29,7 @@ def mel_spec(spec: FeatureSpec) -> FeatureSpec:
 class MelChange(FeatureChange):
     """Feature changes on log-mel energies, given on as the features of ``target``: its ``mel_spec`` in, it out."""
 
-    def __init__(self, augment: Augment, target: FeatureSpec) -> None:
+    def __init__(self, augment: Augment, target: MfccSpec) -> None:
         super().__init__(augment, mel_spec(target))
         self.target = target
         self.floor = np.float32(10 * np.log10(target.log_floor))

@@ -3,7 +3,7 @@
 Sound flows through rooms, each usable alone:
 
     capture     Microphone, FileSource, ArraySource, open_source          -> Chunk
-    features    FeatureSpec, StreamingMfcc, mfcc                          -> frames (T, F)
+    features    MfccSpec, StreamingMfcc, mfcc                          -> frames (T, F)
     inference   ModelCard, Model.load / bundled / initial_state / step    -> Scores
     decisions   DetectorSpec, ClassRule, Detector                         -> Event
     outputs     JsonLines
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from stream.features.mfcc import StreamingMfcc, mfcc
-    from stream.features.spec import FeatureSpec
+    from stream.features.spec import MfccSpec
     from stream.inference.card import ModelCard, StateSpec
     from stream.inference.session import Model
     from stream.messages import Chunk, Event, Gap, Result, Scores, SourceInfo, Status
@@ -98,7 +98,7 @@ _HOMES = {
         "UsageError",
     ],
     "stream.features.mfcc": ["StreamingMfcc", "mfcc"],
-    "stream.features.spec": ["FeatureSpec"],
+    "stream.features.spec": ["MfccSpec"],
     "stream.inference.card": ["ModelCard", "StateSpec"],
     "stream.inference.session": ["Model"],
     "stream.messages": ["Chunk", "Event", "Gap", "Result", "Scores", "SourceInfo", "Status"],
@@ -123,10 +123,10 @@ __all__ = [
     "DeviceError",
     "DeviceNotFound",
     "Event",
-    "FeatureSpec",
     "FileSource",
     "Gap",
     "JsonLines",
+    "MfccSpec",
     "Microphone",
     "Model",
     "ModelCard",

@@ -5,7 +5,7 @@ Exit codes belong to the command line (``stream.cli``), not here.
 
     StreamClassifyError
     ├── UsageError            a combination of options that makes no sense
-    ├── SpecError             a FeatureSpec, DetectorSpec or other setting out of range (also a ValueError)
+    ├── SpecError             a MfccSpec, DetectorSpec or other setting out of range (also a ValueError)
     ├── ClosedError           push after flush
     ├── SourceError           sound cannot be had
     │   ├── UnreadableAudio   a file that is empty, truncated or not audio

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from stream.errors import CardInvalid, UsageError
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.inference.card import ModelCard
 
 
@@ -22,7 +22,7 @@ Examples:
 
 A network of your own, in Python:
   from export import to_onnx
-  to_onnx(module, "model.onnx", ModelCard(name=..., labels=..., activation=..., features=FeatureSpec()))
+  to_onnx(module, "model.onnx", ModelCard(name=..., labels=..., activation=..., features=MfccSpec()))
 """
 )
 @click.argument("network", type=click.Path(path_type=Path))
@@ -143,7 +143,7 @@ def _card(
             raise CardInvalid(f"{file}: {error.strerror}; name a JSON file with the card") from None
     if labels is not None:
         names = tuple(name.strip() for name in labels.split(",") if name.strip())
-        return ModelCard(name=network.stem, labels=names, activation=activation, features=FeatureSpec())  # type: ignore[arg-type]
+        return ModelCard(name=network.stem, labels=names, activation=activation, features=MfccSpec())  # type: ignore[arg-type]
     if own is None:
         raise UsageError(f"{network}: an offline ONNX has no labels; add --labels A,B,… or --card card.json")
     return own

@@ -1,6 +1,6 @@
 """Features of many recordings in one memory-mapped file, computed once with the runtime's own code.
 
-A store is a folder named by a digest of the FeatureSpec, the files (name, size, time of change) and the
+A store is a folder named by a digest of the MfccSpec, the files (name, size, time of change) and the
 waveform augmentation, so a change in any of them makes a new store and never a wrong one:
 
     features.npy   (frames, F) float32, all recordings one after the other
@@ -30,7 +30,7 @@ from stream.errors import DataError, UnreadableAudio
 from stream.features.framing import frame_centre, frame_count
 from stream.features.mfcc import mfcc
 from stream.features.repair import MAX_HOLE, repair
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 # Of how samples are read, resampled and repaired: a change there must not meet features from before it.
 VERSION = 2
@@ -60,7 +60,7 @@ class FeatureStore:
     centres: NDArray[np.float32]
     offsets: NDArray[np.int64]
     skipped: tuple[tuple[str, str], ...]
-    spec: FeatureSpec
+    spec: MfccSpec
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -85,7 +85,7 @@ def default_cache() -> Path:
 
 def build_store(
     recordings: Sequence[Recording],
-    spec: FeatureSpec,
+    spec: MfccSpec,
     *,
     cache: Path | None = None,
     change: Change | None = None,
@@ -125,7 +125,7 @@ def build_store(
     return store
 
 
-def load_audio(recording: Recording, spec: FeatureSpec) -> NDArray[np.float32]:
+def load_audio(recording: Recording, spec: MfccSpec) -> NDArray[np.float32]:
     """(n,) float32 at the spec's rate, short holes repaired as live; longer ones are still NaN.
 
     Raises:
@@ -145,7 +145,7 @@ def load_audio(recording: Recording, spec: FeatureSpec) -> NDArray[np.float32]:
 
 
 def features_with_holes(
-    samples: NDArray[np.float32], spec: FeatureSpec
+    samples: NDArray[np.float32], spec: MfccSpec
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Features (T, F) and centres (T,) seconds of samples in which NaN marks long holes.
 
@@ -171,7 +171,7 @@ def features_with_holes(
 _Result = tuple[NDArray[np.float32], NDArray[np.float32], str]
 
 
-def _features(recording: Recording, number: int, spec: FeatureSpec, change: Change | None) -> _Result:
+def _features(recording: Recording, number: int, spec: MfccSpec, change: Change | None) -> _Result:
     """Features, centres, and why there are none."""
     empty = np.zeros((0, spec.n_features), np.float32), np.zeros(0, np.float32)
     try:
@@ -192,7 +192,7 @@ def _features(recording: Recording, number: int, spec: FeatureSpec, change: Chan
 def _compute(
     folder: Path,
     recordings: Sequence[Recording],
-    spec: FeatureSpec,
+    spec: MfccSpec,
     change: Change | None,
     workers: int,
     progress: Callable[[int, int], None] | None,
@@ -226,7 +226,7 @@ def _compute(
 
 
 def _parallel(
-    recordings: Sequence[Recording], spec: FeatureSpec, change: Change | None, workers: int
+    recordings: Sequence[Recording], spec: MfccSpec, change: Change | None, workers: int
 ) -> Iterator[_Result]:
     """Results in order, a few hundred recordings at a time; threads do, as NumPy and the decoders free the GIL."""
     block = 32 * workers
@@ -250,7 +250,7 @@ def _with_header(draft: Path, frames: int, width: int) -> None:
     raw.unlink()
 
 
-def _open(folder: Path, spec: FeatureSpec) -> FeatureStore:
+def _open(folder: Path, spec: MfccSpec) -> FeatureStore:
     try:
         index = msgspec.json.decode((folder / "index.json").read_bytes(), type=_Index)
         features = np.load(folder / "features.npy", mmap_mode="r" if index.offsets[-1] else None)

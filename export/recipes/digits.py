@@ -30,7 +30,7 @@ from export.recipes.voices import flite, piper, prompts
 from export.training import FitConfig, TrainConfig
 from export.training.plan import StreamPlan
 from stream.errors import StreamClassifyError
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 RATE = 8_000
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -82,7 +82,7 @@ def settings(out: Path) -> TrainConfig:
             "hidden": 96, "layers": 1, "dropout": 0.3, "stride": 4, "kernel": 3,
             "axes": "time-frequency", "conv_layers": 3, "channels": 24,
         },
-        features=FeatureSpec(
+        features=MfccSpec(
             sample_rate=RATE, n_fft=256, win_length=200, hop_length=80, n_mfcc=None, log_floor=1e-8
         ),
         fit=FitConfig(epochs=4, learning_rate=3e-3, average=0.99, smoothing=0.05),

@@ -17,7 +17,7 @@ from export.training.pipeline import batches, fit_settings, make_card, measure, 
 from export.training.prepare import Progress, prepare
 from export.training.run_folder import origin
 from export.training.source import Source
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.inference.card import ModelCard
 
 
@@ -30,7 +30,7 @@ class Front(Layer):
         width: numbers in an answer.
     """
 
-    spec: ClassVar[FeatureSpec]
+    spec: ClassVar[MfccSpec]
     stride: ClassVar[int]
     width: ClassVar[int]
 

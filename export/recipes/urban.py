@@ -32,7 +32,7 @@ from export.recipes.yamnet import Yamnet
 from export.training import FitConfig, RichReport, TrainConfig, train
 from export.training.plan import StreamPlan
 from stream.errors import DataError, StreamClassifyError
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 SLOW: dict[str, Any] = {"hidden": 96, "dropout": 0.3, "stride": 4, "front": 8}
 CHANGES: dict[str, dict[str, Any]] = {
@@ -53,7 +53,7 @@ def settings(data: Path, model: str) -> TrainConfig:
         data=str(data),
         model=model,
         model_changes=CHANGES[model],
-        features=FeatureSpec(
+        features=MfccSpec(
             n_fft=1024, win_length=1024, hop_length=512, n_mels=64, n_mfcc=None, log_floor=1e-7
         ),
         fit=FitConfig(epochs=4, average=0.98, learning_rate=2e-3),

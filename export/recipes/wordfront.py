@@ -24,9 +24,9 @@ from torch.nn import functional
 from export.models.layers import Layer, State
 from export.recipes.fronted import Front
 from export.recipes.graphs import given, layers_from, weights
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
-SPEC = FeatureSpec(n_mels=32, n_mfcc=None, f_min=60, f_max=3800, log_floor=1e-8)
+SPEC = MfccSpec(n_mels=32, n_mfcc=None, f_min=60, f_max=3800, log_floor=1e-8)
 WIDTH = 96
 SLOPE, LEAST = 0.2, -0.4  # of the activation: as steep below zero, and no lower
 

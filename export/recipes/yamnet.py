@@ -24,12 +24,10 @@ from torch.nn import functional
 from export.models.layers import State
 from export.recipes.fronted import Front
 from export.recipes.graphs import given, layers_from, weights
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.features.tables import mel_bank
 
-SPEC = FeatureSpec(
-    n_mels=64, n_mfcc=None, f_min=125, f_max=7500, mel_scale="htk", mel_norm=None, log_floor=1e-7
-)
+SPEC = MfccSpec(n_mels=64, n_mfcc=None, f_min=125, f_max=7500, mel_scale="htk", mel_norm=None, log_floor=1e-7)
 STRIDE = 48  # frames between answers, each about twice as many
 WIDTH = 1024
 FLOOR = 1e-3  # added to magnitudes before the logarithm

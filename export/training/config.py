@@ -12,7 +12,7 @@ from export.training.answers import Where
 from export.training.loop import FitConfig
 from export.training.plan import StreamPlan
 from stream.errors import SpecError
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,7 +43,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     activation: Literal["auto", "softmax", "sigmoid"] = "auto"
     model: str = "gru"
     model_changes: dict[str, Any] = {}
-    features: FeatureSpec = FeatureSpec()
+    features: MfccSpec = MfccSpec()
     fit: FitConfig = FitConfig()
     augment: Augment = Augment()
     streams: StreamPlan = StreamPlan()

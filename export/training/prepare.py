@@ -25,7 +25,7 @@ from export.training.config import TrainConfig
 from export.training.loss import Activation
 from export.training.source import Source
 from stream.errors import DataError
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 SILENCE = "_silence_"
 BED = 60.0  # seconds of each background kept in memory for mixing
@@ -167,7 +167,7 @@ class _Maker:
         )
 
     def _variants(
-        self, recordings: Sequence[Recording], beds: Sequence[Recording], spec: FeatureSpec
+        self, recordings: Sequence[Recording], beds: Sequence[Recording], spec: MfccSpec
     ) -> list[FeatureStore]:
         augment, rate = self.config.augment, self.config.features.sample_rate
         if not augment.copies:
@@ -189,7 +189,7 @@ class _Maker:
         self,
         recordings: Sequence[Recording],
         what: str,
-        spec: FeatureSpec,
+        spec: MfccSpec,
         change: WaveformChange | None = None,
         digest: str = "",
     ) -> FeatureStore:

@@ -15,7 +15,7 @@ from export.mel_changes import MelChange, at_times
 from export.training.answers import Answers, Frames
 from export.training.plan import StreamPlan
 from stream.features.mfcc import mfcc
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Source:
         self._silence = mfcc(np.zeros(spec.n_fft, np.float32), spec)
 
     @property
-    def spec(self) -> FeatureSpec:
+    def spec(self) -> MfccSpec:
         """What the network hears; the stores hold log-mel energies where those are changed first."""
         return self.change.target if isinstance(self.change, MelChange) else self.stores[0].spec
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.inference.card import CARD_KEY, ModelCard, StateSpec
 from stream.inference.wire import write_bytes, write_number, write_text
 
@@ -77,15 +77,15 @@ def identity_model(width: int) -> bytes:
     return graph.model()
 
 
-def gru_model(hidden: int, spec: FeatureSpec | None = None, seed: int = 0) -> bytes:
+def gru_model(hidden: int, spec: MfccSpec | None = None, seed: int = 0) -> bytes:
     """A model file with a card: one GRU, three sigmoids. Random weights; answers mean nothing.
 
     Args:
         hidden: units of the GRU.
-        spec: default FeatureSpec().
+        spec: default MfccSpec().
         seed: of the weights.
     """
-    spec = FeatureSpec() if spec is None else spec
+    spec = MfccSpec() if spec is None else spec
     graph, rng = Graph("gru"), np.random.default_rng(seed)
     add_gru(graph, hidden, spec.n_features, rng)
     graph.weight("head", _random(rng, hidden, len(LABELS)))
@@ -95,7 +95,7 @@ def gru_model(hidden: int, spec: FeatureSpec | None = None, seed: int = 0) -> by
     return graph.model(gru_card(f"gru-{hidden}", LABELS, hidden, spec))
 
 
-def gru_card(name: str, labels: tuple[str, ...], hidden: int, spec: FeatureSpec) -> ModelCard:
+def gru_card(name: str, labels: tuple[str, ...], hidden: int, spec: MfccSpec) -> ModelCard:
     """The card of a graph with ``add_gru`` in it."""
     state = StateSpec(input="h0", output="h0_out", shape=(1, -1, hidden), batch_axis=1)
     return ModelCard(name=name, labels=labels, activation="sigmoid", features=spec, states=(state,))

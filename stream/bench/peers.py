@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from stream.bench.cases import WHOLE
 from stream.bench.timing import Case
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.inference.options import session_options
 
 HIDDEN = 64  # units of torch's GRU where nothing else is said: the size that the project states its goals for
@@ -27,7 +27,7 @@ SILERO_RATE, SILERO_CHUNK, SILERO_CONTEXT = 16000, 512, 64  # of silero-vad's mo
 Samples = NDArray[np.float32]
 
 
-def peer_cases(spec: FeatureSpec, sound: Samples, hidden: int = HIDDEN) -> tuple[list[Case], list[str]]:
+def peer_cases(spec: MfccSpec, sound: Samples, hidden: int = HIDDEN) -> tuple[list[Case], list[str]]:
     """Cases of the peers that are here, and a word about each that is not.
 
     Args:
@@ -37,7 +37,7 @@ def peer_cases(spec: FeatureSpec, sound: Samples, hidden: int = HIDDEN) -> tuple
     """
     cases: list[Case] = []
     missing: list[str] = []
-    makers: list[tuple[str, Callable[[FeatureSpec, Samples], list[Case]]]] = [
+    makers: list[tuple[str, Callable[[MfccSpec, Samples], list[Case]]]] = [
         ("librosa", _librosa),
         ("kaldi_native_fbank", _kaldi),
         ("silero_vad", _silero),
@@ -51,7 +51,7 @@ def peer_cases(spec: FeatureSpec, sound: Samples, hidden: int = HIDDEN) -> tuple
     return cases, missing
 
 
-def _librosa(spec: FeatureSpec, sound: Samples) -> list[Case]:
+def _librosa(spec: MfccSpec, sound: Samples) -> list[Case]:
     librosa: Any = import_module("librosa")
     whole = np.resize(sound, round(WHOLE * spec.sample_rate))
     window = sound[: spec.n_fft].copy()
@@ -78,7 +78,7 @@ def _librosa(spec: FeatureSpec, sound: Samples) -> list[Case]:
     ]
 
 
-def _kaldi(spec: FeatureSpec, sound: Samples) -> list[Case]:
+def _kaldi(spec: MfccSpec, sound: Samples) -> list[Case]:
     fbank: Any = import_module("kaldi_native_fbank")
     options = fbank.MfccOptions()
     options.frame_opts.dither = 0
@@ -106,7 +106,7 @@ def _kaldi(spec: FeatureSpec, sound: Samples) -> list[Case]:
     return [Case("kaldi_hop", "kaldi-native-fbank OnlineMfcc", push, hop, against="mfcc_hop")]
 
 
-def _silero(_: FeatureSpec, sound: Samples) -> list[Case]:
+def _silero(_: MfccSpec, sound: Samples) -> list[Case]:
     import onnxruntime as ort
 
     home = find_spec("silero_vad")
@@ -129,7 +129,7 @@ def _silero(_: FeatureSpec, sound: Samples) -> list[Case]:
     return [Case("silero", "silero-vad's model, 32 ms", push, seconds, 1, "chunk", "hop")]
 
 
-def _torch(spec: FeatureSpec, _: Samples, *, hidden: int) -> list[Case]:
+def _torch(spec: MfccSpec, _: Samples, *, hidden: int) -> list[Case]:
     torch: Any = import_module("torch")
     torch.set_num_threads(1)
     network = torch.nn.GRU(spec.n_features, hidden, batch_first=True).eval()

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 # Frames computed together: enough to amortise the calls, and scratch stays in the second-level cache.
 ROWS = 64
@@ -42,7 +42,7 @@ class Kernel(Protocol):
         """(1, width) float32, a new array: bit for bit what ``compute`` gives for the frame at ``place``."""
 
 
-def make_kernel(spec: FeatureSpec, rows: int = ROWS) -> Kernel:
+def make_kernel(spec: MfccSpec, rows: int = ROWS) -> Kernel:
     """The fastest kernel there is for these features: compiled if it was built and knows the FFT length.
 
     Args:

@@ -9,17 +9,17 @@ from numpy.typing import ArrayLike, NDArray
 from stream.errors import ClosedError
 from stream.features.deltas import CausalDelta
 from stream.features.kernel import ROWS, make_kernel
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 _FLOAT32 = np.dtype(np.float32)  # one object for all arrays of the machine's own byte order
 
 
-def mfcc(samples: ArrayLike, spec: FeatureSpec | None = None) -> NDArray[np.float32]:
+def mfcc(samples: ArrayLike, spec: MfccSpec | None = None) -> NDArray[np.float32]:
     """Features of a whole recording: one push of a new StreamingMfcc.
 
     Args:
         samples: (n,) mono, nominal [-1, 1], at ``spec.sample_rate``.
-        spec: default FeatureSpec().
+        spec: default MfccSpec().
 
     Returns:
         (T, F) float32, time first; T = frame_count(n, spec). With the defaults equal to
@@ -32,15 +32,15 @@ class StreamingMfcc:
     """Features frame by frame. Its only state is the samples not yet used (and, with deltas, a few frames).
 
     Args:
-        spec: default FeatureSpec().
+        spec: default MfccSpec().
         start: absolute index of the first sample.
 
     Attributes:
         position: absolute index of the first sample of the next frame.
     """
 
-    def __init__(self, spec: FeatureSpec | None = None, start: int = 0) -> None:
-        self.spec = FeatureSpec() if spec is None else spec
+    def __init__(self, spec: MfccSpec | None = None, start: int = 0) -> None:
+        self.spec = MfccSpec() if spec is None else spec
         self._kernel = make_kernel(self.spec)
         self._hop = self.spec.hop_length
         self._n_fft = self.spec.n_fft

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.features.tables import band_groups, dct_matrix, hann
 
 Product = Callable[..., Any]  # (a, b, out): a (..., n) times b (n, m) into out (..., m)
@@ -95,7 +95,7 @@ class NumpyKernel:
     # What the transform takes: nothing is converted on the way, and float32 samples are exact in it.
     dtype = np.dtype(np.float64)
 
-    def __init__(self, spec: FeatureSpec, rows: int) -> None:
+    def __init__(self, spec: MfccSpec, rows: int) -> None:
         self.spec = spec
         self.rows = rows
         self.width = spec.n_mels if spec.n_mfcc is None else spec.n_mfcc

@@ -1,4 +1,4 @@
-"""FeatureSpec: every number that decides what a feature is. It travels inside the model file."""
+"""MfccSpec: every number that decides what a feature is. It travels inside the model file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from stream.errors import SpecError
 
 
-class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MfccSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Definition of the features, in librosa's terms.
 
     A frame t covers samples [t*hop_length, t*hop_length + n_fft): no centring, no padding, no dither. Nothing

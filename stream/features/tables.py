@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 # OpenBLAS hands a matrix-vector product of 9216 elements or more to its threads, which wake and spin.
 MAX_BLOCK = 8192
@@ -34,7 +34,7 @@ def mel_to_hz(mel: NDArray[np.float64], scale: str) -> NDArray[np.float64]:
     return np.where(mel < _MEL_BREAK, mel * _MEL_STEP, 1000.0 * np.exp(_LOG_STEP * (mel - _MEL_BREAK)))
 
 
-def mel_bank(spec: FeatureSpec) -> NDArray[np.float64]:
+def mel_bank(spec: MfccSpec) -> NDArray[np.float64]:
     """(n_mels, n_fft // 2 + 1) triangular filters, as ``librosa.filters.mel``."""
     edges = np.linspace(
         float(hz_to_mel(spec.f_min, spec.mel_scale)),
@@ -84,7 +84,7 @@ class BandGroup(NamedTuple):
 
 
 @cache
-def band_groups(spec: FeatureSpec) -> tuple[BandGroup, ...]:
+def band_groups(spec: MfccSpec) -> tuple[BandGroup, ...]:
     """The mel bank cut into as few groups of neighbouring bands as keep each product small, and those balanced.
 
     A triangular bank is nearly diagonal, so a few blocks hold all of it with far fewer zeros than one matrix.

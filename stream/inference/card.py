@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stream.decisions.spec import DetectorSpec
 from stream.errors import CardInvalid, CardMissing, SpecError, UnknownSchema
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 SCHEMA = 1
 CARD_KEY = "stream_classify.card"
@@ -92,7 +92,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: str
     labels: tuple[str, ...]
     activation: Literal["softmax", "sigmoid"]
-    features: FeatureSpec
+    features: MfccSpec
     version: str = "1"
     description: str = ""
     author: str = ""

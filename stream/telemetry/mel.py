@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.features.tables import dct_matrix
 
 
-def cepstrum_to_mel(spec: FeatureSpec) -> NDArray[np.float64]:
+def cepstrum_to_mel(spec: MfccSpec) -> NDArray[np.float64]:
     """(K, B) matrix M with ``features[:, :K] @ M`` = log-mel energies in dB, (T, B).
 
     K is n_mfcc, or n_mels where the features are log-mel already; B is n_mels. With fewer coefficients than

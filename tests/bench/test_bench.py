@@ -94,10 +94,10 @@ def test_the_command_prints_a_plain_table_and_writes_json(tmp_path: Path) -> Non
 def test_a_missing_peer_is_said_in_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     import numpy as np
 
-    from stream import FeatureSpec
+    from stream import MfccSpec
 
     monkeypatch.setattr(peers, "find_spec", lambda name: None)
-    cases, missing = peers.peer_cases(FeatureSpec(), np.zeros(16000, np.float32))
+    cases, missing = peers.peer_cases(MfccSpec(), np.zeros(16000, np.float32))
     assert not cases
     assert missing == [
         f"{name}: not installed" for name in ("librosa", "kaldi_native_fbank", "silero_vad", "torch")

@@ -18,7 +18,7 @@ from stream.bench.timing import measure
 from stream.cli.bench import bench
 from stream.features import native
 from stream.features.mfcc import mfcc
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.inference.onnx_file import scan
 from stream.inference.options import CPU, create_session
 from stream.inference.session import Model
@@ -48,7 +48,7 @@ def test_a_gru_of_any_size_is_a_valid_model_that_listens(model: Model) -> None:
 
 def test_onnx_agrees_that_the_graphs_are_valid() -> None:
     onnx = pytest.importorskip("onnx")
-    for data in (gru_model(64), gru_model(3, FeatureSpec(n_mfcc=13)), identity_model(40)):
+    for data in (gru_model(64), gru_model(3, MfccSpec(n_mfcc=13)), identity_model(40)):
         onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
 
 
@@ -126,12 +126,10 @@ def test_growth_sees_a_leak(model: Model, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_kernel_in_use_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (
-        kernel_name(FeatureSpec(n_fft=400, win_length=400)) == "numpy"
-    )  # a length that the compiled one lacks
-    assert kernel_name(FeatureSpec()) == ("numpy" if native.library() is None else "native")
+    assert kernel_name(MfccSpec(n_fft=400, win_length=400)) == "numpy"  # a length that the compiled one lacks
+    assert kernel_name(MfccSpec()) == ("numpy" if native.library() is None else "native")
     monkeypatch.setattr(native, "library", lambda: None)
-    assert kernel_name(FeatureSpec()) == "numpy"
+    assert kernel_name(MfccSpec()) == "numpy"
 
 
 def test_hidden_and_model_are_one_or_the_other() -> None:

@@ -21,7 +21,7 @@ from stream.bench.graphs import LABELS, gru_model
 from stream.bench.machine import machine
 from stream.bench.suite import bench_sound
 from stream.bench.timing import Case, measure
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.inference.session import Model
 from stream.inference.stepper import Stepper
 
@@ -30,7 +30,7 @@ HIDDEN = 64
 STREAMS = [2**power for power in range(11)]
 SIZES = [16, 32, 64, 96, 128, 192, 256, 384, 512]
 TOGETHER = [1, 64]  # streams a step, for the curve against hidden size
-SPEC = FeatureSpec()
+SPEC = MfccSpec()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stream.bench.graphs import Graph, add_gru, gru_card
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.features.mfcc import mfcc
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 RATE = 16000  # Hz
 HIDDEN = 64
@@ -39,7 +39,7 @@ def bursts(count: int, lead: float, seed: int = 0) -> tuple[NDArray[np.float32],
 
 def level_model() -> bytes:
     """A model file: "loud" where a frame's mean level, in decibels, is nearer to LOUD's than to SOFT's."""
-    spec, rng = FeatureSpec(), np.random.default_rng(0)
+    spec, rng = MfccSpec(), np.random.default_rng(0)
     quiet, loud = (mfcc(level * rng.standard_normal(RATE), spec)[:, 0].mean() for level in (SOFT, LOUD))
     slope = np.zeros((spec.n_features, 1), np.float32)
     slope[0] = 20 / (loud - quiet)  # coefficient 0 is the mean level

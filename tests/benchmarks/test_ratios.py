@@ -20,13 +20,13 @@ from stream.bench.machine import machine
 from stream.bench.report import as_data, ratios, table
 from stream.bench.suite import all_cases
 from stream.bench.timing import Timing, measure
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.inference.session import Model
 
 BASELINE = Path(__file__).parent / "baseline.json"
 WORSE = 1.3
 STREAMS = 256
-SPEC = FeatureSpec()
+SPEC = MfccSpec()
 PEERS = ["librosa_hop", "librosa_whole", "kaldi_hop", "silero", "torch_step"]
 OURSELVES = ["kernel_numpy", "step_plain", "floor", "flac_16000_decode", "flac_44100_decode"]
 ACROSS = ["whole", "slab"]

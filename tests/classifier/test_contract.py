@@ -19,7 +19,7 @@ from stream.errors import ClosedError
 from stream.features.deltas import CausalDelta
 from stream.features.mfcc import StreamingMfcc
 from stream.features.repair import Repair
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.inference.session import Model
 from stream.inference.stepper import Stepper
 from stream.messages import Event, Scores
@@ -141,7 +141,7 @@ def rows_of(out: np.ndarray) -> list[np.ndarray]:
     return [row.copy() for row in np.atleast_2d(out)] if len(out) else []
 
 
-def mfcc_stage(spec: FeatureSpec) -> Stage:
+def mfcc_stage(spec: MfccSpec) -> Stage:
     return Stage(
         new=lambda: StreamingMfcc(spec),
         feed=lambda s, x: rows_of(s.push(x)),
@@ -151,11 +151,11 @@ def mfcc_stage(spec: FeatureSpec) -> Stage:
 
 
 STAGES: dict[str, Stage] = {
-    "mfcc": mfcc_stage(FeatureSpec()),
+    "mfcc": mfcc_stage(MfccSpec()),
     "mfcc of librosa": mfcc_stage(
-        FeatureSpec(sample_rate=22050, n_fft=2048, win_length=2048, hop_length=512, n_mels=128)
+        MfccSpec(sample_rate=22050, n_fft=2048, win_length=2048, hop_length=512, n_mels=128)
     ),
-    "log-mel, emphasis, deltas": mfcc_stage(FeatureSpec(n_mfcc=None, pre_emphasis=0.97, deltas=2)),
+    "log-mel, emphasis, deltas": mfcc_stage(MfccSpec(n_mfcc=None, pre_emphasis=0.97, deltas=2)),
     "deltas": Stage(
         new=lambda: CausalDelta(9, 3),
         feed=lambda s, x: rows_of(s.push(x)),

@@ -19,7 +19,7 @@ from export.augment import (
 )
 from stream.errors import SpecError
 from stream.features.mfcc import mfcc
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 RATE = 16000
 
@@ -93,7 +93,7 @@ def test_variants_are_repeatable_and_distinct() -> None:
 
 @pytest.mark.parametrize("n_mfcc", [13, None])
 def test_a_gain_of_features_is_a_gain_of_the_sound(n_mfcc: int | None) -> None:
-    spec = FeatureSpec(n_mfcc=n_mfcc)
+    spec = MfccSpec(n_mfcc=n_mfcc)
     change = FeatureChange(Augment(gain=6.0, tilt=0.0), spec)
     offset = change.offset(np.random.default_rng(5))
     decibels = np.random.default_rng(5).normal(0, 6.0)
@@ -102,7 +102,7 @@ def test_a_gain_of_features_is_a_gain_of_the_sound(n_mfcc: int | None) -> None:
 
 
 def test_feature_changes_copy_and_mask() -> None:
-    spec = FeatureSpec(n_mfcc=None)
+    spec = MfccSpec(n_mfcc=None)
     features = mfcc(sound(), spec)
     before = features.copy()
     changed = FeatureChange(Augment(gain=0, tilt=0, time_mask=1, band_mask=1), spec)(

@@ -14,11 +14,11 @@ from export.data.folds import grouped_folds
 from export.data.splits import hash_percent
 from stream.errors import DataError
 from stream.features.mfcc import mfcc
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from tests.support.labelled import RATE, class_folder, hash_split_lists
 from tests.support.shared_data import need_data
 
-SPEC = FeatureSpec(sample_rate=RATE, n_fft=256, win_length=200, hop_length=80, n_mels=20, n_mfcc=13)
+SPEC = MfccSpec(sample_rate=RATE, n_fft=256, win_length=200, hop_length=80, n_mels=20, n_mfcc=13)
 
 
 def manifest(folder: Path, text: str, *, files: tuple[str, ...] = (), name: str = "manifest.csv") -> Path:

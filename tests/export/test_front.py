@@ -20,7 +20,7 @@ from export.onnx import to_onnx  # noqa: E402
 from export.quantise import quantise, step_microseconds  # noqa: E402
 from export.torch_front import quiet  # noqa: E402
 from stream.errors import ExportError, NotStreamable, UsageError  # noqa: E402
-from stream.features.spec import FeatureSpec  # noqa: E402
+from stream.features.spec import MfccSpec  # noqa: E402
 from stream.inference.card import Golden, ModelCard  # noqa: E402
 from stream.inference.describe import describe  # noqa: E402
 from stream.inference.session import Model  # noqa: E402
@@ -31,7 +31,7 @@ from tests.support.export_zoo import DELAYED, STREAMABLE, C, F, features  # noqa
 pytestmark = pytest.mark.torch
 
 CARD = ModelCard(
-    name="zoo", labels=("a", "b", "c", "d"), activation="softmax", features=FeatureSpec(n_mels=F, n_mfcc=F)
+    name="zoo", labels=("a", "b", "c", "d"), activation="softmax", features=MfccSpec(n_mels=F, n_mfcc=F)
 )
 
 

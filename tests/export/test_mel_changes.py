@@ -11,7 +11,7 @@ from export.augment import Augment, FeatureChange
 from export.mel_changes import MelChange, at_times, mel_spec, sum_of, warped
 from stream.errors import SpecError
 from stream.features.mfcc import mfcc
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 RATE = 16000
 STILL = {"gain": 0.0, "tilt": 0.0}
@@ -27,7 +27,7 @@ def tone(hertz: float) -> np.ndarray:
 
 @pytest.mark.parametrize(("n_mfcc", "deltas"), [(13, 0), (40, 2), (None, 1)])
 def test_without_a_change_the_features_are_those_of_the_front_end(n_mfcc: int | None, deltas: int) -> None:
-    spec = FeatureSpec(n_mfcc=n_mfcc, deltas=deltas)
+    spec = MfccSpec(n_mfcc=n_mfcc, deltas=deltas)
     change = MelChange(Augment(**STILL), spec)
     found = change(mfcc(sound(), mel_spec(spec)), np.random.default_rng(0))
     assert found.dtype == np.float32
@@ -35,14 +35,14 @@ def test_without_a_change_the_features_are_those_of_the_front_end(n_mfcc: int | 
 
 
 def test_gain_and_filter_are_those_of_plain_features() -> None:
-    spec, augment = FeatureSpec(n_mfcc=13), Augment(gain=6, tilt=3)
+    spec, augment = MfccSpec(n_mfcc=13), Augment(gain=6, tilt=3)
     through_mel = MelChange(augment, spec)(mfcc(sound(), mel_spec(spec)), np.random.default_rng(4))
     plain = FeatureChange(augment, spec)(mfcc(sound(), spec), np.random.default_rng(4))
     np.testing.assert_allclose(through_mel, plain, atol=2e-3)
 
 
 def test_a_warp_moves_a_tone_along_the_bands() -> None:
-    spec = mel_spec(FeatureSpec())
+    spec = mel_spec(MfccSpec())
     mel = mfcc(tone(600), spec)
     at = [int(warped(mel, factor).mean(0).argmax()) for factor in (0.8, 1.0, 1.25)]
     assert at[0] > at[1] > at[2]
@@ -50,9 +50,9 @@ def test_a_warp_moves_a_tone_along_the_bands() -> None:
 
 
 def test_another_speed_keeps_the_order_of_things() -> None:
-    spec = mel_spec(FeatureSpec())
+    spec = mel_spec(MfccSpec())
     mel = mfcc(np.concatenate((tone(300), tone(3000))), spec)
-    change = MelChange(Augment(stretch=0.3), FeatureSpec())
+    change = MelChange(Augment(stretch=0.3), MfccSpec())
     rng, lengths = np.random.default_rng(0), []
     for _ in range(20):
         times = change.times(len(mel), rng)
@@ -68,7 +68,7 @@ def test_another_speed_keeps_the_order_of_things() -> None:
 
 def test_two_sounds_add_as_their_samples_do() -> None:
     """Noise 10 dB below another: log-mel energies of the mixed samples, but for the phases."""
-    spec = mel_spec(FeatureSpec())
+    spec = mel_spec(MfccSpec())
     one, two = sound(1), sound(2)
     mixed = mfcc(one + two * np.float32(10 ** (-10 / 20)), spec)
     found = sum_of(mfcc(one, spec), mfcc(two, spec), 10.0)
@@ -82,8 +82,8 @@ def test_two_sounds_add_as_their_samples_do() -> None:
 def test_each_use_differs_and_the_input_stays(changes: dict) -> None:
     augment = Augment(**STILL, **changes)
     assert augment.in_mel
-    change, mel = MelChange(augment, FeatureSpec(n_mfcc=13)), mfcc(tone(440), mel_spec(FeatureSpec()))
-    before, other = mel.copy(), mfcc(tone(3000), mel_spec(FeatureSpec()))[:20]
+    change, mel = MelChange(augment, MfccSpec(n_mfcc=13)), mfcc(tone(440), mel_spec(MfccSpec()))
+    before, other = mel.copy(), mfcc(tone(3000), mel_spec(MfccSpec()))[:20]
     rng = np.random.default_rng(0)
     first, second = change(mel, rng, other), change(mel, rng, other)
     assert not np.array_equal(first, second)
@@ -92,7 +92,7 @@ def test_each_use_differs_and_the_input_stays(changes: dict) -> None:
 
 
 def test_a_thin_sound_lacks_low_bands_only() -> None:
-    change = MelChange(Augment(thin=1), FeatureSpec())
+    change = MelChange(Augment(thin=1), MfccSpec())
     rng = np.random.default_rng(0)
     falls = np.stack([change.fall(rng) for _ in range(30)])
     assert (falls >= 0).all()
@@ -102,7 +102,7 @@ def test_a_thin_sound_lacks_low_bands_only() -> None:
 
 
 def test_nothing_falls_below_the_floor() -> None:
-    spec = FeatureSpec(n_mfcc=None, log_floor=1e-6)
+    spec = MfccSpec(n_mfcc=None, log_floor=1e-6)
     silence = mfcc(np.zeros(RATE, np.float32), spec)
     quieter = MelChange(Augment(gain=20, tilt=0), spec)
     for seed in range(5):

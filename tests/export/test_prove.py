@@ -19,7 +19,7 @@ from export.onnx import to_onnx  # noqa: E402
 from export.prove import check_inventory, prove  # noqa: E402
 from export.streaming import Streaming  # noqa: E402
 from stream.errors import ParityError  # noqa: E402
-from stream.features.spec import FeatureSpec  # noqa: E402
+from stream.features.spec import MfccSpec  # noqa: E402
 from stream.inference.card import ModelCard  # noqa: E402
 from tests.export.test_streaming import convert  # noqa: E402
 from tests.support.export_zoo import STREAMABLE, C, F, features  # noqa: E402
@@ -30,7 +30,7 @@ CARD = ModelCard(
     name="zoo",
     labels=("a", "b", "c", "d"),
     activation="softmax",
-    features=FeatureSpec(n_mels=F, n_mfcc=F),
+    features=MfccSpec(n_mels=F, n_mfcc=F),
 )
 
 

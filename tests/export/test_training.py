@@ -34,12 +34,12 @@ from export.training.settings import change, setting_names  # noqa: E402
 from export.training.source import Source  # noqa: E402
 from export.training.streams import ClipEpoch, StreamEpoch  # noqa: E402
 from stream.errors import CheckpointError, DataError, ProviderUnavailable, SpecError  # noqa: E402
-from stream.features.spec import FeatureSpec  # noqa: E402
+from stream.features.spec import MfccSpec  # noqa: E402
 from tests.support.labelled import RATE, class_folder, tone  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-SPEC = FeatureSpec(sample_rate=RATE, n_fft=256, win_length=200, hop_length=80, n_mels=20, n_mfcc=13)
+SPEC = MfccSpec(sample_rate=RATE, n_fft=256, win_length=200, hop_length=80, n_mels=20, n_mfcc=13)
 
 
 @pytest.fixture(autouse=True)

@@ -5,25 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream import FeatureSpec, SpecError, mfcc
+from stream import MfccSpec, SpecError, mfcc
 from stream.features.deltas import CausalDelta
 from stream.features.framing import frame_count, samples_needed
 from stream.features.tables import dct_matrix, mel_bank
 from tests.support.sounds import SOUNDS, make
 
 SPECS = {
-    "default": FeatureSpec(),
-    "librosa": FeatureSpec(sample_rate=22050, n_fft=2048, win_length=2048, hop_length=512, n_mels=128),
-    "htk": FeatureSpec(mel_scale="htk", mel_norm=None, n_mfcc=13),
-    "telephone": FeatureSpec(
+    "default": MfccSpec(),
+    "librosa": MfccSpec(sample_rate=22050, n_fft=2048, win_length=2048, hop_length=512, n_mels=128),
+    "htk": MfccSpec(mel_scale="htk", mel_norm=None, n_mfcc=13),
+    "telephone": MfccSpec(
         sample_rate=8000, n_fft=255, win_length=200, hop_length=80, n_mels=23, n_mfcc=20, f_min=60, f_max=3800
     ),
-    "log-mel": FeatureSpec(n_mfcc=None, n_mels=64),
-    "plain dct": FeatureSpec(dct_norm=None, n_mfcc=20),
+    "log-mel": MfccSpec(n_mfcc=None, n_mels=64),
+    "plain dct": MfccSpec(dct_norm=None, n_mfcc=20),
 }
 
 
-def by_librosa(samples: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+def by_librosa(samples: np.ndarray, spec: MfccSpec) -> np.ndarray:
     librosa = pytest.importorskip("librosa")
     power = librosa.feature.melspectrogram(
         y=samples,
@@ -62,22 +62,20 @@ def test_equals_librosa_beside_any_full_scale_tone() -> None:
     time = np.arange(8000) / 16000
     for _ in range(60):
         tone = np.sin(2 * np.pi * rng.uniform(20, 7990) * time + rng.uniform(0, 6)).astype(np.float32)
-        np.testing.assert_allclose(
-            mfcc(tone, FeatureSpec()), by_librosa(tone, FeatureSpec()), atol=2e-3, rtol=0
-        )
+        np.testing.assert_allclose(mfcc(tone, MfccSpec()), by_librosa(tone, MfccSpec()), atol=2e-3, rtol=0)
 
 
 def test_pre_emphasis_is_librosas() -> None:
     librosa = pytest.importorskip("librosa")
     samples = make("speech", 16000)
     emphasised = librosa.effects.preemphasis(samples, coef=0.97, zi=[0.0]).astype(np.float32)
-    got = mfcc(samples, FeatureSpec(pre_emphasis=0.97))
-    np.testing.assert_allclose(got, mfcc(emphasised, FeatureSpec()), atol=2e-3, rtol=0)
+    got = mfcc(samples, MfccSpec(pre_emphasis=0.97))
+    np.testing.assert_allclose(got, mfcc(emphasised, MfccSpec()), atol=2e-3, rtol=0)
 
 
 def test_deltas_are_librosas_delayed() -> None:
     librosa = pytest.importorskip("librosa")
-    spec = FeatureSpec(n_mfcc=13, deltas=2, delta_width=9)
+    spec = MfccSpec(n_mfcc=13, deltas=2, delta_width=9)
     frames = mfcc(make("speech", 16000), spec)
     assert frames.shape[1] == spec.n_features == 39
     centred = librosa.feature.delta(frames[:, :13].T, width=9, order=1, mode="interp").T
@@ -92,7 +90,7 @@ def test_deltas_hold_the_first_frame() -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
-def test_frame_count_is_the_number_of_frames(spec: FeatureSpec) -> None:
+def test_frame_count_is_the_number_of_frames(spec: MfccSpec) -> None:
     for n in (0, 1, spec.n_fft - 1, spec.n_fft, spec.n_fft + spec.hop_length - 1, 3 * spec.n_fft + 7):
         assert len(mfcc(np.zeros(n, np.float32), spec)) == frame_count(n, spec)
     for frames in (1, 2, 10):
@@ -122,7 +120,7 @@ def test_tables_are_librosas() -> None:
 
 
 def test_bands_narrower_than_a_bin_are_floor() -> None:
-    spec = FeatureSpec(n_fft=64, win_length=64, hop_length=32, n_mels=60, n_mfcc=None)
+    spec = MfccSpec(n_fft=64, win_length=64, hop_length=32, n_mels=60, n_mfcc=None)
     bank = mel_bank(spec)
     empty = ~bank.any(axis=1)
     assert empty.any()  # the case is real
@@ -158,14 +156,14 @@ def test_nothing_depends_on_what_comes_later() -> None:
 )
 def test_a_spec_out_of_range_names_the_field(wrong: dict[str, float]) -> None:
     with pytest.raises(SpecError, match=next(iter(wrong))):
-        FeatureSpec(**wrong)
+        MfccSpec(**wrong)
 
 
 def test_digest_changes_with_every_field() -> None:
-    base = FeatureSpec()
-    others = [FeatureSpec(hop_length=161), FeatureSpec(n_mfcc=None), FeatureSpec(mel_norm=None)]
+    base = MfccSpec()
+    others = [MfccSpec(hop_length=161), MfccSpec(n_mfcc=None), MfccSpec(mel_norm=None)]
     assert len({base.digest, *(s.digest for s in others)}) == 4
-    assert base.digest == FeatureSpec().digest
+    assert base.digest == MfccSpec().digest
 
 
 def test_more_than_one_channel_is_refused() -> None:

@@ -20,19 +20,19 @@ from stream.features.native import NativeKernel, loading
 from stream.features.native.compile import compile_library
 from stream.features.native.loading import Library, library, load
 from stream.features.numpy_kernel import NumpyKernel
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from tests.support.sounds import make
 
 SPECS = {
-    "default": FeatureSpec(),
-    "rooms": FeatureSpec(win_length=512, hop_length=320, n_mels=48, n_mfcc=48, f_min=20.0),
-    "log-mel": FeatureSpec(n_mfcc=None, n_mels=64),
-    "few, htk": FeatureSpec(n_mfcc=13, n_mels=23, mel_scale="htk", mel_norm=None, dct_norm=None),
-    "odd window": FeatureSpec(n_fft=256, win_length=201, hop_length=63, n_mels=20, n_mfcc=20),
-    "long": FeatureSpec(n_fft=2048, win_length=1200, hop_length=441, n_mels=128, n_mfcc=17, f_max=7000.0),
-    "longer": FeatureSpec(n_fft=1024, win_length=1024),
-    "shortest": FeatureSpec(n_fft=32, win_length=32, hop_length=8, n_mels=4, n_mfcc=4),
-    "empty bands": FeatureSpec(n_fft=128, win_length=128, hop_length=64, n_mels=60, n_mfcc=10),
+    "default": MfccSpec(),
+    "rooms": MfccSpec(win_length=512, hop_length=320, n_mels=48, n_mfcc=48, f_min=20.0),
+    "log-mel": MfccSpec(n_mfcc=None, n_mels=64),
+    "few, htk": MfccSpec(n_mfcc=13, n_mels=23, mel_scale="htk", mel_norm=None, dct_norm=None),
+    "odd window": MfccSpec(n_fft=256, win_length=201, hop_length=63, n_mels=20, n_mfcc=20),
+    "long": MfccSpec(n_fft=2048, win_length=1200, hop_length=441, n_mels=128, n_mfcc=17, f_max=7000.0),
+    "longer": MfccSpec(n_fft=1024, win_length=1024),
+    "shortest": MfccSpec(n_fft=32, win_length=32, hop_length=8, n_mels=4, n_mfcc=4),
+    "empty bands": MfccSpec(n_fft=128, win_length=128, hop_length=64, n_mels=60, n_mfcc=10),
 }
 
 
@@ -52,12 +52,12 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Library:
     return build(tmp_path_factory.mktemp("native"))
 
 
-def frames_of(sound: np.ndarray, spec: FeatureSpec, dtype: Any) -> np.ndarray:
+def frames_of(sound: np.ndarray, spec: MfccSpec, dtype: Any) -> np.ndarray:
     windows = np.lib.stride_tricks.sliding_window_view(sound.astype(dtype), spec.n_fft)
     return windows[:: spec.hop_length]
 
 
-def features_of(kernel: Kernel, sound: np.ndarray, spec: FeatureSpec, rows: int = 64) -> np.ndarray:
+def features_of(kernel: Kernel, sound: np.ndarray, spec: MfccSpec, rows: int = 64) -> np.ndarray:
     frames = frames_of(sound, spec, kernel.dtype)
     out = np.empty((len(frames), 1, kernel.width), np.float32)
     for at in range(0, len(frames), rows):
@@ -73,7 +73,7 @@ def sounds() -> np.ndarray:
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
-def test_agrees_with_numpy_to_rounding(spec: FeatureSpec, native: Library) -> None:
+def test_agrees_with_numpy_to_rounding(spec: MfccSpec, native: Library) -> None:
     ours = features_of(NativeKernel(native, spec), sounds(), spec)
     theirs = features_of(NumpyKernel(spec, ROWS), sounds(), spec)
     assert ours.shape == theirs.shape
@@ -82,7 +82,7 @@ def test_agrees_with_numpy_to_rounding(spec: FeatureSpec, native: Library) -> No
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
-def test_a_frames_bits_do_not_depend_on_its_company(spec: FeatureSpec, native: Library) -> None:
+def test_a_frames_bits_do_not_depend_on_its_company(spec: MfccSpec, native: Library) -> None:
     kernel = NativeKernel(native, spec)
     whole = features_of(kernel, sounds(), spec)
     frames = frames_of(sounds(), spec, np.float32)
@@ -96,7 +96,7 @@ def test_a_frames_bits_do_not_depend_on_its_company(spec: FeatureSpec, native: L
 def test_chunks_change_nothing_with_either_kernel(
     name: str, native: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def choose(spec: FeatureSpec) -> Kernel:
+    def choose(spec: MfccSpec) -> Kernel:
         return NativeKernel(native, spec) if name == "native" else NumpyKernel(spec, ROWS)
 
     monkeypatch.setattr(mfcc_module, "make_kernel", choose)
@@ -121,7 +121,7 @@ def test_the_same_bits_at_every_vector_width(compiler: str, native: Library, tmp
 
 
 def test_a_bad_sample_spoils_its_own_frames_and_no_other(native: Library) -> None:
-    spec = FeatureSpec()
+    spec = MfccSpec()
     kernel, sound = NativeKernel(native, spec), sounds()
     clean = features_of(kernel, sound, spec)
     for value in (np.nan, np.inf, -np.inf):
@@ -137,13 +137,13 @@ def test_a_bad_sample_spoils_its_own_frames_and_no_other(native: Library) -> Non
 
 def test_lengths_it_does_not_know_are_left_to_numpy() -> None:
     for n_fft in (400, 480, 500, 16):
-        spec = FeatureSpec(n_fft=n_fft, win_length=n_fft, hop_length=n_fft // 2, n_mels=8, n_mfcc=8)
+        spec = MfccSpec(n_fft=n_fft, win_length=n_fft, hop_length=n_fft // 2, n_mels=8, n_mfcc=8)
         assert not NativeKernel.can(spec)
         assert isinstance(make_kernel(spec), NumpyKernel)
 
 
 def test_frames_it_would_misread_are_refused(native: Library) -> None:
-    kernel = NativeKernel(native, FeatureSpec())
+    kernel = NativeKernel(native, MfccSpec())
     out = np.empty((4, 1, 40), np.float32)
     for frames in (
         np.zeros((4, 512)),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stream.bench.graphs import Graph, add_gru, gru_model
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.inference import session as session_module
 from stream.inference.options import CPU, create_session
 from stream.inference.session import SMALL, Model
@@ -16,7 +16,7 @@ from stream.inference.single import Shapes, for_one_step
 from stream.inference.stepper import Stepper
 from stream.inference.wire import fields, text, view
 
-FEATURES = FeatureSpec().n_features
+FEATURES = MfccSpec().n_features
 
 
 def kinds(model: bytes) -> list[str]:

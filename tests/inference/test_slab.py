@@ -7,7 +7,7 @@ import pytest
 
 from stream.classifier import StreamClassifier
 from stream.errors import SpecError, UsageError
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.inference.session import Model
 from stream.inference.slab import Slab
 from tests.support.sounds import SOUNDS, make
@@ -115,7 +115,7 @@ def test_answers_and_inputs_are_not_aliased(model: Model) -> None:
 
 def test_what_a_slab_cannot_serve_is_refused(model: Model) -> None:
     with pytest.raises(SpecError, match="StreamClassifier"):
-        Slab(Model(toy_bytes(toy_card(FeatureSpec(pre_emphasis=0.97)))), 2)
+        Slab(Model(toy_bytes(toy_card(MfccSpec(pre_emphasis=0.97)))), 2)
     with pytest.raises(SpecError, match="streams 0"):
         Slab(model, 0)
     with pytest.raises(UsageError, match="want"):

@@ -147,7 +147,7 @@ def test_one_detector_spec_default() -> None:
     from stream.decisions.spec import ClassRule, DetectorSpec
     from stream.inference.card import ModelCard
 
-    card = ModelCard(name="x", labels=("a",), activation="sigmoid", features=stream.FeatureSpec())
+    card = ModelCard(name="x", labels=("a",), activation="sigmoid", features=stream.MfccSpec())
     assert card.detector == DetectorSpec() == DetectorSpec(default=ClassRule())
 
 

@@ -52,13 +52,13 @@ from export.training import FitConfig  # noqa: E402
 from stream.decisions.spec import ClassRule, DetectorSpec  # noqa: E402
 from stream.errors import DataError, ExportError, SpecError  # noqa: E402
 from stream.features.mfcc import mfcc  # noqa: E402
-from stream.features.spec import FeatureSpec  # noqa: E402
+from stream.features.spec import MfccSpec  # noqa: E402
 from stream.inference.session import Model  # noqa: E402
 
 RESERVED = (
     "asterisk-core-sounds-ru-g722", "fillets-ng-data-nl", "singularity-music", "fretsonfire-songs-sectoid",
 )  # fmt: skip
-SPEC = FeatureSpec(n_fft=512, win_length=512, hop_length=320, n_mels=24, n_mfcc=None)
+SPEC = MfccSpec(n_fft=512, win_length=512, hop_length=320, n_mels=24, n_mfcc=None)
 
 
 class Shelf:

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from stream.decisions.spec import ClassRule, DetectorSpec
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.inference.card import CARD_KEY, ModelCard, StateSpec
 
 HIDDEN = 16
 LABELS = ("speech", "music", "noise")
 
 
-def toy_card(spec: FeatureSpec | None = None, **changes: Any) -> ModelCard:
+def toy_card(spec: MfccSpec | None = None, **changes: Any) -> ModelCard:
     fields: dict[str, Any] = {
         "name": "toy",
         "labels": LABELS,
         "activation": "sigmoid",
-        "features": spec or FeatureSpec(),
+        "features": spec or MfccSpec(),
         "states": (StateSpec(input="h0", output="h0_out", shape=(1, -1, HIDDEN), batch_axis=1),),
         "detector": DetectorSpec(default=ClassRule(threshold=0.5, min_on=0.03, min_off=0.05)),
     }

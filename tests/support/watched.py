@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from stream.decisions.spec import ClassRule, DetectorSpec
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.inference.card import ModelCard
 from stream.messages import Chunk, Event, Gap, Result, Scores, SourceInfo, SourceState
 from stream.telemetry import Telemetry
@@ -25,7 +25,7 @@ class Watched:
     def __init__(
         self,
         labels: Sequence[str] = LABELS,
-        spec: FeatureSpec | None = None,
+        spec: MfccSpec | None = None,
         live: bool = True,
         **source: Any,
     ) -> None:
@@ -34,7 +34,7 @@ class Watched:
             name="house sounds",
             labels=tuple(labels),
             activation="sigmoid",
-            features=spec or FeatureSpec(),
+            features=spec or MfccSpec(),
             detector=DetectorSpec(default=ClassRule(threshold=0.6), classes=quiet),
         )
         fields: dict[str, Any] = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stream.features.mfcc import mfcc
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.messages import Chunk, Gap, Result, Scores, Status
 from stream.telemetry import Snapshot
 from tests.support.watched import HOP, LABELS, RATE, Watched, busy_scene, event
@@ -133,19 +133,19 @@ def test_one_bad_sample_does_not_poison_the_level(bad: float) -> None:
 @pytest.mark.parametrize(
     "spec",
     [
-        FeatureSpec(),
-        FeatureSpec(dct_norm=None),
-        FeatureSpec(n_mfcc=None),
-        FeatureSpec(deltas=2),
-        FeatureSpec(n_mfcc=None, deltas=1),
+        MfccSpec(),
+        MfccSpec(dct_norm=None),
+        MfccSpec(n_mfcc=None),
+        MfccSpec(deltas=2),
+        MfccSpec(n_mfcc=None, deltas=1),
     ],
 )
-def test_the_mel_strip_is_the_log_mel_spectrum_again(spec: FeatureSpec) -> None:
+def test_the_mel_strip_is_the_log_mel_spectrum_again(spec: MfccSpec) -> None:
     rng = np.random.default_rng(1)
     samples = (rng.normal(0, 0.1, 8000) * np.linspace(0, 1, 8000)).astype(np.float32)
     frames = mfcc(samples, spec)
     frames = frames[: len(frames) // 10 * 10]
-    wanted = mfcc(samples, FeatureSpec(n_mfcc=None))[: len(frames)].reshape(-1, 10, 40).mean(axis=1).T
+    wanted = mfcc(samples, MfccSpec(n_mfcc=None))[: len(frames)].reshape(-1, 10, 40).mean(axis=1).T
     scene = Watched(spec=spec)
     scene.push(np.zeros((len(frames), 3)), features=frames)
     mel = scene.telemetry.snapshot().mel
@@ -154,12 +154,12 @@ def test_the_mel_strip_is_the_log_mel_spectrum_again(spec: FeatureSpec) -> None:
 
 
 def test_fewer_coefficients_give_the_smooth_spectrum() -> None:
-    spec = FeatureSpec(n_mfcc=13)
+    spec = MfccSpec(n_mfcc=13)
     samples = np.random.default_rng(1).normal(0, 0.1, 1600 + 512 - HOP).astype(np.float32)
     scene = Watched(spec=spec)
     scene.push(np.zeros((10, 3)), features=mfcc(samples, spec)[:10])
     mel = scene.telemetry.snapshot().mel[:, -1]
-    exact = mfcc(samples, FeatureSpec(n_mfcc=None))[:10].mean(axis=0)
+    exact = mfcc(samples, MfccSpec(n_mfcc=None))[:10].mean(axis=0)
     assert abs(mel.mean() - exact.mean()) < 2e-3  # the zeroth coefficient is the mean
     assert np.abs(np.diff(mel)).max() < np.abs(np.diff(exact)).max()
 

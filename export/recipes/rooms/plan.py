@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 # 20 ms between frames: half the cost of 10 ms, and speech, music and noise do not change faster.
-FEATURES = FeatureSpec(n_fft=512, win_length=512, hop_length=320, n_mels=48, n_mfcc=48, f_min=20.0)
+FEATURES = MfccSpec(n_fft=512, win_length=512, hop_length=320, n_mels=48, n_mfcc=48, f_min=20.0)
 # Answers are about the sound of 40 ms ago: syllables are told from clicks by what follows them.
 DELAY = 2
 # MFCC become bands again, and two convolutions over time and frequency, each of which halves the bands, look at them

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stream.features.native.loading import Library
 from stream.features.native.plan import Place, make_plan
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 
 class NativeKernel:
@@ -23,7 +23,7 @@ class NativeKernel:
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, library: Library, spec: FeatureSpec) -> None:
+    def __init__(self, library: Library, spec: MfccSpec) -> None:
         self._library = library
         self._one = library.frame
         self._plan = make_plan(spec)
@@ -33,7 +33,7 @@ class NativeKernel:
         self._places: list[Place] = []  # kept alive for their addresses
 
     @staticmethod
-    def can(spec: FeatureSpec) -> bool:
+    def can(spec: MfccSpec) -> bool:
         """Whether the transform's length is one it knows: a power of two from 32."""
         return spec.n_fft >= 32 and spec.n_fft & (spec.n_fft - 1) == 0
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.features.tables import dct_matrix, hann, mel_bank
 
 LANES, COLUMNS = 8, 16  # as in mfcc.c
@@ -35,7 +35,7 @@ class Place(ctypes.Structure):
     _fields_ = (("plan", ctypes.c_void_p), ("x", ctypes.c_void_p), ("out", ctypes.c_void_p))
 
 
-def make_plan(spec: FeatureSpec) -> Plan:
+def make_plan(spec: MfccSpec) -> Plan:
     """Tables and fresh scratch for one stream.
 
     Args:
@@ -96,7 +96,7 @@ def _turns(length: int) -> NDArray[np.float64]:
     return np.concatenate(parts)
 
 
-def _bands(spec: FeatureSpec) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def _bands(spec: MfccSpec) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """(n_mels, 3) int32: first bin, blocks of LANES, offset; and the weights, zero behind each band's end."""
     rows: list[tuple[int, int, int]] = []
     weights: list[NDArray[np.float32]] = [np.zeros(LANES, np.float32)]

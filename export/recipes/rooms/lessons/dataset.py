@@ -19,7 +19,7 @@ from export.recipes.rooms.sources.bank import Source
 from export.recipes.rooms.sources.rules import KINDS
 from export.training import Batch
 from stream.features.mfcc import mfcc
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +53,13 @@ class Trial:
     quiet: Streams
 
 
-def frame_labels(active: NDArray[np.bool_], frames: int, spec: FeatureSpec) -> NDArray[np.uint8]:
+def frame_labels(active: NDArray[np.bool_], frames: int, spec: MfccSpec) -> NDArray[np.uint8]:
     """(frames, 3) uint8: the 10 ms label that holds the middle of each feature frame."""
     centre = np.arange(frames) * spec.hop_length + spec.n_fft // 2
     return active[np.minimum(centre // GRID, len(active) - 1)].astype(np.uint8)
 
 
-def render(scene: Scene, spec: FeatureSpec) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
+def render(scene: Scene, spec: MfccSpec) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
     """Features (T, F) and labels (T, 3) of a scene, by the runtime's own arithmetic."""
     features = mfcc(scene.samples, spec)
     return features.astype(np.float16), frame_labels(scene.active, len(features), spec)
@@ -72,7 +72,7 @@ def scenes(source: Source, mix: Mix, *, streams: int, seconds: float, seed: int)
 
 
 def make_streams(
-    source: Source, mix: Mix, spec: FeatureSpec, folder: Path, *, streams: int, seconds: float, seed: int
+    source: Source, mix: Mix, spec: MfccSpec, folder: Path, *, streams: int, seconds: float, seed: int
 ) -> Streams:
     """Compose ``scenes`` into ``folder``, or read them if they are there."""
     done = folder / "segments.json"
@@ -123,7 +123,7 @@ class Playlist:
     """
 
     data: Streams
-    spec: FeatureSpec
+    spec: MfccSpec
     rows: int = 32
     chunk: int = 100
     seed: int = 0

@@ -13,7 +13,7 @@ from export.recipes.rooms.scenes.labels import GRID, runs
 from export.recipes.rooms.sources.rules import KINDS
 from stream.decisions.detector import Detector
 from stream.decisions.spec import DetectorSpec
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.messages import Event, Scores
 
 Probs = NDArray[np.float32]
@@ -21,7 +21,7 @@ Active = NDArray[np.bool_]
 STEPS = np.arange(0.05, 0.96, 0.01)  # thresholds that are tried
 
 
-def on_grid(probs: Probs, cells: int, spec: FeatureSpec, delay: int = 0) -> Probs:
+def on_grid(probs: Probs, cells: int, spec: MfccSpec, delay: int = 0) -> Probs:
     """(..., T, C) frame scores -> (..., cells, C): for each 10 ms the frame whose middle is nearest.
 
     ``delay``: rows by which answers lag what they are about.
@@ -101,7 +101,7 @@ def condition(segment: dict[str, Any]) -> str:
     return f"{kinds} {'below 0' if low < 0 else f'{low} to {int(high)}'} dB"
 
 
-def detect(probs: Probs, detector: DetectorSpec, spec: FeatureSpec, delay: int = 0) -> list[Event]:
+def detect(probs: Probs, detector: DetectorSpec, spec: MfccSpec, delay: int = 0) -> list[Event]:
     """Events of one stream of (T, 3) frame scores by the runtime's detector: each as it began and as it ended.
 
     ``delay``: rows by which answers lag what they are about; the first of them are not used.

@@ -18,7 +18,7 @@ from export.recipes.rooms.lessons.figures import Probs, frame_figures, on_grid
 from export.recipes.rooms.sources.rules import KINDS
 from export.training import FitConfig, FitResult, Report, fit
 from export.training.loop import FORMAT, SCHEMA
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 
 def scores(model: nn.Module, data: Streams, chunk: int = 1000) -> Probs:
@@ -33,7 +33,7 @@ def scores(model: nn.Module, data: Streams, chunk: int = 1000) -> Probs:
 
 
 def judged(
-    plain: Streams, hard: Streams, spec: FeatureSpec, delay: int
+    plain: Streams, hard: Streams, spec: MfccSpec, delay: int
 ) -> Callable[[nn.Module], dict[str, float]]:
     """A validation callback: F1 at the best threshold and AUC by class, on both; "score" is the mean of all twelve."""
 

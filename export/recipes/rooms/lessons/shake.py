@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import SpecError
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 from stream.features.tables import dct_matrix, hz_to_mel, mel_to_hz
 
 Array = NDArray[np.float32]
@@ -46,7 +46,7 @@ class Shaker:
         SpecError: the features cannot be turned back into mel energies.
     """
 
-    def __init__(self, spec: FeatureSpec, decibels: float, narrow: float) -> None:
+    def __init__(self, spec: MfccSpec, decibels: float, narrow: float) -> None:
         if spec.deltas or spec.n_mfcc not in (None, spec.n_mels):
             raise SpecError(
                 f"n_mfcc {spec.n_mfcc}: shaking needs all {spec.n_mels} coefficients and no deltas"

@@ -14,7 +14,7 @@ from export.recipes.rooms.lessons.figures import STEPS, Active, Probs, detect, e
 from export.recipes.rooms.lessons.network import scores
 from export.recipes.rooms.sources.rules import KINDS, Kind
 from stream.decisions.spec import ClassRule, DetectorSpec
-from stream.features.spec import FeatureSpec
+from stream.features.spec import MfccSpec
 
 # Rules that are tried for each class.
 CONFIRM: dict[Kind, tuple[float, ...]] = {
@@ -62,14 +62,14 @@ class Heard:
         )
 
 
-def calibrate(plain: Heard, hard: Heard, spec: FeatureSpec) -> DetectorSpec:
+def calibrate(plain: Heard, hard: Heard, spec: MfccSpec) -> DetectorSpec:
     """Rules by class: thresholds for the best frame F1 on both validations, the rest for few false events on
     the plain one."""
     best = thresholds((plain, hard), spec)
     return DetectorSpec(classes={kind: choose(tried(kind, best[kind], plain, spec), kind) for kind in KINDS})
 
 
-def thresholds(trials: Sequence[Heard], spec: FeatureSpec) -> dict[Kind, float]:
+def thresholds(trials: Sequence[Heard], spec: MfccSpec) -> dict[Kind, float]:
     """By class, the threshold of the best frame F1, on average over the trials."""
     best: dict[Kind, float] = {}
     for column, kind in enumerate(KINDS):
@@ -81,7 +81,7 @@ def thresholds(trials: Sequence[Heard], spec: FeatureSpec) -> dict[Kind, float]:
     return best
 
 
-def tried(kind: Kind, threshold: float, trial: Heard, spec: FeatureSpec) -> list[Tried]:
+def tried(kind: Kind, threshold: float, trial: Heard, spec: MfccSpec) -> list[Tried]:
     """Every rule with that threshold. Speech is falsely heard in the quiet part, the others in the mixed one."""
 
     def events(rule: ClassRule, probs: Probs, active: Active) -> dict[str, float]:
