@@ -7,6 +7,7 @@ Exit codes belong to the command line (``stream.cli``), not here.
     ├── UsageError            a combination of options that makes no sense
     ├── SpecError             a MfccSpec, DetectorSpec or other setting out of range (also a ValueError)
     ├── ClosedError           push after flush
+    ├── SnapshotInvalid       a saved state that does not fit (also a ValueError)
     ├── SourceError           sound cannot be had
     │   ├── UnreadableAudio   a file that is empty, truncated or not audio
     │   └── DeviceError       microphones
@@ -47,6 +48,10 @@ class SpecError(StreamClassifyError, ValueError):
 
 class ClosedError(StreamClassifyError):
     pass
+
+
+class SnapshotInvalid(StreamClassifyError, ValueError):
+    """A saved state cannot be restored here: damaged, of another stage, or of other settings."""
 
 
 class SourceError(StreamClassifyError):

@@ -1,4 +1,4 @@
-"""What travels between the rooms: immutable messages, each with absolute sample indices.
+"""What travels between the stages: immutable messages, each with absolute sample indices.
 
 A sample index counts from the start of the stream at ``sample_rate`` and never restarts, so a jump says
 exactly how much was lost. Seconds appear only as properties, for people. Python integers do not overflow;
@@ -9,11 +9,14 @@ They are msgspec structs because one is made in a quarter of the time of a froze
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from stream.capture.history import SoundHistory
 
 SourceState = Literal["listening", "silent", "recovering", "failed"]
 
@@ -30,6 +33,7 @@ class Chunk(msgspec.Struct, frozen=True, eq=False):
         captured_at: seconds of the source's monotonic clock when the last sample arrived; None for files.
             Telemetry only: no decision reads it.
         state: what the source is doing. Files are always "listening".
+        detail: why it is in that state, for people; "" where there is nothing to say.
     """
 
     samples: NDArray[np.float32]
@@ -37,6 +41,7 @@ class Chunk(msgspec.Struct, frozen=True, eq=False):
     sample_rate: int
     captured_at: float | None = None
     state: SourceState = "listening"
+    detail: str = ""
 
     @property
     def end(self) -> int:
@@ -148,6 +153,12 @@ class Result(msgspec.Struct, frozen=True, eq=False):
         gaps: gaps found in this push.
         end: index one past the last sample consumed, at the model's rate.
         repaired: samples filled in by the repair policy in this push.
+        stream: name of the stream, as the classifier was told; "" if it was not.
+        model: which model this is, ``Model.id``.
+        captured_at: when sample ``end - 1`` arrived, seconds of the source's monotonic clock; None for recordings.
+            Decisions never read it.
+        sound: the recent sound of the source, where the run keeps it; None elsewhere.
+        busy_seconds: what computing this result took, where the run measured it.
     """
 
     scores: Scores
@@ -156,6 +167,18 @@ class Result(msgspec.Struct, frozen=True, eq=False):
     gaps: tuple[Gap, ...] = ()
     end: int = 0
     repaired: int = 0
+    stream: str = ""
+    model: str = ""
+    captured_at: float | None = None
+    sound: SoundHistory | None = None
+    busy_seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        top = "no row" if self.top is None else f"{self.top[0]} {self.top[1]:.2f}"
+        return (
+            f"Result({len(self.scores)} rows, {top}, {len(self.events)} events, {len(self.gaps)} gaps, "
+            f"end {self.end}, {self.model or 'no model'})"
+        )
 
     @property
     def probs(self) -> NDArray[np.float32]:

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stream import snapshot as snapshots
+from stream.snapshot import Snapshot
+
+_KIND = "moving average"
 _SPARE = 64  # single rows between two moves of the history
 
 
@@ -37,6 +41,21 @@ class MovingAverage:
         self._ring[...] = 0
         self._newest = _SPARE
         self._seen = 0  # rows so far, up to the longest average
+
+    def snapshot(self) -> Snapshot:
+        """The state, as plain values: the newest rows, newest first."""
+        past = self._ring[self._newest : self._newest + self._longest - 1].copy()
+        return snapshots.begin(_KIND, lengths=self._lengths.tolist(), past=past, seen=self._seen)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Continue from a snapshot of an average of the same lengths."""
+        values = snapshots.check(snapshot, _KIND)
+        snapshots.same(values, "lengths", self._lengths.tolist())
+        past = snapshots.array(values, "past", "float32", (self._longest - 1, len(self._lengths)))
+        seen = snapshots.number(values, "seen")
+        self.reset()
+        self._ring[_SPARE : _SPARE + self._longest - 1] = past
+        self._seen = min(max(seen, 0), self._longest)
 
     def push(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(T, C) float32 probabilities to (T, C) float32 averages."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.features.spec import MfccSpec
+from stream.features.spec import FeatureSpec, MfccSpec
 
 # Frames computed together: enough to amortise the calls, and scratch stays in the second-level cache.
 ROWS = 64
@@ -40,6 +40,15 @@ class Kernel(Protocol):
 
     def compute_one(self, place: Any) -> NDArray[np.float32]:
         """(1, width) float32, a new array: bit for bit what ``compute`` gives for the frame at ``place``."""
+
+
+def kernel_name(spec: FeatureSpec) -> str:
+    """What computes these features in this process: "compiled", "numpy", or "none" for plain samples."""
+    from stream.features.native import NativeKernel
+
+    if not isinstance(spec, MfccSpec):
+        return "none"
+    return "compiled" if isinstance(make_kernel(spec), NativeKernel) else "numpy"
 
 
 def make_kernel(spec: MfccSpec, rows: int = ROWS) -> Kernel:

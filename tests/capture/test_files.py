@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stream import FileSource, UsageError
 from stream.capture.files import read_audio
-from stream.capture.resample import output_index, resampled
+from stream.features.resample import output_index, resampled
 
 Samples = NDArray[np.float32]
 

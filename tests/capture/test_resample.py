@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream import ClosedError, UsageError
-from stream.capture.resample import ResampledSource, StreamingResampler, output_index, resampled
 from stream.capture.source import ArraySource, SourceBase
+from stream.features.resample import ResampledSource, StreamingResampler, output_index, resampled
 from stream.messages import Chunk, SourceInfo, SourceState
 
 RATES = [(44100, 16000), (48000, 16000), (8000, 16000), (22050, 16000), (16000, 16000)]

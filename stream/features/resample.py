@@ -15,16 +15,13 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from stream.capture.source import AudioSource, SourceBase
 from stream.errors import ClosedError, UsageError
 from stream.features.energy import energy
-from stream.messages import Chunk, SourceInfo
 
 # Read by libsoxr when a resampler is made (soxr.c, soxr_create): log2 of the length of its Fourier transforms.
 _SHORT_BLOCKS = {"SOXR_MIN_DFT_SIZE": "8", "SOXR_LARGE_DFT_SIZE": "8"}
@@ -75,6 +72,11 @@ class StreamingResampler:
     def position(self) -> int:
         """Absolute output index of the next sample that will come out."""
         return self._position
+
+    @property
+    def due(self) -> int:
+        """Output samples that the input so far accounts for and that are still inside the filter."""
+        return output_index(self._next_in, self.in_rate, self.out_rate) - self._position
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Give (n,) float32, get the (k,) float32 that are ready; k may be 0.
@@ -168,59 +170,3 @@ def _in_short_blocks(in_rate: int, out_rate: int, quality: str) -> soxr.Resample
                     del os.environ[name]
                 else:
                     os.environ[name] = value
-
-
-class ResampledSource(SourceBase):
-    """A source at another rate; made by `resampled`.
-
-    One chunk comes out for each that goes in, with its state and time of capture, even when the filter holds
-    its samples back (it is then empty); before a gap and at the end comes one more with the rest of the run.
-    """
-
-    def __init__(self, source: AudioSource, rate: int, quality: str = "HQ") -> None:
-        self.source = source
-        self._resampler = StreamingResampler(source.sample_rate, rate, quality)
-        self.sample_rate = rate
-
-    def __iter__(self) -> Iterator[Chunk]:
-        resampler = self._resampler
-        resampler.reset()
-        begun = False
-        for chunk in self.source:
-            if not begun or chunk.start != resampler.next_in:
-                if begun:
-                    yield from self._rest(chunk)
-                resampler.reset(chunk.start)
-                begun = True
-            start = resampler.position
-            yield Chunk(
-                resampler.push(chunk.samples), start, self.sample_rate, chunk.captured_at, chunk.state
-            )
-        yield from self._rest(None)
-
-    def _rest(self, following: Chunk | None) -> Iterator[Chunk]:
-        start = self._resampler.position
-        rest = self._resampler.flush()
-        if len(rest):
-            captured_at = None if following is None else following.captured_at
-            yield Chunk(rest, start, self.sample_rate, captured_at)
-
-    @property
-    def truncated(self) -> str:
-        """What was wrong with the end of a recording, see `stream.capture.files`; "" if nothing."""
-        return str(getattr(self.source, "truncated", ""))
-
-    def info(self) -> SourceInfo:
-        """The source's own: its ``sample_rate`` is the one sound arrives at."""
-        return self.source.info()
-
-    def close(self) -> None:
-        self.source.close()
-
-
-def resampled(source: AudioSource, rate: int, quality: str = "HQ") -> AudioSource:
-    """``source`` at ``rate`` Hz; the source itself where that is its rate already.
-
-    Each chunk's ``start`` counts at ``rate``; gaps, heartbeats, states and times of capture are kept.
-    """
-    return source if source.sample_rate == rate else ResampledSource(source, rate, quality)
