@@ -3,6 +3,7 @@
 Sound flows through rooms, each usable alone:
 
     capture     Microphone, FileSource, ArraySource, open_source          -> Chunk
+                read_audio (a whole file), SoundHistory (the last seconds)
     features    MfccSpec, StreamingMfcc, mfcc                          -> frames (T, F)
     inference   ModelCard, Model.load / bundled / initial_state / step    -> Scores
     decisions   DetectorSpec, ClassRule, Detector                         -> Event
@@ -29,10 +30,11 @@ from stream._version import __version__
 
 if TYPE_CHECKING:
     from stream.capture.device.microphone import Microphone
-    from stream.capture.files import FileSource
+    from stream.capture.files import FileSource, read_audio
+    from stream.capture.history import SoundHistory
     from stream.capture.opening import open_source
     from stream.capture.resample import resampled
-    from stream.capture.source import ArraySource, AudioSource
+    from stream.capture.source import ArraySource, AudioSource, SourceReport
     from stream.classifier import StreamClassifier, classify
     from stream.decisions.detector import Detector
     from stream.decisions.spec import ClassRule, DetectorSpec
@@ -67,11 +69,12 @@ if TYPE_CHECKING:
     from stream.runner import run
 
 _HOMES = {
-    "stream.capture.files": ["FileSource"],
+    "stream.capture.files": ["FileSource", "read_audio"],
+    "stream.capture.history": ["SoundHistory"],
     "stream.capture.device.microphone": ["Microphone"],
     "stream.capture.resample": ["resampled"],
     "stream.capture.opening": ["open_source"],
-    "stream.capture.source": ["ArraySource", "AudioSource"],
+    "stream.capture.source": ["ArraySource", "AudioSource", "SourceReport"],
     "stream.classifier": ["StreamClassifier", "classify"],
     "stream.decisions.detector": ["Detector"],
     "stream.decisions.spec": ["ClassRule", "DetectorSpec"],
@@ -137,8 +140,10 @@ __all__ = [
     "ProviderUnavailable",
     "Result",
     "Scores",
+    "SoundHistory",
     "SourceError",
     "SourceInfo",
+    "SourceReport",
     "SpecError",
     "StateSpec",
     "Status",
@@ -153,6 +158,7 @@ __all__ = [
     "classify",
     "mfcc",
     "open_source",
+    "read_audio",
     "resampled",
     "run",
 ]

@@ -30,6 +30,7 @@ class Chunk(msgspec.Struct, frozen=True, eq=False):
         captured_at: seconds of the source's monotonic clock when the last sample arrived; None for files.
             Telemetry only: no decision reads it.
         state: what the source is doing. Files are always "listening".
+        detail: why it is in that state, in words; "" while there is nothing to say.
     """
 
     samples: NDArray[np.float32]
@@ -37,6 +38,7 @@ class Chunk(msgspec.Struct, frozen=True, eq=False):
     sample_rate: int
     captured_at: float | None = None
     state: SourceState = "listening"
+    detail: str = ""
 
     @property
     def end(self) -> int:

@@ -21,7 +21,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from stream.capture.source import AudioSource, SourceBase
+from stream.capture.source import AudioSource, SourceBase, SourceReport
 from stream.errors import ClosedError, UsageError
 from stream.features.energy import energy
 from stream.messages import Chunk, SourceInfo
@@ -194,7 +194,12 @@ class ResampledSource(SourceBase):
                 begun = True
             start = resampler.position
             yield Chunk(
-                resampler.push(chunk.samples), start, self.sample_rate, chunk.captured_at, chunk.state
+                resampler.push(chunk.samples),
+                start,
+                self.sample_rate,
+                chunk.captured_at,
+                chunk.state,
+                chunk.detail,
             )
         yield from self._rest(None)
 
@@ -205,10 +210,9 @@ class ResampledSource(SourceBase):
             captured_at = None if following is None else following.captured_at
             yield Chunk(rest, start, self.sample_rate, captured_at)
 
-    @property
-    def truncated(self) -> str:
-        """What was wrong with the end of a recording, see `stream.capture.files`; "" if nothing."""
-        return str(getattr(self.source, "truncated", ""))
+    def report(self) -> SourceReport:
+        """The source's own, at its rate."""
+        return self.source.report()
 
     def info(self) -> SourceInfo:
         """The source's own: its ``sample_rate`` is the one sound arrives at."""
