@@ -3,6 +3,7 @@
 Sound flows through stages, each usable alone:
 
     capture     Microphone, FileSource, ArraySource, open_source          -> Chunk
+                read_audio (a whole file), SoundHistory (the last seconds)
     features    Conditioner (resampling, repair, gaps), FrontEnd          -> frames (T, F)
     inference   Model, Engine: LoneEngine, SlabRow, DeviceEngine; Slab    -> Scores
     decisions   DetectorSpec, ClassRule, Detector                         -> Event
@@ -29,9 +30,10 @@ from stream._version import __version__
 
 if TYPE_CHECKING:
     from stream.capture.device.microphone import Microphone
-    from stream.capture.files import FileSource
+    from stream.capture.files import FileSource, read_audio
+    from stream.capture.history import SoundHistory
     from stream.capture.opening import open_source
-    from stream.capture.source import ArraySource, AudioSource
+    from stream.capture.source import ArraySource, AudioSource, SourceReport
     from stream.classifier import StreamClassifier, classify
     from stream.decisions.detector import Detector
     from stream.decisions.spec import ClassRule, DetectorSpec
@@ -74,10 +76,11 @@ if TYPE_CHECKING:
     from stream.snapshot import pack, unpack
 
 _HOMES = {
-    "stream.capture.files": ["FileSource"],
+    "stream.capture.files": ["FileSource", "read_audio"],
+    "stream.capture.history": ["SoundHistory"],
     "stream.capture.device.microphone": ["Microphone"],
     "stream.capture.opening": ["open_source"],
-    "stream.capture.source": ["ArraySource", "AudioSource"],
+    "stream.capture.source": ["ArraySource", "AudioSource", "SourceReport"],
     "stream.classifier": ["StreamClassifier", "classify"],
     "stream.decisions.detector": ["Detector"],
     "stream.decisions.spec": ["ClassRule", "DetectorSpec"],
@@ -161,8 +164,10 @@ __all__ = [
     "SlabEngine",
     "SlabRow",
     "SnapshotInvalid",
+    "SoundHistory",
     "SourceError",
     "SourceInfo",
+    "SourceReport",
     "SpecError",
     "StateSpec",
     "Status",
@@ -180,6 +185,7 @@ __all__ = [
     "mfcc",
     "open_source",
     "pack",
+    "read_audio",
     "run",
     "unpack",
     "verify",

@@ -73,11 +73,7 @@ def run(
                 result = classifier.push(chunk)
                 if chunk.state != state:
                     state = chunk.state
-                    _tell(
-                        Status(state, chunk.end, chunk.sample_rate, str(getattr(source, "detail", ""))),
-                        outputs,
-                        observers,
-                    )
+                    _tell(Status(state, chunk.end, chunk.sample_rate, chunk.detail), outputs, observers)
                 _deliver(chunk, result, outputs, observers, begin, clock, summary)
             begin = clock()
             end = Chunk(np.empty(0, np.float32), classifier.end, classifier.sample_rate, state=state)

@@ -276,8 +276,7 @@ def _report(summary: Summary, source: AudioSource) -> None:
         click.echo("stream-classify: nothing was classified: too little sound came", err=True)
     if summary.lost:
         log.warning("%d samples were lost or missing on the way; see the gap lines", summary.lost)
-    note = getattr(source, "truncated", None)
-    if note:
+    if note := source.report().truncated:
         log.warning("%s", note)
     log.info(
         "%d rows, %d events, %d samples repaired, %.2f s of computing",

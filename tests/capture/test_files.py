@@ -70,7 +70,7 @@ def test_every_format_gives_what_its_decoder_gives(
     whole = soundfile.read(path, dtype="float32", always_2d=True)[0]
     source = FileSource(path, block=block, channel=2)
     np.testing.assert_array_equal(gathered(source), whole[:, 1])
-    assert source.truncated == ""
+    assert source.report().truncated == ""
     info = source.info()
     assert (info.sample_rate, info.channels, info.channel, info.live) == (48_000, 2, "2", False)
     assert info.duration == len(whole)
