@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from stream.capture.channels import DEFAULT_CHANNEL, Channel, check_channel, pick_channel
 from stream.capture.decoding import Decoder, open_decoder
 from stream.capture.pacing import Pacer
-from stream.capture.resample import StreamingResampler
 from stream.capture.source import SourceBase, SourceReport
 from stream.errors import UnreadableAudio
+from stream.features.resample import StreamingResampler
 from stream.messages import Chunk, SourceInfo
 
 FAST_BLOCK_SECONDS = 0.25

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from stream.capture.channels import DEFAULT_CHANNEL, Channel
 from stream.capture.files import FileSource
 from stream.capture.pacing import Pacer
-from stream.capture.resample import StreamingResampler
 from stream.capture.scenario import Fault, Scenario
 from stream.capture.source import SourceBase, SourceReport
 from stream.errors import SpecError
+from stream.features.resample import StreamingResampler
 from stream.messages import Chunk, SourceInfo
 
 BLOCK_SECONDS = 0.02

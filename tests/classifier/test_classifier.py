@@ -81,7 +81,7 @@ def test_features_and_scores_are_those_of_the_parts(model: Model) -> None:
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
 def test_other_rates_are_resampled_alike(rate: int, model: Model, tmp_path: Path) -> None:
-    from stream.capture.resample import StreamingResampler
+    from stream.features.resample import StreamingResampler
 
     sound = make("speech", rate)
     soundfile.write(tmp_path / "talk.wav", sound, rate, subtype="FLOAT")

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.capture.resample import StreamingResampler
 from stream.classifier import StreamClassifier, merge
 from stream.decisions.detector import Detector
 from stream.decisions.smoothing import MovingAverage
@@ -19,6 +18,7 @@ from stream.errors import ClosedError
 from stream.features.deltas import CausalDelta
 from stream.features.mfcc import StreamingMfcc
 from stream.features.repair import Repair
+from stream.features.resample import StreamingResampler
 from stream.features.spec import MfccSpec
 from stream.inference.session import Model
 from stream.inference.stepper import Stepper
