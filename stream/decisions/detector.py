@@ -129,7 +129,7 @@ class Detector:
     def _push_row(self, probs: NDArray[np.float32], sample: int) -> tuple[Event, ...]:
         """The twin of ``push`` for a single row, on plain numbers: a hop of live sound.
 
-        The general path takes 4.7 times as long for one row (19 against 4 µs, and a hop of a small model twice as long);
+        The general path takes 4.7 times as long for one row (19 against 4 µs, which doubles a hop of a small model);
         this one would take several times as long for the rows of a file. ``python -m tests.benchmarks.twins`` measures.
         """
         self._smooth = self._average.push(probs)

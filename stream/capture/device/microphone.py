@@ -43,7 +43,7 @@ class Microphone(SourceBase):
     """A microphone, or whatever input device PortAudio knows.
 
     Opens when entered as a context or when iteration begins, at a rate the device supports; chunks come at
-    that rate (`stream.features.resample.resampled` changes it). Live sound has no beginning: iterating again
+    that rate (the classifier resamples). Live sound has no beginning: iterating again
     goes on where it is now. An iteration that opened the device also closes it; a closed microphone cannot
     be opened again.
 
