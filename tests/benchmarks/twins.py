@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from stream.inference.stepper import Stepper
 
 from stream.bench.cases import in_hops
 from stream.bench.graphs import gru_model
@@ -30,7 +31,6 @@ from stream.decisions.detector import Detector
 from stream.decisions.smoothing import MovingAverage
 from stream.features.mfcc import StreamingMfcc, mfcc
 from stream.inference.session import Model
-from stream.inference.stepper import Stepper
 from stream.messages import Event, Result, Scores
 
 TURN_SECONDS = 0.02  # that one path runs before the other takes over

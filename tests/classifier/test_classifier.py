@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from stream.capture.source import ArraySource
-from stream.classifier import MAX_GAP, StreamClassifier, classify, merge
+from stream.classifier import MAX_GAP_SECONDS, StreamClassifier, classify, merge
 from stream.errors import ClosedError, SpecError, UsageError
 from stream.features.mfcc import mfcc
 from stream.inference.session import Model
@@ -81,7 +81,7 @@ def test_features_and_scores_are_those_of_the_parts(model: Model) -> None:
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
 def test_other_rates_are_resampled_alike(rate: int, model: Model, tmp_path: Path) -> None:
-    from stream.capture.resample import StreamingResampler
+    from stream.features.resample import StreamingResampler
 
     sound = make("speech", rate)
     soundfile.write(tmp_path / "talk.wav", sound, rate, subtype="FLOAT")
@@ -121,7 +121,7 @@ def test_a_short_gap_carries_the_state(length: int, model: Model) -> None:
 
 
 def test_a_long_gap_resets_the_state(model: Model) -> None:
-    behind, sound, start = with_gap(model, round(MAX_GAP * 16000) + 1)
+    behind, sound, start = with_gap(model, round(MAX_GAP_SECONDS * 16000) + 1)
     fresh = StreamClassifier(model).push(sound[16000:])
     np.testing.assert_array_equal(behind.probs, fresh.probs)
     np.testing.assert_array_equal(behind.scores.sample, fresh.scores.sample + start)
@@ -241,8 +241,6 @@ def test_short_and_empty_sounds(model: Model) -> None:
 
 def test_wrong_use(model: Model) -> None:
     classifier = StreamClassifier(model)
-    with pytest.raises(UsageError, match=r"44100 Hz.*16000.*resampled"):
-        classifier.push(Chunk(np.zeros(10, np.float32), 0, 44100))
     classifier.push(Chunk(np.zeros(100, np.float32), 1000, 16000))
     for start in (0, 1099):
         with pytest.raises(UsageError, match="1100"):
@@ -259,7 +257,7 @@ def test_wrong_use(model: Model) -> None:
         {"max_gap": -1.0},
         {"max_gap": float("nan")},
         {"max_gap": float("inf")},
-        {"max_hole": -0.1},
+        {"max_repair": -0.1},
         {"reset_after": 0.0},
         {"reset_after": float("inf")},
         {"repair": "magic"},
