@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
@@ -222,6 +221,8 @@ class StreamClassifier:
         Args:
             source: any source of sound, at any rate.
         """
+        import asyncio  # here, because only this method needs it and it takes a while to import
+
         results = self.stream(source)
         waiting: asyncio.Future[Result | None] | None = None
         try:

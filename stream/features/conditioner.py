@@ -6,15 +6,19 @@ before its front end.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from stream import snapshot as snapshots
 from stream.errors import ClosedError, UsageError
 from stream.features.repair import Method, Repair, Run
-from stream.features.resample import StreamingResampler
 from stream.messages import Gap
 from stream.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from stream.features.resample import StreamingResampler
 
 _KIND = "conditioner"
 
@@ -80,7 +84,7 @@ class Conditioner:
         resampler = self._resampler
         if resampler is None or resampler.in_rate != sample_rate:
             runs += self._drain(gaps)
-            resampler = self._resampler = StreamingResampler(sample_rate, self.sample_rate, start=start)
+            resampler = self._resampler = _resampler(sample_rate, self.sample_rate, start)
         elif start != resampler.next_in:
             if start < resampler.next_in:
                 raise UsageError(
@@ -136,7 +140,7 @@ class Conditioner:
         resampler = None
         in_rate = snapshots.optional(values, "in_rate")
         if in_rate is not None:
-            resampler = StreamingResampler(in_rate, self.sample_rate)
+            resampler = _resampler(in_rate, self.sample_rate)
             resampler.restore(snapshots.inner(values, "resampler"))
         end = snapshots.number(values, "end")
         self._repair.restore(snapshots.inner(values, "repair"))
@@ -175,3 +179,10 @@ class Conditioner:
         if lost is not None:
             self.gaps = sorted([*self.gaps, lost], key=lambda gap: gap.start)
         return runs
+
+
+def _resampler(in_rate: int, out_rate: int, start: int = 0) -> StreamingResampler:
+    # Imported when sound at another rate comes: a stream at the model's rate does not wait for soxr.
+    from stream.features.resample import StreamingResampler
+
+    return StreamingResampler(in_rate, out_rate, start=start)
