@@ -1,6 +1,6 @@
 """What each quick path for a single row saves over the general path beside it: ``python -m tests.benchmarks.twins``.
 
-Five stages take one hop of one stream by a shorter way than many rows. A shorter way stays only where the general one
+Some stages take one hop of one stream by a shorter way than many rows. Such a twin stays only where the general path
 would cost more than 1.2 times as much. Here both take the same hops of the demo in turn, in one process, and their
 results are compared to the bit before they are timed: first the stage by itself, then a whole live hop (sound to
 events) in which that one quick path, and at last every one, is left out.
@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from stream.inference.stepper import Stepper
 
 from stream.bench.cases import in_hops
 from stream.bench.graphs import gru_model
@@ -29,7 +28,10 @@ from stream.bench.suite import bench_sound
 from stream.classifier import StreamClassifier
 from stream.decisions.detector import Detector
 from stream.decisions.smoothing import MovingAverage
-from stream.features.mfcc import StreamingMfcc, mfcc
+from stream.features.frontend import extract
+from stream.features.mfcc import StreamingMfcc
+from stream.features.spec import MfccSpec
+from stream.inference.engine import LoneEngine
 from stream.inference.session import Model
 from stream.messages import Event, Result, Scores
 
@@ -55,13 +57,6 @@ class Twin:
     general: Turn
 
 
-class GeneralClassifier(StreamClassifier):
-    """Every push goes by ``_result``, as one with gaps or several runs of sound does."""
-
-    def _go_on(self, start: int, samples: Frames, repaired: int) -> Result:
-        return self._result([(start, samples)], [], repaired, False)
-
-
 class GeneralDetector(Detector):
     """A single row is compared with the bars and walked through as arrays, as many rows are: the rest of ``push``."""
 
@@ -73,7 +68,7 @@ class GeneralDetector(Detector):
         changes: list[Any] = []
         level = (smooth >= self._thresholds).astype(np.int8)
         level += smooth >= self._releases
-        level += smooth >= self._confirms
+        level += smooth >= self._peak_thresholds
         for column in self._columns:
             self._advance(column, level[:, column], smooth[:, column], sample - self.hop // 2, changes)
         self._busy = any(track.mode for track in self._tracks)
@@ -87,7 +82,7 @@ class ArrayRowDetector(Detector):
         row = np.asarray([smooth], np.float32)
         level = (row >= self._thresholds).astype(np.int8)
         level += row >= self._releases
-        level += row >= self._confirms
+        level += row >= self._peak_thresholds
         for column in self._columns:
             self._advance(column, level[:, column], row[:, column], first, changes)
 
@@ -99,11 +94,11 @@ class GeneralAverage(MovingAverage):
         return self._push_many(probs)
 
 
-class GeneralStepper(Stepper):
+class GeneralEngine(LoneEngine):
     """One step of one stream as one of many streams."""
 
-    def run_one(self, features: Frames) -> Frames:
-        return self.run(features[None])[0]
+    def run(self, frames: Frames) -> Frames:
+        return self._slab.run(frames[None])[0]
 
 
 class GeneralMfcc(StreamingMfcc):
@@ -119,15 +114,16 @@ class GeneralMfcc(StreamingMfcc):
 
 
 def twins(model: Model) -> Iterator[tuple[Twin | None, Twin]]:
-    """For every quick path: the stage by itself (None where the stage is the hop), and a live hop."""
+    """For every quick path: the stage by itself, and a live hop; at last (with None) a hop without any."""
     card = model.card
     spec, stride = card.features, card.stride
+    assert isinstance(spec, MfccSpec)  # as all of the models timed here
     sound = bench_sound(spec.sample_rate)
     hops = in_hops(sound, spec.hop_length)
     rows = list(rows_of(model, hops))
     probs = [row.probs for row in rows]
     lag = StreamClassifier(model)._detector.lag
-    frames = mfcc(sound, spec)
+    frames = extract(sound, spec)
     steps = [frames[at : at + stride].copy() for at in range(0, len(frames) - stride + 1, stride)]
 
     def detector(kind: type[Detector]) -> Detector:
@@ -141,13 +137,12 @@ def twins(model: Model) -> Iterator[tuple[Twin | None, Twin]]:
         changed._average = average(GeneralAverage)
         return changed
 
-    def hop(name: str, kind: type[StreamClassifier] = StreamClassifier, **stages: Any) -> Twin:
-        changed = kind(model)
+    def hop(name: str, **stages: Any) -> Twin:
+        changed = StreamClassifier(model)
         for attribute, stage in stages.items():
             setattr(changed, attribute, stage)
         return Twin(name, len(hops), each(StreamClassifier(model).push, hops), each(changed.push, hops))
 
-    yield None, hop("classifier._go_on", GeneralClassifier)
     for name, general in (("_push_row", GeneralDetector), ("_advance_row", ArrayRowDetector)):
         name = f"detector.{name}"
         pair = Twin(name, len(rows), decisions(detector(Detector), rows), decisions(detector(general), rows))
@@ -157,25 +152,18 @@ def twins(model: Model) -> Iterator[tuple[Twin | None, Twin]]:
         name, len(probs), each(average(MovingAverage).push, probs), each(average(GeneralAverage).push, probs)
     )
     yield pair, hop(name, _detector=with_general_average())
-    name = "stepper.run_one"
-    pair = Twin(
-        name, len(steps), each(Stepper(model).run_one, steps), each(GeneralStepper(model).run_one, steps)
-    )
-    yield pair, hop(name, _stepper=GeneralStepper(model))
+    name = "engine.run"
+    pair = Twin(name, len(steps), each(LoneEngine(model).run, steps), each(GeneralEngine(model).run, steps))
+    yield pair, hop(name, _engine=GeneralEngine(model))
     name = "mfcc.compute_one"
     pair = Twin(name, len(hops), each(StreamingMfcc(spec).push, hops), each(GeneralMfcc(spec).push, hops))
-    yield pair, hop(name, _features=GeneralMfcc(spec))
-    if model.single is not None:  # no path but a session, of the graph without what does nothing for one row
-        name = "model.single"
-        whole = [stepper_of_whole_graph(model) for _ in range(2)]
-        pair = Twin(name, len(steps), each(Stepper(model).run_one, steps), each(whole[0].run_one, steps))
-        yield pair, hop(name, _stepper=whole[1])
+    yield pair, hop(name, _front_end=GeneralMfcc(spec))
     every = {
         "_detector": with_general_average(GeneralDetector),
-        "_stepper": GeneralStepper(model),
-        "_features": GeneralMfcc(spec),
+        "_engine": GeneralEngine(model),
+        "_front_end": GeneralMfcc(spec),
     }
-    yield None, hop("all five", GeneralClassifier, **every)
+    yield None, hop("all of them", **every)
 
 
 def rows_of(model: Model, hops: Sequence[Frames]) -> Iterator[Scores]:
@@ -184,14 +172,6 @@ def rows_of(model: Model, hops: Sequence[Frames]) -> Iterator[Scores]:
         scores = classifier.push(hop).scores
         if len(scores):
             yield scores
-
-
-def stepper_of_whole_graph(model: Model) -> Stepper:
-    single, model.single = model.single, None
-    try:
-        return Stepper(model)
-    finally:
-        model.single = single
 
 
 def each(work: Callable[[Any], Any], pieces: Sequence[Any]) -> Turn:
