@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from stream.errors import CardInvalid, ProofFailed, SpecError
 from stream.features.frontend import extract, make_front_end
-from stream.inference.card import Golden, unpack_array
+from stream.inference.card import (
+    MAX_FEATURE_TOLERANCE,
+    MAX_INT8_TOLERANCE,
+    MAX_TOLERANCE,
+    Golden,
+    unpack_array,
+)
 from stream.inference.engine import SlabEngine, make_engine
 from stream.inference.onnx_file import read_model_file, scan
 from stream.inference.options import Provider
@@ -77,6 +83,13 @@ def compare(model: Model, golden: Golden, seed: int = 0) -> list[Comparison]:
     if not len(features) or len(features) != len(probs) * card.stride or not np.isfinite(probs).all():
         raise CardInvalid(
             f"model {model.path}: golden vectors: {len(features)} frames for {len(probs)} rows; export it again"
+        )
+    most = MAX_TOLERANCE if card.exact else MAX_INT8_TOLERANCE
+    if not (0 <= golden.tolerance <= most and 0 <= golden.feature_tolerance <= MAX_FEATURE_TOLERANCE):
+        raise CardInvalid(
+            f"model {model.path}: golden vectors: tolerance {golden.tolerance:g} of a probability, "
+            f"{golden.feature_tolerance:g} of a feature: must be 0 to {most:g} and 0 to {MAX_FEATURE_TOLERANCE:g}; "
+            "export it again"
         )
     rng = np.random.default_rng(seed)
     limit = golden.tolerance

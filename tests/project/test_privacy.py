@@ -11,14 +11,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = str(ROOT / "assets" / "small.onnx")
 SOUND = str(ROOT / "assets" / "demo.ogg")
+EXPORTER = f"""
+import export.conversion.onnx_export
+from stream.inference.options import CPU, create_session
+create_session(open({SMALL!r}, "rb").read(), [CPU])
+"""
 USES = {
     "listening": ["-m", "stream", "-m", "small", "-i", SOUND, "--fast"],
     "verify": ["-m", "stream", "verify", SMALL],
     "inspect": ["-m", "stream", "inspect", SMALL],
     "the library": ["-c", "from stream import Model; Model.bundled('small')"],
-    "the exporter": ["-c", "import export.conversion.onnx_export; from stream.inference.options import create_session, CPU\n"
-        f"create_session(open({SMALL!r}, 'rb').read(), [CPU])"],
-}  # fmt: skip
+    "the exporter": ["-c", EXPORTER],
+}
 
 
 @pytest.mark.parametrize("use", USES)
