@@ -17,7 +17,7 @@ from tests.support.watched import Watched, busy_scene, console
 def test_a_picture_is_valid_svg_with_the_words_in_it(tmp_path: Path) -> None:
     scene = busy_scene(("<speech> & co", "dog bark"))
     path = tmp_path / "live.svg"
-    Dashboard(scene.telemetry, console(100, 30), clock=lambda: scene.now).save_svg(path)
+    Dashboard(scene.telemetry, console(100, 30)).save_svg(path)
     root = ElementTree.parse(path).getroot()
     words = " ".join("".join(element.itertext()) for element in root.iter() if element.tag.endswith("text"))
     for wanted in ("<speech> & co", "stream-classify", "48000 → 16000 Hz", "lag", "12 ms"):
@@ -44,7 +44,7 @@ def test_only_what_changed_is_written() -> None:
     scene = busy_scene()
     scene.push([[0.05, 0.83, 0.1]])  # into a new cell, so that the next push does not scroll
     screen = console(80, 24)
-    board = Dashboard(scene.telemetry, screen, fps=1000, clock=lambda: scene.now)
+    board = Dashboard(scene.telemetry, screen, fps=1000)
     written: list[int] = []
     looks = iter([True] * 4 + [False])
 
@@ -58,7 +58,7 @@ def test_only_what_changed_is_written() -> None:
     assert board.run(alive, lambda: None) == "ended"
     first, second, third, last = np.diff(written)
     assert first > 3000
-    assert second == third == 0  # nothing observed, nothing written
+    assert second == third == 0  # nothing new, nothing written
     assert 0 < last < first / 4
 
 
