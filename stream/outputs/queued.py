@@ -18,6 +18,7 @@ CAPACITY_MESSAGES = 1024  # about ten seconds of 10 ms hops with chunk and resul
 DEADLINE_SECONDS = 1.0
 
 Kind = Literal["chunk", "result", "status"]
+PLURALS: dict[Kind, str] = {"status": "statuses", "result": "results", "chunk": "chunks"}
 
 
 class Queued:
@@ -101,7 +102,9 @@ class Queued:
                 left.append(self._delivering)
         if hangs:
             what = ", ".join(
-                f"{left.count(k)} of kind {k}" for k in ("status", "result", "chunk") if k in left
+                f"{n} {kind if n == 1 else plural}"
+                for kind, plural in PLURALS.items()
+                if (n := left.count(kind))
             )
             log.warning(
                 "%s: still busy after %g s; not delivered: %s",

@@ -275,7 +275,9 @@ def test_clipping_is_marked() -> None:
 
 
 def test_rendering_is_pure(scene: Readings) -> None:
-    before = {name: np.copy(getattr(scene, name)) for name in ("timeline", "spectrum", "probs", "peaks", "active")}
+    before = {
+        name: np.copy(getattr(scene, name)) for name in ("timeline", "spectrum", "probs", "peaks", "active")
+    }
     assert render(scene, 80, 24).lines == render(scene, 80, 24).lines
     for name, value in before.items():
         np.testing.assert_array_equal(getattr(scene, name), value)

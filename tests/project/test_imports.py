@@ -48,7 +48,7 @@ def test_the_contracts_would_notice(tmp_path: Path) -> None:
     for file, line in {
         "stream/messages.py": "def late() -> None:\n    import stream.runner\n",
         "stream/features/spec.py": "def late() -> None:\n    import torch\n",
-        "stream/outputs/base.py": "def late() -> None:\n    import export\n",
+        "stream/outputs/sink.py": "def late() -> None:\n    import export\n",
         "stream/classifier.py": "def late() -> None:\n    import stream.runner\n",
         "export/recipes/rooms/sources/bank.py": "def late() -> None:\n    import export.recipes.rooms.build\n",
     }.items():
