@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from stream.dashboard import Dashboard
+from stream.dashboard.shell import drawing_period
+from stream.dashboard.terminal import Terminal
 from stream.errors import OutputError
 from tests.support.watched import Watched, busy_scene, console
 
@@ -75,3 +77,35 @@ def test_leaving_gives_the_screen_back_and_stops_after_an_error() -> None:
     assert stopped == [True]
     assert screen.file.getvalue().endswith("\x1b[?25h\x1b[?1049l")
     assert not screen.is_alt_screen
+
+
+@pytest.mark.parametrize(
+    ("cost_seconds", "period"),
+    [(0.0, 0.1), (0.0004, 0.1), (0.0016, 0.2), (0.004, 0.5), (0.1, 0.5)],
+)
+def test_drawing_stays_within_its_share_of_a_core(cost_seconds: float, period: float) -> None:
+    """0.8 %: ten drawings per second where one costs up to 0.8 ms, fewer where it costs more, never under two."""
+    assert drawing_period(0.1, cost_seconds) == pytest.approx(period)
+
+
+def test_costly_drawings_are_spaced_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop measures what its own thread spends on each drawing, and waits accordingly."""
+    spent = 0.0
+    scene = Watched()
+    waits: list[float] = []
+
+    def costly(self: Dashboard, hint: str) -> None:
+        nonlocal spent
+        spent += 0.002
+
+    def wait(self: Terminal, seconds: float) -> str:
+        waits.append(seconds)
+        return "q" if len(waits) == 50 else ""
+
+    monkeypatch.setattr("stream.dashboard.shell.time.thread_time", lambda: spent)
+    monkeypatch.setattr(Dashboard, "_draw", costly)
+    monkeypatch.setattr(Terminal, "wait", wait)
+    assert Dashboard(scene.telemetry, console(80, 24)).run(lambda: True, lambda: None) == "quit"
+    assert waits[0] == pytest.approx(0.1)  # one dear drawing, such as the first, does not slow it down
+    assert waits[-1] == pytest.approx(0.002 / 0.008, rel=1e-3)
+    assert waits == sorted(waits)
