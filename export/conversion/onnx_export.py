@@ -30,7 +30,7 @@ from stream.errors import ExportError, NotStreamable, ParityError, UsageError
 from stream.features.mfcc import mfcc
 from stream.inference.card import CARD_KEY, GOLDEN_KEY, ModelCard
 from stream.inference.session import Model
-from stream.inference.verify import prove as verify_golden
+from stream.inference.verify import compare as compare_golden
 
 Array = NDArray[np.float32]
 Network = nn.Module | onnx.ModelProto | str | Path
@@ -233,7 +233,7 @@ def _pack(made: Streaming, card: ModelCard, features: Array) -> bytes:
     onnx.helper.set_model_props(packed, {CARD_KEY: card.to_json(), GOLDEN_KEY: golden.to_json()})
     onnx.checker.check_model(packed, full_check=True)
     data = bytes(packed.SerializeToString())
-    for check in verify_golden(Model(data, provider="cpu"), golden):
+    for check in compare_golden(Model(data, provider="cpu"), golden):
         if not check.ok:
             raise ParityError(
                 f"the packed file: {check.name} differs by {check.difference:.2g}, allowed {check.limit:g}; "
