@@ -114,13 +114,13 @@ def _example(example: Any, card: ModelCard, batch_axis: int, time_axis: int) -> 
     spec = card.features
     if example is None:
         sound = np.tile(golden_audio(spec.sample_rate), 3).astype(np.float32) / 32768
-        return mfcc(sound, spec)[None], InputLayout.of((1, 2, spec.n_features), batch_axis, time_axis)
+        return mfcc(sound, spec)[None], InputLayout.of((1, 2, spec.width), batch_axis, time_axis)
     array = example.detach().cpu().numpy() if isinstance(example, torch.Tensor) else np.asarray(example)
     layout = InputLayout.of(array.shape, batch_axis, time_axis)
     features = layout.from_network(array.astype(np.float32))
-    if features.shape[2] != spec.n_features:
+    if features.shape[2] != spec.width:
         raise UsageError(
-            f"the example has {features.shape[2]} features a frame, the card {spec.n_features}; "
+            f"the example has {features.shape[2]} features a frame, the card {spec.width}; "
             "check time_axis, or the card's features"
         )
     if not features.size or not np.isfinite(features).all():

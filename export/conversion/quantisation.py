@@ -18,8 +18,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from export.atomic import write_bytes
 from stream.errors import ExportError
 from stream.inference.card import CARD_KEY, GOLDEN_KEY, Golden, ModelCard, pack_array, unpack_array
+from stream.inference.engine import SlabEngine
 from stream.inference.session import Model
-from stream.inference.stepper import Stepper
 from stream.inference.verify import prove
 
 LABEL = "int8"
@@ -89,7 +89,7 @@ def _quantise_quietly(path: Path, out: Path) -> None:
 
 def _pack(graph: onnx.ModelProto, card: ModelCard, golden: Golden) -> tuple[bytes, float]:
     """The file with its card and golden vectors of its own, and how far these are from the original's."""
-    features = unpack_array(golden.features, "float32", (-1, card.features.n_features))
+    features = unpack_array(golden.features, "float32", (-1, card.features.width))
     original = unpack_array(golden.probs, "float32", (-1, len(card.labels)))
 
     def packed(vectors: Golden) -> bytes:
@@ -115,7 +115,7 @@ def step_microseconds(
         steps: in a round.
         rounds: turns each model gets.
     """
-    steppers = [Stepper(model, streams) for model in models]
+    steppers = [SlabEngine(model, streams) for model in models]
     best = [float("inf")] * len(models)
     for _ in range(rounds):
         for i, stepper in enumerate(steppers):

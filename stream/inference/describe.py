@@ -58,7 +58,7 @@ def describe(path: str | Path) -> dict[str, Any]:
         "states": [_state(state) for state in card.states],
         "graph": _graph(data, model),
         "latency": {
-            "window": spec.n_fft / spec.sample_rate,
+            "window": spec.span / spec.sample_rate,
             "step": card.stride / rate,
             "delay": card.delay * card.stride / rate,
             "warmup": card.warmup / rate,
@@ -67,7 +67,7 @@ def describe(path: str | Path) -> dict[str, Any]:
             "frames": field,
             "seconds": None
             if field is None
-            else ((field - 1) * spec.hop_length + spec.n_fft) / spec.sample_rate,
+            else ((field - 1) * spec.hop_length + spec.span) / spec.sample_rate,
             "noticed": noticed_frames(model),
         },
     }
@@ -78,7 +78,7 @@ def noticed_frames(model: Model, frames: int = 1000, threshold: float = 1e-3, se
     card = model.card
     frames = max(frames // card.stride, 1) * card.stride
     rng = np.random.default_rng(seed)
-    calm = rng.standard_normal((1, frames, card.features.n_features)).astype(np.float32)
+    calm = rng.standard_normal((1, frames, card.features.width)).astype(np.float32)
     disturbed = calm.copy()
     disturbed[:, : card.stride] += 3
     (a, _), (b, _) = (model.step(x, model.initial_state(1)) for x in (calm, disturbed))
@@ -118,7 +118,7 @@ def _profile(data: bytes, model: Model) -> list[dict[str, Any]]:
         session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         card = model.card
         feed: dict[str, Any] = {s.input: s.initial(1) for s in card.states}
-        feed[card.input] = np.zeros((1, card.stride, card.features.n_features), np.float32)
+        feed[card.input] = np.zeros((1, card.stride, card.features.width), np.float32)
         session.run(None, feed)
         events = json.loads(Path(session.end_profiling()).read_text())
     return [e["args"] for e in events if e["name"].endswith("_kernel_time") and e["args"].get("op_name")]

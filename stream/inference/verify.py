@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import CardInvalid, ProofFailed, SpecError
-from stream.features.mfcc import StreamingMfcc, mfcc
+from stream.features.frontend import extract, make_front_end
 from stream.inference.card import Golden, unpack_array
+from stream.inference.engine import SlabEngine, make_engine
 from stream.inference.onnx_file import read_model_file, scan
 from stream.inference.options import Provider
 from stream.inference.session import Model
-from stream.inference.stepper import Stepper
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def verify(path: str | Path, provider: Provider = "auto", seed: int = 0) -> list
 def prove(model: Model, golden: Golden, seed: int = 0) -> list[Check]:
     """All checks of a model against golden vectors; nothing is raised for a failed one."""
     card = model.card
-    width = card.features.n_features
+    width = card.features.width
     try:
         audio = unpack_array(golden.audio, "int16", (-1,)) * np.float32(1 / 32768)
         audio_features = unpack_array(golden.audio_features, "float32", (-1, width))
@@ -83,7 +83,7 @@ def prove(model: Model, golden: Golden, seed: int = 0) -> list[Check]:
     whole = _answers(model, features, [len(features)])
     one = _answers(model, features, [card.stride])
     ragged = _answers(model, features, (card.stride * rng.integers(1, 30, 999)).tolist())
-    heard = mfcc(audio, card.features)
+    heard = extract(audio, card.features)
     return [
         Check("features of the golden sound", _difference(heard, audio_features), golden.feature_tolerance),
         Check("features, 1 to 999 samples at a time", _difference(_chunked(audio, model, rng), heard), 0.0),
@@ -104,24 +104,24 @@ def _difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def _chunked(audio: NDArray[np.float32], model: Model, rng: np.random.Generator) -> NDArray[np.float32]:
-    stage = StreamingMfcc(model.card.features)
+    stage = make_front_end(model.card.features)
     parts = []
     at = 0
     while at < len(audio):
         size = int(rng.integers(1, 1000))
         parts.append(stage.push(audio[at : at + size]))
         at += size
-    return np.concatenate(parts) if parts else np.empty((0, model.card.features.n_features), np.float32)
+    return np.concatenate(parts) if parts else np.empty((0, model.card.features.width), np.float32)
 
 
 def _answers(model: Model, features: NDArray[np.float32], sizes: list[int]) -> NDArray[np.float32]:
     """Answers when the frames come in these chunk sizes, repeated as needed."""
-    stepper = Stepper(model)
+    engine = make_engine(model)
     parts = []
     at = turn = 0
     while at < len(features):
         size = sizes[turn % len(sizes)]
-        parts.append(stepper.run(features[None, at : at + size])[0])
+        parts.append(engine.run(features[at : at + size]))
         at += size
         turn += 1
     return np.concatenate(parts)
@@ -131,5 +131,5 @@ def _among(model: Model, features: NDArray[np.float32], rng: np.random.Generator
     """Answers of the golden stream as the middle one of three, the others hearing something else."""
     others = rng.permutation(features)
     batch = np.stack([others, features, others[::-1]])
-    answers: NDArray[np.float32] = Stepper(model, 3).run(batch)[1]
+    answers: NDArray[np.float32] = SlabEngine(model, 3).run(batch)[1]
     return answers

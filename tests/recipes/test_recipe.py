@@ -641,7 +641,7 @@ def test_calibration_takes_the_quickest_rule_that_is_quiet_enough():
     quiet[0, 1::200, 0] = 0.8
     clicking = calibrate(*[Heard(probs, active, quiet, silent)] * 2, SPEC)
     assert set(clean.classes) == set(KINDS)
-    assert clean.rule("speech").confirm is None
+    assert clean.rule("speech").peak_threshold is None
     assert clicking.rule("speech") != clean.rule("speech")
     assert not [e for e in detect(quiet[0], clicking, SPEC) if e.label == "speech"]
     assert clicking.rule("music") == clean.rule("music")
