@@ -295,7 +295,7 @@ def test_drawing_while_working() -> None:
                 torn.append("version went back")
             version = readings.version
 
-    thread = threading.Thread(target=draw)
+    thread = threading.Thread(target=draw, daemon=True)
     thread.start()
     samples, features = np.zeros(COLUMN, np.float32), np.zeros((10, 40), np.float32)
     for i in range(400):
@@ -311,7 +311,8 @@ def test_drawing_while_working() -> None:
         scene.telemetry.chunk(Chunk(samples, i * COLUMN, RATE, float(i)))
         scene.telemetry.result(Result(rows, features, end=(i + 1) * COLUMN))
     done.set()
-    thread.join()
+    thread.join(20)
+    assert not thread.is_alive()
     assert torn == []
 
 
