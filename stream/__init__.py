@@ -3,7 +3,7 @@
 Sound flows through rooms, each usable alone:
 
     capture     Microphone, FileSource, ArraySource, open_source          -> Chunk
-                read_audio (a whole file), SoundHistory (the last seconds)
+                list_devices; read_audio (a whole file); SoundHistory (the last seconds of a source)
     features    MfccSpec, StreamingMfcc, mfcc                          -> frames (T, F)
     inference   ModelCard, Model.load / bundled / initial_state / step    -> Scores
     decisions   DetectorSpec, ClassRule, Detector                         -> Event
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from stream._version import __version__
 
 if TYPE_CHECKING:
+    from stream.capture.device.lookup import DeviceInfo, list_devices
     from stream.capture.device.microphone import Microphone
     from stream.capture.files import FileSource, read_audio
     from stream.capture.history import SoundHistory
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "stream.capture.files": ["FileSource", "read_audio"],
     "stream.capture.history": ["SoundHistory"],
+    "stream.capture.device.lookup": ["DeviceInfo", "list_devices"],
     "stream.capture.device.microphone": ["Microphone"],
     "stream.capture.resample": ["resampled"],
     "stream.capture.opening": ["open_source"],
@@ -126,6 +128,7 @@ __all__ = [
     "DeviceAmbiguous",
     "DeviceBusy",
     "DeviceError",
+    "DeviceInfo",
     "DeviceNotFound",
     "Event",
     "FileSource",
@@ -159,6 +162,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "classify",
+    "list_devices",
     "mfcc",
     "open_source",
     "read_audio",

@@ -338,10 +338,10 @@ def classify(
 
     classifier = StreamClassifier(model, detector)
     if isinstance(sound, (str, Path)):
-        source: Iterable[Chunk] = FileSource(sound, block=BLOCK)
+        source: Iterable[Chunk] = FileSource(sound, block_samples=BLOCK)
     else:
         rate = classifier.sample_rate if sample_rate is None else sample_rate
-        source = ArraySource(np.asarray(sound), rate, block=BLOCK)
+        source = ArraySource(np.asarray(sound), rate, block_samples=BLOCK)
     return merge(list(classifier.stream(source)), classifier)
 
 

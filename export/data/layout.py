@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from export.data.groups import group_of
-from export.data.recording import AUDIO_SUFFIXES, Dataset, Recording, Split
+from export.data.recording import Dataset, Recording, Split
+from stream.capture.suffixes import AUDIO_SUFFIXES
 from stream.errors import DataError
 
 BACKGROUND = "_background_noise_"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stream import FileSource, StreamClassifyError, UnreadableAudio
 from stream.capture.files import read_audio
-from stream.capture.resample import output_index
+from stream.features.resample import output_index
 
 FUZZ = int(os.environ.get("STREAM_CLASSIFY_FUZZ", "300"))
 

@@ -19,11 +19,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from stream import BackendMissing, SourceError, UsageError
-from stream.capture.backoff import Backoff
+from stream.capture.live.supervisor import Patience
 from stream.capture.network.source import NetworkSource
 from stream.messages import Chunk
 
 RATE = 16_000
+QUICK = Patience(first_retry=0.01, longest_retry=0.02)
 Samples = NDArray[np.float32]
 
 
@@ -125,7 +126,7 @@ def test_one_channel_and_the_size_of_chunks(av: object, tmp_path: Path) -> None:
     stereo = np.stack([noise(20_000, 1), noise(20_000, 2)], axis=1)
     soundfile.write(tmp_path / "a.wav", stereo, RATE)
     with server(folder(tmp_path)) as address:
-        with NetworkSource(address + "a.wav", channel=2, block=100) as source:
+        with NetworkSource(address + "a.wav", channel=2, block_samples=100) as source:
             chunks = list(source)
         with pytest.raises(UsageError, match="2 channels, not 3"):
             NetworkSource(address + "a.wav", channel=3)
@@ -151,7 +152,8 @@ def test_at_the_pace_of_real_time_a_file_waits_for_the_clock(av: object, tmp_pat
         source = NetworkSource(address + "a.wav", fast=False, clock=lambda: 0.0)  # a clock that stands still
         assert source.info().live
         heard: list[Chunk] = []
-        thread = threading.Thread(target=lambda: heard.extend(source))
+        chunks = iter(source)
+        thread = threading.Thread(target=lambda: heard.extend(chunks))
         thread.start()
         thread.join(0.3)
         source.close()
@@ -180,7 +182,7 @@ def test_a_live_stream_that_dies_comes_back_with_the_gap_the_clock_says(av: obje
             done.wait(60)
 
     with server(answer) as address:
-        source = NetworkSource(address + "live", backoff=Backoff(0.01, 0.02), clock=lambda: now[0])
+        source = NetworkSource(address + "live", patience=QUICK, clock=lambda: now[0])
         assert source.info().live
         chunks: list[Chunk] = []
         for chunk in source:
@@ -213,7 +215,7 @@ def test_a_live_stream_that_stalls_is_opened_again(av: object) -> None:
         done.wait(60)  # and never another byte
 
     with server(answer) as address:
-        source = NetworkSource(address + "live", read_timeout=0.2, backoff=Backoff(0.01, 0.02))
+        source = NetworkSource(address + "live", read_timeout=0.2, patience=QUICK)
         for _ in source:
             if len(visits) == 3:
                 source.close()
@@ -229,7 +231,7 @@ def test_a_late_consumer_loses_the_oldest_and_is_told_how_much(av: object) -> No
         done.wait(60)
 
     with server(answer) as address:
-        source = NetworkSource(address + "live", queue_seconds=1.0)
+        source = NetworkSource(address + "live", buffer_seconds=1.0)
         chunks = [next(iter(source))]  # and now the consumer is busy
         while source.report().lost < 8 * RATE:
             done.wait(0.01)
@@ -254,7 +256,8 @@ def test_closing_does_not_wait_for_the_network(av: object) -> None:
 
     with server(answer) as address:
         source = NetworkSource(address + "live", read_timeout=3600.0)
-        thread = threading.Thread(target=lambda: list(source))
+        chunks = iter(source)
+        thread = threading.Thread(target=lambda: list(chunks))
         thread.start()
         source.close()
         thread.join(20)
