@@ -45,8 +45,8 @@ class SourceReport:
 class AudioSource(Protocol):
     """An iterable of `Chunk`, the same for a microphone, a file, a stream or an array.
 
-    Iterating ends when the sound ends or when `close` is called, from any thread. Recordings start anew with
-    each ``iter()``; what is live goes on.
+    Iterating ends when the sound ends or when `close` is called, from any thread. Recordings start again with
+    each ``iter()``; live sound goes on. Iterating a source that was closed raises `ClosedError`.
     """
 
     @property

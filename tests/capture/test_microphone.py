@@ -27,7 +27,7 @@ from stream.capture.opening import open_source
 from stream.capture.source import AudioSource
 from stream.errors import ClosedError, DeviceError
 from stream.messages import Chunk
-from tests.support.pulse import LIMIT, PulseServer, loud, until
+from tests.support.pulse import LIMIT_SECONDS, PulseServer, loud, until
 
 pytestmark = pytest.mark.pulse
 
@@ -166,7 +166,7 @@ def test_a_device_is_watched_while_nobody_reads(virtual_mic: PulseServer) -> Non
         ("recovering", "a flat line for a long time: looking for the device again"),
     }
     with Microphone("pulse", patience=patience) as microphone:
-        deadline = time.monotonic() + LIMIT
+        deadline = time.monotonic() + LIMIT_SECONDS
         while not wanted <= seen and time.monotonic() < deadline:
             seen.add(tuple(microphone.health))
             time.sleep(0.002)

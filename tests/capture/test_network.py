@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -199,7 +200,10 @@ def test_a_live_stream_that_dies_comes_back_with_the_gap_the_clock_says(av: obje
     # One second of sound had come at 100 s. The first block after it ends when it arrives, 5 s later.
     assert after.end == 6 * RATE
     beats = [c for c in chunks if c.state == "recovering"]
-    assert beats
+    assert beats[0].detail.startswith(("broke off after 1.00 s", "the stream ended"))
+    assert any("cannot be opened again" in c.detail and "503" in c.detail for c in beats)
+    assert all(c.detail for c in beats)
+    assert all(c.detail == "" for c in heard)
     assert all(len(c.samples) == 0 and c.start == RATE for c in beats)
     assert all(c.state == "listening" for c in heard)
     assert len(visits) == 5
@@ -216,11 +220,46 @@ def test_a_live_stream_that_stalls_is_opened_again(av: object) -> None:
 
     with server(answer) as address:
         source = NetworkSource(address + "live", read_timeout=0.2, patience=QUICK)
-        for _ in source:
+        chunks = []
+        for chunk in source:
+            chunks.append(chunk)
             if len(visits) == 3:
                 source.close()
         done.set()
     assert len(visits) >= 3
+    assert any(c.state == "recovering" and "no data within 0.2 s" in c.detail for c in chunks)
+
+
+def test_a_flat_line_is_silent_beside_a_consumer_that_sleeps(av: object) -> None:
+    done = threading.Event()
+    sound = np.concatenate([noise(2 * RATE), np.full(3 * RATE, 0.25, np.float32), noise(3 * RATE, seed=2)])
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        send(handler, wav_stream(sound))
+        done.wait(60)
+
+    with server(answer) as address:
+        source = NetworkSource(address + "live", patience=Patience(flat=1.0))
+        chunks = iter(source)
+        next(chunks)
+        deadline = time.monotonic() + 20
+        while (
+            source.report().waiting < 7 * RATE and time.monotonic() < deadline
+        ):  # all has come before more is read
+            done.wait(0.01)
+        heard: list[Chunk] = []
+        for chunk in chunks:
+            heard.append(chunk)
+            if chunk.end > 7.5 * RATE:
+                source.close()
+        done.set()
+    silent = [c for c in heard if c.state == "silent"]
+    assert all(c.detail == "the sound is a flat line" for c in silent)
+    assert (silent[0].end / RATE, silent[-1].end / RATE) == (
+        pytest.approx(3, abs=0.2),
+        pytest.approx(5, abs=0.2),
+    )
+    assert all(c.detail == "" for c in heard if c.state == "listening")
 
 
 def test_a_late_consumer_loses_the_oldest_and_is_told_how_much(av: object) -> None:

@@ -74,7 +74,7 @@ def test_a_live_pipe_is_given_out_as_it_arrives() -> None:
         chunks = iter(StdinSource(stream, sample_rate=16_000, clock=lambda: 7.0))
         for start in range(0, 500, 100):
             sink.write(pcm(np.full(100, 0.5), "s16le"))
-            chunk = next(chunks)  # would wait for ever if it wanted a full block
+            chunk = next(chunks)  # would wait forever if it wanted a full block
             assert (chunk.start, len(chunk.samples), chunk.captured_at) == (start, 100, 7.0)
         sink.write(b"\0")
         sink.close()

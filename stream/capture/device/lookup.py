@@ -62,7 +62,7 @@ class DeviceIdentity:
 
     def find(self, devices: Sequence[DeviceInfo]) -> DeviceInfo:
         """The same device among ``devices``: by its exact name, else by its name without ALSA's card number,
-        which is given anew at each plugging and boot.
+        which changes when it is plugged in again and at each boot.
 
         Raises:
             DeviceNotFound: it is not there (yet).

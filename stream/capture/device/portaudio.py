@@ -83,7 +83,7 @@ def _no_start(error: Exception) -> DeviceError:
 
 
 def reinitialise() -> bool:
-    """Make PortAudio look for devices anew; its list is frozen otherwise. False if a stream is open.
+    """Make PortAudio look for devices again; otherwise its list never changes. False if a stream is open.
 
     Raises:
         BackendMissing, DeviceError: see `portaudio`.

@@ -159,7 +159,7 @@ class Supervisor:
 
     def lost(self, now: float, why: str) -> None:
         """The source ended or could not be opened."""
-        if self._heard_at is not None:  # it worked, so the waits begin anew
+        if self._heard_at is not None:  # it worked, so the waits begin again
             self._retry.reset()
             self._start.reset()
         self._open = self._expecting = False

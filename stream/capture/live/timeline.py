@@ -73,7 +73,7 @@ class Timeline:
         else:
             lost = 0
         self._end += lost + frames
-        self._follow(now - self._end / self._rate, frames / self._rate, anew=reopened)
+        self._follow(now - self._end / self._rate, frames / self._rate, reopened=reopened)
         self._adc_next = adc_time + frames / self._rate if adc_time > 0 else None
         return lost
 
@@ -90,9 +90,9 @@ class Timeline:
         self._settled = self._end + lost + round(_SETTLING_SECONDS * self._rate)
         return lost
 
-    def _follow(self, zero: float, seconds: float, *, anew: bool) -> None:
+    def _follow(self, zero: float, seconds: float, *, reopened: bool) -> None:
         """Take in when sample 0 was, by the delay of the newest block, which holds so many seconds."""
-        if self._zero is None or anew:
+        if self._zero is None or reopened:
             self._zero = zero
             return
         least = min(self._zero + _DRIFT_PER_SECOND * seconds, zero)

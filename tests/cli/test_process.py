@@ -1,8 +1,10 @@
-"""What PortAudio and ALSA print: kept off the screen by the command line, and left alone by the library."""
+"""What the command line does to its process, and the library does not: environment and standard error."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 
@@ -10,8 +12,29 @@ import pytest
 
 from stream.capture.device import portaudio
 from stream.capture.device.microphone import Microphone
+from stream.cli import ENVIRONMENT
 from stream.cli.quiet import quieten_portaudio, restore_stderr, without_chatter
 from tests.support.pulse import PulseServer, until
+
+
+@pytest.mark.parametrize("given", [None, "10"])
+def test_libraries_are_told_by_the_environment_what_the_user_has_not(given: str | None) -> None:
+    """Before any of them is imported."""
+    code = """
+import os, sys
+sys.modules["soxr"] = sys.modules["numpy"] = None
+from stream.cli import main
+try:
+    main(["--version"])
+except SystemExit:
+    print(*(os.environ[name] for name in ("OPENBLAS_NUM_THREADS", "SOXR_MIN_DFT_SIZE", "SOXR_LARGE_DFT_SIZE")))
+"""
+    kept = {name: value for name, value in os.environ.items() if name not in ENVIRONMENT}
+    kept |= {} if given is None else {"SOXR_MIN_DFT_SIZE": given}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=kept, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.splitlines()[-1] == f"1 {given or 8} 8"
 
 
 @pytest.fixture
