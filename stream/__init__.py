@@ -1,17 +1,17 @@
 """stream-classify: what it hears live is exactly what was trained and tested.
 
-Sound flows through rooms, each usable alone:
+Sound flows through stages, each usable alone:
 
     capture     Microphone, FileSource, ArraySource, open_source          -> Chunk
                 list_devices; read_audio (a whole file); SoundHistory (the last seconds of a source)
-    features    MfccSpec, StreamingMfcc, mfcc                          -> frames (T, F)
-    inference   ModelCard, Model.load / bundled / initial_state / step    -> Scores
+    features    Conditioner (resampling, repair, gaps), FrontEnd          -> frames (T, F)
+    inference   Model, Engine: LoneEngine, SlabRow, DeviceEngine; Slab    -> Scores
     decisions   DetectorSpec, ClassRule, Detector                         -> Event
     outputs     JsonLines
     together    StreamClassifier, classify, run                           -> Result
 
-Three verbs mean the same everywhere: push (give input, get what is ready), flush (no more input),
-reset (as new).
+Five verbs mean the same everywhere: push (give input, get what is ready), flush (no more input), reset (as new),
+snapshot (the state as plain values) and restore (continue from it, to the bit).
 
     from stream import Microphone, Model, StreamClassifier
     classifier = StreamClassifier(Model.bundled())
@@ -23,10 +23,16 @@ Names are imported when first used, so that ``stream-classify --help`` need not 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from stream._version import __version__
+
+# Otherwise ONNX Runtime writes a device id and a database of events below the home folder and tries to send them to its
+# maker. It reads the variable when it is imported, which happens nowhere before this line. Nothing else in the process
+# is changed by importing the library. Set the variable to 0 beforehand to have it otherwise.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from stream.capture.device.lookup import DeviceInfo, list_devices
@@ -34,7 +40,6 @@ if TYPE_CHECKING:
     from stream.capture.files import FileSource, read_audio
     from stream.capture.history import SoundHistory
     from stream.capture.opening import open_source
-    from stream.capture.resample import resampled
     from stream.capture.source import ArraySource, AudioSource, SourceReport
     from stream.classifier import StreamClassifier, classify
     from stream.decisions.detector import Detector
@@ -62,20 +67,26 @@ if TYPE_CHECKING:
         UnsupportedRate,
         UsageError,
     )
+    from stream.features.conditioner import Conditioner
+    from stream.features.frontend import FrontEnd, make_front_end
     from stream.features.mfcc import StreamingMfcc, mfcc
-    from stream.features.spec import MfccSpec
+    from stream.features.repair import Repair
+    from stream.features.spec import MfccSpec, WaveformSpec
     from stream.inference.card import ModelCard, StateSpec
+    from stream.inference.engine import DeviceEngine, Engine, LoneEngine, SlabEngine, SlabRow
     from stream.inference.session import Model
+    from stream.inference.slab import Slab
+    from stream.inference.verify import verify
     from stream.messages import Chunk, Event, Gap, Result, Scores, SourceInfo, Status
     from stream.outputs.jsonl import JsonLines
     from stream.runner import run
+    from stream.snapshot import pack, unpack
 
 _HOMES = {
     "stream.capture.files": ["FileSource", "read_audio"],
     "stream.capture.history": ["SoundHistory"],
     "stream.capture.device.lookup": ["DeviceInfo", "list_devices"],
     "stream.capture.device.microphone": ["Microphone"],
-    "stream.capture.resample": ["resampled"],
     "stream.capture.opening": ["open_source"],
     "stream.capture.source": ["ArraySource", "AudioSource", "SourceReport"],
     "stream.classifier": ["StreamClassifier", "classify"],
@@ -105,9 +116,16 @@ _HOMES = {
         "UsageError",
     ],
     "stream.features.mfcc": ["StreamingMfcc", "mfcc"],
-    "stream.features.spec": ["MfccSpec"],
+    "stream.features.conditioner": ["Conditioner"],
+    "stream.features.frontend": ["FrontEnd", "make_front_end"],
+    "stream.features.repair": ["Repair"],
+    "stream.features.spec": ["MfccSpec", "WaveformSpec"],
     "stream.inference.card": ["ModelCard", "StateSpec"],
+    "stream.inference.engine": ["DeviceEngine", "Engine", "LoneEngine", "SlabEngine", "SlabRow"],
     "stream.inference.session": ["Model"],
+    "stream.inference.slab": ["Slab"],
+    "stream.inference.verify": ["verify"],
+    "stream.snapshot": ["pack", "unpack"],
     "stream.messages": ["Chunk", "Event", "Gap", "Result", "Scores", "SourceInfo", "Status"],
     "stream.outputs.jsonl": ["JsonLines"],
     "stream.runner": ["run"],
@@ -123,17 +141,22 @@ __all__ = [
     "Chunk",
     "ClassRule",
     "ClosedError",
+    "Conditioner",
     "Detector",
     "DetectorSpec",
     "DeviceAmbiguous",
     "DeviceBusy",
+    "DeviceEngine",
     "DeviceError",
     "DeviceInfo",
     "DeviceNotFound",
+    "Engine",
     "Event",
     "FileSource",
+    "FrontEnd",
     "Gap",
     "JsonLines",
+    "LoneEngine",
     "MfccSpec",
     "Microphone",
     "Model",
@@ -143,8 +166,12 @@ __all__ = [
     "OutputError",
     "ProofFailed",
     "ProviderUnavailable",
+    "Repair",
     "Result",
     "Scores",
+    "Slab",
+    "SlabEngine",
+    "SlabRow",
     "SnapshotInvalid",
     "SoundHistory",
     "SourceError",
@@ -160,14 +187,18 @@ __all__ = [
     "UnreadableAudio",
     "UnsupportedRate",
     "UsageError",
+    "WaveformSpec",
     "__version__",
     "classify",
     "list_devices",
+    "make_front_end",
     "mfcc",
     "open_source",
+    "pack",
     "read_audio",
-    "resampled",
     "run",
+    "unpack",
+    "verify",
 ]
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from stream.capture.resample import resampled
 from stream.messages import Chunk, Result, SourceState, Status
 from stream.outputs.base import Output
 
@@ -68,8 +67,8 @@ def run(
     summary = Summary()
     state: SourceState = "listening"
     try:
-        with resampled(source, classifier.sample_rate) as chunks:
-            for chunk in chunks:
+        with source:
+            for chunk in source:
                 begin = clock()
                 result = classifier.push(chunk)
                 if chunk.state != state:

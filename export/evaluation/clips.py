@@ -18,7 +18,7 @@ Where = Literal["end", "all"]
 def clip_scores(heard: Sequence[Heard], where: Where) -> NDArray[np.float64]:
     """(n, C) mean probability over a recording's rows: its second half ("end"), or all of it ("all").
 
-    The rows are those that training taught the label on (``export.training.answers``).
+    The rows are those that training taught the label on (``export.training.targets``).
     """
     scores = []
     for each in heard:

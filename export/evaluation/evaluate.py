@@ -12,7 +12,7 @@ import numpy as np
 
 from export.data.dataset import read_dataset
 from export.data.recording import Recording, Split
-from export.data.splits import SplitPlan, split_dataset
+from export.data.splits import SplitConfig, split_dataset
 from export.evaluation.clips import Where, clip_figures
 from export.evaluation.events import event_figures
 from export.evaluation.frames import frame_figures, segment_figures
@@ -99,13 +99,13 @@ def chosen(data: str, model: Model, split: Split | None, unknown: str | None) ->
     return part
 
 
-def trained_plan(model: Model) -> SplitPlan | None:
+def trained_plan(model: Model) -> SplitConfig | None:
     """How the model's training divided its data, from its card; None where that does not say."""
     written = model.card.provenance.get("split")
     if written is None:
         return None
     try:
-        return msgspec.convert(written, SplitPlan)
+        return msgspec.convert(written, SplitConfig)
     except msgspec.ValidationError as error:
         raise DataError(
             f"model {model.path}: its card's provenance.split cannot be read ({error}); leave --split out"

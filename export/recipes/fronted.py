@@ -16,7 +16,7 @@ from export.training import Report, TrainConfig, fit
 from export.training.pipeline import batches, fit_settings, make_card, measure, passes
 from export.training.prepare import Progress, prepare
 from export.training.run_folder import origin
-from export.training.source import Source
+from export.training.sampler import Sampler
 from stream.features.spec import MfccSpec
 from stream.inference.card import ModelCard
 
@@ -43,14 +43,10 @@ class Fronted(nn.Module):
         self.front, self.network = front, network
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.network(self.dropout(self.front(x)))
-        return logits
-
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         past = state if isinstance(state, tuple) else (None, None)
-        y, heard = self.front.stream(x, past[0])
-        y, answered = self.network.stream(self.dropout(y), past[1])
+        y, heard = self.front(x, past[0])
+        y, answered = self.network(self.dropout(y), past[1])
         return y, (heard, answered)
 
 
@@ -100,8 +96,8 @@ def train_behind(
     return Behind(model, card, figures)
 
 
-def scale(network: FrameClassifier, front: Front, source: Source, count: int = 20) -> None:
+def scale(network: FrameClassifier, front: Front, source: Sampler, count: int = 20) -> None:
     """Let ``network`` expect what ``front`` says about ``count`` batches of ``source``."""
     some = islice(iter(batches(source)(0)), count)
-    heard = torch.cat([front(batch.features).flatten(0, 1) for batch in some])
+    heard = torch.cat([front(batch.features)[0].flatten(0, 1) for batch in some])
     network.fit(heard.mean(0), heard.std(0))

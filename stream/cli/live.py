@@ -104,15 +104,16 @@ def listen(options: Options) -> None:
 
 
 def make_classifier(model: Model, options: Options) -> StreamClassifier:
-    from stream.classifier import MAX_GAP, StreamClassifier
+    from stream.classifier import StreamClassifier
     from stream.cli.rules import detector_spec
+    from stream.features.conditioner import MAX_GAP_SECONDS
 
     rules = detector_spec(
         model.card.detector,
         model.labels,
         {
             "threshold": options.threshold,
-            "confirm": options.confirm,
+            "peak_threshold": options.confirm,
             "min_on": options.min_on,
             "min_off": options.min_off,
             "refractory": options.refractory,
@@ -123,7 +124,7 @@ def make_classifier(model: Model, options: Options) -> StreamClassifier:
         model,
         rules,
         repair=options.repair,  # type: ignore[arg-type]  # click has checked it
-        max_gap=MAX_GAP if options.max_gap is None else options.max_gap,
+        max_gap=MAX_GAP_SECONDS if options.max_gap is None else options.max_gap,
         reset_after=options.reset_after,
     )
 

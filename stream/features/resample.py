@@ -80,6 +80,11 @@ class StreamingResampler:
         """Absolute output index of the next sample that will come out."""
         return self._position
 
+    @property
+    def due(self) -> int:
+        """Output samples that the input so far accounts for and that are still inside the filter."""
+        return output_index(self._next_in, self.in_rate, self.out_rate) - self._position
+
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Give (n,) float32, get the (k,) float32 that are ready; k may be 0.
 
@@ -104,7 +109,7 @@ class StreamingResampler:
 
     def flush(self) -> NDArray[np.float32]:
         """The end of the run: the (k,) float32 still inside the filter. A second flush gives nothing."""
-        due = output_index(self._next_in, self.in_rate, self.out_rate) - self._position
+        due = self.due
         if self._flushed or due <= 0:
             self._flushed = True
             return np.empty(0, np.float32)

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from stream import FileSource, UsageError
 from stream.capture.files import read_audio
-from stream.capture.resample import resampled
-from stream.features.resample import output_index
+from stream.features.resample import StreamingResampler, output_index
 
 Samples = NDArray[np.float32]
 
@@ -93,7 +92,9 @@ def test_odd_formats_made_by_another_program(tmp_path: Path, suffix: str, option
     path = tmp_path / f"a.{'wav' if suffix == 'gsm' else suffix}"
     encoding = ["-e", "gsm-full-rate"] if suffix == "gsm" else options
     subprocess.run(
-        ["sox", "-n", "-r", "8000", "-c", "1", *encoding, path, "synth", "1", "sine", "440"], check=True
+        ["sox", "-n", "-r", "8000", "-c", "1", *encoding, path, "synth", "1", "sine", "440"],
+        check=True,
+        timeout=60,
     )
     got = gathered(FileSource(path))
     assert abs(len(got) - 8_000) < 600  # these codecs fill their last block
@@ -182,7 +183,7 @@ def test_closing_wakes_a_file_that_waits_for_its_time(tmp_path: Path) -> None:
     soundfile.write(path, noise(16_000), 16_000)
     source = FileSource(path, fast=False, block_samples=16_000, clock=lambda: 0.0)  # that second never comes
     chunks = iter(source)
-    thread = threading.Thread(target=lambda: list(chunks))
+    thread = threading.Thread(target=lambda: list(chunks), daemon=True)
     thread.start()
     source.close()
     thread.join(20)
@@ -210,7 +211,8 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
         for _ in range(60):
             file.write(np.zeros(16_000 * 10, np.int16))
     tracemalloc.start()
-    total = sum(len(chunk.samples) for chunk in resampled(FileSource(path), 8_000))
+    resampler = StreamingResampler(16_000, 8_000)
+    total = sum(len(resampler.push(chunk.samples)) for chunk in FileSource(path)) + len(resampler.flush())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert total == 60 * 80_000
@@ -225,8 +227,9 @@ def test_read_audio_is_the_stream_of_it(tmp_path: Path, rate: int | None) -> Non
     path = tmp_path / "a.flac"
     soundfile.write(path, noise(50_001, 2), 44_100)
     whole = read_audio(path, rate)
-    streamed = [c.samples for c in resampled(FileSource(path, block_samples=313), rate or 44_100)]
-    np.testing.assert_array_equal(whole, np.concatenate(streamed))
+    resampler = StreamingResampler(44_100, rate or 44_100)
+    streamed = [resampler.push(chunk.samples) for chunk in FileSource(path, block_samples=313)]
+    np.testing.assert_array_equal(whole, np.concatenate([*streamed, resampler.flush()]))
     assert len(whole) == output_index(50_001, 44_100, rate or 44_100)
 
 

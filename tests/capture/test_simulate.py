@@ -207,7 +207,7 @@ def test_in_real_time_it_keeps_the_device_clock() -> None:
 def test_closing_wakes_it() -> None:
     source = SimulatedSource("sim:silence?unplug@0s&for=1h", fast=False, clock=lambda: 0.0)
     chunks = iter(source)
-    thread = threading.Thread(target=lambda: list(chunks))
+    thread = threading.Thread(target=lambda: list(chunks), daemon=True)
     thread.start()
     source.close()
     thread.join(20)

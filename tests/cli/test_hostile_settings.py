@@ -42,7 +42,11 @@ def one_line(error: StreamClassifyError) -> None:
 
 
 @many
-@given(st.dictionaries(st.sampled_from((*FIELDS, "confirm")), st.lists(rule_texts, max_size=3), max_size=4))
+@given(
+    st.dictionaries(
+        st.sampled_from((*FIELDS, "peak_threshold")), st.lists(rule_texts, max_size=3), max_size=4
+    )
+)
 @example({"threshold": ["nan"]})
 @example({"smoothing": ["inf"]})
 @example({"threshold": ["speech=1\n"]})
@@ -56,7 +60,7 @@ def test_rules_from_the_command_line(texts: dict[str, list[str]]) -> None:
         rule = spec.rule(label)
         assert 0 < rule.threshold <= 1
         assert 0 <= rule.off_threshold <= rule.threshold
-        assert rule.confirm is None or rule.threshold <= rule.confirm <= 1
+        assert rule.peak_threshold is None or rule.threshold <= rule.peak_threshold <= 1
         assert all(0 <= getattr(rule, name) <= 3600 for name in FIELDS[1:])
 
 
@@ -138,8 +142,8 @@ def test_run_configurations(tmp_path: Path, seed: int) -> None:
 @cache
 def small_checkpoint() -> bytes:
     torch = pytest.importorskip("torch")
-    from export.checkpoint import save_model
     from export.models import build, preset
+    from export.models.checkpoint import save_model
     from tests.support.toy_models import toy_card
 
     torch.manual_seed(0)
@@ -152,7 +156,7 @@ def small_checkpoint() -> bytes:
 @many
 @given(st.integers(0, 2**32))
 def test_checkpoints(tmp_path: Path, seed: int) -> None:
-    from export.checkpoint import load_model
+    from export.models.checkpoint import load_model
 
     path = tmp_path / "model.pt"
     path.write_bytes(damaged(small_checkpoint(), seed))
@@ -164,7 +168,7 @@ def test_checkpoints(tmp_path: Path, seed: int) -> None:
 
 def test_a_pickle_that_would_run_code_does_not(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from export.checkpoint import load_model
+    from export.models.checkpoint import load_model
     from stream.errors import CheckpointError
 
     class Trap:

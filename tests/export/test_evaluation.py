@@ -16,7 +16,7 @@ pytest.importorskip("scipy")
 from click.testing import CliRunner
 
 from export.data.recording import Interval, Recording
-from export.data.splits import SplitPlan
+from export.data.splits import SplitConfig
 from export.evaluation.clips import clip_figures, clip_scores
 from export.evaluation.evaluate import chosen, evaluate
 from export.evaluation.events import event_figures
@@ -210,7 +210,7 @@ def folds(folder: Path) -> Path:
 
 def held_out(**plan: object) -> dict[str, object]:
     """What a card says of a training that divided its data like this."""
-    return {"split": msgspec.to_builtins(SplitPlan(**plan))}  # type: ignore[arg-type]
+    return {"split": msgspec.to_builtins(SplitConfig(**plan))}  # type: ignore[arg-type]
 
 
 def test_the_split_is_the_one_of_the_models_training(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import stream
 from stream.capture.opening import open_source
-from stream.classifier import MAX_GAP, StreamClassifier, classify
+from stream.classifier import StreamClassifier, classify
 from stream.cli.app import app
 from stream.inference.session import Model
 from stream.inference.verify import verify
@@ -102,7 +102,7 @@ def test_names_are_imported_when_first_used() -> None:
         "import sys, stream; assert 'numpy' not in sys.modules; stream.Model; "
         "assert 'stream.inference.session' in sys.modules; assert 'stream.capture.device.microphone' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=SOURCE.parents[1])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=SOURCE.parents[1], timeout=60)
 
 
 def default(function: Any, name: str) -> Any:
@@ -124,7 +124,7 @@ def test_defaults_that_are_told_twice_agree() -> None:
     assert option("model") == default(Model.bundled, "name")
     assert option("scores") == default(JsonLines, "scores")
     assert option("onsets") == default(JsonLines, "onsets")
-    assert default(StreamClassifier, "max_gap") == MAX_GAP
+    assert default(StreamClassifier, "max_gap") == MAX_GAP_SECONDS
     assert default(classify, "detector") is default(StreamClassifier, "detector") is None
     for name in ("max_gap", "reset_after", "samplerate", "channel"):  # None: the function's own default
         assert option(name) is None or not isinstance(option(name), (int, float))
@@ -132,7 +132,7 @@ def test_defaults_that_are_told_twice_agree() -> None:
 
 def test_help_tells_the_defaults_that_functions_have() -> None:
     text = {p.name: getattr(p, "help", "") or "" for p in app.params}
-    assert f"[default: {MAX_GAP:g}]" in text["max_gap"]
+    assert f"[default: {MAX_GAP_SECONDS:g}]" in text["max_gap"]
 
 
 def test_when_late_is_the_microphones_own_default() -> None:
@@ -155,7 +155,11 @@ def test_the_door_of_export_is_lazy_and_complete() -> None:
     """``import export`` costs nothing; each name it offers is there, and there is no other."""
     code = "import sys, export; assert not {'torch', 'onnx', 'numpy'} & set(sys.modules), sys.modules.keys()"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     import export

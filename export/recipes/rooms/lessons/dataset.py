@@ -80,7 +80,7 @@ def make_streams(
         folder.mkdir(parents=True, exist_ok=True)
         length = round(seconds * 16000) // GRID * GRID
         frames = 1 + (length - spec.n_fft) // spec.hop_length
-        features = _open(folder / "features.npy", (streams, frames, spec.n_features), np.float16)
+        features = _open(folder / "features.npy", (streams, frames, spec.width), np.float16)
         labels = _open(folder / "labels.npy", (streams, frames, len(KINDS)), np.uint8)
         active = _open(folder / "active.npy", (streams, length // GRID, len(KINDS)), np.uint8)
         segments = []

@@ -36,7 +36,7 @@ class Lines:
 
 
 def configuration(name: str) -> ModelConfig:
-    return preset("crnn", features=FEATURES.n_features, classes=len(KINDS), **SHAPES[name])
+    return preset("crnn", features=FEATURES.width, classes=len(KINDS), **SHAPES[name])
 
 
 def teacher(cache: Path, plan: Plan, seed: int) -> float:

@@ -112,7 +112,7 @@ def _candidates(kind: Kind, threshold: float) -> Iterable[ClassRule]:
         yield ClassRule(
             threshold=threshold,
             release=round(0.7 * threshold, 3),
-            confirm=confirm if confirm > threshold else None,
+            peak_threshold=confirm if confirm > threshold else None,
             min_on=min_on,
             min_off=MIN_OFF[kind],
             smoothing=smoothing,

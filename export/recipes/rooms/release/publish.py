@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from export.conversion.onnx_export import to_onnx
 from export.models import FrameClassifier, count_parameters
-from export.onnx import to_onnx
 from export.recipes.rooms.lessons.prepare import Data
 from export.recipes.rooms.plan import DELAY, FEATURES, Plan
 from export.recipes.rooms.release.calibrate import Heard, calibrate

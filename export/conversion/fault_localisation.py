@@ -1,0 +1,118 @@
+"""Find the layer at fault when a proof fails: the first tensor, in order, that differs between two graphs."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from export.conversion.step_runner import StreamRunner
+from export.streaming import Streaming
+from export.streaming.node import Node
+from export.streaming.probe import open_session
+from export.streaming.track import Track
+
+Array = NDArray[Any]
+_NOTICEABLE = 1e-4  # relative to the tensor's own size
+
+
+def worst_layer(streaming: Streaming, x: Array) -> str:
+    """The layer from which on the streaming graph differs from the offline graph.
+
+    Args:
+        x: (N, T, F) features, T a multiple of the stride and at least 40 steps.
+    """
+    made = {name for node in streaming.model.graph.node for name in node.output}
+    tracks = [
+        t
+        for t in streaming.tracks.values()
+        if t.name in made
+        and t.source in streaming.labels
+        and not t.summary
+        and t.time is not None
+        and not t.open
+    ]
+    whole = _all_tensors(streaming.offline, [t.source for t in tracks], x)
+    runner = StreamRunner(streaming.model, streaming.states, [t.name for t in tracks])
+    state = runner.initial(len(x))
+    chunks: list[list[Array]] = []
+    for size in _pieces(x.shape[1], streaming.stride):
+        _, state, values = runner.step(x[:, size[0] : size[1]], state)
+        chunks.append(values)
+    for i, track in enumerate(tracks):
+        rows = np.concatenate([values[i] for values in chunks], axis=track.real_time)
+        if _differs(track, rows, whole[track.source]):
+            return streaming.labels[track.source]
+    return "the output"
+
+
+def _pieces(frames: int, step: int) -> list[tuple[int, int]]:
+    edges = [0, 3 * step, 4 * step, 11 * step, frames]
+    return list(itertools.pairwise(edges))
+
+
+def _differs(track: Track, rows: Array, whole: Array) -> bool:
+    time = track.time
+    assert time is not None
+    rows, whole = np.moveaxis(rows, time, 0), np.moveaxis(whole, time, 0)
+    whole = whole[: len(whole) - max(track.surplus, 0)]
+    first = max(track.lag, 0)  # streaming rows before have no counterpart
+    rows, whole = rows[first:], whole[max(-track.lag, 0) :]
+    count = min(len(rows), len(whole))
+    a, b = rows[:count].astype(np.float64), whole[:count].astype(np.float64)
+    return bool(np.abs(a - b).max(initial=0.0) > _NOTICEABLE * (1 + np.abs(b).max(initial=0.0)))
+
+
+def _all_tensors(model: onnx.ModelProto, names: list[str], x: Array) -> dict[str, Array]:
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    del exposed.graph.output[:]
+    exposed.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
+    values = open_session(exposed).run(None, {model.graph.input[0].name: x})
+    return dict(zip(names, values, strict=True))
+
+
+def exporter_fault(network: nn.Module, offline: onnx.ModelProto, x: Array, prefix: str = "net") -> str:
+    """The first layer whose output in the offline graph is not what torch computes; "" if none.
+
+    Layouts differ between the two, so outputs are compared as sorted numbers.
+    """
+    seen: list[tuple[str, Array]] = []
+
+    def remember(name: str) -> Any:
+        def hook(_: nn.Module, __: Any, output: Any) -> None:
+            first = output[0] if isinstance(output, tuple) else output
+            if isinstance(first, torch.Tensor):
+                seen.append((name, np.sort(first.detach().numpy().reshape(-1))))
+
+        return hook
+
+    leaves = [(n, m) for n, m in network.named_modules() if n and not list(m.children())]
+    handles = [m.register_forward_hook(remember(n.removeprefix(prefix + "."))) for n, m in leaves]
+    try:
+        with torch.no_grad():
+            network(torch.from_numpy(x))
+    finally:
+        for handle in handles:
+            handle.remove()
+    nodes = [Node(proto) for proto in offline.graph.node]
+    names = [name for node in nodes if node.path for name in node.outputs if name]
+    values = _all_tensors(offline, names, x)
+    for layer, expected in seen:
+        candidates = [
+            np.sort(values[name].reshape(-1))
+            for node in nodes
+            if node.path == layer
+            for name in node.outputs
+            if name
+        ]
+        candidates = [c for c in candidates if c.shape == expected.shape]
+        limit = _NOTICEABLE * (1 + np.abs(expected).max(initial=0.0))
+        if candidates and not any(np.abs(c - expected).max(initial=0.0) <= limit for c in candidates):
+            return f"layer '{layer}' ({type(network.get_submodule(f'{prefix}.{layer}')).__name__})"
+    return ""

@@ -1,0 +1,252 @@
+"""Any network that maps a sequence to per-frame scores -> one proven streaming ONNX file."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from torch import nn
+
+from export.atomic import write_bytes
+from export.conversion.equivalence import Proof, Reference, check_inventory, prove
+from export.conversion.fault_localisation import exporter_fault
+from export.conversion.golden import golden_audio, golden_vectors
+from export.conversion.input_layout import InputLayout
+from export.conversion.step_runner import StreamRunner
+from export.conversion.torch_export import EXPORTERS, Whole, offline_graph
+from export.streaming import Streaming, streamify
+from export.streaming.convert import Lookahead
+from export.streaming.probe import open_session
+from stream.errors import ExportError, NotStreamable, ParityError, UsageError
+from stream.features.mfcc import mfcc
+from stream.inference.card import CARD_KEY, GOLDEN_KEY, ModelCard
+from stream.inference.session import Model
+from stream.inference.verify import compare as compare_golden
+
+Array = NDArray[np.float32]
+Network = nn.Module | onnx.ModelProto | str | Path
+SECONDS = 60.0
+
+
+def to_onnx(
+    network: Network,
+    path: str | Path,
+    card: ModelCard,
+    example: Any = None,
+    *,
+    lookahead: Lookahead = "refuse",
+    batch_axis: int = 0,
+    time_axis: int = 1,
+    output_index: int = 0,
+    activation_inside: bool = False,
+    opset: int = 17,
+    seed: int = 0,
+) -> ModelCard:
+    """Export a network as a stateful streaming graph, proven equal to the network itself.
+
+    Args:
+        network: a torch module in any state (it is copied, not changed), an offline ONNX graph, or the path of one.
+            It takes one float tensor, a whole sequence of features, and gives scores a frame, or one score vector
+            for the sequence so far (last frame, mean or maximum over time).
+        path: the file to write. It appears only when every check has passed.
+        card: labels, activation and feature settings. States, stride and the rest are filled in here; ``delay`` is
+            what the network was trained to lag by, to which delayed layers add theirs.
+        example: features as the network takes them, float32, of realistic level; None = of a made sound, (N, T, F).
+        lookahead: "refuse" layers that need future frames, or "delay" the answers until they have come.
+        batch_axis, time_axis: which axes of ``example`` are streams and frames.
+        output_index: which output, if the network gives several.
+        activation_inside: the network gives probabilities already. Otherwise ``card.activation`` is appended,
+            unless the graph ends in it.
+        opset: ONNX operator set of the file, 17 to 21.
+        seed: of the features the proof is run with.
+
+    Returns:
+        The completed card, as it stands in the file.
+
+    Raises:
+        NotStreamable: a layer looks ahead or cannot be carried as state; named, with what to use instead.
+        ParityError: the result differs from the network by more than 1e-5; nothing is written.
+        ExportError: the network cannot be exported at all, or does not fit the card.
+        UsageError: the example does not fit the axes or the card.
+    """
+    if lookahead not in get_args(Lookahead):
+        raise UsageError(f"lookahead {lookahead!r}: must be one of {', '.join(get_args(Lookahead))}")
+    features, layout = _example(example, card, batch_axis, time_axis)
+    activation = None if activation_inside else card.activation
+    faults: list[ExportError] = []
+    for exporter, offline, reference in _offline_graphs(network, layout, features, output_index, faults):
+        try:
+            made = streamify(
+                offline,
+                features,
+                lookahead=lookahead,
+                activation=activation,
+                features=card.input,
+                output=card.output,
+                opset=opset,
+            )
+            _check_classes(made, card)
+            check_inventory(made.model, from_torch=exporter != "")
+            appended = None if made.activated else activation
+            frames = int(SECONDS * card.features.frame_rate)
+            reference = Reference(reference.whole, appended, reference.culprit)
+            proof = prove(made, reference, features, frames=frames, seed=seed)
+        except (NotStreamable, ParityError) as error:
+            faults.append(error)
+            continue
+        finished = _complete(card, made, proof, exporter)
+        write_bytes(path, _pack(made, finished, features))
+        return finished
+    raise _choose(faults)
+
+
+def _example(example: Any, card: ModelCard, batch_axis: int, time_axis: int) -> tuple[Array, InputLayout]:
+    """The example as (N, T, F) and how to give it to the network."""
+    spec = card.features
+    if example is None:
+        sound = np.tile(golden_audio(spec.sample_rate), 3).astype(np.float32) / 32768
+        return mfcc(sound, spec)[None], InputLayout.of((1, 2, spec.width), batch_axis, time_axis)
+    array = example.detach().cpu().numpy() if isinstance(example, torch.Tensor) else np.asarray(example)
+    layout = InputLayout.of(array.shape, batch_axis, time_axis)
+    features = layout.from_network(array.astype(np.float32))
+    if features.shape[2] != spec.width:
+        raise UsageError(
+            f"the example has {features.shape[2]} features a frame, the card {spec.width}; "
+            "check time_axis, or the card's features"
+        )
+    if not features.size or not np.isfinite(features).all():
+        raise UsageError("the example is empty or not finite; give real features")
+    return features, layout
+
+
+def _offline_graphs(
+    network: Network, layout: InputLayout, features: Array, output_index: int, faults: list[ExportError]
+) -> Iterator[tuple[str, onnx.ModelProto, Reference]]:
+    """(exporter, offline graph, what to compare it with); torch modules through one exporter after the other."""
+    if not isinstance(network, nn.Module):
+        graph = layout.prepend(_select(_load(network), output_index), features.shape[2])
+        session = _session(graph)
+        name = graph.graph.input[0].name
+        yield "", graph, Reference(lambda x: session.run(None, {name: x})[0])
+        return
+    whole = Whole(network, layout, output_index)
+
+    def torch_answer(x: NDArray[Any]) -> NDArray[Any]:
+        with torch.no_grad():
+            return np.asarray(whole(torch.from_numpy(x)).numpy())
+
+    tiles = (-(-2 // features.shape[0]), -(-96 // features.shape[1]), 1)
+    sample = torch.from_numpy(np.tile(features, tiles)[:4])
+    for exporter in EXPORTERS:
+        try:
+            graph = offline_graph(exporter, whole, sample)
+        except ExportError as error:
+            faults.append(error)
+            continue
+        yield exporter, graph, Reference(torch_answer, None, _fault_finder(whole, graph))
+
+
+def _fault_finder(whole: Whole, graph: onnx.ModelProto) -> Any:
+    return lambda x: exporter_fault(whole, graph, x)
+
+
+def _load(network: onnx.ModelProto | str | Path) -> onnx.ModelProto:
+    if isinstance(network, onnx.ModelProto):
+        return network
+    try:
+        return onnx.load(network)
+    except (OSError, DecodeError) as error:
+        raise ExportError(f"{network}: cannot be read as an ONNX graph: {error}") from None
+
+
+def _session(graph: onnx.ModelProto) -> ort.InferenceSession:
+    try:
+        return open_session(graph)
+    except Exception as error:  # ORT's own exception classes derive from Exception only
+        raise ExportError(f"ONNX Runtime cannot load the offline graph: {str(error)[:300]}") from error
+
+
+def _select(graph: onnx.ModelProto, output_index: int) -> onnx.ModelProto:
+    """The graph with one output."""
+    count = len(graph.graph.output)
+    if not -count <= output_index < count:
+        raise UsageError(f"output_index {output_index}: the graph has {count} output(s)")
+    if count == 1:
+        return graph
+    changed = onnx.ModelProto()
+    changed.CopyFrom(graph)
+    kept = graph.graph.output[output_index]
+    del changed.graph.output[:]
+    changed.graph.output.append(kept)
+    return changed
+
+
+def _check_classes(made: Streaming, card: ModelCard) -> None:
+    if made.n_classes != len(card.labels):
+        raise NotStreamable(
+            f"the network gives {made.n_classes} scores a frame, the card has {len(card.labels)} labels; "
+            "make them agree"
+        )
+
+
+def _complete(card: ModelCard, made: Streaming, proof: Proof, exporter: str) -> ModelCard:
+    created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    export = {
+        "exporter": exporter or "offline ONNX graph",
+        "frames_compared": proof.frames,
+        "largest_difference": float(f"{proof.worst:.3g}"),
+        "onnx": onnx.__version__,
+        "torch": str(torch.__version__),
+    }
+    return msgspec.structs.replace(
+        card,
+        created=card.created or created.replace("+00:00", "Z"),
+        states=made.states,
+        stride=made.stride,
+        delay=card.delay + made.delay,
+        warmup=max(card.warmup, made.warmup * made.stride),
+        receptive_field=made.receptive_field,
+        exact=proof.exact,
+        provenance={**card.provenance, "export": export},
+    )
+
+
+def _pack(made: Streaming, card: ModelCard, features: Array) -> bytes:
+    """The file: graph, card and golden vectors, proven once more as a user's machine will prove it.
+
+    Raises:
+        ParityError: the packed file does not give its own golden vectors.
+    """
+    runner = StreamRunner(made.model, made.states)
+    golden = golden_vectors(card, features[0], lambda x: runner.run(x, [x.shape[1]])[0])
+    packed = onnx.ModelProto()
+    packed.CopyFrom(made.model)
+    onnx.helper.set_model_props(packed, {CARD_KEY: card.to_json(), GOLDEN_KEY: golden.to_json()})
+    onnx.checker.check_model(packed, full_check=True)
+    data = bytes(packed.SerializeToString())
+    for check in compare_golden(Model(data, provider="cpu"), golden):
+        if not check.ok:
+            raise ParityError(
+                f"the packed file: {check.name} differs by {check.difference:.2g}, allowed {check.limit:g}; "
+                "nothing was written"
+            )
+    return data
+
+
+def _choose(faults: list[ExportError]) -> ExportError:
+    """Of several exporters' faults the one that helps most: a refusal that names a layer, then others."""
+    for kind in (NotStreamable, ParityError):
+        found = [fault for fault in faults if isinstance(fault, kind)]
+        if found:
+            return next((fault for fault in found if str(fault).startswith("layer")), found[0])
+    reasons = "; ".join(str(fault) for fault in faults)
+    return ExportError(f"torch cannot export this network: {reasons}")
