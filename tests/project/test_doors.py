@@ -13,7 +13,7 @@ import pytest
 
 import stream
 from stream.capture.opening import open_source
-from stream.classifier import MAX_GAP_SECONDS, StreamClassifier, classify
+from stream.classifier import StreamClassifier, classify
 from stream.cli.app import app
 from stream.inference.session import Model
 from stream.inference.verify import verify
