@@ -48,7 +48,7 @@ def level_model() -> bytes:
     graph.weight("nothing", np.zeros((HIDDEN, 1), np.float32))
     graph.weight("slope", slope)
     graph.weight("middle", -slope[0] * np.float32((quiet + loud) / 2))
-    graph.node("MatMul", ["heard", "nothing"], ["zero"])
+    graph.node("MatMul", ["hidden", "nothing"], ["zero"])
     graph.node("MatMul", ["features", "slope"], ["level"])
     graph.node("Add", ["level", "middle"], ["above"])
     graph.node("Add", ["above", "zero"], ["logits"])
