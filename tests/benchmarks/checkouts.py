@@ -153,13 +153,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return serve()
     if asked.other is None:
         parser.error("the root of the other checkout is missing")
+    from tests.support.command import running  # not for --serve, which runs beside any checkout's tests
+
     other = asked.other.resolve()
     print(f"{'':26s}{'ours':>13s}{'theirs':>13s}{'ratio':>8s}")
     with ExitStack() as stack:
         ours, theirs = (Worker(root) for root in (ROOT, other))
         for worker in (ours, theirs):
-            stack.callback(worker.child.wait, ANSWER_SECONDS)
-            stack.callback(worker.child.kill)
+            stack.enter_context(running(worker.child))
         for name in ours.names:
             if asked.only in name:
                 row(
