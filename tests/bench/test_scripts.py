@@ -42,7 +42,7 @@ def test_curves_are_measured_and_drawn(
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="CPU time is read from /proc")
 def test_a_live_run_on_a_terminal_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idle, "SETTLE", 2.0)
+    monkeypatch.setattr(idle, "SETTLE_SECONDS", 2.0)
     said = idle.watch(["--input", "sim:noise?loop=forever"], 2.0, {})
     assert "% of a core" in said
     assert int(said.split(",")[2].split()[0]) > 100  # it did draw

@@ -29,7 +29,7 @@ from tests.support.pulse import pulse_server
 from tests.support.sounds import demo
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTLE = 5.0  # seconds after the start that are not counted
+SETTLE_SECONDS = 5.0  # after the start, not counted
 ROWS, COLUMNS = 24, 80
 
 
@@ -49,7 +49,7 @@ def watch(words: list[str], seconds: float, environment: dict[str, str]) -> str:
     os.close(theirs)
     drawn = _drain(ours)
     try:
-        time.sleep(SETTLE)
+        time.sleep(SETTLE_SECONDS)
         before, begin, characters = _cpu(child.pid), time.monotonic(), drawn[0]
         time.sleep(seconds)
         share = (_cpu(child.pid) - before) / (time.monotonic() - begin)
@@ -100,7 +100,7 @@ def main() -> None:
             label = f"PulseAudio at {rate} Hz"
             try:
                 with pulse_server() as server:
-                    long = np.resize(demo(rate), round((asked.seconds + 3 * SETTLE) * rate))
+                    long = np.resize(demo(rate), round((asked.seconds + 3 * SETTLE_SECONDS) * rate))
                     feed = Feed(server, long, rate, folder / f"pipe-{rate}")
                     feed.start()
                     words = ["--device", "pulse", "--samplerate", str(rate), *model]
