@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -49,3 +51,22 @@ def test_test_files_are_where_pytest_looks_and_helpers_are_not() -> None:
             assert not path.name.startswith("test_"), path
         elif place not in ("benchmarks", "fuzz") and path.parent != TESTS:
             assert path.name.startswith("test_") or path.name in ("__init__.py", "conftest.py"), path
+
+
+COLLECT = """
+import sys, pytest
+status = pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", *sys.argv[1:]])
+print("loaded", *sys.modules)
+sys.exit(status)
+"""
+
+
+def test_who_collects_the_tests_of_the_runtime_does_not_wait_for_torch() -> None:
+    places = [str(TESTS / name) for name in folders(ROOT / "stream") | {"classifier", "project"}]
+    done = subprocess.run(
+        [sys.executable, "-c", COLLECT, *places], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    loaded = set(done.stdout.rsplit("loaded ", 1)[1].split())
+    assert "stream" in loaded
+    assert not loaded & {"torch", "scipy", "sklearn", "matplotlib", "librosa"}
