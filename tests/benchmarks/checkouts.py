@@ -146,6 +146,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="speed of this checkout against another")
     parser.add_argument("other", type=Path, nargs="?", help="root of the other checkout")
     parser.add_argument("--rounds", type=int, default=15, help="turns that each case gets (default 15)")
+    parser.add_argument(
+        "--idle", type=float, default=0.0, metavar="S", help="also watch live runs of so many seconds"
+    )
     parser.add_argument("--only", default="", help="part of a case's name, such as hop")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
@@ -174,6 +177,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for time_one in timed:
                 time_one()  # writes the byte code
             row(name, "s", compare(*timed, asked.rounds))
+    if asked.idle:
+        from tests.benchmarks.idle import run_for
+
+        words = ["--input", "sim:noise?loop=forever"]
+        shares = [
+            lambda root=root: 100 * run_for(words, asked.idle, environment(root), root)[0]
+            for root in (ROOT, other)
+        ]
+        row("live run with dashboard", "%", compare(*shares, 3))
     return None
 
 

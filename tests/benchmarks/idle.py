@@ -34,12 +34,20 @@ ROWS, COLUMNS = 24, 80
 
 
 def watch(words: list[str], seconds: float, environment: dict[str, str]) -> str:
-    """Run the command for a while: its share of a core, and its memory."""
+    """Run the command for a while: its share of a core, its memory, and what it draws."""
+    share, memory, characters = run_for(words, seconds, environment)
+    return f"{100 * share:5.1f} % of a core, {memory:4.0f} MiB, {characters:6.0f} characters drawn a second"
+
+
+def run_for(
+    words: list[str], seconds: float, environment: dict[str, str], checkout: Path = ROOT
+) -> tuple[float, float, float]:
+    """Share of a core, resident MiB, and characters drawn a second, of the command of a checkout."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     child = subprocess.Popen(
         [sys.executable, "-m", "stream", *words],
-        cwd=ROOT,
+        cwd=checkout,
         env={**os.environ, **environment, "TERM": "xterm-256color"},
         stdin=theirs,
         stdout=theirs,
@@ -60,7 +68,7 @@ def watch(words: list[str], seconds: float, environment: dict[str, str]) -> str:
         child.send_signal(signal.SIGTERM)
         child.wait(20)
         os.close(ours)
-    return f"{100 * share:5.1f} % of a core, {memory:4.0f} MiB, {characters / seconds:6.0f} characters drawn a second"
+    return share, memory, characters / seconds
 
 
 def _drain(terminal: int) -> list[int]:
