@@ -27,7 +27,7 @@ from export.streaming import Streaming, streamify
 from export.streaming.convert import Lookahead
 from export.streaming.probe import open_session
 from stream.errors import ExportError, NotStreamable, ParityError, UsageError
-from stream.features.mfcc import mfcc
+from stream.features.frontend import extract
 from stream.inference.card import CARD_KEY, GOLDEN_KEY, ModelCard
 from stream.inference.session import Model
 from stream.inference.verify import prove as verify_golden
@@ -114,7 +114,7 @@ def _example(example: Any, card: ModelCard, batch_axis: int, time_axis: int) -> 
     spec = card.features
     if example is None:
         sound = np.tile(golden_audio(spec.sample_rate), 3).astype(np.float32) / 32768
-        return mfcc(sound, spec)[None], InputLayout.of((1, 2, spec.width), batch_axis, time_axis)
+        return extract(sound, spec)[None], InputLayout.of((1, 2, spec.width), batch_axis, time_axis)
     array = example.detach().cpu().numpy() if isinstance(example, torch.Tensor) else np.asarray(example)
     layout = InputLayout.of(array.shape, batch_axis, time_axis)
     features = layout.from_network(array.astype(np.float32))

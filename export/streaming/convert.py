@@ -20,11 +20,10 @@ from export.streaming.rules import RULES
 from export.streaming.track import Track
 from export.streaming.writer import Writer
 from stream.errors import NotStreamable
-from stream.inference.card import StateSpec
+from stream.inference.card import Activation, StateSpec
 
 Array = NDArray[Any]
 Lookahead = Literal["refuse", "delay"]
-Activation = Literal["softmax", "sigmoid"]
 
 
 @dataclass(frozen=True)

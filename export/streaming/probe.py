@@ -16,10 +16,11 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from export.conversion.synthetic_features import draw_like
 from export.streaming.axes import Axes, classify
 from export.streaming.node import Node
+from export.streaming.synthetic_features import draw_like
 from stream.errors import ExportError, NotStreamable
+from stream.inference.options import CPU, session_options
 
 Array = NDArray[Any]
 
@@ -105,14 +106,11 @@ class Probe:
 
 
 def open_session(model: onnx.ModelProto, optimise: bool = False) -> ort.InferenceSession:
-    """A quiet, single-threaded CPU session; graph optimisations off so that every tensor keeps its name."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
+    """A CPU session as the runtime makes it; graph optimisations are off, so that every tensor keeps its name."""
+    options = session_options()
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(model.SerializeToString(), options, providers=[CPU])
 
 
 def _stride_bound(model: onnx.ModelProto) -> int:

@@ -14,9 +14,9 @@ from stream.inference.wire import Malformed, fields, text, view
 
 MAX_BYTES = 2**31 - 1  # protobuf's own limit for one message
 _DOMAINS = {"", "ai.onnx", "com.microsoft"}
-# Operators that can run for ever or call something that is not arithmetic. Whatever else holds a graph is
-# refused by that graph.
-_REFUSED = {"Loop", "Scan", "If", "PyOp", "SequenceMap"}
+# Operators that can run forever or call something that is not arithmetic. Any other operator that holds a graph
+# is refused because of that graph. The exporter writes none of them.
+FORBIDDEN_OPERATORS = {"Loop", "Scan", "If", "PyOp", "SequenceMap"}
 
 
 def read_model_file(path: str | Path) -> bytes:
@@ -91,7 +91,7 @@ def _check_node(node: memoryview, name: str) -> None:
     for number, wire, value in fields(node):
         if wire != 2:
             continue
-        if number == 4 and text(value) in _REFUSED:
+        if number == 4 and text(value) in FORBIDDEN_OPERATORS:
             raise ModelError(
                 f"model {name}: operator {text(value)} is not allowed; a streaming model needs no control flow"
             )
