@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import stream  # noqa: F401  # before ONNX Runtime, whatever is imported first: see there
 from export.lazy import lazy_names
 
 if TYPE_CHECKING:

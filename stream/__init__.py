@@ -23,10 +23,16 @@ Names are imported when first used, so that ``stream-classify --help`` need not 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from stream._version import __version__
+
+# Otherwise ONNX Runtime writes a device id and a database of events below the home folder and tries to send them to its
+# maker. It reads the variable when it is imported, which happens nowhere before this line. Nothing else in the process
+# is changed by importing the library. Set the variable to 0 beforehand to have it otherwise.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from stream.capture.device.microphone import Microphone

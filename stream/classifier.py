@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from stream import snapshot as snapshots
 from stream.decisions.detector import Detector
 from stream.decisions.spec import DetectorSpec
-from stream.errors import ClosedError, SpecError, UsageError
-from stream.features.conditioner import Conditioner
+from stream.errors import ClosedError, ModelError, SpecError, UsageError
+from stream.features.conditioner import MAX_GAP_SECONDS, Conditioner
 from stream.features.framing import frame_centre
 from stream.features.frontend import make_front_end
 from stream.features.repair import Method, Run, as_samples
@@ -38,7 +38,14 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 _WARM = _frozen(np.ones(1, np.bool_))
 BLOCK_SAMPLES = 160_000  # a push of a whole recording: few calls, and scratch memory that stays small
 SINGLE_HOPS = 4  # pushes of up to this many hops are quicker hop by hop than as a block
-MAX_GAP_SECONDS = 1.0  # of lost sound, over which the model's state is still worth keeping
+MAX_PROBABILITY = 1 + 1e-6  # a softmax may round to just above 1
+
+
+def _are_probabilities(probs: NDArray[np.float32]) -> bool:
+    """Whether all of (T, C) lie in 0 to 1: False for NaN."""
+    if len(probs) == 1:  # plain numbers are quicker than two reductions
+        return all(0 <= p <= MAX_PROBABILITY for p in probs[0].tolist())
+    return bool(probs.min() >= 0 and probs.max() <= MAX_PROBABILITY)
 
 
 class StreamClassifier:
@@ -171,6 +178,7 @@ class StreamClassifier:
         Raises:
             ClosedError: after flush.
             UsageError: a chunk that starts before the last one ended, or samples of another shape.
+            ModelError: the model gives something that is no probability.
         """
         if self._closed:
             raise ClosedError("push after flush: call reset() to start a new stream")
@@ -345,6 +353,8 @@ class StreamClassifier:
             probs = self._engine.run(new)
         else:
             probs = self._run_with_resets(new, rows, self._reset_rows)
+        if not _are_probabilities(probs):
+            raise self._no_probability(probs)
         # A planned reset is part of how the model is used; only a start or a lost context makes it cold.
         cold = max(0, self._cold_rows - self._heard)
         warm = _WARM if rows == 1 and not cold else np.arange(rows) >= cold
@@ -353,6 +363,16 @@ class StreamClassifier:
         self._row_start += rows * self.hop
         sample = np.arange(first, first + rows * self.hop, self.hop, dtype=np.int64)
         return Scores(probs, sample, warm, self.labels, self.sample_rate, self.hop)
+
+    def _no_probability(self, probs: NDArray[np.float32]) -> ModelError:
+        wrong = ~((probs >= 0) & (probs <= MAX_PROBABILITY))
+        row = int(np.flatnonzero(wrong.any(axis=1))[0])
+        label = int(np.flatnonzero(wrong[row])[0])
+        seconds = (self._row_start + row * self.hop) / self.sample_rate
+        return ModelError(
+            f"model {self.model.path}: gives {float(probs[row, label]):g} for {self.labels[label]} at {seconds:.2f} s, "
+            "not a probability in 0 to 1; export it again from weights that are finite"
+        )
 
     def _run_with_resets(self, new: NDArray[np.float32], rows: int, every: int) -> NDArray[np.float32]:
         parts: list[NDArray[np.float32]] = []

@@ -68,18 +68,19 @@ class MelAugmentation(FeatureAugmentation):
     def times(self, frames: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """(T',) fractional frame numbers of a recording of ``frames`` frames: its frames at another speed."""
         speed = np.exp(rng.uniform(-self.augment.stretch, self.augment.stretch))
-        return np.minimum(np.arange(max(1, round(frames / speed))) * speed, frames - 1).astype(np.float32)
+        times = np.minimum(np.arange(max(1, round(frames / speed))) * speed, frames - 1)
+        return np.asarray(times, np.float32)
 
     def attenuation(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """(n_mels,) dB by which a high-pass filter attenuates: 1 to 5 dB a band below a random edge."""
         below = np.maximum(rng.uniform(0, self.base / 5) - np.arange(self.base), 0)
-        return (below * rng.uniform(1, 5)).astype(np.float32)
+        return np.asarray(below * rng.uniform(1, 5), np.float32)
 
     def noise(self, frames: int, rng: np.random.Generator) -> Mel:
         """(frames, n_mels) stationary noise whose spectrum is smooth and random."""
         colour = rng.normal(0, 5, len(self.bands)) @ self.bands
         power = rng.gamma(NOISE_GAMMA_SHAPE, 1 / NOISE_GAMMA_SHAPE, (frames, self.base))
-        return (colour + 10 * np.log10(power + 1e-6)).astype(np.float32)
+        return np.asarray(colour + 10 * np.log10(power + 1e-6), np.float32)
 
     def convert(self, mel: Mel) -> NDArray[np.float32]:
         """(T, target.width): what the front end would have computed from that sound."""

@@ -1,4 +1,4 @@
-"""Golden vectors: inputs with their expected outputs, which a model file carries so that they can be verified anywhere."""
+"""Golden vectors: inputs with their expected outputs, carried in a model file to be verified anywhere."""
 
 from __future__ import annotations
 

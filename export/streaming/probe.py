@@ -18,7 +18,7 @@ from onnx import numpy_helper
 
 from export.streaming.axes import Axes, classify
 from export.streaming.node import Node
-from export.streaming.synthetic_features import draw_like
+from export.streaming.synthetic_features import synthetic_features
 from stream.errors import ExportError, NotStreamable
 from stream.inference.options import CPU, session_options
 
@@ -79,7 +79,7 @@ class Probe:
         return Node(node).label if node is not None else f"the offline graph ({problem[:200]})"
 
     def _run(self, batch: int, length: int) -> dict[str, Array]:
-        feed = draw_like(self._example, batch, length, self._noise)
+        feed = synthetic_features(self._example, batch, length, self._noise)
         values = self._session.run(None, {self._input: feed})
         return {self._input: feed, **dict(zip(self._names, values, strict=True))}
 

@@ -27,6 +27,8 @@ Activation = Literal["softmax", "sigmoid"]  # exactly one class at a time, or an
 MAX_STRIDE = 1000
 MAX_FRAMES = 10**9
 MAX_STATE = 2**24  # numbers carried for one stream, 64 MiB
+# What a proof may tolerate is ours to say, not the file's: rounding, and for int8 weights what they cost at most.
+MAX_TOLERANCE, MAX_INT8_TOLERANCE, MAX_FEATURE_TOLERANCE = 1e-3, 0.1, 0.05
 
 
 class StateSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

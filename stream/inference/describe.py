@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import onnxruntime as ort
 
 from stream.inference.card import GOLDEN_KEY, StateSpec
 from stream.inference.onnx_file import read_model_file, scan
+from stream.inference.options import CPU, create_session, session_options
 from stream.inference.session import Model
 
 _RECURRENT = ("RNN", "GRU", "LSTM", "DynamicQuantizeLSTM")
@@ -32,10 +32,10 @@ def describe(path: str | Path) -> dict[str, Any]:
         card: the card without its states.
         states: name, shape (-1 = streams), dtype, start value, bytes a stream.
         graph: operators and how often, parameters, macs_per_frame (multiplications of weights, at one step).
-        latency: seconds. ``window``: a frame is known this long after it began; ``step``: answers come this often;
-            ``delay``: answers lag by this; ``warmup``: before the first one that counts.
+        latency: seconds. ``window``: a frame is known this long after it began; ``step``: rows of probabilities
+            come this often; ``delay``: they lag by this; ``warmup``: before the first one that counts.
         receptive_field: frames and seconds (None = all since the start), and ``noticed``: frames after which a
-            disturbed frame moves no answer by more than 0.001.
+            disturbed frame moves no probability by more than 0.001.
 
     Raises:
         ModelError: the file cannot be used.
@@ -74,7 +74,7 @@ def describe(path: str | Path) -> dict[str, Any]:
 
 
 def noticed_frames(model: Model, frames: int = 1000, threshold: float = 1e-3, seed: int = 0) -> int:
-    """Frames for which a disturbed frame still moves an answer by more than ``threshold``, found by trying."""
+    """Frames for which a disturbed frame still moves a probability by more than ``threshold``, found by trying."""
     card = model.card
     frames = max(frames // card.stride, 1) * card.stride
     rng = np.random.default_rng(seed)
@@ -109,13 +109,12 @@ def _graph(data: bytes, model: Model) -> dict[str, Any]:
 def _profile(data: bytes, model: Model) -> list[dict[str, Any]]:
     """One step as ONNX Runtime's profiler saw it: operator, shapes and sizes of every node, nothing optimised."""
     with tempfile.TemporaryDirectory() as folder:
-        options = ort.SessionOptions()
+        options = session_options()
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "step")
-        options.log_severity_level = 4
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.graph_optimization_level = type(options.graph_optimization_level).ORT_DISABLE_ALL
         options.add_session_config_entry("session.disable_prepacking", "1")  # packed weights are not reported
-        session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = create_session(data, [CPU], options)
         card = model.card
         feed: dict[str, Any] = {s.input: s.initial(1) for s in card.states}
         feed[card.input] = np.zeros((1, card.stride, card.features.width), np.float32)

@@ -591,7 +591,7 @@ def test_a_changed_weight_fails_the_proof(name: str, golden: Golden, tmp_path: P
     values = numpy_helper.to_array(tensor).copy()
     values.reshape(-1)[values.size // 3] += np.float32(0.05)
     tensor.CopyFrom(numpy_helper.from_array(values, name))
-    with pytest.raises(ProofFailed, match=r"answers.*do not trust"):
+    with pytest.raises(ProofFailed, match=r"probabilities.*do not trust"):
         verify(proven(tmp_path, golden, graph))
 
 
