@@ -32,7 +32,7 @@ from export.data.dataset import UNKNOWN, read_dataset
 from export.data.recording import Recording, Split
 from export.data.splits import hash_percent, split_dataset
 from export.recipes.espeak import spoken
-from export.recipes.rooms.sources.gather import fetch
+from export.recipes.speech_music_noise.sources.gather import fetch
 from stream.capture.files import read_audio
 from stream.errors import UnreadableAudio, UsageError
 

@@ -26,8 +26,8 @@ from export.augment import Augment
 from export.data.dataset import read_dataset
 from export.data.recording import Dataset
 from export.data.splits import SplitPlan, split_dataset
-from export.recipes import urban_behind
-from export.recipes.fronted import train_behind
+from export.recipes import urban_on_yamnet
+from export.recipes.embedding import train_behind
 from export.recipes.yamnet import Yamnet
 from export.training import FitConfig, RichReport, TrainConfig, train
 from export.training.plan import StreamPlan
@@ -102,8 +102,8 @@ def main(
                 config = msgspec.structs.replace(settings(data, model), cache=cache)
                 figures = train(config, output, data=folds, report=report, progress=report.prepared).figures
             else:
-                config = msgspec.structs.replace(urban_behind.settings(data, model), cache=cache)
-                behind = train_behind(ear, config, folds, urban_behind.DROPOUT, report, report.prepared)
+                config = msgspec.structs.replace(urban_on_yamnet.settings(data, model), cache=cache)
+                behind = train_behind(ear, config, folds, urban_on_yamnet.DROPOUT, report, report.prepared)
                 figures = behind.figures
     except StreamClassifyError as error:
         raise click.ClickException(str(error)) from None

@@ -19,7 +19,7 @@ import numpy as np
 import soxr
 
 from export.recipes.espeak import Word, trimmed
-from export.recipes.rooms.sources.gather import decode, fetch
+from export.recipes.speech_music_noise.sources.gather import decode, fetch
 from stream.capture.files import read_audio
 
 FLITE = {"slt": 180.0, "rms": 105.0, "awb": 105.0, "kal16": 105.0}

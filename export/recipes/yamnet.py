@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.models.layers import State
-from export.recipes.fronted import Front
-from export.recipes.graphs import given, layers_from, weights
+from export.recipes.embedding import Front
+from export.recipes.onnx_layers import given, layers_from, weights
 from stream.features.spec import MfccSpec
 from stream.features.tables import mel_bank
 

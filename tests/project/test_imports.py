@@ -50,7 +50,7 @@ def test_the_contracts_would_notice(tmp_path: Path) -> None:
         "stream/features/spec.py": "def late() -> None:\n    import torch\n",
         "stream/outputs/base.py": "def late() -> None:\n    import export\n",
         "stream/classifier.py": "def late() -> None:\n    import stream.runner\n",
-        "export/recipes/rooms/sources/bank.py": "def late() -> None:\n    import export.recipes.rooms.build\n",
+        "export/recipes/speech_music_noise/sources/bank.py": "def late() -> None:\n    import export.recipes.speech_music_noise.build\n",
     }.items():
         path = tmp_path / file
         path.write_text(path.read_text() + "\n\n" + line)
@@ -63,7 +63,7 @@ def test_the_contracts_would_notice(tmp_path: Path) -> None:
     )
     assert done.returncode == 1, done.stdout[-3000:] + done.stderr[-2000:]
     assert "4 broken" in done.stdout
-    for words in ("stream.messages", "torch", "export", "stream.classifier", "rooms.sources.bank"):
+    for words in ("stream.messages", "torch", "export", "stream.classifier", "speech_music_noise.sources.bank"):
         assert words in done.stdout
 
 

@@ -18,8 +18,8 @@ from onnx import TensorProto, numpy_helper
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 
 from export.models import build, preset
-from export.recipes import urban, urban_behind
-from export.recipes.fronted import Fronted, train_behind
+from export.recipes import urban, urban_on_yamnet
+from export.recipes.embedding import Fronted, train_behind
 from export.recipes.yamnet import SPEC, STRIDE, WIDTH, Yamnet
 from export.training.settings import change
 from stream.errors import DataError
@@ -146,7 +146,7 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
         Yamnet(tmp_path / "cut.onnx")
 
 
-@pytest.mark.parametrize("model", sorted(urban_behind.CHANGES))
+@pytest.mark.parametrize("model", sorted(urban_on_yamnet.CHANGES))
 def test_every_network_learns_behind_it(tmp_path: Path, model: str) -> None:
     root = class_folder(tmp_path / "data", speakers=3)
     rows = [
@@ -155,7 +155,7 @@ def test_every_network_learns_behind_it(tmp_path: Path, model: str) -> None:
     ]
     (root / "manifest.csv").write_text("\n".join(["filename,label,fold,group", *rows]))
     plan = {"steps": "2", "cache": str(tmp_path / "cache"), "streams.rows": "4"}
-    config = change(urban_behind.settings(root, model), plan)
+    config = change(urban_on_yamnet.settings(root, model), plan)
     front = Yamnet(toy_yamnet(tmp_path))
     before = {name: value.clone() for name, value in front.state_dict().items()}
     behind = train_behind(front, config, urban.two_folds(root, "0", "2"), dropout=0.5)

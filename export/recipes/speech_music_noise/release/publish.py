@@ -1,0 +1,75 @@
+"""A trained network becomes a model file: thresholds and rules, export and proof, measured figures, the card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from export.models import FrameClassifier, count_parameters
+from export.onnx import to_onnx
+from export.recipes.speech_music_noise.training.data import Data
+from export.recipes.speech_music_noise.settings import DELAY, FEATURES, Plan
+from export.recipes.speech_music_noise.release.calibrate import Heard, calibrate
+from export.recipes.speech_music_noise.release.report import report
+from export.recipes.speech_music_noise.release.tables import chapter
+from export.recipes.speech_music_noise.sources.rules import KINDS
+from stream.inference.card import ModelCard
+from stream.inference.session import Model
+
+DESCRIPTION = (
+    "Tells speech, music and noise apart, several at once; nothing means silence. Songs count as music, "
+    "but a voice that sings alone is mostly taken for speech. Causal, one answer every 20 ms."
+)
+
+
+def publish(
+    name: str, model: FrameClassifier, data: Data, plan: Plan, out: Path, runs: Path, training: dict[str, Any]
+) -> dict[str, Any]:
+    """Calibrate and export a trained network, measure the file, and put the figures into its card.
+
+    Returns:
+        "plain" and "hard" -> what ``report`` gives; also written as tables, to ``runs/NAME-report.md``.
+
+    Raises:
+        ExportError: the exported file does not answer like the network; nothing is written to ``out``.
+    """
+    card = ModelCard(
+        name=name, labels=KINDS, activation="sigmoid", features=FEATURES,
+        detector=calibrate(
+            Heard.of(model, data.plain, DELAY), Heard.of(model, data.hard, DELAY), FEATURES
+        ),
+        description=DESCRIPTION, author="stream-classify", licence="Apache-2.0",
+        delay=DELAY, warmup=round(0.1 * FEATURES.frame_rate),
+        sources=tuple(f"{source}: {licence}" for source, licence in sorted(data.licences.items())),
+        provenance={
+            "recipe": "python -m export.recipes.speech_music_noise",
+            "seed": plan.seeds[name], "hours": plan.hours * plan.rounds, "corpora": data.digest,
+            "network": json.loads(msgspec.json.encode(model.config)), "parameters": count_parameters(model),
+            "training": {key: round(float(value), 5) for key, value in training.items()},
+        },
+    )  # fmt: skip
+    draft = runs / f"{name}.onnx"
+    to_onnx(model, draft, card, _example(data))
+    measured = Model.load(draft, provider="cpu")
+    figures = {"plain": report(measured, data.plain), "hard": report(measured, data.hard)}
+    metrics = _rounded({**figures["plain"], "hard": figures["hard"]})
+    to_onnx(model, out / f"{name}.onnx", msgspec.structs.replace(card, metrics=metrics), _example(data))
+    (runs / f"{name}-report.md").write_text(chapter(card, figures))
+    return figures
+
+
+def _example(data: Data) -> np.ndarray:
+    """Real features, so that the proof runs where the model works and not where it saturates."""
+    return data.plain.mixed.features[:2, :200].astype(np.float32)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return round(value, 4) if isinstance(value, float) else value
