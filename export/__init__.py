@@ -1,17 +1,14 @@
 """From labelled sound, or anyone's PyTorch model, to one proven streaming ONNX file. Needs the ``export`` extra.
 
-    data        folders and manifests of recordings; splits that divide nobody; cached features
-    augment     gain, noise, rooms, pitch, tempo, masks
-    mel_changes other voices, speeds, microphones and sounds beneath, drawn anew at each use
-    models      rnn, lstm, gru, crnn, tcn: causal, whole-sequence and streaming forms
-    training    fit() for prepared batches, train() from labelled audio
-    search      cross-validated choice of settings
-    onnx        to_onnx(): any causal torch module or offline ONNX to a stateful graph
-    streaming   the pass that turns left context into state
-    prove       the comparison without which nothing is written
-    quantise    int8 weights
-    evaluation  figures with the live classifier and detector
-    recipes     how the bundled models were made
+    data          folders and manifests of recordings; splits that never divide a group; cached features
+    augmentation  changes to waveforms, to features and to log-mel energies
+    models        rnn, lstm, gru, crnn, tcn: causal, whole sequences or piece by piece; checkpoints
+    training      fit() for prepared batches, train() from labelled audio, search() over settings
+    streaming     the pass over an offline graph that turns left context into state
+    conversion    to_onnx(): any causal torch module or offline ONNX to a stateful graph, checked to be equal
+    evaluation    figures with the live classifier and detector
+    recipes       how the bundled models were made
+    cli           the commands train, export and evaluate
 
     from export import to_onnx
     to_onnx(module, "model.onnx", card, example)
@@ -25,10 +22,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from export.checkpoint import load_model, save_model
+    from export.conversion.onnx_export import to_onnx
     from export.evaluation import evaluate
     from export.models import ModelConfig, build, preset
-    from export.onnx import to_onnx
+    from export.models.checkpoint import load_model, save_model
     from export.training import FitConfig, TrainConfig, fit, train
 
 _HOME_OF = {
@@ -38,10 +35,10 @@ _HOME_OF = {
     "build": "export.models",
     "evaluate": "export.evaluation",
     "fit": "export.training",
-    "load_model": "export.checkpoint",
+    "load_model": "export.models.checkpoint",
     "preset": "export.models",
-    "save_model": "export.checkpoint",
-    "to_onnx": "export.onnx",
+    "save_model": "export.models.checkpoint",
+    "to_onnx": "export.conversion.onnx_export",
     "train": "export.training",
 }
 

@@ -125,7 +125,7 @@ def _network(path: Path) -> tuple[object, ModelCard | None]:
     """What to export, and the card that came with it."""
     if path.suffix == ".onnx":
         return path, None
-    from export.checkpoint import load_model
+    from export.models.checkpoint import load_model
 
     loaded = load_model(path)
     return loaded.model, loaded.card

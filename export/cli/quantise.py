@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from export.conversion.quantisation import quantise, step_microseconds
 from export.evaluation.evaluate import evaluate, headline
-from export.quantise import quantise, step_microseconds
 from stream.errors import ExportError
 from stream.inference.session import Model
 

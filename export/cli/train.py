@@ -9,9 +9,9 @@ import msgspec
 from rich.console import Console
 
 from export.models import PRESETS
-from export.search import parse_grid, search
 from export.training import RichReport, TrainConfig
 from export.training import train as run_training
+from export.training.search import parse_grid, search
 from export.training.settings import change
 from stream.errors import SpecError, UsageError
 

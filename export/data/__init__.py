@@ -14,7 +14,7 @@ from __future__ import annotations
 from export.data.cache import FeatureStore, build_store, load_audio
 from export.data.dataset import UNKNOWN, read_dataset
 from export.data.recording import Dataset, Interval, Recording
-from export.data.splits import SplitPlan, split_dataset
+from export.data.splits import SplitConfig, split_dataset
 
 __all__ = [
     "UNKNOWN",
@@ -22,7 +22,7 @@ __all__ = [
     "FeatureStore",
     "Interval",
     "Recording",
-    "SplitPlan",
+    "SplitConfig",
     "build_store",
     "load_audio",
     "read_dataset",

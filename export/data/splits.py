@@ -21,7 +21,7 @@ _MODULUS = 2**27
 
 
 @dataclass(frozen=True, slots=True)
-class SplitPlan:
+class SplitConfig:
     """How to divide a data set.
 
     Attributes:
@@ -38,13 +38,13 @@ class SplitPlan:
     test_groups: tuple[str, ...] = ()
 
 
-def split_dataset(data: Dataset, plan: SplitPlan | None = None) -> Dataset:
+def split_dataset(data: Dataset, plan: SplitConfig | None = None) -> Dataset:
     """``data`` with a split on every recording.
 
     Raises:
         DataError: a fold or group that does not exist, a group in two splits, a class that one split lacks.
     """
-    plan = plan or SplitPlan()
+    plan = plan or SplitConfig()
     _check_names(data, plan)
     placed = [replace(r, split=_asked(r, plan)) for r in data.recordings]
     if not any(r.split for r in placed):
@@ -103,7 +103,7 @@ def check_classes(data: Dataset) -> None:
                 )
 
 
-def _asked(recording: Recording, plan: SplitPlan) -> Split | None:
+def _asked(recording: Recording, plan: SplitConfig) -> Split | None:
     if recording.group in plan.test_groups or recording.fold in plan.test_folds:
         return "test"
     if recording.group in plan.validation_groups or recording.fold in plan.validation_folds:
@@ -111,7 +111,7 @@ def _asked(recording: Recording, plan: SplitPlan) -> Split | None:
     return None
 
 
-def _check_names(data: Dataset, plan: SplitPlan) -> None:
+def _check_names(data: Dataset, plan: SplitConfig) -> None:
     groups = {r.group for r in data.recordings}
     folds = {r.fold for r in data.recordings if r.fold is not None}
     for kind, asked, known in (

@@ -12,7 +12,7 @@ import numpy as np
 
 from export.data.dataset import read_dataset
 from export.data.recording import Recording, Split
-from export.data.splits import SplitPlan, split_dataset
+from export.data.splits import SplitConfig, split_dataset
 from export.evaluation.predict import Predictions, Progress, predict
 from export.metrics.clips import ClipRows, clip_figures, clip_scores, clip_truth
 from export.metrics.events import event_figures
@@ -100,13 +100,13 @@ def select_recordings(data: str, model: Model, split: Split | None, unknown: str
     return part
 
 
-def training_split(model: Model) -> SplitPlan | None:
+def training_split(model: Model) -> SplitConfig | None:
     """How the model's training divided its data, from its card; None where that does not say."""
     written = model.card.provenance.get("split")
     if written is None:
         return None
     try:
-        return msgspec.convert(written, SplitPlan)
+        return msgspec.convert(written, SplitConfig)
     except msgspec.ValidationError as error:
         raise DataError(
             f"model {model.path}: its card's provenance.split cannot be read ({error}); leave --split out"

@@ -22,13 +22,13 @@ import msgspec
 import numpy as np
 import soundfile
 
-from export.augment import Augment
+from export.augmentation import AugmentConfig
 from export.data.cache import default_cache
 from export.data.dataset import read_dataset
 from export.recipes.espeak import Word, spoken
 from export.recipes.voices import flite, piper, prompts
 from export.training import FitConfig, TrainConfig
-from export.training.plan import StreamPlan
+from export.training.stream_config import StreamConfig
 from stream.errors import StreamClassifyError
 from stream.features.spec import MfccSpec
 
@@ -86,11 +86,11 @@ def settings(out: Path) -> TrainConfig:
             sample_rate=RATE, n_fft=256, win_length=200, hop_length=80, n_mfcc=None, log_floor=1e-8
         ),
         fit=FitConfig(epochs=4, learning_rate=3e-3, average=0.99, smoothing=0.05),
-        augment=Augment(
+        augment=AugmentConfig(
             gain=12, tilt=3, warp=0.12, stretch=0.25, thin=0.5, hiss=0.4, snr=(0, 30),
             time_mask=0.2, band_mask=0.3,
         ),
-        streams=StreamPlan(rows=32, frames=100, gap=(0.1, 0.6), silence=1),
+        streams=StreamConfig(rows=32, frames=100, gap=(0.1, 0.6), silence=1),
         steps=1000,
         validation=0,
     )  # fmt: skip

@@ -17,14 +17,14 @@ import click
 import msgspec
 from rich.console import Console
 
-from export.augment import Augment
+from export.augmentation import AugmentConfig
+from export.conversion.onnx_export import to_onnx
 from export.data.dataset import read_dataset
-from export.data.splits import SplitPlan, split_dataset
-from export.onnx import to_onnx
+from export.data.splits import SplitConfig, split_dataset
 from export.recipes.embedding import train_behind
 from export.recipes.speech_embedding import SPEC, SpeechEmbedding
 from export.training import FitConfig, RichReport, TrainConfig
-from export.training.plan import StreamPlan
+from export.training.stream_config import StreamConfig
 from stream.errors import StreamClassifyError
 
 SHAPE: dict[str, Any] = {"hidden": 192, "layers": 1, "dropout": 0.2}
@@ -46,8 +46,8 @@ def settings(data: Path, model: str) -> TrainConfig:
         model_changes=CHANGES[model],
         features=SPEC,
         fit=FitConfig(epochs=1, average=0.98, learning_rate=3e-3, weight_decay=0.05, warmup=0.1),
-        augment=Augment(gain=4, tilt=2, warp=0.08, stretch=0.2, thin=0.1, hiss=0.2, snr=(5, 30)),
-        streams=StreamPlan(rows=32, frames=104, gap=(0.1, 0.6), silence=1),
+        augment=AugmentConfig(gain=4, tilt=2, warp=0.08, stretch=0.2, thin=0.1, hiss=0.2, snr=(5, 30)),
+        streams=StreamConfig(rows=32, frames=104, gap=(0.1, 0.6), silence=1),
         steps=600,
         validation=0,
     )
@@ -67,7 +67,7 @@ def main(
     try:
         ear = SpeechEmbedding(front)
         config = msgspec.structs.replace(settings(data, model), cache=cache)
-        parts = split_dataset(read_dataset(data), SplitPlan(validation=0, test_groups=(test_group,)))
+        parts = split_dataset(read_dataset(data), SplitConfig(validation=0, test_groups=(test_group,)))
         with RichReport(Console(stderr=True)) as report:
             made = train_behind(ear, config, parts, DROPOUT, report, report.prepared)
         if output is not None:

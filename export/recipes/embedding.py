@@ -16,7 +16,7 @@ from export.training import Report, TrainConfig, fit
 from export.training.pipeline import batches, fit_settings, make_card, measure, passes
 from export.training.prepare import Progress, prepare
 from export.training.run_folder import origin
-from export.training.source import Source
+from export.training.sampler import Sampler
 from stream.features.spec import MfccSpec
 from stream.inference.card import ModelCard
 
@@ -100,7 +100,7 @@ def train_behind(
     return Behind(model, card, figures)
 
 
-def scale(network: FrameClassifier, front: Front, source: Source, count: int = 20) -> None:
+def scale(network: FrameClassifier, front: Front, source: Sampler, count: int = 20) -> None:
     """Let ``network`` expect what ``front`` says about ``count`` batches of ``source``."""
     some = islice(iter(batches(source)(0)), count)
     heard = torch.cat([front(batch.features).flatten(0, 1) for batch in some])

@@ -22,15 +22,15 @@ import click
 import msgspec
 from rich.console import Console
 
-from export.augment import Augment
+from export.augmentation import AugmentConfig
 from export.data.dataset import read_dataset
 from export.data.recording import Dataset
-from export.data.splits import SplitPlan, split_dataset
+from export.data.splits import SplitConfig, split_dataset
 from export.recipes import urban_on_yamnet
 from export.recipes.embedding import train_behind
 from export.recipes.yamnet import Yamnet
 from export.training import FitConfig, RichReport, TrainConfig, train
-from export.training.plan import StreamPlan
+from export.training.stream_config import StreamConfig
 from stream.errors import DataError, StreamClassifyError
 from stream.features.spec import MfccSpec
 
@@ -57,10 +57,10 @@ def settings(data: Path, model: str) -> TrainConfig:
             n_fft=1024, win_length=1024, hop_length=512, n_mels=64, n_mfcc=None, log_floor=1e-7
         ),
         fit=FitConfig(epochs=4, average=0.98, learning_rate=2e-3),
-        augment=Augment(
+        augment=AugmentConfig(
             gain=6, tilt=3, warp=0.1, under=0.6, snr=(0, 25), time_mask=0.4, mask_frames=25, band_mask=0.4
         ),
-        streams=StreamPlan(rows=32, frames=128, even=0.5),
+        streams=StreamConfig(rows=32, frames=128, even=0.5),
         where="all",
         steps=600,
         validation=0,
@@ -78,7 +78,7 @@ def two_folds(data: Path, train_fold: str, test_fold: str) -> Dataset:
     kept = tuple(r for r in whole.recordings if r.fold in (train_fold, test_fold))
     if train_fold == test_fold or train_fold not in {r.fold for r in kept}:
         raise DataError(f"train fold {train_fold!r}: must be one of the data's, and not the test fold")
-    return split_dataset(replace(whole, recordings=kept), SplitPlan(validation=0, test_folds=(test_fold,)))
+    return split_dataset(replace(whole, recordings=kept), SplitConfig(validation=0, test_folds=(test_fold,)))
 
 
 @click.command()

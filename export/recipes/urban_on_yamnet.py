@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from export.augment import Augment
+from export.augmentation import AugmentConfig
 from export.recipes.yamnet import SPEC, STRIDE
 from export.training import FitConfig, TrainConfig
-from export.training.plan import StreamPlan
+from export.training.stream_config import StreamConfig
 
 SHAPE: dict[str, Any] = {"hidden": 96, "layers": 1, "dropout": 0.3}
 CHANGES: dict[str, dict[str, Any]] = {
@@ -29,10 +29,10 @@ def settings(data: Path, model: str) -> TrainConfig:
         model_changes=CHANGES[model],
         features=SPEC,
         fit=FitConfig(epochs=1, average=0.98, learning_rate=2e-3, weight_decay=0.05, warmup=0.1),
-        augment=Augment(
+        augment=AugmentConfig(
             gain=6, tilt=2, warp=0.05, under=0.4, snr=(3, 25), time_mask=0.2, mask_frames=25, band_mask=0.2
         ),
-        streams=StreamPlan(rows=32, frames=2 * STRIDE, even=0.5),
+        streams=StreamConfig(rows=32, frames=2 * STRIDE, even=0.5),
         where="all",
         steps=300,
         validation=0,

@@ -16,8 +16,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from export.conversion.synthetic_features import draw_like
 from export.streaming.axes import Axes, classify
-from export.streaming.likeness import draw_like
 from export.streaming.node import Node
 from stream.errors import ExportError, NotStreamable
 

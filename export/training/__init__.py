@@ -17,22 +17,23 @@ except where True (state-carrying training through ``model.stream``); None means
 
 The upper half, ``train(TrainConfig(data="recordings"), "model.pt")``, does all from labelled audio.
 
-    batch.py       Batch: what one step learns from
-    loss.py        frame losses with weights
-    loop.py        FitConfig, fit(): optimiser, schedule, early stop, averaging, resume
-    tensors.py     carried states and sets of weights
-    progress.py    what is shown while it runs
-    answers.py     where in a recording its label is learnt
-    plan.py        StreamPlan: the settings of what follows
-    source.py      recordings, gaps and background, drawn and changed
-    pieces.py      cut and stacked into batches
-    streams.py     recordings laid end to end in long streams, or side by side
-    score.py       validation figures, with carried state and without
-    config.py      TrainConfig
-    settings.py    its fields by name and text
-    prepare.py     from a TrainConfig to sources of batches
-    run_folder.py  what is kept of a run
-    pipeline.py    train()
+    config.py         TrainConfig
+    settings.py       its fields by name and text
+    stream_config.py  StreamConfig: how recordings become batches
+    targets.py        where in a recording its label is learnt
+    sampler.py        recordings, gaps and background, drawn and augmented
+    batching.py       cut and stacked into batches
+    epochs.py         recordings laid end to end in long streams, or side by side
+    batch.py          Batch: what one step learns from
+    loss.py           frame losses with weights
+    tensors.py        carried states and sets of weights
+    loop.py           FitConfig, fit(): optimiser, schedule, early stop, averaging, resume
+    validation.py     validation figures, with carried state and without
+    progress.py       what is shown while it runs
+    run_folder.py     what is kept of a run
+    prepare.py        from a TrainConfig to batches
+    pipeline.py       train()
+    search.py         search(): settings compared by cross-validation
 """
 
 from __future__ import annotations

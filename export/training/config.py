@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from export.augment import Augment
-from export.data.splits import SplitPlan
-from export.training.answers import Where
+from export.augmentation.settings import AugmentConfig
+from export.data.splits import SplitConfig
 from export.training.loop import FitConfig
-from export.training.plan import StreamPlan
+from export.training.stream_config import StreamConfig
+from export.training.targets import Where
 from stream.errors import SpecError
 from stream.features.spec import MfccSpec
 
@@ -25,10 +25,10 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         activation: "auto" = sigmoid if some recording has several labels, or strong labels; else softmax.
         model, model_changes: a preset's name and the fields that differ from it.
         features: what the model hears.
-        fit, augment, streams: see FitConfig (its activation is set from here), Augment, StreamPlan.
+        fit, augment, streams: see FitConfig (its activation is set from here), AugmentConfig, StreamConfig.
         steps: optimiser steps in all, at least: with little data an epoch goes through it several times.
             0 = once an epoch.
-        where: the frames a clip's label is learnt on, see ``export.training.answers``.
+        where: the frames a clip's label is learnt on, see ``export.training.targets``.
         background: folder of recordings of no class: gaps and added noise. None = ``_background_noise_``.
         balance: weigh classes by the inverse of how often they occur.
         validation, test: percent drawn where the data does not say.
@@ -45,8 +45,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     model_changes: dict[str, Any] = {}
     features: MfccSpec = MfccSpec()
     fit: FitConfig = FitConfig()
-    augment: Augment = Augment()
-    streams: StreamPlan = StreamPlan()
+    augment: AugmentConfig = AugmentConfig()
+    streams: StreamConfig = StreamConfig()
     steps: int = 0
     where: Where = "end"
     background: str | None = None
@@ -68,9 +68,9 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 raise SpecError(f"{name} {getattr(self, name):g}: is a percentage, 0 to below 100")
 
     @property
-    def plan(self) -> SplitPlan:
+    def plan(self) -> SplitConfig:
         """How the data are divided."""
-        return SplitPlan(
+        return SplitConfig(
             self.validation, self.test, self.validation_folds, self.test_folds,
             self.validation_groups, self.test_groups,
         )  # fmt: skip

@@ -18,8 +18,8 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from export.checkpoint import read_safely, write_atomically
 from export.models import State
+from export.models.checkpoint import read_safely, write_atomically
 from export.models.layers import Recurrent
 from export.training.batch import Batch
 from export.training.loss import Activation, frame_loss

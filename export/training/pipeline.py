@@ -13,20 +13,20 @@ import msgspec
 import torch
 from torch import nn
 
-from export.checkpoint import save_model
 from export.data.recording import Dataset
-from export.data.splits import SplitPlan
+from export.data.splits import SplitConfig
 from export.models import FrameClassifier, build, count_parameters
-from export.training.answers import SETTLE
+from export.models.checkpoint import save_model
 from export.training.batch import Batch
 from export.training.config import TrainConfig
+from export.training.epochs import ClipEpoch, Passes, StreamEpoch
 from export.training.loop import FitConfig, FitResult, Validate, fit
 from export.training.prepare import Prepared, Progress, fitted_statistics, open_data, prepare
 from export.training.progress import Report
 from export.training.run_folder import RunFolder, origin
-from export.training.score import confusion, figures, score
-from export.training.source import Source
-from export.training.streams import ClipEpoch, Passes, StreamEpoch
+from export.training.sampler import Sampler
+from export.training.targets import SETTLE
+from export.training.validation import confusion, figures, score
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.inference.card import ModelCard
 
@@ -119,7 +119,7 @@ def fit_settings(config: TrainConfig, ready: Prepared) -> FitConfig:
     return msgspec.structs.replace(config.fit, activation=ready.activation, monitor=monitor)
 
 
-def passes(source: Source, steps: int, epochs: int) -> int:
+def passes(source: Sampler, steps: int, epochs: int) -> int:
     """Times the data must be gone through in each of ``epochs`` for ``steps`` optimiser steps in all, at least 1."""
     if not steps:
         return 1
@@ -127,7 +127,7 @@ def passes(source: Source, steps: int, epochs: int) -> int:
     return max(1, ceil(steps / (epochs * len(kind(source, 0)))))
 
 
-def batches(source: Source, passes: int = 1) -> Callable[[int], Iterable[Batch]]:
+def batches(source: Sampler, passes: int = 1) -> Callable[[int], Iterable[Batch]]:
     """Batches by epoch number: streams with carried state, or clips alone, as the plan says."""
     kind = StreamEpoch if source.plan.carry else ClipEpoch
     if passes == 1:
@@ -135,7 +135,7 @@ def batches(source: Source, passes: int = 1) -> Callable[[int], Iterable[Batch]]
     return lambda epoch: Passes([kind(source, epoch * passes + part) for part in range(passes)])
 
 
-def validator(source: Source) -> Validate:
+def validator(source: Sampler) -> Validate:
     """Figures with carried state, and the main one for recordings alone."""
 
     def validate(model: nn.Module) -> dict[str, float]:
@@ -144,7 +144,7 @@ def validator(source: Source) -> Validate:
     return validate
 
 
-def both_ways(model: nn.Module, source: Source) -> dict[str, float]:
+def both_ways(model: nn.Module, source: Sampler) -> dict[str, float]:
     """Figures of ``score`` with carried state; with ``_alone`` those from the initial state."""
     carried = figures(score(model, source, carried=True), source)
     alone = figures(score(model, source, carried=False), source)
@@ -167,7 +167,7 @@ def make_card(
     model: FrameClassifier,
     measured: dict[str, float],
     origins: dict[str, Any],
-    plan: SplitPlan | None,
+    plan: SplitConfig | None,
 ) -> ModelCard:
     """The card; classes that stand for nothing in particular raise no events.
 

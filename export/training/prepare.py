@@ -12,18 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.augment import FeatureChange, Noise, WaveformChange
+from export.augmentation.features import FeatureAugmentation
+from export.augmentation.mel import MelAugmentation, mel_spec
+from export.augmentation.waveform import Noise, WaveformAugmentation
 from export.data.cache import FeatureStore, build_store, load_audio
 from export.data.dataset import read_dataset
 from export.data.layout import audio_files
 from export.data.recording import Dataset, Recording, Split, files_digest
 from export.data.splits import split_dataset
-from export.mel_changes import MelChange, mel_spec
 from export.models import ModelConfig, preset
-from export.training.answers import Answers
 from export.training.config import TrainConfig
 from export.training.loss import Activation
-from export.training.source import Source
+from export.training.sampler import Sampler
+from export.training.targets import RecordingTargets
 from stream.errors import DataError
 from stream.features.spec import MfccSpec
 
@@ -50,9 +51,9 @@ class Prepared:
     data: Dataset
     model: ModelConfig
     activation: Activation
-    train: Source
-    validation: Source | None
-    test: Source | None
+    train: Sampler
+    validation: Sampler | None
+    test: Sampler | None
     quiet: str | None
     skipped: tuple[tuple[str, str], ...]
 
@@ -80,7 +81,7 @@ def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None
     """Features and sources of a split data set.
 
     Raises:
-        DataError: see ``read_dataset``, ``split_dataset``, ``build_store``, ``Answers``.
+        DataError: see ``read_dataset``, ``split_dataset``, ``build_store``, ``RecordingTargets``.
     """
     activation: Activation
     activation = (
@@ -143,7 +144,7 @@ class _Maker:
         trained = [bed for bed in beds if bed not in held_out] or beds
         self.beds: dict[Split, list[Recording]] = {"train": trained, "validation": held_out, "test": held_out}
 
-    def source(self, split: Split) -> Source | None:
+    def source(self, split: Split) -> Sampler | None:
         recordings = self.data.part(split)
         if not recordings:
             return None
@@ -155,10 +156,10 @@ class _Maker:
         self.skipped += stores[0].skipped
         if training:
             stores += self._variants(recordings, beds, spec)
-        change = (MelChange if in_mel else FeatureChange)(config.augment, config.features)
-        return Source(
+        change = (MelAugmentation if in_mel else FeatureAugmentation)(config.augment, config.features)
+        return Sampler(
             stores,
-            Answers(recordings, self.data.labels, self.activation, config.where),
+            RecordingTargets(recordings, self.data.labels, self.activation, config.where),
             self.plan if training else msgspec.structs.replace(self.plan, even=0.0),
             self._store(beds, f"backgrounds of {split}", spec) if beds else None,
             change if training else None,
@@ -179,7 +180,7 @@ class _Maker:
                 recordings,
                 f"variant {variant} of {augment.copies}",
                 spec,
-                WaveformChange(augment, variant, rate, noise),
+                WaveformAugmentation(augment, variant, rate, noise),
                 augment.waveform_digest(variant) + digest,
             )
             for variant in range(1, augment.copies + 1)
@@ -190,7 +191,7 @@ class _Maker:
         recordings: Sequence[Recording],
         what: str,
         spec: MfccSpec,
-        change: WaveformChange | None = None,
+        change: WaveformAugmentation | None = None,
         digest: str = "",
     ) -> FeatureStore:
         progress = self.progress
@@ -205,12 +206,12 @@ class _Maker:
         )
 
 
-def fitted_statistics(source: Source, most: int = 400_000) -> tuple[torch.Tensor, torch.Tensor]:
+def fitted_statistics(source: Sampler, most: int = 400_000) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation (F,) float32 of a source's features, from at most ``most`` frames."""
     store = source.stores[0]
     step = max(1, len(store.features) // most)
     taken = store.features[::step]
-    if isinstance(source.change, MelChange):
+    if isinstance(source.change, MelAugmentation):
         taken = source.change.finish(taken)
     some = np.asarray(taken, dtype=np.float64)
     return torch.from_numpy(some.mean(0).astype(np.float32)), torch.from_numpy(some.std(0).astype(np.float32))

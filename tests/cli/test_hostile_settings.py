@@ -138,8 +138,8 @@ def test_run_configurations(tmp_path: Path, seed: int) -> None:
 @cache
 def small_checkpoint() -> bytes:
     torch = pytest.importorskip("torch")
-    from export.checkpoint import save_model
     from export.models import build, preset
+    from export.models.checkpoint import save_model
     from tests.support.toy_models import toy_card
 
     torch.manual_seed(0)
@@ -152,7 +152,7 @@ def small_checkpoint() -> bytes:
 @many
 @given(st.integers(0, 2**32))
 def test_checkpoints(tmp_path: Path, seed: int) -> None:
-    from export.checkpoint import load_model
+    from export.models.checkpoint import load_model
 
     path = tmp_path / "model.pt"
     path.write_bytes(damaged(small_checkpoint(), seed))
@@ -164,7 +164,7 @@ def test_checkpoints(tmp_path: Path, seed: int) -> None:
 
 def test_a_pickle_that_would_run_code_does_not(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from export.checkpoint import load_model
+    from export.models.checkpoint import load_model
     from stream.errors import CheckpointError
 
     class Trap:

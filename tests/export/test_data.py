@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from export.data import SplitPlan, build_store, read_dataset, split_dataset
+from export.data import SplitConfig, build_store, read_dataset, split_dataset
 from export.data.cache import features_with_holes
 from export.data.folds import grouped_folds
 from export.data.splits import hash_percent
@@ -73,13 +73,13 @@ def test_chosen_groups_and_folds(tmp_path: Path) -> None:
         f"{n}.wav,{'ab'[n % 2]},{n % 3},s{n}\n" for n in range(12)
     )
     data = read_dataset(manifest(tmp_path, text, files=files))
-    split = split_dataset(data, SplitPlan(test_folds=("0",), validation_folds=("1",)))
+    split = split_dataset(data, SplitConfig(test_folds=("0",), validation_folds=("1",)))
     assert {r.fold for r in split.part("train")} == {"2"}
-    split = split_dataset(data, SplitPlan(test_groups=("s3",), validation=0))
+    split = split_dataset(data, SplitConfig(test_groups=("s3",), validation=0))
     assert [r.group for r in split.part("test")] == ["s3"]
     assert not split.part("validation")
     with pytest.raises(DataError, match="fold '9': the data has 0, 1, 2"):
-        split_dataset(data, SplitPlan(test_folds=("9",)))
+        split_dataset(data, SplitConfig(test_folds=("9",)))
 
 
 def test_a_leaking_speaker_is_refused_with_both_rows(tmp_path: Path) -> None:

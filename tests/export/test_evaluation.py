@@ -16,7 +16,7 @@ pytest.importorskip("scipy")
 from click.testing import CliRunner
 
 from export.data.recording import Interval, Recording
-from export.data.splits import SplitPlan
+from export.data.splits import SplitConfig
 from export.evaluation.detect import detect, row_samples
 from export.evaluation.evaluate import evaluate, select_recordings
 from export.evaluation.predict import predict
@@ -104,7 +104,7 @@ def test_cells_are_the_same_for_every_hop() -> None:
     assert to_cells(np.zeros((0, 2), np.float32), np.zeros(0), 3).shape == (3, 2)
     slow = np.repeat(np.linspace(0, 1, 50), 4)
     quick = prediction(np.stack([slow, 1 - slow], axis=1), [Interval("a", 0.5, 2.0)])
-    every_fourth = Prediction((), quick.reference, quick.probs[1::4], quick.seconds[1::4], (), quick.duration)
+    every_fourth = Prediction((), quick.reference, quick.probs[1::4], quick.seconds[1::4] + 0.005, (), quick.duration)
     np.testing.assert_array_equal(gridded([quick], LABELS)[0], gridded([every_fourth], LABELS)[0])
 
 
@@ -251,7 +251,7 @@ def folds(folder: Path) -> Path:
 
 def held_out(**plan: object) -> dict[str, object]:
     """What a card says of a training that divided its data like this."""
-    return {"split": msgspec.to_builtins(SplitPlan(**plan))}  # type: ignore[arg-type]
+    return {"split": msgspec.to_builtins(SplitConfig(**plan))}  # type: ignore[arg-type]
 
 
 def test_the_split_is_the_one_of_the_models_training(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import pytest
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
-from export.input_layout import InputLayout  # noqa: E402
-from export.prove import Reference, against_whole, check_inventory  # noqa: E402
-from export.stepping import StreamRunner  # noqa: E402
+from export.conversion.equivalence import Reference, against_whole, check_inventory  # noqa: E402
+from export.conversion.input_layout import InputLayout  # noqa: E402
+from export.conversion.step_runner import StreamRunner  # noqa: E402
+from export.conversion.torch_export import EXPORTERS, Whole, offline_graph  # noqa: E402
 from export.streaming import streamify  # noqa: E402
-from export.torch_front import EXPORTERS, Whole, offline_graph  # noqa: E402
 from stream.errors import NotStreamable  # noqa: E402
 from tests.support.random_networks import RandomNetwork, needs_the_future  # noqa: E402
 

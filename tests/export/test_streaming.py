@@ -12,11 +12,11 @@ onnx = pytest.importorskip("onnx")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from export.input_layout import InputLayout  # noqa: E402
-from export.prove import Proof, Reference, check_inventory, prove  # noqa: E402
+from export.conversion.equivalence import Proof, Reference, check_inventory, prove  # noqa: E402
+from export.conversion.input_layout import InputLayout  # noqa: E402
+from export.conversion.torch_export import Whole, offline_graph  # noqa: E402
 from export.streaming import Streaming, streamify  # noqa: E402
 from export.streaming.probe import open_session  # noqa: E402
-from export.torch_front import Whole, offline_graph  # noqa: E402
 from stream.errors import NotStreamable  # noqa: E402
 from tests.support.export_zoo import DELAYED, REFUSED, STREAMABLE, C, F, features  # noqa: E402
 

@@ -19,20 +19,20 @@ import soundfile
 
 torch = pytest.importorskip("torch")
 
-from export.augment import Augment, WaveformChange  # noqa: E402
-from export.checkpoint import load_model, save_model  # noqa: E402
+from export.augmentation import AugmentConfig, WaveformAugmentation  # noqa: E402
+from export.augmentation.mel import MelAugmentation, mel_spec  # noqa: E402
 from export.data import build_store, read_dataset, split_dataset  # noqa: E402
-from export.mel_changes import MelChange, mel_spec  # noqa: E402
 from export.models import build, preset  # noqa: E402
+from export.models.checkpoint import load_model, save_model  # noqa: E402
 from export.training import Batch, FitConfig, TrainConfig, fit, train  # noqa: E402
-from export.training.answers import Answers  # noqa: E402
+from export.training.epochs import ClipEpoch, StreamEpoch  # noqa: E402
 from export.training.loss import frame_loss  # noqa: E402
 from export.training.pipeline import batches, passes  # noqa: E402
-from export.training.plan import StreamPlan  # noqa: E402
-from export.training.score import Scores, figures  # noqa: E402
+from export.training.sampler import Sampler  # noqa: E402
 from export.training.settings import change, setting_names  # noqa: E402
-from export.training.source import Source  # noqa: E402
-from export.training.streams import ClipEpoch, StreamEpoch  # noqa: E402
+from export.training.stream_config import StreamConfig  # noqa: E402
+from export.training.targets import RecordingTargets  # noqa: E402
+from export.training.validation import Scores, figures  # noqa: E402
 from stream.errors import CheckpointError, DataError, ProviderUnavailable, SpecError  # noqa: E402
 from stream.features.spec import MfccSpec  # noqa: E402
 from tests.support.labelled import RATE, class_folder, tone  # noqa: E402
@@ -52,7 +52,7 @@ def config(data: Path, cache: Path, **changes: object) -> TrainConfig:
         "features": SPEC,
         "model_changes": {"hidden": 12, "layers": 1},
         "fit": FitConfig(epochs=6, learning_rate=2e-2),
-        "streams": StreamPlan(frames=60, rows=4),
+        "streams": StreamConfig(frames=60, rows=4),
         "cache": str(cache),
         **changes,
     }
@@ -166,16 +166,18 @@ def test_losses_ignore_frames_without_weight() -> None:
     assert frame_loss(logits, classes, torch.zeros(2, 4), "softmax") == 0
 
 
-def source(tmp_path: Path, *, variants: int = 0, **plan: object) -> Source:
+def source(tmp_path: Path, *, variants: int = 0, **plan: object) -> Sampler:
     data = split_dataset(read_dataset(class_folder(tmp_path / "d")))
     recordings = data.part("train")
     stores = [build_store(recordings, SPEC, cache=tmp_path / "c")]
-    slower = WaveformChange(Augment(room=0, noise=0, pitch=0, shift=0, narrow=0, tempo=0.4), 1, RATE)
+    slower = WaveformAugmentation(
+        AugmentConfig(room=0, noise=0, pitch=0, shift=0, narrow=0, tempo=0.4), 1, RATE
+    )
     for number in range(variants):
         stores.append(
             build_store(recordings, SPEC, cache=tmp_path / "c", change=slower, change_digest=f"{number}")
         )
-    return Source(stores, Answers(recordings, data.labels, "softmax"), StreamPlan(**plan))
+    return Sampler(stores, RecordingTargets(recordings, data.labels, "softmax"), StreamConfig(**plan))
 
 
 def test_recordings_without_an_answer_are_counted(tmp_path: Path) -> None:
@@ -251,7 +253,7 @@ def test_even_draws_sources_and_classes_alike(tmp_path: Path) -> None:
     made = source(tmp_path, even=1.0)
     recordings = made.answers.recordings
     loud = [replace(r, group="one" if n % 6 else "rare") for n, r in enumerate(recordings)]
-    made.answers = Answers(loud, made.answers.labels, "softmax")
+    made.answers = RecordingTargets(loud, made.answers.labels, "softmax")
     rng, heard = np.random.default_rng(0), Counter()
     for _ in range(60):
         drawn = made.drawn(rng)
@@ -282,7 +284,7 @@ def test_training_with_mel_changes_ends_in_the_front_ends_features(tmp_path: Pat
         config(
             class_folder(tmp_path / "d"),
             tmp_path / "c",
-            augment=Augment(warp=0.1, stretch=0.2, hiss=0.5, under=0.3, gain=3, snr=(10, 30)),
+            augment=AugmentConfig(warp=0.1, stretch=0.2, hiss=0.5, under=0.3, gain=3, snr=(10, 30)),
             steps=150,
         )
     )
@@ -294,7 +296,7 @@ def test_training_with_mel_changes_ends_in_the_front_ends_features(tmp_path: Pat
 def test_labels_keep_step_with_another_speed(tmp_path: Path) -> None:
     made = source(tmp_path)
     store = build_store(made.answers.recordings, mel_spec(SPEC), cache=tmp_path / "c")
-    made.stores, made.change = [store], MelChange(Augment(stretch=0.4), SPEC)
+    made.stores, made.change = [store], MelAugmentation(AugmentConfig(stretch=0.4), SPEC)
     rng, lengths = np.random.default_rng(0), set()
     for _ in range(10):
         features, targets, weight = made.clip(0, 0, rng)
@@ -367,7 +369,7 @@ def test_background_is_a_class_of_its_own(tmp_path: Path) -> None:
     with torch.no_grad():
         hiss = build_store(read_dataset(root).recordings[:1], SPEC, cache=tmp_path / "c")
         silence = torch.from_numpy(np.array(hiss[0]))[None] * 0 + torch.from_numpy(
-            np.asarray(Source([hiss], Answers([], ("a",), "softmax"), StreamPlan())._silence)
+            np.asarray(Sampler([hiss], RecordingTargets([], ("a",), "softmax"), StreamConfig())._silence)
         )
         assert int(result.model(silence)[0, -1].argmax()) == 2
 

@@ -36,7 +36,7 @@ def test_wheel_holds_what_it_needs_and_no_more(wheel: Path) -> None:
         "stream/_assets/small.onnx",
         "stream/_assets/demo.ogg",
         "stream/py.typed",
-        "export/onnx.py",
+        "export/conversion/onnx_export.py",
     ):
         assert name in names
     tops = {name.split("/")[0] for name in names}

@@ -20,7 +20,7 @@ from onnx import TensorProto, numpy_helper
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 
 from export.data.dataset import read_dataset
-from export.data.splits import SplitPlan, split_dataset
+from export.data.splits import SplitConfig, split_dataset
 from export.models import build, preset
 from export.recipes import digits_on_embeddings
 from export.recipes.embedding import Fronted, train_behind
@@ -172,7 +172,7 @@ def test_every_network_learns_behind_it(tmp_path: Path, model: str) -> None:
     config = change(digits_on_embeddings.settings(root, model), plan)
     front = SpeechEmbedding(toy_embedding(tmp_path))
     before = {name: value.clone() for name, value in front.state_dict().items()}
-    parts = split_dataset(read_dataset(root), SplitPlan(validation=0, test_groups=("s0",)))
+    parts = split_dataset(read_dataset(root), SplitConfig(validation=0, test_groups=("s0",)))
     behind = train_behind(front, config, parts, dropout=0.3)
     assert 0 <= behind.figures["test_accuracy"] <= 1
     for name, value in behind.model.front.state_dict().items():

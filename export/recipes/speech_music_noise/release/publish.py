@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from export.conversion.onnx_export import to_onnx
 from export.models import FrameClassifier, count_parameters
-from export.onnx import to_onnx
 from export.recipes.speech_music_noise.training.data import Data
 from export.recipes.speech_music_noise.settings import DELAY, FEATURES, Plan
 from export.recipes.speech_music_noise.release.calibrate import Heard, calibrate

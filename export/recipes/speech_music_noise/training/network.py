@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from export.checkpoint import read_safely
 from export.models import FrameClassifier, ModelConfig, build
+from export.models.checkpoint import read_safely
 from export.recipes.speech_music_noise.training.streams import Programme, Streams
 from export.recipes.speech_music_noise.training.figures import Probs, frame_figures, on_grid
 from export.recipes.speech_music_noise.sources.rules import KINDS

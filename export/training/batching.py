@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.training.answers import Frames
 from export.training.batch import Batch
-from export.training.source import Source
+from export.training.sampler import Sampler
+from export.training.targets import Frames
 
 # Features (n, F), and where which frames begin, whose they are.
 Part = tuple[NDArray[np.float32], list[tuple[int, Frames, int]]]
@@ -51,7 +51,7 @@ class Reader:
         return out, spans
 
 
-def stacked(parts: Sequence[Part], source: Source, fresh: torch.Tensor | None) -> Owned:
+def stacked(parts: Sequence[Part], source: Sampler, fresh: torch.Tensor | None) -> Owned:
     n, length = len(parts), len(parts[0][0])
     classes = len(source.answers.labels)
     soft = source.answers.activation == "softmax"

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from export.atomic import write_bytes
-from export.culprit import exporter_fault
-from export.golden import golden_audio, golden_vectors
-from export.input_layout import InputLayout
-from export.prove import Proof, Reference, check_inventory, prove
-from export.stepping import StreamRunner
+from export.conversion.equivalence import Proof, Reference, check_inventory, prove
+from export.conversion.fault_localisation import exporter_fault
+from export.conversion.golden import golden_audio, golden_vectors
+from export.conversion.input_layout import InputLayout
+from export.conversion.step_runner import StreamRunner
+from export.conversion.torch_export import EXPORTERS, Whole, offline_graph
 from export.streaming import Streaming, streamify
 from export.streaming.convert import Lookahead
 from export.streaming.probe import open_session
-from export.torch_front import EXPORTERS, Whole, offline_graph
 from stream.errors import ExportError, NotStreamable, ParityError, UsageError
 from stream.features.mfcc import mfcc
 from stream.inference.card import CARD_KEY, GOLDEN_KEY, ModelCard

@@ -1,7 +1,7 @@
 """torch.nn.Module -> offline ONNX graph with free batch and time, through two exporters.
 
 torch.export is the first choice, with recurrent layers swapped for fused operators; the older tracing exporter is
-the second. Neither is trusted: ``export.prove`` compares what comes out with the module itself.
+the second. Neither is trusted: ``export.conversion.equivalence`` compares what comes out with the module itself.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from export.fused import swap
-from export.input_layout import InputLayout
+from export.conversion.fused_layers import swap
+from export.conversion.input_layout import InputLayout
 from stream.errors import ExportError
 
 _OPSET = 18

@@ -154,7 +154,7 @@ def folded(data: Dataset, folds: int) -> list[Dataset]:
 
 def microseconds_per_frame(model: FrameClassifier, result: TrainResult, frames: int = 2000) -> float:
     """Median time of one live step (N = 1, T = stride) of the exported graph, per feature frame."""
-    from export.onnx import to_onnx
+    from export.conversion.onnx_export import to_onnx
 
     stride, width = model.config.stride, model.config.features
     example = torch.zeros(2, 64 * stride, width)

@@ -7,16 +7,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from export.augment import (
-    Augment,
-    FeatureChange,
-    WaveformChange,
-    add_noise,
-    add_room,
-    change_speed,
-    low_pass,
-    shift,
-)
+from export.augmentation import AugmentConfig, FeatureAugmentation, WaveformAugmentation
+from export.augmentation.waveform import add_noise, add_room, change_speed, low_pass, shift
 from stream.errors import SpecError
 from stream.features.mfcc import mfcc
 from stream.features.spec import MfccSpec
@@ -70,8 +62,8 @@ def test_times_of_a_changed_sound_lead_back_to_the_original() -> None:
     """A click at 0.6 s is found at 0.6 s through the returned scale and offset."""
     click = np.zeros(RATE, np.float32)
     click[int(0.6 * RATE) : int(0.6 * RATE) + 40] = 0.5
-    change = WaveformChange(
-        Augment(copies=1, room=0, noise=0, narrow=0, pitch=0, tempo=0.2, shift=0.2), 1, RATE
+    change = WaveformAugmentation(
+        AugmentConfig(copies=1, room=0, noise=0, narrow=0, pitch=0, tempo=0.2, shift=0.2), 1, RATE
     )
     for number in range(5):
         samples, scale, offset = change(click, number)
@@ -80,21 +72,21 @@ def test_times_of_a_changed_sound_lead_back_to_the_original() -> None:
 
 
 def test_variants_are_repeatable_and_distinct() -> None:
-    augment = Augment(copies=2)
-    one = WaveformChange(augment, 1, RATE, lambda rng, n: rng.normal(0, 0.1, n).astype(np.float32))
+    augment = AugmentConfig(copies=2)
+    one = WaveformAugmentation(augment, 1, RATE, lambda rng, n: rng.normal(0, 0.1, n).astype(np.float32))
     np.testing.assert_array_equal(one(sound(), 3)[0], one(sound(), 3)[0])
     assert not np.array_equal(one(sound(), 3)[0][:1000], one(sound(), 4)[0][:1000])
     assert augment.waveform_digest(1) != augment.waveform_digest(2)
-    assert augment.waveform_digest(1) == Augment(copies=9, gain=0.0).waveform_digest(1), (
+    assert augment.waveform_digest(1) == AugmentConfig(copies=9, gain=0.0).waveform_digest(1), (
         "features alone differ"
     )
-    assert augment.waveform_digest(1) != Augment(copies=2, room=0.1).waveform_digest(1)
+    assert augment.waveform_digest(1) != AugmentConfig(copies=2, room=0.1).waveform_digest(1)
 
 
 @pytest.mark.parametrize("n_mfcc", [13, None])
 def test_a_gain_of_features_is_a_gain_of_the_sound(n_mfcc: int | None) -> None:
     spec = MfccSpec(n_mfcc=n_mfcc)
-    change = FeatureChange(Augment(gain=6.0, tilt=0.0), spec)
+    change = FeatureAugmentation(AugmentConfig(gain=6.0, tilt=0.0), spec)
     offset = change.offset(np.random.default_rng(5))
     decibels = np.random.default_rng(5).normal(0, 6.0)
     louder = mfcc(sound() * np.float32(10 ** (decibels / 20)), spec)
@@ -105,7 +97,7 @@ def test_feature_changes_copy_and_mask() -> None:
     spec = MfccSpec(n_mfcc=None)
     features = mfcc(sound(), spec)
     before = features.copy()
-    changed = FeatureChange(Augment(gain=0, tilt=0, time_mask=1, band_mask=1), spec)(
+    changed = FeatureAugmentation(AugmentConfig(gain=0, tilt=0, time_mask=1, band_mask=1), spec)(
         features, np.random.default_rng(0)
     )
     np.testing.assert_array_equal(features, before)
@@ -113,11 +105,11 @@ def test_feature_changes_copy_and_mask() -> None:
     assert not np.array_equal(changed, before)
     assert rows.sum() >= 1
     np.testing.assert_array_equal(
-        FeatureChange(Augment(gain=0, tilt=0), spec)(features, np.random.default_rng(0)), before
+        FeatureAugmentation(AugmentConfig(gain=0, tilt=0), spec)(features, np.random.default_rng(0)), before
     )
 
 
 @pytest.mark.parametrize("wrong", [{"noise": 1.5}, {"tempo": 0.5}, {"copies": -1}, {"gain": -1.0}])
 def test_shares_and_ranges_are_checked(wrong: dict) -> None:
     with pytest.raises(SpecError, match=next(iter(wrong))):
-        Augment(**wrong)
+        AugmentConfig(**wrong)

@@ -15,10 +15,10 @@ onnx = pytest.importorskip("onnx")
 
 from torch import Tensor, nn  # noqa: E402
 
+from export.conversion.onnx_export import to_onnx  # noqa: E402
+from export.conversion.quantisation import quantise, step_microseconds  # noqa: E402
+from export.conversion.torch_export import quiet  # noqa: E402
 from export.models import build, preset  # noqa: E402
-from export.onnx import to_onnx  # noqa: E402
-from export.quantise import quantise, step_microseconds  # noqa: E402
-from export.torch_front import quiet  # noqa: E402
 from stream.errors import ExportError, NotStreamable, UsageError  # noqa: E402
 from stream.features.spec import MfccSpec  # noqa: E402
 from stream.inference.card import Golden, ModelCard  # noqa: E402

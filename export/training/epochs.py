@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from export.training.answers import Frames
 from export.training.batch import Batch
-from export.training.pieces import Owned, Reader, stacked
-from export.training.source import Source
+from export.training.batching import Owned, Reader, stacked
+from export.training.sampler import Sampler
+from export.training.targets import Frames
 
 LEAD = 2.0  # seconds of unrelated sound before a row's first recording, at most
 
@@ -25,10 +25,10 @@ LEAD = 2.0  # seconds of unrelated sound before a row's first recording, at most
 class StreamEpoch:
     """One epoch of carried streams: a sized iterable of batches (``owned()`` with owners).
 
-    It is as long as the stores say; where ``Augment.stretch`` makes recordings longer, the last may be cut off.
+    It is as long as the stores say; where ``AugmentConfig.stretch`` makes recordings longer, the last may be cut off.
     """
 
-    def __init__(self, source: Source, epoch: int) -> None:
+    def __init__(self, source: Sampler, epoch: int) -> None:
         self.source, self.epoch = source, epoch
         self.frames = -(-source.plan.frames // source.stride) * source.stride
         rng = np.random.default_rng((source.seed, epoch, 1))
@@ -81,7 +81,7 @@ class StreamEpoch:
 class ClipEpoch:
     """One epoch of whole recordings, neighbours in length padded to the longest, padding without weight."""
 
-    def __init__(self, source: Source, epoch: int, *, budget: int = 60_000) -> None:
+    def __init__(self, source: Sampler, epoch: int, *, budget: int = 60_000) -> None:
         """``budget``: most frames in a batch, padding included (a longer recording goes alone)."""
         self.source, self.epoch = source, epoch
         rng = np.random.default_rng((source.seed, epoch, 1))

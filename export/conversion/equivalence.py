@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.culprit import worst_layer
-from export.stepping import StreamRunner
+from export.conversion.fault_localisation import worst_layer
+from export.conversion.step_runner import StreamRunner
+from export.conversion.synthetic_features import draw_like
 from export.streaming import Streaming
-from export.streaming.likeness import draw_like
 from stream.errors import ParityError
 
 Array = NDArray[Any]

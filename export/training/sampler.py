@@ -1,4 +1,4 @@
-"""Source: recordings, gaps and background as frames, drawn and changed as a plan says."""
+"""Sampler: recordings, gaps and background as frames, drawn and changed as a plan says."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from export.augment import FeatureChange
+from export.augmentation.features import FeatureAugmentation
+from export.augmentation.mel import MelAugmentation, at_times
 from export.data.cache import FeatureStore
-from export.mel_changes import MelChange, at_times
-from export.training.answers import Answers, Frames
-from export.training.plan import StreamPlan
+from export.training.stream_config import StreamConfig
+from export.training.targets import Frames, RecordingTargets
 from stream.features.mfcc import mfcc
 from stream.features.spec import MfccSpec
 
 
 @dataclass(slots=True)
-class Source:
+class Sampler:
     """Everything batches are made of.
 
     Attributes:
         stores: variants of the same recordings; one is drawn for each use.
         answers: their targets.
-        plan: see StreamPlan.
+        plan: see StreamConfig.
         background: sound for gaps; None = digital silence only.
         change: feature augmentation; None = off (validation).
         stride: the model's frames per output.
@@ -33,10 +33,10 @@ class Source:
     """
 
     stores: Sequence[FeatureStore]
-    answers: Answers
-    plan: StreamPlan
+    answers: RecordingTargets
+    plan: StreamConfig
     background: FeatureStore | None = None
-    change: FeatureChange | None = None
+    change: FeatureAugmentation | None = None
     stride: int = 1
     seed: int = 0
     _silence: NDArray[np.float32] = field(init=False)
@@ -48,7 +48,7 @@ class Source:
     @property
     def spec(self) -> MfccSpec:
         """What the network hears; the stores hold log-mel energies where those are changed first."""
-        return self.change.target if isinstance(self.change, MelChange) else self.stores[0].spec
+        return self.change.target if isinstance(self.change, MelAugmentation) else self.stores[0].spec
 
     @property
     def width(self) -> int:
@@ -59,7 +59,7 @@ class Source:
         return [i for i in range(len(self.stores[0])) if self.stores[0].frames(i)]
 
     def drawn(self, rng: np.random.Generator) -> list[int]:
-        """The recordings of an epoch: each once, or as ``StreamPlan.even`` says."""
+        """The recordings of an epoch: each once, or as ``StreamConfig.even`` says."""
         usable = self.usable()
         if not self.plan.even:
             return usable
@@ -89,7 +89,7 @@ class Source:
     def clip(self, i: int, variant: int, rng: np.random.Generator) -> Frames:
         """Recording i in that variant, its features changed."""
         features, targets, weight = self.answers.frames(self.stores[variant], i)
-        if isinstance(self.change, MelChange):
+        if isinstance(self.change, MelAugmentation):
             if self.change.augment.stretch:
                 times = self.change.times(len(features), rng)
                 nearest = np.rint(times).astype(int)

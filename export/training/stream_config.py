@@ -1,4 +1,4 @@
-"""StreamPlan: the settings by which recordings become batches."""
+"""StreamConfig: the settings by which recordings become batches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import msgspec
 from stream.errors import SpecError
 
 
-class StreamPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How recordings become batches.
 
     Attributes:

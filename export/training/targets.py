@@ -30,7 +30,7 @@ Frames = tuple[NDArray[np.float32], NDArray[np.generic], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class RecordingTargets:
     """Turns recordings of a store into frames with targets.
 
     Attributes:

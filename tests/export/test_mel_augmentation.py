@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from export.augment import Augment, FeatureChange
-from export.mel_changes import MelChange, at_times, mel_spec, sum_of, warped
+from export.augmentation import AugmentConfig, FeatureAugmentation
+from export.augmentation.mel import MelAugmentation, at_times, mel_spec, sum_of, warped
 from stream.errors import SpecError
 from stream.features.mfcc import mfcc
 from stream.features.spec import MfccSpec
@@ -28,16 +28,16 @@ def tone(hertz: float) -> np.ndarray:
 @pytest.mark.parametrize(("n_mfcc", "deltas"), [(13, 0), (40, 2), (None, 1)])
 def test_without_a_change_the_features_are_those_of_the_front_end(n_mfcc: int | None, deltas: int) -> None:
     spec = MfccSpec(n_mfcc=n_mfcc, deltas=deltas)
-    change = MelChange(Augment(**STILL), spec)
+    change = MelAugmentation(AugmentConfig(**STILL), spec)
     found = change(mfcc(sound(), mel_spec(spec)), np.random.default_rng(0))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, mfcc(sound(), spec), atol=2e-3)
 
 
 def test_gain_and_filter_are_those_of_plain_features() -> None:
-    spec, augment = MfccSpec(n_mfcc=13), Augment(gain=6, tilt=3)
-    through_mel = MelChange(augment, spec)(mfcc(sound(), mel_spec(spec)), np.random.default_rng(4))
-    plain = FeatureChange(augment, spec)(mfcc(sound(), spec), np.random.default_rng(4))
+    spec, augment = MfccSpec(n_mfcc=13), AugmentConfig(gain=6, tilt=3)
+    through_mel = MelAugmentation(augment, spec)(mfcc(sound(), mel_spec(spec)), np.random.default_rng(4))
+    plain = FeatureAugmentation(augment, spec)(mfcc(sound(), spec), np.random.default_rng(4))
     np.testing.assert_allclose(through_mel, plain, atol=2e-3)
 
 
@@ -52,7 +52,7 @@ def test_a_warp_moves_a_tone_along_the_bands() -> None:
 def test_another_speed_keeps_the_order_of_things() -> None:
     spec = mel_spec(MfccSpec())
     mel = mfcc(np.concatenate((tone(300), tone(3000))), spec)
-    change = MelChange(Augment(stretch=0.3), MfccSpec())
+    change = MelAugmentation(AugmentConfig(stretch=0.3), MfccSpec())
     rng, lengths = np.random.default_rng(0), []
     for _ in range(20):
         times = change.times(len(mel), rng)
@@ -80,9 +80,9 @@ def test_two_sounds_add_as_their_samples_do() -> None:
     "changes", [{"warp": 0.2}, {"hiss": 1.0}, {"thin": 1.0}, {"under": 1.0}, {"band_mask": 1.0, "warp": 0.1}]
 )
 def test_each_use_differs_and_the_input_stays(changes: dict) -> None:
-    augment = Augment(**STILL, **changes)
+    augment = AugmentConfig(**STILL, **changes)
     assert augment.in_mel
-    change, mel = MelChange(augment, MfccSpec(n_mfcc=13)), mfcc(tone(440), mel_spec(MfccSpec()))
+    change, mel = MelAugmentation(augment, MfccSpec(n_mfcc=13)), mfcc(tone(440), mel_spec(MfccSpec()))
     before, other = mel.copy(), mfcc(tone(3000), mel_spec(MfccSpec()))[:20]
     rng = np.random.default_rng(0)
     first, second = change(mel, rng, other), change(mel, rng, other)
@@ -92,7 +92,7 @@ def test_each_use_differs_and_the_input_stays(changes: dict) -> None:
 
 
 def test_a_thin_sound_lacks_low_bands_only() -> None:
-    change = MelChange(Augment(thin=1), MfccSpec())
+    change = MelAugmentation(AugmentConfig(thin=1), MfccSpec())
     rng = np.random.default_rng(0)
     falls = np.stack([change.fall(rng) for _ in range(30)])
     assert (falls >= 0).all()
@@ -104,15 +104,15 @@ def test_a_thin_sound_lacks_low_bands_only() -> None:
 def test_nothing_falls_below_the_floor() -> None:
     spec = MfccSpec(n_mfcc=None, log_floor=1e-6)
     silence = mfcc(np.zeros(RATE, np.float32), spec)
-    quieter = MelChange(Augment(gain=20, tilt=0), spec)
+    quieter = MelAugmentation(AugmentConfig(gain=20, tilt=0), spec)
     for seed in range(5):
         assert quieter(silence, np.random.default_rng(seed)).min() >= -60.0 - 1e-4
 
 
 def test_wrong_shares_are_named() -> None:
     with pytest.raises(SpecError, match="warp"):
-        Augment(warp=0.7)
+        AugmentConfig(warp=0.7)
     with pytest.raises(SpecError, match="hiss"):
-        Augment(hiss=1.5)
+        AugmentConfig(hiss=1.5)
     with pytest.raises(SpecError, match="stretch"):
-        Augment(stretch=0.5)
+        AugmentConfig(stretch=0.5)

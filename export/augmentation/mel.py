@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from export.augment import Augment, FeatureChange
+from export.augmentation.features import FeatureAugmentation
+from export.augmentation.settings import AugmentConfig
 from stream.features.deltas import CausalDelta
 from stream.features.spec import MfccSpec
 from stream.features.tables import dct_matrix
@@ -26,10 +27,10 @@ def mel_spec(spec: MfccSpec) -> MfccSpec:
     return msgspec.structs.replace(spec, n_mfcc=None, deltas=0)
 
 
-class MelChange(FeatureChange):
+class MelAugmentation(FeatureAugmentation):
     """Feature changes on log-mel energies, given on as the features of ``target``: its ``mel_spec`` in, it out."""
 
-    def __init__(self, augment: Augment, target: MfccSpec) -> None:
+    def __init__(self, augment: AugmentConfig, target: MfccSpec) -> None:
         super().__init__(augment, mel_spec(target))
         self.target = target
         self.floor = np.float32(10 * np.log10(target.log_floor))

@@ -14,9 +14,9 @@ onnx = pytest.importorskip("onnx")
 
 from torch import Tensor, nn  # noqa: E402
 
-import export.onnx  # noqa: E402
-from export.onnx import to_onnx  # noqa: E402
-from export.prove import check_inventory, prove  # noqa: E402
+import export.conversion.onnx_export  # noqa: E402
+from export.conversion.equivalence import check_inventory, prove  # noqa: E402
+from export.conversion.onnx_export import to_onnx  # noqa: E402
 from export.streaming import Streaming  # noqa: E402
 from stream.errors import ParityError  # noqa: E402
 from stream.features.spec import MfccSpec  # noqa: E402
@@ -142,12 +142,12 @@ def test_every_fault_is_caught(name: str, fault: Fault) -> None:
 
 
 def test_a_fault_means_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = export.onnx.streamify
+    real = export.conversion.onnx_export.streamify
 
     def broken(*args: object, **options: object) -> Streaming:
         return faulty(real(*args, **options), swap_states)[0]
 
-    monkeypatch.setattr(export.onnx, "streamify", broken)
+    monkeypatch.setattr(export.conversion.onnx_export, "streamify", broken)
     with pytest.raises(ParityError, match="layer 'rnn'"):
         to_onnx(STREAMABLE["two-layer GRU"](), tmp_path / "m.onnx", CARD, features(1))
     assert list(tmp_path.iterdir()) == []
@@ -157,7 +157,7 @@ def test_an_exporters_own_fault_falls_back_to_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torch once exported GRU wrongly: such a graph is never used."""
-    real = export.onnx.offline_graph
+    real = export.conversion.onnx_export.offline_graph
 
     def broken(exporter: str, *args: object) -> onnx.ModelProto:
         graph = real(exporter, *args)
@@ -167,7 +167,7 @@ def test_an_exporters_own_fault_falls_back_to_the_other(
                     attribute(node, "linear_before_reset").i = 0
         return graph
 
-    monkeypatch.setattr(export.onnx, "offline_graph", broken)
+    monkeypatch.setattr(export.conversion.onnx_export, "offline_graph", broken)
     card = to_onnx(STREAMABLE["two-layer GRU"](), tmp_path / "m.onnx", CARD, features(1))
     assert card.provenance["export"]["exporter"] == "tracing"
 
@@ -175,14 +175,14 @@ def test_an_exporters_own_fault_falls_back_to_the_other(
 def test_an_exporters_fault_in_weights_names_the_layer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = export.onnx.offline_graph
+    real = export.conversion.onnx_export.offline_graph
 
     def broken(*args: object) -> onnx.ModelProto:
         graph = real(*args)
         disturb_weight(graph)
         return graph
 
-    monkeypatch.setattr(export.onnx, "offline_graph", broken)
+    monkeypatch.setattr(export.conversion.onnx_export, "offline_graph", broken)
     with pytest.raises(ParityError, match="layer 'rnn'"):
         to_onnx(STREAMABLE["two-layer GRU"](), tmp_path / "m.onnx", CARD, features(1))
 

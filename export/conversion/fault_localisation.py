@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from export.stepping import StreamRunner
+from export.conversion.step_runner import StreamRunner
 from export.streaming import Streaming
 from export.streaming.node import Node
 from export.streaming.probe import open_session

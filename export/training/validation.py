@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from export.models import State
+from export.training.epochs import ClipEpoch, StreamEpoch
 from export.training.loss import frame_loss
-from export.training.source import Source
-from export.training.streams import ClipEpoch, StreamEpoch
+from export.training.sampler import Sampler
 from export.training.tensors import keep
 
 
@@ -33,7 +33,7 @@ class Scores:
     loss: float
 
 
-def score(model: nn.Module, source: Source, *, carried: bool) -> Scores:
+def score(model: nn.Module, source: Sampler, *, carried: bool) -> Scores:
     """Run ``model`` over all recordings of ``source``: in long streams with the state carried from each to the
     next, or each alone from the initial state."""
     activation = source.answers.activation
@@ -71,7 +71,7 @@ def score(model: nn.Module, source: Source, *, carried: bool) -> Scores:
     return Scores(clips, hits, alarms, misses, loss / max(weights, 1e-9))
 
 
-def figures(scores: Scores, source: Source) -> dict[str, float]:
+def figures(scores: Scores, source: Sampler) -> dict[str, float]:
     """Named figures: loss, and accuracy and balanced accuracy (softmax) or macro F1 of frames (sigmoid).
 
     "unanswered" counts recordings that got no answer, as those shorter than a stride of the model may; they are
@@ -93,7 +93,7 @@ def figures(scores: Scores, source: Source) -> dict[str, float]:
     return {**named, "unanswered": float(silent)} if silent else named
 
 
-def confusion(scores: Scores, source: Source) -> NDArray[np.int64]:
+def confusion(scores: Scores, source: Sampler) -> NDArray[np.int64]:
     """(C, C) recordings by true (row) and answered class; softmax only."""
     labels = source.answers.labels
     table = np.zeros((len(labels), len(labels)), np.int64)
