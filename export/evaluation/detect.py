@@ -21,7 +21,11 @@ def row_samples(rows: int, spec: MfccSpec, delay: int = 0) -> NDArray[np.int64]:
 
 
 def detect(
-    probs: NDArray[np.float32], labels: tuple[str, ...], detector: DetectorSpec, spec: MfccSpec, delay: int = 0
+    probs: NDArray[np.float32],
+    labels: tuple[str, ...],
+    detector: DetectorSpec,
+    spec: MfccSpec,
+    delay: int = 0,
 ) -> tuple[DetectedEvent, ...]:
     """Complete events of one stream by the live detector.
 

@@ -86,7 +86,9 @@ def evaluate(
     return Evaluation(report, found, model.labels, clip_rows(model))
 
 
-def select_recordings(data: str, model: Model, split: Split | None, unknown: str | None) -> Sequence[Recording]:
+def select_recordings(
+    data: str, model: Model, split: Split | None, unknown: str | None
+) -> Sequence[Recording]:
     """The recordings to measure on."""
     dataset = read_dataset(data, model.labels, unknown=unknown)
     if split is None:

@@ -82,6 +82,10 @@ def _reliability(axes: Any, true: NDArray[np.bool_], scores: NDArray[Any], label
         axes.plot([p[0] for p in points], [p[1] for p in points], marker="o", ms=4, label=label)
     axes.plot([0, 1], [0, 1], color="grey", lw=0.8, ls=":")
     axes.set(
-        xlabel="predicted probability", ylabel="share that is true", title="Reliability", xlim=(0, 1), ylim=(0, 1)
+        xlabel="predicted probability",
+        ylabel="share that is true",
+        title="Reliability",
+        xlim=(0, 1),
+        ylim=(0, 1),
     )
     axes.legend(loc="upper left")

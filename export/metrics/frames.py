@@ -18,9 +18,7 @@ CANDIDATE_THRESHOLDS = np.arange(0.05, 0.96, 0.01)  # tried by best_threshold
 Flags = NDArray[np.bool_]
 
 
-def gridded(
-    predictions: Sequence[Prediction], labels: tuple[str, ...]
-) -> tuple[NDArray[np.float32], Flags]:
+def gridded(predictions: Sequence[Prediction], labels: tuple[str, ...]) -> tuple[NDArray[np.float32], Flags]:
     """Probabilities (n, C) float32 and truth (n, C) bool of all cells of all recordings, end to end.
 
     Raises:
@@ -122,9 +120,7 @@ def roc_auc(truth: Flags, scores: NDArray[np.floating[Any]]) -> float | None:
     return float(metrics.roc_auc_score(truth, scores)) if truth.any() and not truth.all() else None
 
 
-def best_threshold(
-    scores: NDArray[np.float32], truth: Flags, tolerance: float = 0.0
-) -> tuple[float, float]:
+def best_threshold(scores: NDArray[np.float32], truth: Flags, tolerance: float = 0.0) -> tuple[float, float]:
     """(threshold, F1): among hundredths, the first of the best F1; or the highest within ``tolerance`` of it."""
     found = np.array([f1_score(scores >= step, truth) for step in CANDIDATE_THRESHOLDS])
     at = int(np.flatnonzero(found >= found.max() - tolerance)[-1]) if tolerance else int(np.argmax(found))
@@ -140,7 +136,10 @@ def confusion(
     """
     bits = 1 << np.arange(len(labels))
     predicted, true = (scores >= np.asarray(thresholds)) @ bits, truth @ bits
-    names = ["+".join(k for i, k in enumerate(labels) if code >> i & 1) or "silence" for code in range(2 * bits[-1])]
+    names = [
+        "+".join(k for i, k in enumerate(labels) if code >> i & 1) or "silence"
+        for code in range(2 * bits[-1])
+    ]
     return {
         names[code]: {
             names[other]: round(float(np.mean(predicted[true == code] == other)), 3)

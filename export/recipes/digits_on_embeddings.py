@@ -1,11 +1,11 @@
-"""Spoken digits heard through a network that knows words already, for the speakers are few.
+"""Spoken digits on the embeddings of a network that knows words already, for the speakers are few.
 
-    python -m export.recipes.digits_on_embeddings DATA --front embedding_model.onnx --test-group theo -o theo.onnx
+    python -m export.recipes.digits_on_embeddings DATA --embedding embedding_model.onnx --test-group theo -o theo.onnx
 
-DATA is the Free Spoken Digit Dataset with a manifest, or what ``export.recipes.digits`` made of it; the front is
-Google's speech embedding, see ``export.recipes.speech_embedding``. Trains on all speakers but one, prints the figures on
-that one and writes a live model, the front inside it. The settings, one set for all, were chosen in smaller runs:
-two speakers train, a third judges, the fourth is not heard; 0.91 on average over four of these.
+DATA is the Free Spoken Digit Dataset with a manifest, or what ``export.recipes.digits`` made of it; the embedding
+is Google's, see ``export.recipes.speech_embedding``. Trains on all speakers but one, prints the figures on
+that one and writes a live model with the embedding inside. The settings, one set for all, were chosen in smaller runs:
+two speakers train, a third validates, the fourth is not used; 0.91 on average over four of these.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from export.augmentation import AugmentConfig
 from export.conversion.onnx_export import to_onnx
 from export.data.dataset import read_dataset
 from export.data.splits import SplitConfig, split_dataset
-from export.recipes.embedding import train_behind
+from export.recipes.embedding import train_on_embeddings
 from export.recipes.speech_embedding import SPEC, SpeechEmbedding
 from export.training import FitConfig, RichReport, TrainConfig
 from export.training.stream_config import StreamConfig
@@ -35,7 +35,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "tcn": {**SHAPE, "layers": 2},
     "crnn": {**SHAPE, "channels": 192, "conv_layers": 1, "kernel": 3},
 }
-DROPOUT = 0.0  # of embeddings: 96 numbers are few enough
+EMBEDDING_DROPOUT = 0.0  # 96 numbers are few enough
 
 
 def settings(data: Path, model: str) -> TrainConfig:
@@ -55,21 +55,27 @@ def settings(data: Path, model: str) -> TrainConfig:
 
 @click.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.option("--front", type=click.Path(path_type=Path), required=True, help="The speech embedding, ONNX.")
+@click.option(
+    "--embedding",
+    "--front",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The speech embedding, ONNX.",
+)
 @click.option("--test-group", required=True, help="Speaker left out of training.")
 @click.option("--model", type=click.Choice(list(CHANGES)), default="gru", show_default=True)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Live model to write.")
 @click.option("--cache", type=click.Path(file_okay=False), help="Where features are kept.")
 def main(
-    data: Path, front: Path, test_group: str, model: str, output: Path | None, cache: str | None
+    data: Path, embedding: Path, test_group: str, model: str, output: Path | None, cache: str | None
 ) -> None:
     """Train MODEL on the digits of DATA and test it, once, on one speaker."""
     try:
-        ear = SpeechEmbedding(front)
+        embedded = SpeechEmbedding(embedding)
         config = msgspec.structs.replace(settings(data, model), cache=cache)
         parts = split_dataset(read_dataset(data), SplitConfig(validation=0, test_groups=(test_group,)))
         with RichReport(Console(stderr=True)) as report:
-            made = train_behind(ear, config, parts, DROPOUT, report, report.prepared)
+            made = train_on_embeddings(embedded, config, parts, EMBEDDING_DROPOUT, report, report.prepared)
         if output is not None:
             to_onnx(made.model, output, made.card)
     except StreamClassifyError as error:

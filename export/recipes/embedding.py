@@ -1,4 +1,4 @@
-"""A network behind a front, one that others trained on far more sound: little is left for ours to learn."""
+"""A network on the embeddings of another that was trained on far more sound: little is left for ours to learn."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from stream.features.spec import MfccSpec
 from stream.inference.card import ModelCard
 
 
-class Front(Layer):
+class Embedding(Layer):
     """Features of ``spec`` (N, T, F) -> (N, T // stride, width).
 
     Attributes:
-        spec: what it hears.
-        stride: frames between its answers.
-        width: numbers in an answer.
+        spec: its features.
+        stride: frames between its embeddings.
+        width: numbers in an embedding.
     """
 
     spec: ClassVar[MfccSpec]
@@ -35,28 +35,28 @@ class Front(Layer):
     width: ClassVar[int]
 
 
-class Fronted(nn.Module):
-    """A front, and a network of ours that hears its answers: features (N, T, F) -> logits (N, T // stride, C)."""
+class EmbeddingClassifier(nn.Module):
+    """Embeddings, and a network of ours on them: features (N, T, F) -> logits (N, T // stride, C)."""
 
-    def __init__(self, front: Front, network: FrameClassifier, dropout: float) -> None:
+    def __init__(self, embedding: Embedding, network: FrameClassifier, dropout: float) -> None:
         super().__init__()
-        self.front, self.network = front, network
+        self.embedding, self.network = embedding, network
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.network(self.dropout(self.front(x)))
+        logits: Tensor = self.network(self.dropout(self.embedding(x)))
         return logits
 
     def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         past = state if isinstance(state, tuple) else (None, None)
-        y, heard = self.front.stream(x, past[0])
-        y, answered = self.network.stream(self.dropout(y), past[1])
-        return y, (heard, answered)
+        y, embedding_state = self.embedding.stream(x, past[0])
+        y, network_state = self.network.stream(self.dropout(y), past[1])
+        return y, (embedding_state, network_state)
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
-    """What ``train_behind`` made.
+class TrainedOnEmbeddings:
+    """What ``train_on_embeddings`` made.
 
     Attributes:
         model: trained.
@@ -64,44 +64,44 @@ class Behind:
         figures: of the test part, with carried state and, as ``*_alone``, clip by clip.
     """
 
-    model: Fronted
+    model: EmbeddingClassifier
     card: ModelCard
     figures: dict[str, float]
 
 
-def train_behind(
-    front: Front,
+def train_on_embeddings(
+    embedding: Embedding,
     config: TrainConfig,
     data: Dataset,
     dropout: float,
     report: Report | None = None,
     progress: Progress | None = None,
-) -> Behind:
-    """Train the network of ``config`` behind ``front``; ``config.features`` are the front's.
+) -> TrainedOnEmbeddings:
+    """Train the network of ``config`` on ``embedding``; ``config.features`` are those of the embedding.
 
     Args:
         data: split.
-        dropout: share of the front's answers left out in training: no class may hang on a few of them.
+        dropout: share of each embedding left out in training: no class may depend on a few of its numbers.
     """
     ready = prepare(config, data, progress)
     for source in (ready.train, ready.test):
         if source is not None:
-            source.stride = front.stride
+            source.stride = embedding.stride
     fitting = fit_settings(config, ready)
     torch.manual_seed(fitting.seed)
     classes = len(ready.data.labels)
-    network = build(preset(config.model, features=front.width, classes=classes, **config.model_changes))
-    scale(network, front, ready.train)
-    model = Fronted(front, network, dropout)
-    lessons = batches(ready.train, passes(ready.train, config.steps, fitting.epochs))
-    fit(model, lessons, fitting, report=report)
+    network = build(preset(config.model, features=embedding.width, classes=classes, **config.model_changes))
+    fit_scale(network, embedding, ready.train)
+    model = EmbeddingClassifier(embedding, network, dropout)
+    training = batches(ready.train, passes(ready.train, config.steps, fitting.epochs))
+    fit(model, training, fitting, report=report)
     figures = measure(model, ready)
     card = make_card(config, ready, network, figures, origin(config, ready.data.digest()), None)
-    return Behind(model, card, figures)
+    return TrainedOnEmbeddings(model, card, figures)
 
 
-def scale(network: FrameClassifier, front: Front, source: Sampler, count: int = 20) -> None:
-    """Let ``network`` expect what ``front`` says about ``count`` batches of ``source``."""
+def fit_scale(network: FrameClassifier, embedding: Embedding, source: Sampler, count: int = 20) -> None:
+    """Normalise the input of ``network`` by the embeddings of ``count`` batches of ``source``."""
     some = islice(iter(batches(source)(0)), count)
-    heard = torch.cat([front(batch.features).flatten(0, 1) for batch in some])
-    network.fit(heard.mean(0), heard.std(0))
+    embeddings = torch.cat([embedding(batch.features).flatten(0, 1) for batch in some])
+    network.fit(embeddings.mean(0), embeddings.std(0))

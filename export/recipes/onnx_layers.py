@@ -1,4 +1,4 @@
-"""Other people's networks as ONNX files: what a front is made of."""
+"""Layers of other people's networks, read from ONNX files: what an embedding is made of."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def weights(model: onnx.ModelProto) -> dict[str, Tensor]:
     }
 
 
-def given(node: onnx.NodeProto) -> dict[str, Any]:
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     """The attributes of a node by name."""
     return {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
 

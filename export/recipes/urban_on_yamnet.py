@@ -1,4 +1,4 @@
-"""City sounds heard through YAMNet: how a network behind it is trained, for ``export.recipes.urban --front``."""
+"""City sounds on YAMNet's embeddings: how a network on them is trained, for ``export.recipes.urban --embedding``."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "tcn": {**SHAPE, "layers": 2},
     "crnn": {**SHAPE, "channels": 96, "conv_layers": 1, "kernel": 3},
 }
-DROPOUT = 0.5  # of embeddings
+EMBEDDING_DROPOUT = 0.5  # of embeddings
 
 
 def settings(data: Path, model: str) -> TrainConfig:
-    """Behind embeddings that tell sounds apart, little is left to learn: few steps, much variety."""
+    """On embeddings that tell sounds apart, little is left to learn: few steps, much variety."""
     return TrainConfig(
         data=str(data),
         model=model,

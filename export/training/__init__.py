@@ -24,6 +24,7 @@ The upper half, ``train(TrainConfig(data="recordings"), "model.pt")``, does all 
     sampler.py        recordings, gaps and background, drawn and augmented
     batching.py       cut and stacked into batches
     epochs.py         recordings laid end to end in long streams, or side by side
+    long_streams.py   batches and curricula of long labelled streams whose features are already computed
     batch.py          Batch: what one step learns from
     loss.py           frame losses with weights
     tensors.py        carried states and sets of weights
@@ -40,14 +41,17 @@ from __future__ import annotations
 
 from export.training.batch import Batch
 from export.training.config import TrainConfig
+from export.training.long_streams import Curriculum, LongStreamBatches
 from export.training.loop import FitConfig, FitResult, fit
 from export.training.pipeline import TrainResult, train
 from export.training.progress import Report, RichReport
 
 __all__ = [
     "Batch",
+    "Curriculum",
     "FitConfig",
     "FitResult",
+    "LongStreamBatches",
     "Report",
     "RichReport",
     "TrainConfig",

@@ -104,7 +104,9 @@ def test_cells_are_the_same_for_every_hop() -> None:
     assert to_cells(np.zeros((0, 2), np.float32), np.zeros(0), 3).shape == (3, 2)
     slow = np.repeat(np.linspace(0, 1, 50), 4)
     quick = prediction(np.stack([slow, 1 - slow], axis=1), [Interval("a", 0.5, 2.0)])
-    every_fourth = Prediction((), quick.reference, quick.probs[1::4], quick.seconds[1::4] + 0.005, (), quick.duration)
+    every_fourth = Prediction(
+        (), quick.reference, quick.probs[1::4], quick.seconds[1::4] + 0.005, (), quick.duration
+    )
     np.testing.assert_array_equal(gridded([quick], LABELS)[0], gridded([every_fourth], LABELS)[0])
 
 
@@ -182,11 +184,11 @@ def test_events_of_computed_rows_are_the_live_ones() -> None:
     reports = {e.id: e.decided for e in live.events if e.offset is None}
     assert len(found) > 3
     assert [(e.label, e.onset, e.offset, e.decided) for e in found] == [
-        (e.label, e.onset_s, e.offset_s, reports[e.id] / e.sample_rate) for e in live.events if e.offset is not None
+        (e.label, e.onset_s, e.offset_s, reports[e.id] / e.sample_rate)
+        for e in live.events
+        if e.offset is not None
     ]
-    np.testing.assert_array_equal(
-        row_samples(len(probs[0]), card.features, card.delay)[card.delay :], live.scores.sample
-    )
+    np.testing.assert_array_equal(row_samples(len(probs[0]), card.features, card.delay), live.scores.sample)
 
 
 def test_carried_state_is_carried(tmp_path: Path) -> None:
@@ -198,9 +200,7 @@ def test_carried_state_is_carried(tmp_path: Path) -> None:
         soundfile.write(tmp_path / f"{name}.wav", 0.1 * rng.standard_normal(16000), 16000)
     recordings = [Recording(tmp_path / f"{n}.wav", "here", n, ("speech",)) for n in ("one", "two")]
     both = predict(Model(toy_bytes()), recordings)
-    same = [
-        np.array_equal(a.probs[:50], c.probs[:50]) for a, c in zip(both.alone, both.carried, strict=True)
-    ]
+    same = [np.array_equal(a.probs[:50], c.probs[:50]) for a, c in zip(both.alone, both.carried, strict=True)]
     assert sorted(same) == [False, True]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -74,7 +75,9 @@ def test_what_is_taken_for_another_class_is_charged() -> None:
     hours = 4 * 300 / 3600
     false_alarms = 3 / hours  # of a, before its first true event is found
     assert free == pytest.approx(1 - false_alarms / 100 / 2, abs=1e-3)
-    assert charged == pytest.approx(0.5, abs=1e-3)  # 3 in 8 s of b, 1 350 an hour, a tenth of it is beyond 100
+    assert charged == pytest.approx(
+        0.5, abs=1e-3
+    )  # 3 in 8 s of b, 1 350 an hour, a tenth of it is beyond 100
 
 
 @pytest.mark.parametrize("parameters", [PSDS1, PSDS2], ids=["psds1", "psds2"])
@@ -85,7 +88,7 @@ def test_the_error_against_all_thresholds_is_what_the_docstring_says(
     predictions = noisy_predictions(seed, rows=1000 if parameters is PSDS1 else 3000)
     exact = brute_force(predictions, parameters)
     assert 0.02 < exact < 0.98, "a case in which thresholds matter"
-    assert -0.01 <= psds(predictions, LABELS, parameters) - exact <= 1e-3
+    assert psds(predictions, LABELS, parameters) == pytest.approx(exact, abs=1e-3)
 
 
 def noisy_predictions(seed: int, rows: int) -> list[Prediction]:
@@ -94,7 +97,9 @@ def noisy_predictions(seed: int, rows: int) -> list[Prediction]:
     predictions = []
     for _ in range(20):
         probs, truth = scene(rng, rows)
-        slow = np.apply_along_axis(np.convolve, 0, rng.standard_normal((rows + 99, 2)), np.ones(100) / 10, "valid")
+        slow = np.apply_along_axis(
+            np.convolve, 0, rng.standard_normal((rows + 99, 2)), np.ones(100) / 10, "valid"
+        )
         scores = 1 / (1 + np.exp(3 - rng.uniform(1, 6, (1, 2)) * probs - 1.2 * slow))
         predictions.append(prediction(np.round(scores, 3), truth))
     return predictions
@@ -119,14 +124,16 @@ def brute_force(predictions: list[Prediction], parameters: PsdsParameters) -> fl
                 found += sum(within(t, good) >= parameters.gtc * (t[1] - t[0]) - 1e-9 for t in truth)
                 total += len(truth)
                 false_alarms += len(wrong)
-                cross_triggers += sum(within(d, other) >= parameters.cttc * (d[1] - d[0]) - 1e-9 for d in wrong)
+                cross_triggers += sum(
+                    within(d, other) >= parameters.cttc * (d[1] - d[0]) - 1e-9 for d in wrong
+                )
             rate = false_alarms / hours + parameters.alpha_ct * cross_triggers / (other_seconds / 3600)
             points.append((rate, found / total))
         curves.append(points)
     edges = np.unique([0.0, MAX_FALSE_ALARMS_PER_HOUR, *(r for c in curves for r, _ in c)])
     edges = edges[edges <= MAX_FALSE_ALARMS_PER_HOUR]
     area = 0.0
-    for left, right in zip(edges[:-1], edges[1:], strict=True):
+    for left, right in pairwise(edges):
         shares = [max((s for r, s in points if r <= left), default=0.0) for points in curves]
         area += (right - left) * max(np.mean(shares) - parameters.alpha_st * np.std(shares), 0.0)
     return float(area / MAX_FALSE_ALARMS_PER_HOUR)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+RECIPE = "export/recipes/speech_music_noise"
 HEAVY = {"torch", "librosa", "matplotlib", "scipy", "sounddevice", "soundfile", "soxr", "rich", "av", "onnx"}
 
 
@@ -50,7 +51,7 @@ def test_the_contracts_would_notice(tmp_path: Path) -> None:
         "stream/features/spec.py": "def late() -> None:\n    import torch\n",
         "stream/outputs/base.py": "def late() -> None:\n    import export\n",
         "stream/classifier.py": "def late() -> None:\n    import stream.runner\n",
-        "export/recipes/speech_music_noise/sources/bank.py": "def late() -> None:\n    import export.recipes.speech_music_noise.build\n",
+        f"{RECIPE}/sources/bank.py": "def late() -> None:\n    import export.recipes.speech_music_noise.build\n",
     }.items():
         path = tmp_path / file
         path.write_text(path.read_text() + "\n\n" + line)

@@ -23,7 +23,7 @@ from export.data.dataset import read_dataset
 from export.data.splits import SplitConfig, split_dataset
 from export.models import build, preset
 from export.recipes import digits_on_embeddings
-from export.recipes.embedding import Fronted, train_behind
+from export.recipes.embedding import EmbeddingClassifier, train_on_embeddings
 from export.recipes.speech_embedding import SPEC, WIDTH, SpeechEmbedding
 from export.training.settings import change
 from stream.errors import DataError
@@ -70,9 +70,9 @@ def toy_embedding(folder: Path) -> Path:
         make_node("Reshape", ["answer", "row"], ["output"]),
     ]
     patches = make_tensor_value_info("input", TensorProto.FLOAT, ["N", 30, 32, 1])
-    answers = make_tensor_value_info("output", TensorProto.FLOAT, ["N", 1, 1, WIDTH])
+    embeddings = make_tensor_value_info("output", TensorProto.FLOAT, ["N", 1, 1, WIDTH])
     model = make_model(
-        make_graph(nodes, "toy", [patches], [answers], constants),
+        make_graph(nodes, "toy", [patches], [embeddings], constants),
         opset_imports=[make_opsetid("", 17)],
         ir_version=9,
     )
@@ -105,18 +105,18 @@ def sound(frames: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("which", ["toy", "real"])
-def test_it_answers_as_the_file_does(tmp_path: Path, which: str) -> None:
+def test_its_embeddings_are_those_of_the_file(tmp_path: Path, which: str) -> None:
     file = toy_embedding(tmp_path) if which == "toy" else real_embedding()
     session = ort.InferenceSession(file)
     given = session.get_inputs()[0]
     x = sound(160)
-    answers = SpeechEmbedding(file)(x)[0].numpy()
-    assert answers.shape == (20, WIDTH)
+    embeddings = SpeechEmbedding(file)(x)[0].numpy()
+    assert embeddings.shape == (20, WIDTH)
     for j in range(9, 20):
         end = 8 * (j + 1)
         patch = x[:, end - given.shape[1] : end, :, None].numpy() / 10 + 2
         own = session.run(None, {given.name: patch})[0].reshape(WIDTH)
-        np.testing.assert_allclose(answers[j], own, rtol=0, atol=1e-5 * np.abs(own).max(), err_msg=f"{j}")
+        np.testing.assert_allclose(embeddings[j], own, rtol=0, atol=1e-5 * np.abs(own).max(), err_msg=f"{j}")
 
 
 def test_its_features_are_the_files() -> None:
@@ -129,9 +129,9 @@ def test_its_features_are_the_files() -> None:
 
 
 def test_pieces_give_what_the_whole_gives(tmp_path: Path) -> None:
-    front = SpeechEmbedding(toy_embedding(tmp_path))
+    embedding = SpeechEmbedding(toy_embedding(tmp_path))
     shape = preset("gru", features=WIDTH, classes=3, hidden=8, layers=1)
-    model = Fronted(front, build(shape), dropout=0.5).eval()
+    model = EmbeddingClassifier(embedding, build(shape), dropout=0.5).eval()
     x = sound(64)
     with torch.no_grad():
         whole = model(x)
@@ -146,15 +146,15 @@ def test_pieces_give_what_the_whole_gives(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"no network"])
 def test_a_file_that_is_not_it_is_one_line(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "front.onnx"
+    file = tmp_path / "other.onnx"
     if content:
         file.write_bytes(content)
     data = class_folder(tmp_path / "data", speakers=3)
-    wanted = ["--front", str(file), "--test-group", "s0"]
+    wanted = ["--embedding", str(file), "--test-group", "s0"]
     done = CliRunner().invoke(digits_on_embeddings.main, [str(data), *wanted])
     assert done.exit_code == 1
     assert done.output.count("\n") == 1
-    assert "front.onnx: cannot be used as the speech embedding: " in done.output
+    assert "other.onnx: cannot be used as the speech embedding: " in done.output
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
@@ -166,17 +166,17 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", sorted(digits_on_embeddings.CHANGES))
-def test_every_network_learns_behind_it(tmp_path: Path, model: str) -> None:
+def test_every_network_trains_on_it(tmp_path: Path, model: str) -> None:
     root = class_folder(tmp_path / "data", speakers=3)
     plan = {"steps": "2", "cache": str(tmp_path / "cache"), "streams.rows": "4"}
     config = change(digits_on_embeddings.settings(root, model), plan)
-    front = SpeechEmbedding(toy_embedding(tmp_path))
-    before = {name: value.clone() for name, value in front.state_dict().items()}
+    embedding = SpeechEmbedding(toy_embedding(tmp_path))
+    before = {name: value.clone() for name, value in embedding.state_dict().items()}
     parts = split_dataset(read_dataset(root), SplitConfig(validation=0, test_groups=("s0",)))
-    behind = train_behind(front, config, parts, dropout=0.3)
-    assert 0 <= behind.figures["test_accuracy"] <= 1
-    for name, value in behind.model.front.state_dict().items():
-        torch.testing.assert_close(value, before[name], rtol=0, atol=0, msg="the front is not trained")
+    made = train_on_embeddings(embedding, config, parts, dropout=0.3)
+    assert 0 <= made.figures["test_accuracy"] <= 1
+    for name, value in made.model.embedding.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0, msg="the embedding is not trained")
 
 
 def test_the_command_writes_a_live_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +184,7 @@ def test_the_command_writes_a_live_model(tmp_path: Path, monkeypatch: pytest.Mon
     plain = digits_on_embeddings.settings
     short = {"steps": "2", "streams.rows": "4"}
     monkeypatch.setattr(digits_on_embeddings, "settings", lambda *asked: change(plain(*asked), short))
-    files = ["--front", str(toy_embedding(tmp_path)), "-o", str(tmp_path / "words.onnx")]
+    files = ["--embedding", str(toy_embedding(tmp_path)), "-o", str(tmp_path / "words.onnx")]
     wanted = ["--test-group", "s0", "--cache", str(tmp_path / "cache")]
     done = CliRunner().invoke(digits_on_embeddings.main, [str(root), *files, *wanted])
     assert done.exit_code == 0, done.output

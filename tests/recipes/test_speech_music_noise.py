@@ -1,4 +1,4 @@
-"""The recipe of the bundled model: composition is exact, repeatable and keeps the sides of the split apart."""
+"""The recipe of the bundled models: composition is exact, repeatable and keeps the sides of the split apart."""
 
 from __future__ import annotations
 
@@ -13,47 +13,66 @@ import time
 import zipfile
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 import soundfile
 
-torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.torch
+pytest.importorskip("torch")
 
-from export.models import preset  # noqa: E402
-from export.recipes.speech_music_noise import parallel  # noqa: E402
-from export.recipes.speech_music_noise.training.streams import Playlist, Programme, Trial, frame_labels, make_streams  # noqa: E402
-from export.recipes.speech_music_noise.training.figures import (  # noqa: E402
-    best_threshold,
-    by_condition,
-    detect,
-    event_figures,
-    f1,
-    on_grid,
+import torch
+
+from export.augmentation import ChannelAugmentation
+from export.metrics import Prediction, best_threshold, event_figures, f1_score
+from export.models import preset
+from export.recipes.speech_music_noise import parallel
+from export.recipes.speech_music_noise.release import draws, peers
+from export.recipes.speech_music_noise.release.calibrate import (
+    RuleFigures,
+    ScoredValidation,
+    calibrate,
+    choose,
 )
-from export.recipes.speech_music_noise.training.network import fresh, opinion, scores, settle, train  # noqa: E402
-from export.recipes.speech_music_noise.training.data import Data, Order, again, streams  # noqa: E402
-from export.recipes.speech_music_noise.training.shake import Shaker  # noqa: E402
-from export.recipes.speech_music_noise.release import draws, peers  # noqa: E402
-from export.recipes.speech_music_noise.release.calibrate import Heard, Tried, calibrate, choose  # noqa: E402
-from export.recipes.speech_music_noise.release.report import confusion, reliability, report  # noqa: E402
-from export.recipes.speech_music_noise.release.tables import table  # noqa: E402
-from export.recipes.speech_music_noise.scenes import beats, effects, notes, singing, synthetic  # noqa: E402
-from export.recipes.speech_music_noise.scenes.compose import at_level, compose  # noqa: E402
-from export.recipes.speech_music_noise.scenes.labels import GRID, active_rms, activity, held, runs  # noqa: E402
-from export.recipes.speech_music_noise.scenes.mix import PLAIN as PLAIN_VALIDATION  # noqa: E402
-from export.recipes.speech_music_noise.scenes.mix import QUIET, TRAIN, VALIDATION, Mix  # noqa: E402
-from export.recipes.speech_music_noise.sources import gather, soundfont  # noqa: E402
-from export.recipes.speech_music_noise.sources.bank import Bank, Clip  # noqa: E402
-from export.recipes.speech_music_noise.sources.corpora import FOLDERS, PACKAGES  # noqa: E402
-from export.recipes.speech_music_noise.sources.rules import KINDS, Corpus, Rule  # noqa: E402
-from export.training import FitConfig  # noqa: E402
-from stream.decisions.spec import ClassRule, DetectorSpec  # noqa: E402
-from stream.errors import DataError, ExportError, SpecError  # noqa: E402
-from stream.features.mfcc import mfcc  # noqa: E402
-from stream.features.spec import MfccSpec  # noqa: E402
-from stream.inference.session import Model  # noqa: E402
+from export.recipes.speech_music_noise.release.conditions import by_condition
+from export.recipes.speech_music_noise.release.report import report
+from export.recipes.speech_music_noise.release.tables import table
+from export.recipes.speech_music_noise.scenes import beats, effects, notes, singing, synthetic
+from export.recipes.speech_music_noise.scenes.compose import at_level, compose
+from export.recipes.speech_music_noise.scenes.labels import (
+    CELL_SAMPLES,
+    active_rms,
+    active_spans,
+    activity,
+    with_hangover,
+)
+from export.recipes.speech_music_noise.scenes.mix import HARD, HARD_NO_SPEECH, TRAIN, Mix
+from export.recipes.speech_music_noise.scenes.mix import PLAIN as PLAIN_VALIDATION
+from export.recipes.speech_music_noise.sources import gather, soundfont
+from export.recipes.speech_music_noise.sources.bank import Bank, Clip
+from export.recipes.speech_music_noise.sources.corpora import FOLDERS, PACKAGES
+from export.recipes.speech_music_noise.sources.rules import KINDS, Corpus, Rule
+from export.recipes.speech_music_noise.training.data import RecipeData, StreamSet, compose_again, load_set
+from export.recipes.speech_music_noise.training.network import (
+    average_best_and_last,
+    network_probs,
+    new_network,
+    teacher_targets,
+    train,
+)
+from export.recipes.speech_music_noise.training.predictions import predictions, stream_cells
+from export.recipes.speech_music_noise.training.streams import (
+    ComposedStreams,
+    ValidationStreams,
+    frame_labels,
+    make_streams,
+)
+from export.training import Curriculum, FitConfig, LongStreamBatches
+from stream.decisions.spec import ClassRule, DetectorSpec
+from stream.errors import DataError, ExportError
+from stream.features.mfcc import mfcc
+from stream.features.spec import MfccSpec
+from stream.inference.session import Model
+
+pytestmark = pytest.mark.torch
 
 RESERVED = (
     "asterisk-core-sounds-ru-g722", "fillets-ng-data-nl", "singularity-music", "fretsonfire-songs-sectoid",
@@ -83,14 +102,14 @@ class Shelf:
 
 PLAIN = Mix(
     weights={("speech", "music"): 1.0, ("speech", "noise"): 1.0},
-    seconds=(6.0, 6.0),
-    ratio={("speech", "music"): (7.0, 7.0), ("speech", "noise"): (-3.0, -3.0)},
-    floor=(-120.0, -120.0),
-    made_noise=0.0,
+    segment_seconds=(6.0, 6.0),
+    ratio_db={("speech", "music"): (7.0, 7.0), ("speech", "noise"): (-3.0, -3.0)},
+    self_noise_dbfs=(-120.0, -120.0),
+    synthetic_noise=0.0,
     sung=0.0,
     drummed=0.0,
     played=0.0,
-    vary=False,
+    vary_clips=False,
 )
 
 
@@ -98,21 +117,21 @@ def test_activity_follows_the_energy_and_holds_on():
     samples = np.zeros(16000, np.float32)
     samples[4000:8000] = np.sin(np.arange(4000) * 0.2)
     on = activity(samples, "speech")
-    assert runs(on) == [(25, 50 + 15)]  # 150 ms of hangover
+    assert active_spans(on) == [(25, 50 + 15)]  # 150 ms of hangover
     assert not activity(np.zeros(1600, np.float32), "noise").any()
     assert not activity(samples, "speech", floor=1.0).any()
 
 
 def test_hangover_joins_what_is_near():
     on = np.array([1, 0, 0, 1, 0, 0, 0, 0], bool)
-    assert held(on, 2).tolist() == [True, True, True, True, True, True, False, False]
+    assert with_hangover(on, 2).tolist() == [True, True, True, True, True, True, False, False]
 
 
 def test_ratio_and_level_are_exact():
     scene = compose(Shelf(), 12.0, PLAIN, np.random.default_rng(5))
     for segment in scene.segments[:1]:
         part = slice(segment.start, segment.end)
-        speech, music, noise = (np.trim_zeros(scene.tracks[k, part]) for k in range(3))
+        speech, music, noise = (np.trim_zeros(scene.stems[k, part]) for k in range(3))
         other, kind = (music, "music") if "music" in segment.kinds else (noise, "noise")
         loud = active_rms(speech, activity(speech, "speech"))
         soft = active_rms(other, activity(other, kind))
@@ -124,19 +143,21 @@ def test_labels_say_where_each_clean_source_sounds():
     scene = compose(Shelf(), 30.0, PLAIN, np.random.default_rng(2))
     assert scene.active.shape == (3000, 3)
     for column in range(3):
-        cells = scene.tracks[column].reshape(-1, GRID)
+        cells = scene.stems[column].reshape(-1, CELL_SAMPLES)
         silent = ~(np.abs(cells) > 1e-4).any(axis=1)
-        heard = scene.active[:, column]
-        assert not heard[held(~silent, 50) == False].any()  # noqa: E712  nothing labelled long after it ended
-        assert heard[~silent].mean() > 0.95
+        labelled = scene.active[:, column]
+        assert not labelled[with_hangover(~silent, 50) == False].any()  # noqa: E712  nothing labelled long after it ended
+        assert labelled[~silent].mean() > 0.95
 
 
 def test_the_microphone_noise_hides_what_is_under_it():
-    loud_floor = Mix(**{**{f: getattr(PLAIN, f) for f in PLAIN.__dataclass_fields__}, "floor": (0.0, 0.0)})
+    loud_floor = Mix(
+        **{**{f: getattr(PLAIN, f) for f in PLAIN.__dataclass_fields__}, "self_noise_dbfs": (0.0, 0.0)}
+    )
     assert not compose(Shelf(), 12.0, loud_floor, np.random.default_rng(0)).active.any()
 
 
-@pytest.mark.parametrize("mix", [TRAIN, VALIDATION, PLAIN_VALIDATION, QUIET])
+@pytest.mark.parametrize("mix", [TRAIN, HARD, PLAIN_VALIDATION, HARD_NO_SPEECH])
 def test_a_seed_is_a_scene(mix):
     one, two, other = (compose(Shelf(), 20.0, mix, np.random.default_rng(seed)) for seed in (3, 3, 4))
     np.testing.assert_array_equal(one.samples, two.samples)
@@ -147,8 +168,8 @@ def test_a_seed_is_a_scene(mix):
     assert one.samples.dtype == np.float32
 
 
-def test_quiet_scenes_hold_no_speech():
-    scene = compose(Shelf(), 60.0, QUIET, np.random.default_rng(0))
+def test_scenes_without_speech_hold_none():
+    scene = compose(Shelf(), 60.0, HARD_NO_SPEECH, np.random.default_rng(0))
     assert not scene.active[:, 0].any()
     assert scene.active.any()
 
@@ -219,7 +240,7 @@ def _soundfont(path: Path, rate: int = 8000) -> None:
     ):
         start = index * len(tone)
         rows.append(
-            soundfont.RECORD.pack(
+            soundfont.SAMPLE_HEADER.pack(
                 name.encode(),
                 start,
                 start + len(tone),
@@ -236,7 +257,7 @@ def _soundfont(path: Path, rate: int = 8000) -> None:
     def chunk(name: bytes, content: bytes) -> bytes:
         return name + len(content).to_bytes(4, "little") + content + b"\0" * (len(content) % 2)
 
-    table = b"".join(rows) + bytes(soundfont.RECORD.size)
+    table = b"".join(rows) + bytes(soundfont.SAMPLE_HEADER.size)
     lists = chunk(b"LIST", b"sdta" + chunk(b"smpl", samples.tobytes())) + chunk(
         b"LIST", b"pdta" + chunk(b"shdr", table)
     )
@@ -253,12 +274,12 @@ def test_a_soundfont_gives_notes_by_pitch(tmp_path):
 
 
 def test_work_in_processes_comes_back_in_order():
-    assert list(jobs.at_once(2, math.sqrt, [(4.0,), (9.0,), (16.0,)])) == [2, 3, 4]
-    assert list(jobs.at_once(1, math.sqrt, [(4.0,), (9.0,)])) == [2, 3]
+    assert list(parallel.run_parallel(2, math.sqrt, [(4.0,), (9.0,), (16.0,)])) == [2, 3, 4]
+    assert list(parallel.run_parallel(1, math.sqrt, [(4.0,), (9.0,)])) == [2, 3]
     with pytest.raises(ValueError, match="math domain"):
-        list(jobs.at_once(2, math.sqrt, [(-1.0,), (9.0,)]))
+        list(parallel.run_parallel(2, math.sqrt, [(-1.0,), (9.0,)]))
     with pytest.raises(ExportError, match="2 jobs: one was killed"):
-        list(jobs.at_once(2, os._exit, [(1,), (1,)]))
+        list(parallel.run_parallel(2, os._exit, [(1,), (1,)]))
 
 
 @pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is not installed")
@@ -368,30 +389,32 @@ def _bank(folder: Path) -> Path:
     return folder
 
 
-def test_other_tools_hear_the_very_streams_of_the_validation(tmp_path, monkeypatch, capsys):
-    """The scenes are composed again to the sample, and an answer that is the truth scores one."""
+def test_other_tools_get_the_very_streams_of_the_validation(tmp_path, monkeypatch, capsys):
+    """The scenes are composed again to the sample, and a prediction that is the truth scores one."""
     _bank(tmp_path / "bank")
-    order = Order("plain", "hard", VALIDATION, 2, 8.0, 7)
+    wanted = StreamSet("plain", "hard", HARD, 2, 8.0, 7)
     kept = make_streams(
         Bank(tmp_path / "bank", "validation"),
-        VALIDATION,
+        HARD,
         SPEC,
         tmp_path / "made",
-        streams=2,
+        count=2,
         seconds=8.0,
         seed=7,
     )
-    composed = list(again(tmp_path, order))
+    composed = list(compose_again(tmp_path, wanted))
     np.testing.assert_array_equal(np.stack([scene.active for scene in composed]), kept.active)
     heard = mfcc(composed[1].samples, SPEC).astype(np.float16)
     np.testing.assert_array_equal(heard, kept.features[1])
 
     truth = np.concatenate([scene.active for scene in composed])
     column = next(c for c in range(3) if 0 < truth[:, c].mean() < 1)
-    kind, answers = KINDS[column], iter(composed)
-    monkeypatch.setattr(peers, "TRIALS", (order, Order("plain-quiet", "hard", QUIET, 1, 8.0, 8)))
+    kind, in_turn = KINDS[column], iter(composed)
+    monkeypatch.setattr(
+        peers, "VALIDATION_SETS", (wanted, StreamSet("plain-no-speech", "hard", HARD_NO_SPEECH, 1, 8.0, 8))
+    )
     monkeypatch.setattr(peers, "TOOLS", (
-        ("json", "numpy", lambda: lambda samples: {kind: next(answers).active[:, column] * 0.9}, {kind: 0.5}),
+        ("json", "numpy", lambda: lambda samples: {kind: next(in_turn).active[:, column] * 0.9}, {kind: 0.5}),
         ("no_such_tool", "no-such-tool", list, {"speech": 0.5}),
     ))  # fmt: skip
     monkeypatch.setattr("sys.argv", ["peers", "--cache", str(tmp_path)])
@@ -414,13 +437,13 @@ def test_workers_end_with_the_process_that_they_work_for(tmp_path):
     script.write_text(
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from export.recipes.speech_music_noise.parallel import at_once\n\n\n"
+        "from export.recipes.speech_music_noise.parallel import run_parallel\n\n\n"
         "def work(path):\n"
         "    for _ in range(1200):\n"
         "        path.write_text(str(time.time()))\n"
         "        time.sleep(0.1)\n\n\n"
         "if __name__ == '__main__':\n"
-        "    list(at_once(2, work, [(Path(name),) for name in sys.argv[1:]]))\n"
+        "    list(run_parallel(2, work, [(Path(name),) for name in sys.argv[1:]]))\n"
     )
     beats = [tmp_path / name for name in ("one", "two")]
     with subprocess.Popen(
@@ -444,10 +467,10 @@ def test_further_draws_are_other_scenes_and_the_first_is_what_the_card_was_measu
 ):
     """Two files of one model are nowhere apart; two models are, by what their own reports say."""
     _bank(tmp_path / "bank")
-    orders = tuple(Order(f"{side}{quiet}", "hard", QUIET if quiet else VALIDATION, 2, 8.0, 7)
-                   for side in ("plain", "hard") for quiet in ("", "-quiet"))  # fmt: skip
-    monkeypatch.setattr(draws, "TRIALS", orders)
-    first, other = (streams(tmp_path, draws.order_of("plain", draw)) for draw in (0, 1))
+    sets = tuple(StreamSet(f"{side}{rest}", "hard", HARD_NO_SPEECH if rest else HARD, 2, 8.0, 7)
+                 for side in ("plain", "hard") for rest in ("", "-no-speech"))  # fmt: skip
+    monkeypatch.setattr(draws, "VALIDATION_SETS", sets)
+    first, other = (load_set(tmp_path, draws.draw_of("plain", draw)) for draw in (0, 1))
     assert first.active.shape == other.active.shape
     assert (first.active != other.active).any()
 
@@ -466,7 +489,9 @@ def test_further_draws_are_other_scenes_and_the_first_is_what_the_card_was_measu
     assert all(row[6:] == ["+0.000", "+0.000"] for row in rows if row[1] == str(twin))
     apart = next(row for row in rows if row[:2] == ["silence F1", "assets/default.onnx"])
     own, beside = (
-        report(Model.load(path, provider="cpu"), Trial(first, first), 0.0)["frames"]["silence"]["f1"]
+        report(Model.load(path, provider="cpu"), ValidationStreams(first, first), 0.0)["frames"]["silence"][
+            "f1"
+        ]
         for path in ("assets/default.onnx", "assets/small.onnx")
     )
     assert (apart[2], apart[6]) == (f"{own:.3f}", f"{own - beside:+.3f}")
@@ -505,14 +530,19 @@ def test_a_bank_gives_the_clips_of_its_side_only(tmp_path):
     assert bank.read(clip, 15000, 5000).shape == (1000,)
 
 
+def batches_of(data, **changes):
+    return LongStreamBatches(data.features, data.labels, **{"rows": 2, "chunk": 100, "seed": 1, **changes})
+
+
 def test_streams_are_made_once_and_played_in_order(tmp_path):
     bank = Bank(_bank(tmp_path / "bank"), "train")
-    made = {"streams": 3, "seconds": 8.0, "seed": 4}
+    made = {"count": 3, "seconds": 8.0, "seed": 4}
     data = make_streams(bank, TRAIN, SPEC, tmp_path / "streams", **made)
     again = make_streams(bank, TRAIN, SPEC, tmp_path / "elsewhere", **made)
     np.testing.assert_array_equal(np.asarray(data.features), np.asarray(again.features))
     assert data.features.shape == (3, 1 + (8 * 16000 - 512) // 320, 24)
-    play = Playlist(data, SPEC, rows=2, chunk=100, seed=1, shake=2.0, narrow=0.5)
+    channel = ChannelAugmentation(SPEC, gain_db=2.0, narrow=0.5)
+    play = batches_of(data, augmentation=channel)
     batches = list(play(0))
     assert len(batches) == len(play(0)) == 3
     assert batches[0].fresh.all()  # the first streams of an epoch begin anew
@@ -520,68 +550,52 @@ def test_streams_are_made_once_and_played_in_order(tmp_path):
     for one, two in zip(batches, play(0), strict=True):
         assert torch.equal(one.features, two.features)
     assert not torch.equal(batches[0].features, next(iter(play(1))).features)
-    late = list(Playlist(data, SPEC, rows=2, chunk=100, seed=1, shake=2.0, narrow=0.5, delay=3)(0))
+    late = list(batches_of(data, augmentation=channel, delay=3)(0))
     for now, then in zip(batches, late, strict=True):  # the same sound, its labels three rows later
         assert torch.equal(now.features, then.features)
         assert torch.equal(now.targets[:, :-3], then.targets[:, 3:])
-    other = Playlist(again, SPEC, rows=2, chunk=100, seed=2)
-    turns = Programme((play, play, other))
-    assert [turns(epoch).list for epoch in range(3)] == [play, play, other]
+    other = batches_of(again, seed=2)
+    turns = Curriculum((play, play, other))
+    assert [turns(epoch).source for epoch in range(3)] == [play, play, other]
 
 
-def test_a_run_settles_between_its_best_pass_and_its_last(tmp_path):
+def test_a_published_network_is_between_its_best_pass_and_its_last(tmp_path):
     bank = Bank(_bank(tmp_path / "bank"), "train")
-    data = make_streams(bank, TRAIN, SPEC, tmp_path / "streams", streams=2, seconds=8.0, seed=4)
-    model = fresh(preset("gru", features=24, classes=3, hidden=8), data, seed=1)
-    play = Playlist(data, SPEC, rows=2, chunk=100, seed=1)
+    data = make_streams(bank, TRAIN, SPEC, tmp_path / "streams", count=2, seconds=8.0, seed=4)
+    model = new_network(preset("gru", features=24, classes=3, hidden=8), data, seed=1)
+    play = batches_of(data)
     turns = iter((1.0, 0.0))
     fitting = FitConfig(activation="sigmoid", epochs=2, learning_rate=0.01, average=0.5, monitor="score")
-    programme = Programme((play, play))
-    train(model, programme, lambda _: {"score": next(turns)}, fitting, folder=tmp_path)  # best: the first
+    train(
+        model, Curriculum((play, play)), lambda _: {"score": next(turns)}, fitting, folder=tmp_path
+    )  # best: the first
     best = {name: value.clone() for name, value in model.state_dict().items()}
-    settle(model, tmp_path)
+    average_best_and_last(model, tmp_path)
     last = torch.load(tmp_path / "last.pt", weights_only=True)["averaged"]
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, (best[name] + last[name]) / 2)
     assert any(not torch.equal(best[name], last[name]) for name in best)
 
 
-def test_a_teacher_is_believed_as_far_as_it_is_trusted(tmp_path):
+def test_teacher_targets_are_mixed_with_the_labels_by_their_share(tmp_path):
     bank = Bank(_bank(tmp_path / "bank"), "train")
-    data = make_streams(bank, TRAIN, SPEC, tmp_path / "streams", streams=2, seconds=8.0, seed=4)
+    data = make_streams(bank, TRAIN, SPEC, tmp_path / "streams", count=2, seconds=8.0, seed=4)
     torch.manual_seed(0)
     config = preset("gru", features=24, classes=3, hidden=8)
-    models = [fresh(config, data, seed=1), fresh(config, data, seed=2)]
-    teacher = opinion(models, data, tmp_path / "taught.npy")
-    np.testing.assert_array_equal(opinion([], data, tmp_path / "taught.npy"), teacher)
-    one, two = (scores(model, data) for model in models)
+    models = [new_network(config, data, seed=1), new_network(config, data, seed=2)]
+    teacher = teacher_targets(models, data, tmp_path / "targets.npy")
+    np.testing.assert_array_equal(teacher_targets([], data, tmp_path / "targets.npy"), teacher)
+    one, two = (network_probs(model, data) for model in models)
     assert (teacher >= np.minimum(one, two) - 1e-3).all()
     assert (teacher <= np.maximum(one, two) + 1e-3).all()
-    plain = next(iter(Playlist(data, SPEC, rows=2, chunk=100, seed=1, delay=2)(0)))
-    taught = Playlist(data, SPEC, rows=2, chunk=100, seed=1, delay=2, teacher=teacher, trust=0.25)
+    plain = next(iter(batches_of(data, delay=2)(0)))
+    taught = batches_of(data, delay=2, teacher_targets=teacher, teacher_share=0.25)
     mixed = next(iter(taught(0)))
-    said = (mixed.targets - 0.75 * plain.targets) / 0.25
-    heard = [torch.from_numpy(teacher[:, at : at + 100].astype(np.float32)) for at in range(teacher.shape[1])]
-    assert any(torch.allclose(said, each, atol=1e-3) for each in heard if each.shape == said.shape)
-
-
-@pytest.mark.parametrize("n_mfcc", [None, 24])
-def test_shaking_changes_level_and_band_and_leaves_silence(n_mfcc):
-    spec = msgspec.structs.replace(SPEC, n_mfcc=n_mfcc)
-    sound = np.random.default_rng(0).standard_normal(8000).astype(np.float32) * 0.1
-    features = mfcc(np.concatenate([sound, np.zeros(8000, np.float32)]), spec)[None]
-    rng = np.random.default_rng(1)
-    plain = Shaker(spec, 0.0, 0.0)
-    np.testing.assert_allclose(plain.put_on(plain.draw(1, rng), features, rng), features, atol=1e-3)
-    narrow = Shaker(spec, 0.0, 1.0)
-    out = narrow.put_on(narrow.draw(1, rng), features, rng)
-    mel = out if n_mfcc is None else out @ narrow.back.T
-    was = features if n_mfcc is None else features @ narrow.back.T
-    assert (mel[0, :20, -1] < was[0, :20, -1] - 10).all()  # nothing left at the top
-    np.testing.assert_allclose(mel[0, :20, 8], was[0, :20, 8], atol=1e-3)  # nothing changed at 1 kHz
-    np.testing.assert_allclose(out[0, -10:], features[0, -10:], atol=1e-3)
-    with pytest.raises(SpecError):
-        Shaker(msgspec.structs.replace(SPEC, n_mfcc=13), 1.0, 0.0)
+    taught_share = (mixed.targets - 0.75 * plain.targets) / 0.25
+    parts = [torch.from_numpy(teacher[:, at : at + 100].astype(np.float32)) for at in range(teacher.shape[1])]
+    assert any(
+        torch.allclose(taught_share, each, atol=1e-3) for each in parts if each.shape == taught_share.shape
+    )
 
 
 def test_frame_labels_are_those_at_the_middle_of_the_frame():
@@ -590,24 +604,33 @@ def test_frame_labels_are_those_at_the_middle_of_the_frame():
     labels = frame_labels(active, 20, SPEC)
     first = int(np.flatnonzero(labels[:, 0])[0])
     assert first * 320 + 256 >= 1600 > (first - 1) * 320 + 256
-    spread = on_grid(labels.astype(np.float32), 100, SPEC)
+    spread = stream_cells(labels.astype(np.float32), 100, SPEC, 0)
     assert np.abs(spread[:, 0] - active[:, 0]).sum() <= 2
     late = np.pad(labels, ((3, 0), (0, 0)))[:-3].astype(np.float32)
-    np.testing.assert_array_equal(on_grid(late, 90, SPEC, delay=3), spread[:90])
+    np.testing.assert_array_equal(stream_cells(late, 90, SPEC, 3), spread[:90])
 
 
-def test_figures_agree_with_their_definitions():
+def test_a_threshold_of_hundredths_is_the_best_or_the_highest_that_is_nearly_so():
     rng = np.random.default_rng(0)
     true = rng.random(400) < 0.3
     score = (rng.random(400) + true).astype(np.float32)
-    assert f1(true, true) == 1.0
-    assert f1(~true, true) == 0.0
+    assert f1_score(true, true) == 1.0
+    assert f1_score(~true, true) == 0.0
     threshold, best = best_threshold(score / 2, true)
-    assert best == pytest.approx(max(f1(score / 2 >= step, true) for step in np.arange(0.05, 0.96, 0.01)))
+    assert best == pytest.approx(
+        max(f1_score(score / 2 >= step, true) for step in np.arange(0.05, 0.96, 0.01))
+    )
     assert 0.05 <= threshold <= 0.95
-    higher, nearly = best_threshold(score / 2, true, slack=0.02)
+    higher, nearly = best_threshold(score / 2, true, tolerance=0.02)
     assert higher >= threshold
     assert nearly >= best - 0.02
+
+
+def _streams(active: np.ndarray) -> ComposedStreams:
+    """Streams with the given labels (S, cells, 3), and labels of frames instead of features."""
+    frames = 1 + (active.shape[1] * CELL_SAMPLES - 512) // 320
+    labels = np.stack([frame_labels(each, frames, SPEC) for each in active])
+    return ComposedStreams(labels.astype(np.float16), labels, active.astype(np.uint8), [[]] * len(active))
 
 
 def _square(cells: int, spans: list[tuple[int, int]]) -> np.ndarray:
@@ -618,57 +641,62 @@ def _square(cells: int, spans: list[tuple[int, int]]) -> np.ndarray:
     return active
 
 
-def test_event_figures_count_false_missed_and_late():
-    active = _square(2000, [(200, 500), (900, 1200), (1700, 1900)])
-    said = _square(2000, [(210, 500), (900, 1200), (1400, 1500)])
-    probs = frame_labels(said[0], 1 + (2000 * GRID - 512) // 320, SPEC).astype(np.float32)
+def test_events_of_streams_count_false_missed_and_late():
+    data = _streams(_square(2000, [(200, 500), (900, 1200), (1700, 1900)]))
+    predicted = _streams(_square(2000, [(210, 500), (900, 1200), (1400, 1500)])).labels.astype(np.float32)
     rules = DetectorSpec(classes={"speech": ClassRule(min_on=0.1, min_off=0.1, smoothing=0.0)})
-    found = event_figures([detect(probs, rules, SPEC)], active, "speech")
-    assert found["false_per_hour"] == pytest.approx(3600 / 20)
+    (one,) = predictions(predicted, data, rules, SPEC, 0)
+    assert isinstance(one, Prediction)
+    assert [(e.onset, e.offset) for e in one.reference or ()] == [(2.0, 5.0), (9.0, 12.0), (17.0, 19.0)]
+    found = event_figures([one], ("speech",))["classes"]["speech"]
+    assert found["false_alarms_per_hour"] == pytest.approx(3600 / 20)
     assert found["missed_share"] == pytest.approx(1 / 3)
-    assert 0.1 <= found["onset_delay_median_s"] <= 0.25
+    assert 0.1 <= found["median_delay_seconds"] <= 0.25
 
 
 def test_calibration_takes_the_quickest_rule_that_is_quiet_enough():
     active = _square(3000, [(500, 1500), (2000, 2500)])
     active[..., 1] = active[..., 2] = active[..., 0]
-    frames = 1 + (3000 * GRID - 512) // 320
-    probs = frame_labels(active[0], frames, SPEC).astype(np.float32)[None] * 0.8
-    quiet = np.zeros_like(probs)
-    silent = np.zeros_like(active)
-    clean = calibrate(*[Heard(probs, active, quiet, silent)] * 2, SPEC)
-    quiet[0, ::200, 0] = 0.8  # clicks of one frame
-    quiet[0, 1::200, 0] = 0.8
-    clicking = calibrate(*[Heard(probs, active, quiet, silent)] * 2, SPEC)
+    mixed, without = _streams(active), _streams(np.zeros_like(active))
+    data = ValidationStreams(mixed, without)
+    probs = mixed.labels.astype(np.float32) * 0.8
+    clicks = np.zeros_like(probs)
+    clean = calibrate(*[ScoredValidation(data, probs, clicks)] * 2, SPEC)
+    clicks[0, ::200, 0] = 0.8  # of one frame
+    clicks[0, 1::200, 0] = 0.8
+    clicking = calibrate(*[ScoredValidation(data, probs, clicks)] * 2, SPEC)
     assert set(clean.classes) == set(KINDS)
     assert clean.rule("speech").confirm is None
     assert clicking.rule("speech") != clean.rule("speech")
-    assert not [e for e in detect(quiet[0], clicking, SPEC) if e.label == "speech"]
+    (silent,) = predictions(clicks, without, clicking, SPEC, 0)
+    assert not [e for e in silent.events if e.label == "speech"]
     assert clicking.rule("music") == clean.rule("music")
 
 
-def test_the_best_rule_is_quick_and_if_none_is_silent_the_one_with_fewest_false_events():
+def test_the_best_rule_is_quick_and_if_none_is_silent_the_one_with_fewest_false_alarms():
     quick, slow, deaf = (ClassRule(min_on=seconds) for seconds in (0.1, 0.2, 0.3))
-    assert choose([Tried(slow, 0.5, 0.1, 0.14), Tried(quick, 0.9, 0.1, 0.1)], "speech") is quick
-    assert choose([Tried(slow, 5.0, 0.1, 0.14), Tried(quick, 9.0, 0.1, 0.1)], "speech") is slow
-    assert choose([Tried(slow, 5.0, 0.1, 0.14), Tried(deaf, 0.0, 0.9, 0.14)], "speech") is slow
-    assert choose([Tried(slow, 5.0, 0.1, 0.14), Tried(deaf, 0.0, 0.1, 0.4)], "speech") is slow
+
+    def chosen(*rules: tuple[ClassRule, float, float, float]) -> ClassRule:
+        return choose([RuleFigures(*each) for each in rules], "speech")
+
+    assert chosen((slow, 0.5, 0.1, 0.14), (quick, 0.9, 0.1, 0.1)) is quick
+    assert chosen((slow, 5.0, 0.1, 0.14), (quick, 9.0, 0.1, 0.1)) is slow
+    assert chosen((slow, 5.0, 0.1, 0.14), (deaf, 0.0, 0.9, 0.14)) is slow
+    assert chosen((slow, 5.0, 0.1, 0.14), (deaf, 0.0, 0.1, 0.4)) is slow
 
 
 def test_a_report_becomes_tables():
     flat = np.eye(3, dtype=np.float32)[np.arange(300) % 3]
     truth = flat > 0.5
-    assert confusion(flat, truth, [0.5] * 3)["speech"] == {"speech": 1.0}
-    assert reliability(flat, truth)["noise"] == [[0.0, 0.0, 200], [1.0, 1.0, 100]]
-    rows = [{"start": 0, "end": 100 * GRID, "kinds": ["speech", "music"], "ratio": 7.0}]
+    rows = [{"start": 0, "end": 100 * CELL_SAMPLES, "kinds": ["speech", "music"], "ratio": 7.0}]
     cells = by_condition(flat[None], truth[None], [rows], [0.5] * 3)
     assert cells["speech+music 5 to 10 dB"]["speech recall"] == 1.0
     assert "| speech | 0.500 |" in table(["a", "b"], [["speech", 0.5]])
 
 
-def test_every_round_is_heard_as_often_as_planned():
-    data = Data(("a", "b", "c"), None, None, {}, "")
-    lessons = data.lessons(seed=1, times=4)
-    assert [set(lessons[at : at + 3]) for at in range(0, 12, 3)] == [{0, 1, 2}] * 4
-    assert lessons == data.lessons(seed=1, times=4)
-    assert len({data.lessons(seed, 4) for seed in range(5)}) > 1
+def test_every_round_comes_as_often_as_it_should():
+    data = RecipeData(("a", "b", "c"), None, None, {}, "")
+    order = data.round_order(seed=1, passes=4)
+    assert [set(order[at : at + 3]) for at in range(0, 12, 3)] == [{0, 1, 2}] * 4
+    assert order == data.round_order(seed=1, passes=4)
+    assert len({data.round_order(seed, 4) for seed in range(5)}) > 1

@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from export.recipes.speech_music_noise.parallel import at_once
-from export.recipes.speech_music_noise.training.data import load, prepare
-from export.recipes.speech_music_noise.training.distillation import lecture, student, teacher
-from export.recipes.speech_music_noise.settings import Plan
+from export.recipes.speech_music_noise.parallel import run_parallel
 from export.recipes.speech_music_noise.release.publish import publish
+from export.recipes.speech_music_noise.settings import RecipeSettings
+from export.recipes.speech_music_noise.training.data import load, prepare
+from export.recipes.speech_music_noise.training.distillation import (
+    train_published,
+    train_teacher,
+    write_teacher_targets,
+)
 
 
 def build(
-    names: list[str], cache: Path, recordings: Path | None, plan: Plan, out: Path, jobs: int
+    names: list[str], cache: Path, recordings: Path | None, settings: RecipeSettings, out: Path, jobs: int
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Gather, compose, train, calibrate, export and measure; each model's name and report when it is done.
 
@@ -25,25 +29,21 @@ def build(
         DataError: a package or its recordings cannot be had.
         ExportError: training or export failed; that model is not written to ``out``.
     """
-    prepare(cache, recordings, plan, jobs)
+    prepare(cache, recordings, settings, jobs)
     out.mkdir(parents=True, exist_ok=True)
-    scores = dict(
-        zip(
-            plan.teachers,
-            at_once(jobs, teacher, [(cache, plan, seed) for seed in plan.teachers]),
-            strict=True,
-        )
-    )
+    tasks = [(cache, settings, seed) for seed in settings.teacher_seeds]
+    scores = dict(zip(settings.teacher_seeds, run_parallel(jobs, train_teacher, tasks), strict=True))
     best = max(scores, key=lambda seed: scores[seed])
     print(f"teachers: {scores}", file=sys.stderr, flush=True)
-    for _ in at_once(jobs, lecture, [(cache, plan, turn) for turn in range(plan.rounds)]):
+    rounds = [(cache, settings, index) for index in range(settings.rounds)]
+    for _ in run_parallel(jobs, write_teacher_targets, rounds):
         pass
-    tasks = [(name, cache, plan, out, best) for name in names]
-    yield from zip(names, at_once(jobs, finish, tasks), strict=True)
+    finishing = [(name, cache, settings, out, best) for name in names]
+    yield from zip(names, run_parallel(jobs, finish, finishing), strict=True)
 
 
-def finish(name: str, cache: Path, plan: Plan, out: Path, best_teacher: int) -> dict[str, Any]:
+def finish(name: str, cache: Path, settings: RecipeSettings, out: Path, best_teacher: int) -> dict[str, Any]:
     """Train and publish one model; its report."""
-    data = load(cache, plan)
-    model, figures = student(name, data, cache, plan, best_teacher)
-    return publish(name, model, data, plan, out, cache / "runs", figures)
+    data = load(cache, settings)
+    model, figures = train_published(name, data, cache, settings, best_teacher)
+    return publish(name, model, data, settings, out, cache / "runs", figures)

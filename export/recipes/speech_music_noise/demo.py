@@ -1,8 +1,8 @@
 """Make assets/demo.ogg: one minute of silence, speech, music, speech over music, noise, speech in noise.
 
 Every part may be used freely: CC0 recordings and sentences spoken by the flite synthesiser. None of it is in
-the training data (the parts belong to the validation side, or to no side). Levels, places and answers are
-written down here, so that the labels beside it are known and not guessed.
+the training data (the parts belong to the validation side, or to no side). Levels and times are
+written down here, so that its labels are known and not guessed.
 
     python -m export.recipes.speech_music_noise.demo --cache DIR --recordings DIR --out assets
 """
@@ -19,15 +19,15 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from export.recipes.speech_music_noise.scenes.labels import GRID, active_rms, activity, runs
-from export.recipes.speech_music_noise.sources.gather import SAMPLE_RATE, decode, fetch
-from export.recipes.speech_music_noise.sources.rules import KINDS, Kind
+from export.recipes.speech_music_noise.scenes.labels import CELL_SAMPLES, active_rms, active_spans, activity
+from export.recipes.speech_music_noise.sources.gather import decode, fetch
+from export.recipes.speech_music_noise.sources.rules import KINDS, SAMPLE_RATE, Kind
 
-SECONDS = 60
-SELF_NOISE_DB = -72.0  # dBFS, the microphone's own hiss, present throughout and counted as silence
+DEMO_SECONDS = 60
+SELF_NOISE_DBFS = -72.0  # of the microphone, present throughout and counted as silence
 
 # (start s, end s, kind, level dBFS, parts): a part is a sample of sonic-pi, a bed, or "voice: words".
-PLAN: tuple[tuple[float, float, Kind, float, tuple[str, ...]], ...] = (
+SCRIPT: tuple[tuple[float, float, Kind, float, tuple[str, ...]], ...] = (
     (
         4.0,
         13.0,
@@ -102,7 +102,7 @@ def looped(bed: NDArray[np.float32], length: int, seam: int = SAMPLE_RATE // 4) 
 
 
 def level(samples: NDArray[np.float32], kind: Kind, dbfs: float = 0.0) -> NDArray[np.float32]:
-    """Scaled so that its active frames have an RMS of ``dbfs``."""
+    """Scaled so that its active cells have an RMS of ``dbfs``."""
     rms = active_rms(samples, activity(samples, kind))
     return (samples * (10 ** (dbfs / 20) / rms)).astype(np.float32)
 
@@ -110,20 +110,22 @@ def level(samples: NDArray[np.float32], kind: Kind, dbfs: float = 0.0) -> NDArra
 def build(cache: Path, recordings: Path) -> tuple[NDArray[np.float32], list[tuple[float, float, str]]]:
     """The minute, (n,) float32, and its (onset s, offset s, label) in order of onset."""
     rng = np.random.default_rng(60)
-    mix = (rng.standard_normal(SECONDS * SAMPLE_RATE) * 10 ** (SELF_NOISE_DB / 20)).astype(np.float32)
-    heard = {kind: np.zeros(len(mix) // GRID, dtype=bool) for kind in KINDS}
-    for start, end, kind, dbfs, parts in PLAN:
-        begin, room = round(start * SAMPLE_RATE), round((end - start) * SAMPLE_RATE)
-        part = level(material(kind, parts, cache, recordings)[:room], kind, dbfs)
+    mix = (rng.standard_normal(DEMO_SECONDS * SAMPLE_RATE) * 10 ** (SELF_NOISE_DBFS / 20)).astype(np.float32)
+    active = {kind: np.zeros(len(mix) // CELL_SAMPLES, dtype=bool) for kind in KINDS}
+    for start, end, kind, dbfs, parts in SCRIPT:
+        begin, longest = round(start * SAMPLE_RATE), round((end - start) * SAMPLE_RATE)
+        part = level(material(kind, parts, cache, recordings)[:longest], kind, dbfs)
         edge = np.minimum(
             1.0, np.minimum(np.arange(len(part)), np.arange(len(part))[::-1]) / (0.01 * SAMPLE_RATE)
         )
         part = (part * edge).astype(np.float32)
         mix[begin : begin + len(part)] += part
         on = activity(part, kind)
-        heard[kind][begin // GRID : begin // GRID + len(on)] |= on
+        active[kind][begin // CELL_SAMPLES : begin // CELL_SAMPLES + len(on)] |= on
     rows = [
-        (a * GRID / SAMPLE_RATE, b * GRID / SAMPLE_RATE, kind) for kind in KINDS for a, b in runs(heard[kind])
+        (a * CELL_SAMPLES / SAMPLE_RATE, b * CELL_SAMPLES / SAMPLE_RATE, kind)
+        for kind in KINDS
+        for a, b in active_spans(active[kind])
     ]
     return np.clip(mix, -1, 1), sorted(rows)
 

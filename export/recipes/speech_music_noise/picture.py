@@ -1,4 +1,4 @@
-"""The demo recording with its known labels and a model's answer, as a picture.
+"""The demo recording with its known labels and a model's predictions, as a picture.
 
 python -m export.recipes.speech_music_noise.picture --out assets/demo.png
 """
@@ -19,7 +19,7 @@ COLOURS = {"speech": "#2b6cb0", "music": "#b7791f", "noise": "#718096"}
 
 
 def draw(model: Model, path: Path) -> None:
-    """Waveform, then a row a class: known labels shaded, probability as a line, detected events as a bar."""
+    """Waveform, then a row for each class: known labels shaded, probability as a line, detected events as a bar."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,8 +1,10 @@
-"""Model files on further draws of the validation: ``python -m export.recipes.speech_music_noise.release.draws a.onnx b.onnx``.
+"""Model files on further draws of the validation.
+
+    python -m export.recipes.speech_music_noise.release.draws a.onnx b.onnx          (from a clone)
 
 A card's figures are for the streams on which its thresholds and rules were chosen. Here more are composed of the same
 recordings, from other seeds, on which nothing was chosen: how far figures of so many minutes swing by themselves, what
-was flattery, and whether two models (a bundled one and the recipe run again) differ by more than that.
+was owed to that choice, and whether two models (a bundled one and the recipe run again) differ by more than that.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from export.recipes.speech_music_noise.parallel import at_once
-from export.recipes.speech_music_noise.training.figures import detect, event_figures, frame_figures, on_grid
-from export.recipes.speech_music_noise.training.data import TRIALS, Order, compose_streams, streams
-from export.recipes.speech_music_noise.settings import FEATURES
-from export.recipes.speech_music_noise.release.report import model_scores
+from export.metrics import event_figures
+from export.recipes.speech_music_noise.parallel import run_parallel
+from export.recipes.speech_music_noise.release.report import model_probs, with_silence
 from export.recipes.speech_music_noise.release.tables import table
+from export.recipes.speech_music_noise.settings import FEATURES
 from export.recipes.speech_music_noise.sources.rules import KINDS
+from export.recipes.speech_music_noise.training.data import VALIDATION_SETS, StreamSet, compose_set, load_set
+from export.recipes.speech_music_noise.training.predictions import in_cells, predictions
 from stream.errors import StreamClassifyError, UsageError
 from stream.inference.session import Model
 
@@ -31,10 +34,13 @@ NAMES = (*KINDS, "silence")
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m export.recipes.speech_music_noise.release.draws", description=(__doc__ or "").splitlines()[0]
+        prog="python -m export.recipes.speech_music_noise.release.draws",
+        description=(__doc__ or "").splitlines()[0],
     )
     parser.add_argument("models", type=Path, nargs="+", help="model files of the recipe")
-    parser.add_argument("--cache", type=Path, default=Path("runs/rooms"), help="the recipe's, with its banks")
+    parser.add_argument(
+        "--cache", type=Path, default=Path("runs/speech_music_noise"), help="the recipe's, with its banks"
+    )
     parser.add_argument("--draws", type=int, default=4, help="further ones, beside the cards' own")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="processes at once")
     given = parser.parse_args()
@@ -43,16 +49,15 @@ def main() -> int:
             parser.error(f"--{name} {getattr(given, name)}: at least 1")
     try:
         models = [_load(path) for path in given.models]
-        for order in at_once(
-            given.jobs, compose_streams, [(given.cache, order) for order in _all(given.draws)]
-        ):
-            print(f"composed {order.name}", file=sys.stderr, flush=True)
-        for trial in ("plain", "hard"):
+        sets = [(given.cache, each) for each in _all(given.draws)]
+        for made in run_parallel(given.jobs, compose_set, sets):
+            print(f"composed {made.name}", file=sys.stderr, flush=True)
+        for side in ("plain", "hard"):
             found = [
-                [_figures(model, given.cache, trial, draw) for draw in range(given.draws + 1)]
+                [_figures(model, given.cache, side, draw) for draw in range(given.draws + 1)]
                 for model in models
             ]
-            print(f"\n{trial}, {given.draws} further draws\n")
+            print(f"\n{side}, {given.draws} further draws\n")
             print(compared([str(path) for path in given.models], found), flush=True)
     except StreamClassifyError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -60,10 +65,10 @@ def main() -> int:
     return 0
 
 
-def order_of(name: str, draw: int) -> Order:
-    """The order of a trial's set; draw 0 is the one the cards are about."""
-    order = next(order for order in TRIALS if order.name == name)
-    return replace(order, name=f"{name}-draw-{draw}", seed=order.seed + 1000 * draw) if draw else order
+def draw_of(name: str, draw: int) -> StreamSet:
+    """A draw of a validation set; draw 0 is the one the cards are about."""
+    first = next(each for each in VALIDATION_SETS if each.name == name)
+    return replace(first, name=f"{name}-draw-{draw}", seed=first.seed + 1000 * draw) if draw else first
 
 
 def compared(names: Sequence[str], found: Sequence[Sequence[dict[str, float]]]) -> str:
@@ -102,31 +107,27 @@ def _load(path: Path) -> Model:
     return model
 
 
-def _all(draws: int) -> list[Order]:
-    return [order_of(order.name, draw) for order in TRIALS for draw in range(draws + 1)]
+def _all(draws: int) -> list[StreamSet]:
+    return [draw_of(each.name, draw) for each in VALIDATION_SETS for draw in range(draws + 1)]
 
 
-def _figures(model: Model, cache: Path, trial: str, draw: int) -> dict[str, float]:
-    """F1 by class at the card's thresholds; false speech events an hour; the median onset delay of speech."""
+def _figures(model: Model, cache: Path, side: str, draw: int) -> dict[str, float]:
+    """F1 by class at the card's thresholds; false speech events an hour; the median delay of speech."""
     rules, delay = model.card.detector, model.card.delay
-    mixed, quiet = (streams(cache, order_of(name, draw)) for name in (trial, f"{trial}-quiet"))
-    active = mixed.active.astype(bool)
-    probs = model_scores(model, mixed)
-    graded = on_grid(probs, active.shape[1], FEATURES, delay).reshape(-1, len(KINDS))
-    frames = frame_figures(
-        graded, active.reshape(-1, len(KINDS)), [rules.rule(kind).threshold for kind in KINDS]
+    mixed, no_speech = (load_set(cache, draw_of(name, draw)) for name in (side, f"{side}-no-speech"))
+    probs = model_probs(model, mixed)
+    thresholds = [rules.rule(kind).threshold for kind in KINDS]
+    frames = with_silence(*in_cells(probs, mixed, FEATURES, delay), thresholds)
+    speech, without = (
+        event_figures(predictions(scores, data, rules, FEATURES, delay), ("speech",))["classes"]["speech"]
+        for scores, data in ((probs, mixed), (model_probs(model, no_speech), no_speech))
     )
-
-    def speech(scores: np.ndarray, true: np.ndarray) -> dict[str, float]:
-        return event_figures([detect(stream, rules, FEATURES, delay) for stream in scores], true, "speech")
-
-    heard, still = speech(probs, active), speech(model_scores(model, quiet), quiet.active.astype(bool))
     return {
         **{f"{name} F1": frames[name]["f1"] for name in NAMES},
-        **{f"{kind} AUC": _or_nan(frames[kind]["auc"]) for kind in KINDS},
-        "false speech an hour": still["false_per_hour"],
-        "speech missed": heard["missed_share"],
-        "onset delay of speech, s": heard["onset_delay_median_s"],
+        **{f"{kind} AUC": _or_nan(frames[kind]["roc_auc"]) for kind in KINDS},
+        "false speech an hour": without["false_alarms_per_hour"],
+        "speech missed": speech["missed_share"],
+        "delay of speech, s": _or_nan(speech["median_delay_seconds"]),
     }
 
 

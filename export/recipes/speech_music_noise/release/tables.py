@@ -10,7 +10,7 @@ from stream.inference.card import ModelCard
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A Markdown table; numbers with three digits, None as nothing."""
+    """A Markdown table; numbers with three digits, None as an empty cell."""
     head = list(head)
     lines = [head, ["---"] * len(head), *([_cell(value) for value in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
@@ -38,22 +38,22 @@ def _section(name: str, figures: dict[str, Any]) -> str:
         table(
             ["class", "threshold", "F1", "precision", "recall", "ROC-AUC", "F1 after 8 h"],
             [
-                [name, *(frames[name].get(key) for key in ("threshold", "f1", "precision", "recall", "auc")),
+                [name, *(frames[name].get(key) for key in ("threshold", "f1", "precision", "recall", "roc_auc")),
                  after[name]["f1"]]
                 for name in names
             ],
         ),
-        f"Events, by the detector with the card's rules. On {figures['hours']['quiet']} h of music and noise without "
-        f"speech it reports speech {figures['false_speech_per_hour']:.1f} times an hour.\n",
+        f"Events, by the detector with the card's rules. On {figures['hours']['no_speech']} h of music and noise "
+        f"without speech it reports speech {figures['false_speech_per_hour']:.1f} times an hour.\n",
         table(
-            ["class", "false an hour", "stretches missed", "median onset delay, s"],
+            ["class", "false alarms an hour", "missed events", "median delay, s"],
             [[kind, *(figures["events"][kind][key] for key in
-                      ("false_per_hour", "missed_share", "onset_delay_median_s"))] for kind in KINDS],
+                      ("false_alarms_per_hour", "missed_share", "median_delay_seconds"))] for kind in KINDS],
         ),
         "By what sounds together (and by how many dB the first is louder): recall where the class sounds, "
-        "and the share of the other frames in which it is wrongly heard.\n",
+        "and the share of the other frames in which it is wrongly predicted.\n",
         _conditions(figures["conditions"]),
-        "Confusion: of the frames in which the row sounds, the share in which each combination is said.\n",
+        "Confusion: of the frames in which the row sounds, the share in which each combination is predicted.\n",
         _confusion(figures["confusion"]),
         "Reliability: for each tenth of the score, the share of its frames in which the class sounds.\n",
         _reliability(figures["reliability"]),
@@ -70,9 +70,10 @@ def _conditions(cells: dict[str, dict[str, Any]]) -> str:
 
 
 def _confusion(rows: dict[str, dict[str, float]]) -> str:
-    said = list(dict.fromkeys(name for row in rows.values() for name in row))
+    predicted = list(dict.fromkeys(name for row in rows.values() for name in row))
     return table(
-        ["", *said], [[name, *(row.get(other, 0.0) for other in said)] for name, row in rows.items()]
+        ["", *predicted],
+        [[name, *(row.get(other, 0.0) for other in predicted)] for name, row in rows.items()],
     )
 
 

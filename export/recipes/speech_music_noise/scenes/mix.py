@@ -13,29 +13,29 @@ class Mix:
 
     Attributes:
         weights: what sounds together -> relative share of segments. The first kind leads.
-        seconds: shortest and longest segment.
-        level: of the leading source.
-        ratio: (leading, other) -> range of the leading source over the other.
-        floor: the microphone's own hiss, dBFS; counts as silence.
-        made_noise: share of noise made by rule instead of recorded.
-        sung: share of music that somebody sings to (or sings alone), made from spoken clips.
+        segment_seconds: shortest and longest segment.
+        level_dbfs: of the leading source.
+        ratio_db: (leading, other) -> range of the leading source over the other.
+        self_noise_dbfs: the microphone's own noise; counts as silence.
+        synthetic_noise: share of noise that is synthetic instead of recorded.
+        sung: share of music that someone sings to (or sings alone), made from spoken clips.
         drummed: share of music that is a drum pattern, alone or with other music.
         played: share of music that is a tune of single notes, alone or with drums.
-        damage: share of scenes each effect touches: "filter", "room", "codec", "clip", "dead" (digital silence).
-        vary: whether clips are filtered, sped up and shaped one by one.
+        degradations: share of scenes each effect touches: "filter", "room", "codec", "clip", "dead" (digital silence).
+        vary_clips: whether clips are filtered, sped up and shaped one by one.
     """
 
     weights: dict[tuple[Kind, ...], float]
-    seconds: tuple[float, float] = (3.0, 15.0)
-    level: tuple[float, float] = (-40.0, -10.0)
-    ratio: dict[tuple[Kind, Kind], tuple[float, float]] = field(default_factory=dict)
-    floor: tuple[float, float] = (-84.0, -60.0)
-    made_noise: float = 0.3
+    segment_seconds: tuple[float, float] = (3.0, 15.0)
+    level_dbfs: tuple[float, float] = (-40.0, -10.0)
+    ratio_db: dict[tuple[Kind, Kind], tuple[float, float]] = field(default_factory=dict)
+    self_noise_dbfs: tuple[float, float] = (-84.0, -60.0)
+    synthetic_noise: float = 0.3
     sung: float = 0.12
     drummed: float = 0.1
     played: float = 0.1
-    damage: dict[str, float] = field(default_factory=dict)
-    vary: bool = True
+    degradations: dict[str, float] = field(default_factory=dict)
+    vary_clips: bool = True
 
 
 RATIOS: dict[tuple[Kind, Kind], tuple[float, float]] = {
@@ -54,10 +54,10 @@ TRAIN = Mix(
         ("music", "noise"): 0.11,
         ("speech", "music", "noise"): 0.04,
     },
-    ratio=RATIOS,
-    damage={"filter": 0.5, "room": 0.45, "codec": 0.2, "clip": 0.06, "dead": 0.15},
+    ratio_db=RATIOS,
+    degradations={"filter": 0.5, "room": 0.45, "codec": 0.2, "clip": 0.06, "dead": 0.15},
 )
-VALIDATION = Mix(
+HARD = Mix(
     weights={
         (): 0.14,
         ("speech",): 0.17,
@@ -67,17 +67,17 @@ VALIDATION = Mix(
         ("speech", "noise"): 0.15,
         ("music", "noise"): 0.09,
     },
-    ratio={
+    ratio_db={
         ("speech", "music"): (0.0, 20.0),
         ("speech", "noise"): (-5.0, 20.0),
         ("music", "noise"): (-5.0, 15.0),
     },
-    made_noise=0.0,
+    synthetic_noise=0.0,
     sung=0.0,
     drummed=0.0,
     played=0.0,
-    damage={"room": 0.2, "codec": 0.2, "dead": 0.15},
-    vary=False,
+    degradations={"room": 0.2, "codec": 0.2, "dead": 0.15},
+    vary_clips=False,
 )
 # The same without hardship: professional speakers (one of them at 8 kHz) and actors, no rooms, codecs or whispers.
 PLAIN = Mix(
@@ -90,36 +90,36 @@ PLAIN = Mix(
         ("speech", "noise"): 0.17,
         ("music", "noise"): 0.06,
     },
-    level=(-32.0, -14.0),
-    ratio={
+    level_dbfs=(-32.0, -14.0),
+    ratio_db={
         ("speech", "music"): (0.0, 20.0),
         ("speech", "noise"): (-5.0, 20.0),
         ("music", "noise"): (-5.0, 15.0),
     },
-    made_noise=0.0,
+    synthetic_noise=0.0,
     sung=0.0,
     drummed=0.0,
     played=0.0,
-    damage={"dead": 0.1},
-    vary=False,
+    degradations={"dead": 0.1},
+    vary_clips=False,
 )
 # What PLAIN is not made of: volunteers' letters and words, telephone music, bare loops.
-NOT_PLAIN = frozenset(
+NOT_IN_PLAIN = frozenset(
     {
         "klettres-data", "ktuberling-data", "tuxpaint-stamps-default", "commands", "digits",
         "asterisk-moh-opsound-wav", "sonic-pi-samples", "trigger-rally-data",
     }
 )  # fmt: skip
-# Nothing that speaks: what is heard as speech here is a false alarm.
-QUIET = Mix(
+# No speech: what is detected as speech here is a false alarm.
+HARD_NO_SPEECH = Mix(
     weights={(): 0.1, ("music",): 0.45, ("noise",): 0.35, ("music", "noise"): 0.1},
-    seconds=(10.0, 40.0),
-    ratio=RATIOS,
-    made_noise=0.0,
+    segment_seconds=(10.0, 40.0),
+    ratio_db=RATIOS,
+    synthetic_noise=0.0,
     sung=0.0,
     drummed=0.0,
     played=0.0,
-    damage={"room": 0.2, "codec": 0.2},
-    vary=False,
+    degradations={"room": 0.2, "codec": 0.2},
+    vary_clips=False,
 )
-PLAIN_QUIET = replace(QUIET, level=PLAIN.level, damage={})
+PLAIN_NO_SPEECH = replace(HARD_NO_SPEECH, level_dbfs=PLAIN.level_dbfs, degradations={})

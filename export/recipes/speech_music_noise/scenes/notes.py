@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from export.recipes.speech_music_noise.scenes.singing import SCALES
 from export.recipes.speech_music_noise.sources.bank import Clip, Source
+from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE
 
 Samples = NDArray[np.float32]
-RATE = 16000
-NEAR = 7  # semitones a note may be moved before it sounds like another instrument
+LARGEST_SHIFT_SEMITONES = 7  # further, and a note sounds like another instrument
 
 
 def tune(source: Source, length: int, rng: np.random.Generator) -> Samples:
@@ -25,22 +25,22 @@ def tune(source: Source, length: int, rng: np.random.Generator) -> Samples:
     notes = _instrument(source, rng)
     scale = SCALES[int(rng.integers(len(SCALES)))]
     root = int(rng.choice(list(notes))) - int(rng.integers(0, 13))
-    beat = 60 / rng.uniform(40, 160) * RATE
+    beat = 60 / rng.uniform(40, 160) * SAMPLE_RATE
     manner = ("line", "chords", "broken", "alone")[int(rng.integers(4))]
-    fading = 0.0 if rng.random() < 0.3 else 1 / (rng.uniform(0.1, 2.0) * RATE)
-    out = np.zeros(length + 4 * RATE, np.float32)
+    fading = 0.0 if rng.random() < 0.3 else 1 / (rng.uniform(0.1, 2.0) * SAMPLE_RATE)
+    out = np.zeros(length + 4 * SAMPLE_RATE, np.float32)
     at, degree = float(rng.uniform(0, beat)), int(rng.integers(0, 12))
     while at < length:
         degree = int(np.clip(degree + rng.integers(-3, 4), 0, 16))
         chord = (0,) if manner in ("line", "alone") else ((0, 2, 4), (0, 2, 4, 7))[int(rng.integers(2))]
         loud, lasting = rng.uniform(0.3, 1), float(rng.choice([0.5, 1, 1, 2, 4])) * beat
         for turn, step in enumerate(chord):
-            place = degree + step
-            pitch = root + 12 * (place // len(scale)) + scale[place % len(scale)]
-            late = turn * (lasting / 2 if manner == "broken" else rng.uniform(0, 0.03) * RATE)
+            note = degree + step
+            pitch = root + 12 * (note // len(scale)) + scale[note % len(scale)]
+            late = turn * (lasting / 2 if manner == "broken" else rng.uniform(0, 0.03) * SAMPLE_RATE)
             _strike(out, int(at + late), _note(notes, pitch, source, rng), lasting, fading, loud)
         at += lasting * (len(chord) / 2 if manner == "broken" else 1)
-        at += rng.exponential(1.5) * RATE if manner == "alone" else 0
+        at += rng.exponential(1.5) * SAMPLE_RATE if manner == "alone" else 0
     return out[:length]
 
 
@@ -59,15 +59,19 @@ def _pitch(clip: Clip) -> int:
 def _note(notes: dict[int, Clip], pitch: int, source: Source, rng: np.random.Generator) -> Samples:
     """The nearest note the instrument has, moved to the pitch, or as near to it as it goes."""
     nearest = min(notes, key=lambda have: abs(have - pitch))
-    ratio = 2 ** (np.clip(pitch - nearest, -NEAR, NEAR) / 12 + rng.normal(0, 0.03) / 12)
-    note = source.read(notes[nearest], 0, 4 * RATE)
-    return soxr.resample(note, RATE * ratio, RATE, quality="LQ").astype(np.float32)
+    ratio = 2 ** (
+        np.clip(pitch - nearest, -LARGEST_SHIFT_SEMITONES, LARGEST_SHIFT_SEMITONES) / 12
+        + rng.normal(0, 0.03) / 12
+    )
+    note = source.read(notes[nearest], 0, 4 * SAMPLE_RATE)
+    moved: Samples = soxr.resample(note, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="LQ").astype(np.float32)
+    return moved
 
 
 def _strike(out: Samples, at: int, note: Samples, lasting: float, fading: float, loud: float) -> None:
     """Add a note that is let go after ``lasting`` samples; ``fading`` is its decay, per sample."""
     note = note[: max(len(out) - at, 0)]
     time = np.arange(len(note), dtype=np.float32)
-    gain = np.exp(-fading * time - np.maximum(time - lasting, 0) / (0.06 * RATE))
-    gain *= np.minimum((len(note) - time) / (0.02 * RATE), 1)  # recordings end where they were cut
+    gain = np.exp(-fading * time - np.maximum(time - lasting, 0) / (0.06 * SAMPLE_RATE))
+    gain *= np.minimum((len(note) - time) / (0.02 * SAMPLE_RATE), 1)  # recordings end where they were cut
     out[at : at + len(note)] += (note * gain * np.float32(loud)).astype(np.float32)

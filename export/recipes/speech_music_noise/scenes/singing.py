@@ -10,8 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE
+
 Samples = NDArray[np.float32]
-RATE, HOP, WINDOW = 16000, 160, 512
+HOP_SAMPLES, WINDOW_SAMPLES = 160, 512
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9), (0, 3, 5, 7, 10))
 
 
@@ -19,11 +21,11 @@ def sing(spoken: Samples, length: int, rng: np.random.Generator) -> Samples:
     """(length,) float32: the words of ``spoken`` (at least 0.1 s, repeated as needed) on a random melody."""
     slow = rng.uniform(1.3, 3.0)
     tract, breathy = _tract(spoken)
-    frames = length // HOP + 1
+    frames = length // HOP_SAMPLES + 1
     at = (np.arange(frames) / slow).astype(int) % len(tract)
     voices = 1 if rng.random() < 0.7 else int(rng.integers(2, 4))
     pitch = melody(frames, rng)
-    out = np.zeros(length + WINDOW)
+    out = np.zeros(length + WINDOW_SAMPLES)
     for voice in range(voices):
         interval = 1.0 if voice == 0 else 2 ** (rng.choice([3, 4, 5, 7, 12, 0.1]) / 12)
         source = _cords(pitch * interval, rng)
@@ -55,9 +57,11 @@ def melody(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 def _tract(spoken: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Smoothed magnitude spectrum (T, 257) of every 10 ms, and (T,) how unvoiced it is, 0 to 1."""
-    if len(spoken) < 2 * WINDOW:
-        spoken = np.resize(spoken, 2 * WINDOW)
-    frames = np.lib.stride_tricks.sliding_window_view(spoken, WINDOW)[::HOP] * np.hanning(WINDOW)
+    if len(spoken) < 2 * WINDOW_SAMPLES:
+        spoken = np.resize(spoken, 2 * WINDOW_SAMPLES)
+    frames = np.lib.stride_tricks.sliding_window_view(spoken, WINDOW_SAMPLES)[::HOP_SAMPLES] * np.hanning(
+        WINDOW_SAMPLES
+    )
     spectrum = np.abs(np.fft.rfft(frames)) + 1e-6
     cepstrum = np.fft.irfft(np.log(spectrum))
     cepstrum[:, 28:-28] = 0  # keep what changes slowly along frequency: the tract, not the harmonics
@@ -68,8 +72,10 @@ def _tract(spoken: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def _cords(pitch: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
     """A pulse a period of ``pitch``, each shared between its two nearest samples."""
-    each = np.interp(np.arange(len(pitch) * HOP + WINDOW), np.arange(len(pitch)) * HOP, pitch)
-    phase = np.cumsum(each) / RATE
+    each = np.interp(
+        np.arange(len(pitch) * HOP_SAMPLES + WINDOW_SAMPLES), np.arange(len(pitch)) * HOP_SAMPLES, pitch
+    )
+    phase = np.cumsum(each) / SAMPLE_RATE
     turns = np.arange(1, int(phase[-1]))
     places = np.interp(turns, phase, np.arange(len(phase))) + rng.normal(0, 0.3, len(turns))
     places = np.clip(places, 0, len(phase) - 2)
@@ -77,7 +83,7 @@ def _cords(pitch: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.f
     out = np.zeros(len(phase))
     np.add.at(out, whole, 1 - (places - whole))
     np.add.at(out, whole + 1, places - whole)
-    return out * np.sqrt(RATE / np.maximum(each, 1))
+    return out * np.sqrt(SAMPLE_RATE / np.maximum(each, 1))
 
 
 def _shape(
@@ -87,14 +93,14 @@ def _shape(
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Overlap-add of the source's spectrum times the tract; unvoiced frames from hiss."""
-    frames = np.lib.stride_tricks.sliding_window_view(source, WINDOW)[::HOP][: len(tract)] * np.hanning(
-        WINDOW
-    )
-    hiss = rng.standard_normal((len(frames), WINDOW)) * np.hanning(WINDOW)
+    frames = np.lib.stride_tricks.sliding_window_view(source, WINDOW_SAMPLES)[::HOP_SAMPLES][
+        : len(tract)
+    ] * np.hanning(WINDOW_SAMPLES)
+    hiss = rng.standard_normal((len(frames), WINDOW_SAMPLES)) * np.hanning(WINDOW_SAMPLES)
     share = breathy[: len(frames), None]
     mixed = np.fft.rfft(frames) * (1 - share) + np.fft.rfft(hiss) * share
     pieces = np.fft.irfft(mixed * tract[: len(frames)])
-    out = np.zeros(len(source) + WINDOW)
+    out = np.zeros(len(source) + WINDOW_SAMPLES)
     for index, piece in enumerate(pieces):
-        out[index * HOP : index * HOP + WINDOW] += piece
+        out[index * HOP_SAMPLES : index * HOP_SAMPLES + WINDOW_SAMPLES] += piece
     return out

@@ -11,12 +11,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from export.recipes.speech_music_noise.sources.rules import KINDS, STOCK, Split, Stock
+from export.recipes.speech_music_noise.sources.rules import KINDS, SAMPLE_RATE, STOCK, Split, Stock
 from stream.errors import DataError
 
 # Dialogue and sentences are nearest to how people talk; single letters and words are many but say less. Real rooms
 # and streets are what noise is; the lasers and beeps of games are few, and near to electronic music.
-WEIGHT = {
+CORPUS_WEIGHTS = {
     "fillets-ng-data-cs": 2.5, "digits": 0.2, "commands": 0.35, "klettres-data": 0.25, "ktuberling-data": 0.5,
     "tuxpaint-stamps-default": 0.7, "sonic-pi-samples": 0.5, "hedgewars-data": 0.8, "megaglest-data": 0.7,
     "ambience": 2.0, "wordwarvi-sound": 0.3, "bzflag-data": 0.4, "lugaru-data": 0.6, "lmms-common": 0.6,
@@ -89,7 +89,7 @@ class Bank:
 
     def _weigh(self, kind: Stock) -> tuple[list[str], NDArray[np.float64]]:
         groups = self._groups[kind]
-        seconds = {name: sum(clip.length for clip in clips) / 16000 for name, clips in groups.items()}
+        seconds = {name: sum(clip.length for clip in clips) / SAMPLE_RATE for name, clips in groups.items()}
         corpus = {name: clips[0].corpus for name, clips in groups.items()}
         whole: dict[str, float] = {}
         roots: dict[str, float] = {}
@@ -99,7 +99,10 @@ class Bank:
         names = list(groups)
         chance = np.array(
             [
-                WEIGHT.get(corpus[n], 1.0) * whole[corpus[n]] ** 0.5 * seconds[n] ** 0.5 / roots[corpus[n]]
+                CORPUS_WEIGHTS.get(corpus[n], 1.0)
+                * whole[corpus[n]] ** 0.5
+                * seconds[n] ** 0.5
+                / roots[corpus[n]]
                 for n in names
             ]
         )
@@ -125,7 +128,7 @@ class Bank:
         return clips[int(rng.integers(len(clips)))]
 
     def read(self, clip: Clip, start: int, length: int) -> NDArray[np.float32]:
-        """(length or what is left,) float32 from ``start`` within the clip."""
+        """(length or fewer at the end of the clip,) float32 from ``start`` within the clip."""
         begin = clip.start + start
         end = min(begin + length, clip.start + clip.length)
         return self._samples[clip.corpus][begin:end].astype(np.float32) / 32768.0

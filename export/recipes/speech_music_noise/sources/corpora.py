@@ -9,9 +9,16 @@ is heard in validation. KDE's volunteers speak in two packages, so those are spl
 
 from __future__ import annotations
 
-from export.recipes.speech_music_noise.sources.further import FURTHER
-from export.recipes.speech_music_noise.sources.games import GAMES
-from export.recipes.speech_music_noise.sources.rules import EFFECT, MUSIC_MIN, Corpus, Rule, Split, music
+from export.recipes.speech_music_noise.sources.games import GAME_PACKAGES
+from export.recipes.speech_music_noise.sources.more_packages import MORE_PACKAGES
+from export.recipes.speech_music_noise.sources.rules import (
+    EFFECT_SECONDS,
+    MUSIC_SECONDS,
+    Corpus,
+    Rule,
+    Split,
+    music,
+)
 
 NOT_WORDS = Rule(r"(beep|tone|silence|tt-|moh|conf-background)", None)  # sounds among the telephone prompts
 # Languages (klettres, ktuberling) and speakers that only validation hears.
@@ -61,7 +68,7 @@ PACKAGES: tuple[Corpus, ...] = (
                 "noise",
                 "validation",
                 r"\2",
-                EFFECT,
+                EFFECT_SECONDS,
             ),
         ),
     ),
@@ -83,53 +90,53 @@ PACKAGES: tuple[Corpus, ...] = (
         "colobot-common-sounds",
         "GPL-3+",
         (
-            Rule(r"music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
+            Rule(r"music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_SECONDS),
             Rule(r"sound0(64|73)\.wav$", None),  # cries
-            Rule(r"sounds/(.+)\.wav$", "noise", "train", r"\1", EFFECT),
+            Rule(r"sounds/(.+)\.wav$", "noise", "train", r"\1", EFFECT_SECONDS),
         ),
     ),
     Corpus(
         "freedroidrpg-data",
         "GPL-2+",
         (
-            Rule(r"sound/music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
+            Rule(r"sound/music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_SECONDS),
             Rule(r"(bot_sounds|tux_ingame|[Ss]cream|Shop_Item)", None),
-            Rule(r"sound/effects/(.+)\.ogg$", "noise", "train", r"\1", EFFECT),
+            Rule(r"sound/effects/(.+)\.ogg$", "noise", "train", r"\1", EFFECT_SECONDS),
         ),
     ),
     Corpus(
         "hedgewars-data",
         "GPL-2, CC BY, CC BY-SA by file",
         (
-            Rule(r"Data/Music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
+            Rule(r"Data/Music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_SECONDS),
             Rule(r"voices/Singer/", "music", "train", "Singer", (0.3, 20.0)),
             Rule(r"voices/(\w+)/.+\.ogg$", "speech", "train", r"\1"),
             Rule(r"(hogchant|Yoohoo|Kiss|suddendeath|Hellish|homerun|hell_|lowgravity)", None),
-            Rule(r"Data/Sounds/([^/]+)\.ogg$", "noise", "train", r"\1", EFFECT),
+            Rule(r"Data/Sounds/([^/]+)\.ogg$", "noise", "train", r"\1", EFFECT_SECONDS),
         ),
     ),
     Corpus(
         "lincity-ng-data",
         "GPL-2+, CC BY-SA by file",
         (
-            Rule(r"music/default/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
+            Rule(r"music/default/(.+)\.ogg$", "music", "train", r"\1", MUSIC_SECONDS),
             Rule(r"(School|University|Market|Commune|Residential|Shanty|Cricket)", None),  # voices in them
             Rule(r"(Substation|PowerSolar3)", None),
-            Rule(r"sounds/(\D+)\d*\.wav$", "noise", "train", r"\1", EFFECT),
+            Rule(r"sounds/(\D+)\d*\.wav$", "noise", "train", r"\1", EFFECT_SECONDS),
         ),
     ),
     music("asterisk-moh-opsound-wav", "CC BY-SA 3.0", "validation", r"moh/(.+)\.wav$"),
     Corpus(
         "hyperrogue-music",
         "GPL-2+, CC BY-SA by file",
-        (Rule(r"(hr3?-.+)\.ogg$", "music", "validation", r"\1", MUSIC_MIN),),
+        (Rule(r"(hr3?-.+)\.ogg$", "music", "validation", r"\1", MUSIC_SECONDS),),
     ),
     Corpus(
         "extremetuxracer-data",
         "GPL-2+",
         (
-            Rule(r"etr/music/(.+)\.ogg$", "music", "validation", r"\1", MUSIC_MIN),
-            Rule(r"etr/sounds/(.+)\.wav$", "noise", "validation", r"\1", EFFECT),
+            Rule(r"etr/music/(.+)\.ogg$", "music", "validation", r"\1", MUSIC_SECONDS),
+            Rule(r"etr/sounds/(.+)\.wav$", "noise", "validation", r"\1", EFFECT_SECONDS),
         ),
     ),
     Corpus(
@@ -141,19 +148,21 @@ PACKAGES: tuple[Corpus, ...] = (
         "GPL-2+",
         (
             Rule(r"(voices|player|feedback|announcer)", None),
-            Rule(r"sound/(.+)\.(wav|ogg)$", "noise", "train", r"\1", EFFECT),
+            Rule(r"sound/(.+)\.(wav|ogg)$", "noise", "train", r"\1", EFFECT_SECONDS),
         ),
     ),
     Corpus(
-        "simutrans-pak64", "Artistic-1.0", (Rule(r"sound/(.+)\.wav$", "noise", "validation", r"\1", EFFECT),)
+        "simutrans-pak64",
+        "Artistic-1.0",
+        (Rule(r"sound/(.+)\.wav$", "noise", "validation", r"\1", EFFECT_SECONDS),),
     ),
     Corpus(
         "endless-sky-data",
         "GPL-3+, public domain by file",
         (Rule(r"sounds/(.+)\.(wav|mp3)$", "noise", "validation", r"\1", (0.08, 400.0)),),
     ),
-    *GAMES,
-    *FURTHER,
+    *GAME_PACKAGES,
+    *MORE_PACKAGES,
 )
 
 # Folders with the same names as below, wherever --recordings points; each is used if it is there.

@@ -5,17 +5,24 @@ Files with voices in them (asked of silero-vad, then by ear of their names) are 
 
 from __future__ import annotations
 
-from export.recipes.speech_music_noise.sources.rules import EFFECT, MUSIC_MIN, Corpus, Rule, Split, music
+from export.recipes.speech_music_noise.sources.rules import (
+    EFFECT_SECONDS,
+    MUSIC_SECONDS,
+    Corpus,
+    Rule,
+    Split,
+    music,
+)
 
 VOICES = r"(voice|speech|scream|laugh|death|hurt|pain|male|human|crowd|talk|radiomessage|tv_news|disco|jingle|music)"
 
 
 def _effects(name: str, licence: str, split: Split, pattern: str, *leave_out: str) -> Corpus:
     out = tuple(Rule(left, None) for left in (VOICES, *leave_out))
-    return Corpus(name, licence, (*out, Rule(pattern, "noise", split, r"\1", EFFECT)))
+    return Corpus(name, licence, (*out, Rule(pattern, "noise", split, r"\1", EFFECT_SECONDS)))
 
 
-GAMES: tuple[Corpus, ...] = (
+GAME_PACKAGES: tuple[Corpus, ...] = (
     # Music, and what else the package holds.
     music("nexuiz-music", "GPL-2", "train", r"cdtracks/(.+)\.ogg$"),
     music("ufoai-music", "GPL-2+, CC BY-SA 3.0, CC BY 3.0 by file", "train", r"music/(.+)\.ogg$"),
@@ -27,7 +34,7 @@ GAMES: tuple[Corpus, ...] = (
         "supertuxkart-data",
         "CC BY-SA 3.0, CC BY-SA 4.0, CC BY 3.0, CC0 by file",
         (
-            Rule(r"music/([^_/]+).*\.ogg$", "music", "train", r"\1", MUSIC_MIN),
+            Rule(r"music/([^_/]+).*\.ogg$", "music", "train", r"\1", MUSIC_SECONDS),
             Rule(r"(goo|scream|ooh|nolok|wee|ugh|yahoo|laugh|energy|intro|horn|restaurant)", None),
             Rule(r"/(sfx|stk[^/]+|tracks/[^/]+)/([^/]+)\.ogg$", "noise", "train", r"\2", (0.08, 60.0)),
         ),
@@ -36,7 +43,7 @@ GAMES: tuple[Corpus, ...] = (
         "unknown-horizons",
         "CC BY-SA 3.0, GPL-2+ by file",
         (
-            Rule(r"audio/music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
+            Rule(r"audio/music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_SECONDS),
             Rule(r"audio/voice/(\w+)/.+\.ogg$", "speech", "train", r"\1", (0.3, 60.0)),
             Rule(r"(lose|win|new_era|new_settlement|success|chapel|tavern|main_square|flippage|penny)", None),
             Rule(r"audio/sounds/(?:.*/)?(.+)\.ogg$", "noise", "train", r"\1", (0.08, 60.0)),
@@ -46,21 +53,21 @@ GAMES: tuple[Corpus, ...] = (
         "megaglest-data",
         "CC BY-SA 3.0, GPL-2+ by file",
         (
-            Rule(r"music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
+            Rule(r"music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_SECONDS),
             Rule(r"tilesets/(.+)\.(wav|ogg)$", "noise", "train", r"\1", (0.3, 400.0)),
             Rule(r"/(daemon|golem|pig)_[^/]+$|_die|_heal|summon|good_morning", None),
             Rule(r"/(guard|swordman|tower)_attack", None),
             Rule(r"/([a-z_]+?)_(?:select|ack|work_end)\d*\.wav$", "speech", "train", r"\1", (0.3, 10.0)),
-            Rule(r"(commondata|water_sounds)/(.+?)\d*\.wav$", "noise", "train", r"\2", EFFECT),
+            Rule(r"(commondata|water_sounds)/(.+?)\d*\.wav$", "noise", "train", r"\2", EFFECT_SECONDS),
         ),
     ),
     Corpus(
         "warmux-data",
         "GPL-2+",
         (
-            Rule(r"music/.+?/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
+            Rule(r"music/.+?/(.+)\.ogg$", "music", "train", r"\1", MUSIC_SECONDS),
             Rule(r"(voices|music|homerun|lowgravity|sherif|victory|selected|suicide)", None),
-            Rule(r"sound/default/\w+/(\w+?)\d*\.ogg$", "noise", "train", r"\1", EFFECT),
+            Rule(r"sound/default/\w+/(\w+?)\d*\.ogg$", "noise", "train", r"\1", EFFECT_SECONDS),
         ),
     ),
     Corpus(
@@ -69,23 +76,23 @@ GAMES: tuple[Corpus, ...] = (
         (
             Rule(r"codriver/paula/.+\.wav$", "speech", "validation", "paula"),
             Rule(r"codriver/(\w+)/.+\.wav$", "speech", "train", r"\1"),
-            Rule(r"sounds/(\w+)\.wav$", "noise", "train", r"\1", EFFECT),
+            Rule(r"sounds/(\w+)\.wav$", "noise", "train", r"\1", EFFECT_SECONDS),
         ),
     ),
     Corpus(
         "widelands-data",
         "GPL-2+, CC BY-SA 3.0 by file",
         (
-            Rule(r"music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
+            Rule(r"music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_SECONDS),
             Rule(r"(tavern|military)", None),
-            Rule(r"(?:sound|critters)/(?:.*/)?([a-z_]+)\d*\.ogg$", "noise", "train", r"\1", EFFECT),
+            Rule(r"(?:sound|critters)/(?:.*/)?([a-z_]+)\d*\.ogg$", "noise", "train", r"\1", EFFECT_SECONDS),
         ),
     ),
     Corpus(
         "flare-game",
         "CC BY-SA 3.0, CC BY 3.0, CC0 by file",
         (
-            Rule(r"/music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
+            Rule(r"/music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_SECONDS),
             Rule(r"(npcs|enemies|warcry|male_)", None),
             Rule(r"soundfx/(?:\w+/)?(.+?)\d*\.ogg$", "noise", "train", r"\1", (0.08, 120.0)),
         ),
@@ -94,10 +101,10 @@ GAMES: tuple[Corpus, ...] = (
         "ardentryst",
         "CC BY-SA 3.0, GPL-3+ by file",
         (
-            Rule(r"Music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_MIN),
+            Rule(r"Music/(.+)\.ogg$", "music", "train", r"\1", MUSIC_SECONDS),
             Rule(r"VOI_Intro", "speech", "train", "intro"),
             Rule(r"(NYX|PYR|[Vv]oice|[Tt]alk|hurt|dead)", None),
-            Rule(r"Sounds/(?:.*/)?(.+)\.ogg$", "noise", "train", r"\1", EFFECT),
+            Rule(r"Sounds/(?:.*/)?(.+)\.ogg$", "noise", "train", r"\1", EFFECT_SECONDS),
         ),
     ),
     Corpus(
@@ -112,34 +119,34 @@ GAMES: tuple[Corpus, ...] = (
         "marsshooter-data",
         "GPL-3+, CC BY-SA 3.0, CC BY 3.0, CC0 by file",
         (
-            Rule(r"audio/(?:music/)?([^/]+)\.ogg$", "music", "validation", r"\1", MUSIC_MIN),
+            Rule(r"audio/(?:music/)?([^/]+)\.ogg$", "music", "validation", r"\1", MUSIC_SECONDS),
             Rule(r"(announcer|interface)", None),
-            Rule(r"toon/(.+?)\d*\.wav$", "noise", "validation", r"\1", EFFECT),
+            Rule(r"toon/(.+?)\d*\.wav$", "noise", "validation", r"\1", EFFECT_SECONDS),
         ),
     ),
     Corpus(
         "starfighter-data",
         "CC BY 3.0, CC BY-SA 3.0, GPL-3+ by file",
         (
-            Rule(r"music/(.+)\.ogg$", "music", "validation", r"\1", MUSIC_MIN),
+            Rule(r"music/(.+)\.ogg$", "music", "validation", r"\1", MUSIC_SECONDS),
             Rule(VOICES, None),
-            Rule(r"sound/(.+?)\d*\.ogg$", "noise", "validation", r"\1", EFFECT),
+            Rule(r"sound/(.+?)\d*\.ogg$", "noise", "validation", r"\1", EFFECT_SECONDS),
         ),
     ),
     Corpus(
         "supertux-data",
         "GPL-2+, GPL-3+, CC BY-SA 3.0, CC0 by file",
         (
-            Rule(r"music/(.+)\.ogg$", "music", "validation", r"\1", MUSIC_MIN),
+            Rule(r"music/(.+)\.ogg$", "music", "validation", r"\1", MUSIC_SECONDS),
             Rule(r"(speech/|excellent|hurt|grow|yeti|grunts)", None),
-            Rule(r"sounds/(.+?)\d*\.(?:wav|ogg)$", "noise", "validation", r"\1", EFFECT),
+            Rule(r"sounds/(.+?)\d*\.(?:wav|ogg)$", "noise", "validation", r"\1", EFFECT_SECONDS),
         ),
     ),
     Corpus(
         "btanks-data",
         "GPL-2+",
         (
-            Rule(r"tunes/(.+)\.ogg$", "music", "validation", r"\1", MUSIC_MIN),
+            Rule(r"tunes/(.+)\.ogg$", "music", "validation", r"\1", MUSIC_SECONDS),
             Rule(r"(laugh|scream|deadman|zombie|man-|klaxon-funny|disembark)", None),
             Rule(r"sounds/(?:ambient/)?([a-z-]+?)-?\d*\.ogg$", "noise", "validation", r"\1", (0.08, 120.0)),
         ),
@@ -163,7 +170,7 @@ GAMES: tuple[Corpus, ...] = (
             Rule(r"(\.completed|[._](?:select|action))\.wav$", "speech", "train", "one", (0.3, 10.0)),
             # What is ready or attacked is announced.
             Rule(r"_die|ready|underattack|attacked", None),
-            Rule(r"units/(.+)\.wav$", "noise", "train", r"\1", EFFECT),
+            Rule(r"units/(.+)\.wav$", "noise", "train", r"\1", EFFECT_SECONDS),
         ),
     ),
     Corpus(
@@ -172,7 +179,7 @@ GAMES: tuple[Corpus, ...] = (
         (
             Rule(r"(\w+-selected|target_|move_|yessir)\w*\.wav$", "speech", "train", "one", (0.3, 10.0)),
             Rule(r"scream", None),
-            Rule(r"sound/(.+?)\d*\.wav$", "noise", "train", r"\1", EFFECT),
+            Rule(r"sound/(.+?)\d*\.wav$", "noise", "train", r"\1", EFFECT_SECONDS),
         ),
     ),
     _effects("scorched3d-data", "GPL-2+, CC BY-SA 3.0 by file", "train", r"wav/(.+?)\d*\.wav$", r"(beamup)"),

@@ -20,14 +20,13 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from export.recipes.speech_music_noise.parallel import at_once
+from export.recipes.speech_music_noise.parallel import run_parallel
 from export.recipes.speech_music_noise.sources import soundfont
 from export.recipes.speech_music_noise.sources.corpora import FOLDERS, PACKAGES
-from export.recipes.speech_music_noise.sources.rules import Corpus
+from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE, Corpus
 from stream.errors import DataError
 
-SAMPLE_RATE = 16000
-PEAK = 0.7  # clips are stored at this peak, so that quiet recordings keep their resolution in int16
+STORED_PEAK = 0.7  # clips are stored at this peak, so that quiet recordings keep their resolution in int16
 PACKS = {".pk3", ".zip", ".wz", ".sf2"}
 AUDIO = {".wav", ".ogg", ".opus", ".flac", ".mp3", ".g722", ".gsm"}
 
@@ -46,9 +45,9 @@ def fetch(package: str, cache: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     _command(["apt-get", "download", "-q", package], debs, package)
     (deb,) = sorted(debs.glob(f"{package}_*.deb"))[-1:]
-    fresh = tree.with_name(package + ".part")
-    _command(["dpkg", "-x", str(deb), str(fresh)], debs, package)
-    fresh.rename(tree)
+    part = tree.with_name(package + ".part")
+    _command(["dpkg", "-x", str(deb), str(part)], debs, package)
+    part.rename(tree)
     deb.unlink()
     return tree
 
@@ -71,7 +70,11 @@ def decode(path: Path) -> NDArray[np.float32]:
         return _decode_raw(path)
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     mono = samples.mean(axis=1)
-    return mono if rate == SAMPLE_RATE else soxr.resample(mono, rate, SAMPLE_RATE).astype(np.float32)
+    if rate == SAMPLE_RATE:
+        at_rate: NDArray[np.float32] = mono
+    else:
+        at_rate = soxr.resample(mono, rate, SAMPLE_RATE).astype(np.float32)
+    return at_rate
 
 
 def _decode_raw(path: Path) -> NDArray[np.float32]:
@@ -108,7 +111,7 @@ def build_bank(corpus: Corpus, root: Path, bank: Path) -> None:
             low, high = rule.seconds
             if not low <= len(samples) / SAMPLE_RATE <= high or peak < 1e-4 or not np.isfinite(peak):
                 continue
-            out.write((samples * (PEAK / peak) * 32767).astype("<i2").tobytes())
+            out.write((samples * (STORED_PEAK / peak) * 32767).astype("<i2").tobytes())
             rows.append(
                 {
                     "path": key,
@@ -154,7 +157,7 @@ def gather(cache: Path, recordings: Path | None = None, jobs: int = 1) -> Path:
         if recordings is not None and (recordings / corpus.name / "manifest.csv").is_file()
     ]
     missing = [task for task in wanted if not (bank / f"{task[0].name}.json").is_file()]
-    for name in at_once(jobs, _gather_one, missing):
+    for name in run_parallel(jobs, _gather_one, missing):
         print(f"gathered {name}", file=sys.stderr, flush=True)
     return bank
 
@@ -165,5 +168,5 @@ def _gather_one(corpus: Corpus, cache: Path, recordings: Path | None) -> str:
         return corpus.name
     tree = fetch(corpus.name, cache)
     build_bank(corpus, tree, cache / "bank")
-    shutil.rmtree(tree)  # the bank holds all that is needed, in a fraction of the room
+    shutil.rmtree(tree)  # the bank holds all that is needed, in a fraction of the space
     return corpus.name

@@ -12,6 +12,7 @@ Kind = Literal["speech", "music", "noise"]
 Stock = Literal["speech", "music", "noise", "drums", "notes"]
 Split = Literal["train", "validation"]
 
+SAMPLE_RATE = 16_000  # of everything that is decoded, composed and trained on
 KINDS: tuple[Kind, ...] = ("speech", "music", "noise")
 STOCK: tuple[Stock, ...] = (*KINDS, "drums", "notes")
 SPLITS: tuple[Split, ...] = ("train", "validation")
@@ -50,10 +51,10 @@ class Corpus:
         return None
 
 
-MUSIC_MIN = (8.0, 3600.0)
-EFFECT = (0.08, 20.0)
+MUSIC_SECONDS = (8.0, 3600.0)
+EFFECT_SECONDS = (0.08, 20.0)
 
 
 def music(name: str, licence: str, split: Split, pattern: str) -> Corpus:
     """A corpus of music and nothing else; the pattern's first group names the piece."""
-    return Corpus(name, licence, (Rule(pattern, "music", split, r"\1", MUSIC_MIN),))
+    return Corpus(name, licence, (Rule(pattern, "music", split, r"\1", MUSIC_SECONDS),))

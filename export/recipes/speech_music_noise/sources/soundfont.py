@@ -14,9 +14,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-RECORD = struct.Struct("<20s5IBb2H")  # a sample header
-RIGHT = 2  # the other half of a stereo pair is enough
-LONG = 3.0  # seconds that a held note is looped to
+SAMPLE_HEADER = struct.Struct("<20s5IBb2H")
+RIGHT_CHANNEL = 2  # flag of a sample type; the left half of a stereo pair is enough
+HELD_NOTE_SECONDS = 3.0  # that a looped note is held for
 NOTE = re.compile(r"([A-Ga-g])(#|b)? ?(-?\d+)")
 SEMITONE = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 
@@ -28,18 +28,18 @@ def unpack(path: Path, folder: Path) -> None:
     """
     content = path.read_bytes()
     samples, headers = _parts(content)
-    for raw, start, end, loop, loop_end, rate, _, _, _, kind in RECORD.iter_unpack(headers):
+    for raw, start, end, loop, loop_end, rate, _, _, _, kind in SAMPLE_HEADER.iter_unpack(headers):
         name = raw.split(b"\0")[0].decode("latin-1")
         found = NOTE.search(name)
-        if kind & RIGHT or found is None or end <= start or not rate:
+        if kind & RIGHT_CHANNEL or found is None or end <= start or not rate:
             continue
         instrument = re.sub(r"[^A-Za-z]+", "-", name[: found.start()]).strip("-").lower() or "piano"
         letter, sign, octave = found.groups()
         pitch = SEMITONE[letter.lower()] + {"#": 1, "b": -1}.get(sign, 0) + 12 * (int(octave) + 1)
-        place = folder / instrument
-        place.mkdir(parents=True, exist_ok=True)
-        note = _held(samples[start:end], loop - start, loop_end - start, round(LONG * rate))
-        soundfile.write(place / f"{pitch:03d}.wav", note, rate)
+        target = folder / instrument
+        target.mkdir(parents=True, exist_ok=True)
+        note = _held(samples[start:end], loop - start, loop_end - start, round(HELD_NOTE_SECONDS * rate))
+        soundfile.write(target / f"{pitch:03d}.wav", note, rate)
 
 
 def _parts(content: bytes) -> tuple[NDArray[np.int16], bytes]:
@@ -52,7 +52,9 @@ def _parts(content: bytes) -> tuple[NDArray[np.int16], bytes]:
         for size in (stop - at,)
         if name in (b"smpl", b"shdr")
     }
-    return np.frombuffer(found[b"smpl"], "<i2"), found[b"shdr"][: -RECORD.size]  # the last is a terminator
+    return np.frombuffer(found[b"smpl"], "<i2"), found[b"shdr"][
+        : -SAMPLE_HEADER.size
+    ]  # the last is a terminator
 
 
 def _chunks(content: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -67,5 +69,5 @@ def _held(note: NDArray[np.int16], loop: int, loop_end: int, length: int) -> NDA
     if len(note) >= length or not 0 <= loop < loop_end - 8 or loop_end > len(note):
         return note
     again = note[loop:loop_end]
-    missing = length - loop_end
-    return np.concatenate([note[:loop_end], np.resize(again, max(missing, 0))])
+    rest = length - loop_end
+    return np.concatenate([note[:loop_end], np.resize(again, max(rest, 0))])

@@ -11,102 +11,128 @@ from typing import Literal
 
 import numpy as np
 
-from export.recipes.speech_music_noise.parallel import at_once
-from export.recipes.speech_music_noise.training.streams import Streams, Trial, make_streams, scenes
-from export.recipes.speech_music_noise.settings import FEATURES, Plan
+from export.recipes.speech_music_noise.parallel import run_parallel
 from export.recipes.speech_music_noise.scenes.compose import Scene
-from export.recipes.speech_music_noise.scenes.mix import NOT_PLAIN, PLAIN, PLAIN_QUIET, QUIET, TRAIN, VALIDATION, Mix
+from export.recipes.speech_music_noise.scenes.mix import (
+    HARD,
+    HARD_NO_SPEECH,
+    NOT_IN_PLAIN,
+    PLAIN,
+    PLAIN_NO_SPEECH,
+    TRAIN,
+    Mix,
+)
+from export.recipes.speech_music_noise.settings import FEATURES, RecipeSettings
 from export.recipes.speech_music_noise.sources.bank import Bank
 from export.recipes.speech_music_noise.sources.gather import gather
+from export.recipes.speech_music_noise.training.streams import (
+    ComposedStreams,
+    ValidationStreams,
+    compose_scenes,
+    make_streams,
+)
 
 Side = Literal["train", "plain", "hard"]
+STREAM_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Order:
-    """A set of streams to compose: S of ``seconds`` each."""
+class StreamSet:
+    """A set of streams to compose: ``count`` of ``seconds`` each, from the recordings of one side."""
 
     name: str
     side: Side
     mix: Mix
-    streams: int
+    count: int
     seconds: float
     seed: int
 
 
-TRIALS = (
-    Order("plain", "plain", PLAIN, 20, 120.0, 7),
-    Order("plain-quiet", "plain", PLAIN_QUIET, 60, 180.0, 8),
-    Order("hard", "hard", VALIDATION, 30, 120.0, 7),
-    Order("hard-quiet", "hard", QUIET, 20, 180.0, 8),
+VALIDATION_SETS = (
+    StreamSet("plain", "plain", PLAIN, 20, STREAM_SECONDS, 7),
+    StreamSet("plain-no-speech", "plain", PLAIN_NO_SPEECH, 60, 180.0, 8),
+    StreamSet("hard", "hard", HARD, 30, STREAM_SECONDS, 7),
+    StreamSet("hard-no-speech", "hard", HARD_NO_SPEECH, 20, 180.0, 8),
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Data:
+class RecipeData:
     """Training streams by round, the two validations, and every source's licence."""
 
-    rounds: tuple[Streams, ...]
-    plain: Trial
-    hard: Trial
+    rounds: tuple[ComposedStreams, ...]
+    plain: ValidationStreams
+    hard: ValidationStreams
     licences: dict[str, str]
     digest: str
 
-    def lessons(self, seed: int, times: int) -> tuple[int, ...]:
-        """The rounds to play, pass by pass: all of them ``times`` over, each time in another order."""
+    def round_order(self, seed: int, passes: int) -> tuple[int, ...]:
+        """The rounds to learn from, epoch by epoch: all of them ``passes`` times, each time in another order."""
         rng = np.random.default_rng(seed)
-        return tuple(int(turn) for _ in range(times) for turn in rng.permutation(len(self.rounds)))
+        return tuple(int(index) for _ in range(passes) for index in rng.permutation(len(self.rounds)))
 
 
-def prepare(cache: Path, recordings: Path | None, plan: Plan, jobs: int) -> None:
+def prepare(cache: Path, recordings: Path | None, settings: RecipeSettings, jobs: int) -> None:
     """Gather the corpora and compose all streams; what is already in ``cache`` is kept."""
     gather(cache, recordings, jobs)
-    orders = (*_rounds(plan), *TRIALS)
-    for order in at_once(jobs, compose_streams, [(cache, order) for order in orders]):
-        hours = order.streams * order.seconds / 3600
-        print(f"composed {order.name}: {hours:.1f} h", file=sys.stderr, flush=True)
+    sets = (*_rounds(settings), *VALIDATION_SETS)
+    for made in run_parallel(jobs, compose_set, [(cache, each) for each in sets]):
+        hours = made.count * made.seconds / 3600
+        print(f"composed {made.name}: {hours:.1f} h", file=sys.stderr, flush=True)
 
 
-def load(cache: Path, plan: Plan) -> Data:
+def load(cache: Path, settings: RecipeSettings) -> RecipeData:
     """What ``prepare`` made."""
-    rounds = tuple(streams(cache, order) for order in _rounds(plan))
-    plain, plain_quiet, hard, hard_quiet = (streams(cache, order) for order in TRIALS)
+    rounds = tuple(load_set(cache, each) for each in _rounds(settings))
+    plain, plain_no_speech, hard, hard_no_speech = (load_set(cache, each) for each in VALIDATION_SETS)
     sides = [_bank(cache, "train"), _bank(cache, "hard")]
     whole = hashlib.sha256("".join(bank.digest for bank in sides).encode()).hexdigest()[:16]
     licences = {source: licence for bank in sides for source, licence in bank.licences.items()}
-    return Data(rounds, Trial(plain, plain_quiet), Trial(hard, hard_quiet), licences, whole)
+    return RecipeData(
+        rounds,
+        ValidationStreams(plain, plain_no_speech),
+        ValidationStreams(hard, hard_no_speech),
+        licences,
+        whole,
+    )
 
 
-def compose_streams(cache: Path, order: Order) -> Order:
+def compose_set(cache: Path, wanted: StreamSet) -> StreamSet:
     """Compose one set, unless it is there."""
-    streams(cache, order)
-    return order
+    load_set(cache, wanted)
+    return wanted
 
 
-def again(cache: Path, order: Order) -> Iterator[Scene]:
+def compose_again(cache: Path, wanted: StreamSet) -> Iterator[Scene]:
     """The scenes of a set once more, with their sound; the banks must be there."""
-    bank = _bank(cache, order.side)
-    return scenes(bank, order.mix, streams=order.streams, seconds=order.seconds, seed=order.seed)
+    bank = _bank(cache, wanted.side)
+    return compose_scenes(bank, wanted.mix, count=wanted.count, seconds=wanted.seconds, seed=wanted.seed)
 
 
-def _rounds(plan: Plan) -> tuple[Order, ...]:
-    count = round(plan.hours * 30)
+def load_set(cache: Path, wanted: StreamSet) -> ComposedStreams:
+    """One set, composed unless it is there."""
+    bank = _bank(cache, wanted.side)
+    made_of = hashlib.sha256(f"{wanted}{FEATURES.digest}{bank.digest}".encode()).hexdigest()[:12]
+    folder = cache / "streams" / f"{wanted.name}-{made_of}"
+    return make_streams(
+        bank, wanted.mix, FEATURES, folder, count=wanted.count, seconds=wanted.seconds, seed=wanted.seed
+    )
+
+
+def streams_in(hours: float) -> int:
+    """Streams of two minutes in so many hours."""
+    return round(hours * 3600 / STREAM_SECONDS)
+
+
+def _rounds(settings: RecipeSettings) -> tuple[StreamSet, ...]:
+    count = streams_in(settings.hours)
     return tuple(
-        Order(f"round-{turn}", "train", TRAIN, count, 120.0, 100 + turn) for turn in range(plan.rounds)
+        StreamSet(f"round-{index}", "train", TRAIN, count, STREAM_SECONDS, 100 + index)
+        for index in range(settings.rounds)
     )
 
 
 def _bank(cache: Path, side: Side) -> Bank:
     if side == "train":
         return Bank(cache / "bank", "train")
-    return Bank(cache / "bank", "validation", without=NOT_PLAIN if side == "plain" else frozenset())
-
-
-def streams(cache: Path, order: Order) -> Streams:
-    """One set, composed unless it is there."""
-    bank = _bank(cache, order.side)
-    made_of = hashlib.sha256(f"{order}{FEATURES.digest}{bank.digest}".encode()).hexdigest()[:12]
-    folder = cache / "streams" / f"{order.name}-{made_of}"
-    return make_streams(
-        bank, order.mix, FEATURES, folder, streams=order.streams, seconds=order.seconds, seed=order.seed
-    )
+    return Bank(cache / "bank", "validation", without=NOT_IN_PLAIN if side == "plain" else frozenset())

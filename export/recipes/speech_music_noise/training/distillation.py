@@ -1,20 +1,29 @@
-"""Teachers, and what they teach: the training of one network of the recipe, in a process of its own."""
+"""Distillation: train the teachers, keep their targets, train a published network on these beside the labels."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+from export.augmentation import ChannelAugmentation
 from export.models import FrameClassifier, ModelConfig, preset
-from export.recipes.speech_music_noise.training.streams import Playlist, Programme
-from export.recipes.speech_music_noise.training.network import fresh, judged, opinion, settle, train
-from export.recipes.speech_music_noise.training.data import Data, load
-from export.recipes.speech_music_noise.settings import DELAY, FEATURES, SHAPES, Plan
+from export.recipes.speech_music_noise.settings import DELAY_FRAMES, FEATURES, NETWORK_SHAPES, RecipeSettings
 from export.recipes.speech_music_noise.sources.rules import KINDS
-from export.training import FitConfig
+from export.recipes.speech_music_noise.training.data import RecipeData, load
+from export.recipes.speech_music_noise.training.network import (
+    average_best_and_last,
+    new_network,
+    teacher_targets,
+    train,
+    validator,
+)
+from export.training import Curriculum, FitConfig, LongStreamBatches
+
+CHANNEL_GAIN_DB = 1.5
+NARROW_SHARE = 0.3
 
 
-class Lines:
+class PassReport:
     """A line on stderr after every pass, with the name of the network: several may be training at once."""
 
     def __init__(self, name: str) -> None:
@@ -35,82 +44,85 @@ class Lines:
         print(f"{self.name}  {turn}  {score}  {shown}", file=sys.stderr, flush=True)
 
 
-def configuration(name: str) -> ModelConfig:
-    return preset("crnn", features=FEATURES.n_features, classes=len(KINDS), **SHAPES[name])
+def network_config(name: str) -> ModelConfig:
+    """The shape of a published network; teachers have that of "default"."""
+    return preset("crnn", features=FEATURES.n_features, classes=len(KINDS), **NETWORK_SHAPES[name])
 
 
-def teacher(cache: Path, plan: Plan, seed: int) -> float:
+def train_teacher(cache: Path, settings: RecipeSettings, seed: int) -> float:
     """Train a teacher, or take it from ``cache``; the score of its best pass."""
-    return _teacher(load(cache, plan), cache, plan, seed)[1]["val_score"]
+    return _teacher(load(cache, settings), cache, settings, seed)[1]["val_score"]
 
 
-def lecture(cache: Path, plan: Plan, turn: int) -> None:
-    """Keep what the teachers say to a round."""
-    data = load(cache, plan)
-    models = [_teacher(data, cache, plan, seed)[0] for seed in plan.teachers]
-    opinion(models, data.rounds[turn], _said(cache, turn))
+def write_teacher_targets(cache: Path, settings: RecipeSettings, index: int) -> None:
+    """Keep what the teachers predict for a round."""
+    data = load(cache, settings)
+    teachers = [_teacher(data, cache, settings, seed)[0] for seed in settings.teacher_seeds]
+    teacher_targets(teachers, data.rounds[index], _targets_file(cache, index))
 
 
-def student(
-    name: str, data: Data, cache: Path, plan: Plan, best_teacher: int
+def train_published(
+    name: str, data: RecipeData, cache: Path, settings: RecipeSettings, best_teacher: int
 ) -> tuple[FrameClassifier, dict[str, float]]:
-    """Train one of the published networks; it and its figures."""
-    seed = plan.seeds[name]
-    model = fresh(configuration(name), data.rounds[0], seed)
+    """Train one of the published networks; it and its validation figures."""
+    seed = settings.seeds[name]
+    model = new_network(network_config(name), data.rounds[0], seed)
     if name == "default":  # the teachers have its shape
-        model = _teacher(data, cache, plan, best_teacher)[0]
-    _learn(model, name, name, seed, data, cache, plan, taught=True)
-    settle(model, _folder(cache, name, seed))
-    judge = judged(data.plain.mixed, data.hard.mixed, FEATURES, DELAY)
-    return model, {f"val_{key}": value for key, value in judge(model).items()}
+        model = _teacher(data, cache, settings, best_teacher)[0]
+    _train(model, name, name, seed, data, cache, settings, distilled=True)
+    average_best_and_last(model, _run_folder(cache, name, seed))
+    validate = validator(data.plain.mixed, data.hard.mixed, FEATURES, DELAY_FRAMES)
+    return model, {f"val_{key}": value for key, value in validate(model).items()}
 
 
-def _teacher(data: Data, cache: Path, plan: Plan, seed: int) -> tuple[FrameClassifier, dict[str, float]]:
-    model = fresh(configuration("default"), data.rounds[0], seed)
-    return model, _learn(model, "teacher", f"teacher {seed}", seed, data, cache, plan, taught=False)
+def _teacher(
+    data: RecipeData, cache: Path, settings: RecipeSettings, seed: int
+) -> tuple[FrameClassifier, dict[str, float]]:
+    model = new_network(network_config("default"), data.rounds[0], seed)
+    return model, _train(model, "teacher", f"teacher {seed}", seed, data, cache, settings, distilled=False)
 
 
-def _learn(
+def _train(
     model: FrameClassifier,
     role: str,
     shown: str,
     seed: int,
-    data: Data,
+    data: RecipeData,
     cache: Path,
-    plan: Plan,
+    settings: RecipeSettings,
     *,
-    taught: bool,
+    distilled: bool,
 ) -> dict[str, float]:
     """Leave the weights of the best pass in ``model``; its figures."""
-    lessons = data.lessons(seed, plan.times[role])
+    order = data.round_order(seed, settings.passes[role])
     fitting = FitConfig(
         activation="sigmoid",
-        epochs=len(lessons),
-        learning_rate=plan.rates[role],
+        epochs=len(order),
+        learning_rate=settings.learning_rates[role],
         warmup=0.3,
-        average=plan.average,
-        memory=plan.memory,
+        average=settings.average,
+        memory=settings.memory,
         monitor="score",
         seed=seed,
     )
-    heard = [
-        Playlist(
-            streams, FEATURES, seed=seed, shake=1.5, narrow=0.3, delay=DELAY,
-            teacher=opinion((), streams, _said(cache, turn)) if taught else None,
-            trust=plan.trust,
+    augmentation = ChannelAugmentation(FEATURES, CHANNEL_GAIN_DB, NARROW_SHARE)
+    rounds = [
+        LongStreamBatches(
+            streams.features, streams.labels, seed=seed, augmentation=augmentation, delay=DELAY_FRAMES,
+            teacher_targets=teacher_targets((), streams, _targets_file(cache, index)) if distilled else None,
+            teacher_share=settings.teacher_share,
         )
-        for turn, streams in enumerate(data.rounds)
+        for index, streams in enumerate(data.rounds)
     ]  # fmt: skip
-    programme = Programme(tuple(heard[turn] for turn in lessons))
-    judge = judged(data.plain.mixed, data.hard.mixed, FEATURES, DELAY)
-    return train(
-        model, programme, judge, fitting, folder=_folder(cache, role, seed), report=Lines(shown)
-    ).best
+    curriculum = Curriculum(tuple(rounds[index] for index in order))
+    validate = validator(data.plain.mixed, data.hard.mixed, FEATURES, DELAY_FRAMES)
+    folder = _run_folder(cache, role, seed)
+    return train(model, curriculum, validate, fitting, folder=folder, report=PassReport(shown)).best
 
 
-def _folder(cache: Path, role: str, seed: int) -> Path:
+def _run_folder(cache: Path, role: str, seed: int) -> Path:
     return cache / "runs" / f"{role}-{seed}"
 
 
-def _said(cache: Path, turn: int) -> Path:
-    return cache / "runs" / f"taught-{turn}.npy"
+def _targets_file(cache: Path, index: int) -> Path:
+    return cache / "runs" / f"teacher-targets-{index}.npy"

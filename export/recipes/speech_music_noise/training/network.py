@@ -11,17 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from export.metrics import frame_figures
 from export.models import FrameClassifier, ModelConfig, build
 from export.models.checkpoint import read_safely
-from export.recipes.speech_music_noise.training.streams import Programme, Streams
-from export.recipes.speech_music_noise.training.figures import Probs, frame_figures, on_grid
 from export.recipes.speech_music_noise.sources.rules import KINDS
-from export.training import FitConfig, FitResult, Report, fit
+from export.recipes.speech_music_noise.training.predictions import Probs, in_cells
+from export.recipes.speech_music_noise.training.streams import ComposedStreams
+from export.training import Curriculum, FitConfig, FitResult, Report, fit
 from export.training.loop import FORMAT, SCHEMA
 from stream.features.spec import MfccSpec
 
 
-def scores(model: nn.Module, data: Streams, chunk: int = 1000) -> Probs:
+def network_probs(model: nn.Module, data: ComposedStreams, chunk: int = 1000) -> Probs:
     """(S, T, 3) float32 probabilities, every stream from its beginning with carried state."""
     parts, state = [], None
     with torch.no_grad():
@@ -32,18 +33,21 @@ def scores(model: nn.Module, data: Streams, chunk: int = 1000) -> Probs:
     return np.concatenate(parts, axis=1)
 
 
-def judged(
-    plain: Streams, hard: Streams, spec: MfccSpec, delay: int
+def validator(
+    plain: ComposedStreams, hard: ComposedStreams, spec: MfccSpec, delay: int
 ) -> Callable[[nn.Module], dict[str, float]]:
     """A validation callback: F1 at the best threshold and AUC by class, on both; "score" is the mean of all twelve."""
 
-    def on(data: Streams, model: nn.Module) -> dict[str, float]:
-        truth = data.active.reshape(-1, len(KINDS)).astype(bool)
-        probs = on_grid(scores(model, data), data.active.shape[1], spec, delay).reshape(-1, len(KINDS))
-        found = frame_figures(probs, truth)
-        return {f"{kind}_{name}": found[kind][name] for kind in KINDS for name in ("f1", "auc")}
+    def on(data: ComposedStreams, model: nn.Module) -> dict[str, float]:
+        probs, truth = in_cells(network_probs(model, data), data, spec, delay)
+        classes = frame_figures(probs, truth, KINDS)["classes"]
+        return {
+            f"{kind}_{short}": classes[kind][name]
+            for kind in KINDS
+            for short, name in (("f1", "f1"), ("auc", "roc_auc"))
+        }
 
-    def figures(model: nn.Module) -> dict[str, float]:
+    def validate(model: nn.Module) -> dict[str, float]:
         out = {
             f"{where}_{name}": value
             for where, data in (("plain", plain), ("hard", hard))
@@ -51,26 +55,26 @@ def judged(
         }
         return {**out, "score": float(np.mean(list(out.values())))}
 
-    return figures
+    return validate
 
 
-def opinion(models: Sequence[nn.Module], data: Streams, kept: Path) -> NDArray[np.float16]:
-    """(S, T, 3) float16 probabilities whose logits are the mean of the models'; kept in a file."""
-    if kept.is_file():
-        found: NDArray[np.float16] = np.load(kept, mmap_mode="r")
+def teacher_targets(teachers: Sequence[nn.Module], data: ComposedStreams, file: Path) -> NDArray[np.float16]:
+    """(S, T, 3) float16 probabilities whose logits are the mean of the teachers'; kept in ``file``."""
+    if file.is_file():
+        found: NDArray[np.float16] = np.load(file, mmap_mode="r")
         return found
     total = np.zeros(data.labels.shape)
-    for model in models:
-        sure = np.clip(scores(model, data).astype(np.float64), 1e-6, 1 - 1e-6)
-        total += np.log(sure / (1 - sure))
-    probs = (1 / (1 + np.exp(-total / len(models)))).astype(np.float16)
-    fresh_file = kept.with_suffix(".part.npy")
-    np.save(fresh_file, probs)
-    fresh_file.rename(kept)
-    return probs
+    for teacher in teachers:
+        probs = np.clip(network_probs(teacher, data).astype(np.float64), 1e-6, 1 - 1e-6)
+        total += np.log(probs / (1 - probs))
+    targets: NDArray[np.float16] = (1 / (1 + np.exp(-total / len(teachers)))).astype(np.float16)
+    part = file.with_suffix(".part.npy")
+    np.save(part, targets)
+    part.rename(file)
+    return targets
 
 
-def fresh(config: ModelConfig, data: Streams, seed: int) -> FrameClassifier:
+def new_network(config: ModelConfig, data: ComposedStreams, seed: int) -> FrameClassifier:
     """An untrained network that normalises features by the statistics of ``data``."""
     torch.manual_seed(seed)
     model = build(config)
@@ -81,23 +85,23 @@ def fresh(config: ModelConfig, data: Streams, seed: int) -> FrameClassifier:
 
 def train(
     model: FrameClassifier,
-    data: Programme,
+    curriculum: Curriculum,
     validate: Callable[[nn.Module], dict[str, float]],
     fitting: FitConfig,
     *,
     folder: Path | None = None,
     report: Report | None = None,
 ) -> FitResult:
-    """Train ``model`` on ``data`` and leave in it the weights of the best epoch by ``validate``.
+    """Train ``model`` and leave in it the weights of the best epoch by ``validate``.
 
     A run that was interrupted goes on from ``folder``.
     """
-    # Rare classes weigh more, so that none is learnt by never naming it.
-    share = data.lists[0].data.labels[:, ::50].reshape(-1, len(KINDS)).mean(axis=0)
+    # Rare classes weigh more, so that none is learnt by never predicting it.
+    share = curriculum.parts[0].labels[:, ::50].reshape(-1, len(KINDS)).mean(axis=0)
     weight = torch.from_numpy((0.5 / np.maximum(share, 0.05)) ** 0.5).float()
     return fit(
         model,
-        data,
+        curriculum,
         fitting,
         validate=validate,
         folder=folder,
@@ -107,7 +111,7 @@ def train(
     )
 
 
-def settle(model: nn.Module, folder: Path) -> None:
+def average_best_and_last(model: nn.Module, folder: Path) -> None:
     """Give ``model`` the mean of the weights that the run in ``folder`` had at its best and after its last pass."""
     run = read_safely(folder / "last.pt", FORMAT, SCHEMA)
     best, last = run["best_weights"], run["averaged"]
