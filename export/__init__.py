@@ -22,6 +22,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import stream  # noqa: F401  # before ONNX Runtime, whatever is imported first: see there
+
 if TYPE_CHECKING:
     from export.conversion.onnx_export import to_onnx
     from export.evaluation import evaluate

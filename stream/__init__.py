@@ -1,16 +1,17 @@
 """stream-classify: what it hears live is exactly what was trained and tested.
 
-Sound flows through rooms, each usable alone:
+Sound flows through stages, each usable alone:
 
     capture     Microphone, FileSource, ArraySource, open_source          -> Chunk
-    features    MfccSpec, StreamingMfcc, mfcc                          -> frames (T, F)
-    inference   ModelCard, Model.load / bundled / initial_state / step    -> Scores
+                read_audio (a whole file), SoundHistory (the last seconds)
+    features    Conditioner (resampling, repair, gaps), FrontEnd          -> frames (T, F)
+    inference   Model, Engine: LoneEngine, SlabRow, DeviceEngine; Slab    -> Scores
     decisions   DetectorSpec, ClassRule, Detector                         -> Event
     outputs     JsonLines
     together    StreamClassifier, classify, run                           -> Result
 
-Three verbs mean the same everywhere: push (give input, get what is ready), flush (no more input),
-reset (as new).
+Five verbs mean the same everywhere: push (give input, get what is ready), flush (no more input), reset (as new),
+snapshot (the state as plain values) and restore (continue from it, to the bit).
 
     from stream import Microphone, Model, StreamClassifier
     classifier = StreamClassifier(Model.bundled())
@@ -22,17 +23,23 @@ Names are imported when first used, so that ``stream-classify --help`` need not 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from stream._version import __version__
 
+# Otherwise ONNX Runtime writes a device id and a database of events below the home folder and tries to send them to its
+# maker. It reads the variable when it is imported, which happens nowhere before this line. Nothing else in the process
+# is changed by importing the library. Set the variable to 0 beforehand to have it otherwise.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 if TYPE_CHECKING:
     from stream.capture.device.microphone import Microphone
-    from stream.capture.files import FileSource
+    from stream.capture.files import FileSource, read_audio
+    from stream.capture.history import SoundHistory
     from stream.capture.opening import open_source
-    from stream.capture.resample import resampled
-    from stream.capture.source import ArraySource, AudioSource
+    from stream.capture.source import ArraySource, AudioSource, SourceReport
     from stream.classifier import StreamClassifier, classify
     from stream.decisions.detector import Detector
     from stream.decisions.spec import ClassRule, DetectorSpec
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
         OutputError,
         ProofFailed,
         ProviderUnavailable,
+        SnapshotInvalid,
         SourceError,
         SpecError,
         StreamClassifyError,
@@ -58,20 +66,27 @@ if TYPE_CHECKING:
         UnsupportedRate,
         UsageError,
     )
+    from stream.features.conditioner import Conditioner
+    from stream.features.frontend import FrontEnd, make_front_end
     from stream.features.mfcc import StreamingMfcc, mfcc
-    from stream.features.spec import MfccSpec
+    from stream.features.repair import Repair
+    from stream.features.spec import MfccSpec, WaveformSpec
     from stream.inference.card import ModelCard, StateSpec
+    from stream.inference.engine import DeviceEngine, Engine, LoneEngine, SlabEngine, SlabRow
     from stream.inference.session import Model
+    from stream.inference.slab import Slab
+    from stream.inference.verify import verify
     from stream.messages import Chunk, Event, Gap, Result, Scores, SourceInfo, Status
     from stream.outputs.jsonl import JsonLines
     from stream.runner import run
+    from stream.snapshot import pack, unpack
 
 _HOMES = {
-    "stream.capture.files": ["FileSource"],
+    "stream.capture.files": ["FileSource", "read_audio"],
+    "stream.capture.history": ["SoundHistory"],
     "stream.capture.device.microphone": ["Microphone"],
-    "stream.capture.resample": ["resampled"],
     "stream.capture.opening": ["open_source"],
-    "stream.capture.source": ["ArraySource", "AudioSource"],
+    "stream.capture.source": ["ArraySource", "AudioSource", "SourceReport"],
     "stream.classifier": ["StreamClassifier", "classify"],
     "stream.decisions.detector": ["Detector"],
     "stream.decisions.spec": ["ClassRule", "DetectorSpec"],
@@ -89,6 +104,7 @@ _HOMES = {
         "OutputError",
         "ProofFailed",
         "ProviderUnavailable",
+        "SnapshotInvalid",
         "SourceError",
         "SpecError",
         "StreamClassifyError",
@@ -98,9 +114,16 @@ _HOMES = {
         "UsageError",
     ],
     "stream.features.mfcc": ["StreamingMfcc", "mfcc"],
-    "stream.features.spec": ["MfccSpec"],
+    "stream.features.conditioner": ["Conditioner"],
+    "stream.features.frontend": ["FrontEnd", "make_front_end"],
+    "stream.features.repair": ["Repair"],
+    "stream.features.spec": ["MfccSpec", "WaveformSpec"],
     "stream.inference.card": ["ModelCard", "StateSpec"],
+    "stream.inference.engine": ["DeviceEngine", "Engine", "LoneEngine", "SlabEngine", "SlabRow"],
     "stream.inference.session": ["Model"],
+    "stream.inference.slab": ["Slab"],
+    "stream.inference.verify": ["verify"],
+    "stream.snapshot": ["pack", "unpack"],
     "stream.messages": ["Chunk", "Event", "Gap", "Result", "Scores", "SourceInfo", "Status"],
     "stream.outputs.jsonl": ["JsonLines"],
     "stream.runner": ["run"],
@@ -116,16 +139,21 @@ __all__ = [
     "Chunk",
     "ClassRule",
     "ClosedError",
+    "Conditioner",
     "Detector",
     "DetectorSpec",
     "DeviceAmbiguous",
     "DeviceBusy",
+    "DeviceEngine",
     "DeviceError",
     "DeviceNotFound",
+    "Engine",
     "Event",
     "FileSource",
+    "FrontEnd",
     "Gap",
     "JsonLines",
+    "LoneEngine",
     "MfccSpec",
     "Microphone",
     "Model",
@@ -135,10 +163,17 @@ __all__ = [
     "OutputError",
     "ProofFailed",
     "ProviderUnavailable",
+    "Repair",
     "Result",
     "Scores",
+    "Slab",
+    "SlabEngine",
+    "SlabRow",
+    "SnapshotInvalid",
+    "SoundHistory",
     "SourceError",
     "SourceInfo",
+    "SourceReport",
     "SpecError",
     "StateSpec",
     "Status",
@@ -149,12 +184,17 @@ __all__ = [
     "UnreadableAudio",
     "UnsupportedRate",
     "UsageError",
+    "WaveformSpec",
     "__version__",
     "classify",
+    "make_front_end",
     "mfcc",
     "open_source",
-    "resampled",
+    "pack",
+    "read_audio",
     "run",
+    "unpack",
+    "verify",
 ]
 
 

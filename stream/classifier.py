@@ -1,24 +1,33 @@
-"""StreamClassifier: repair, features, model, detector and all the state of one stream."""
+"""StreamClassifier: conditioner, front end, engine, detector and all the state of one stream."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stream import snapshot as snapshots
 from stream.decisions.detector import Detector
 from stream.decisions.spec import DetectorSpec
-from stream.errors import ClosedError, SpecError, UsageError
+from stream.errors import ClosedError, ModelError, SpecError, UsageError
+from stream.features.conditioner import MAX_GAP_SECONDS, Conditioner
 from stream.features.framing import frame_centre
-from stream.features.mfcc import StreamingMfcc
-from stream.features.repair import Method, Repair, as_samples
+from stream.features.frontend import make_front_end
+from stream.features.repair import Method, Run, as_samples
+from stream.inference.engine import Engine, make_engine
 from stream.inference.session import Model, State
-from stream.inference.stepper import Stepper
-from stream.messages import Chunk, Event, Gap, Result, Scores
+from stream.messages import Chunk, Event, Result, Scores
+from stream.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from stream.capture.source import AudioSource
+
+_KIND = "classifier"
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
@@ -27,26 +36,35 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 _WARM = _frozen(np.ones(1, np.bool_))
-BLOCK = 160_000  # samples a push of a whole recording: few calls, and scratch that stays small
-FEW = 4  # hops in one push up to which they are quicker one by one than as a block
-MAX_GAP = 1.0  # seconds of lost sound over which the model's state is still worth keeping
+BLOCK_SAMPLES = 160_000  # a push of a whole recording: few calls, and scratch memory that stays small
+SINGLE_HOPS = 4  # pushes of up to this many hops are quicker hop by hop than as a block
+MAX_PROBABILITY = 1 + 1e-6  # a softmax may round to just above 1
+
+
+def _are_probabilities(probs: NDArray[np.float32]) -> bool:
+    """Whether all of (T, C) lie in 0 to 1: False for NaN."""
+    if len(probs) == 1:  # plain numbers are quicker than two reductions
+        return all(0 <= p <= MAX_PROBABILITY for p in probs[0].tolist())
+    return bool(probs.min() >= 0 and probs.max() <= MAX_PROBABILITY)
 
 
 class StreamClassifier:
     """Classifies one stream. Push sound, get what is ready.
 
-    Policy for gaps (a chunk that starts later than the last one ended, or a long run of missing samples): the
-    features start anew behind the gap, so no frame spans it. Up to ``max_gap`` seconds the model's state and
-    running events are carried over it; after a longer one the state is reset, the model warms up again, and
-    events end where the sound ended.
+    Gaps (a chunk that starts later than the last one ended, or a long run of invalid samples): the front end starts
+    anew behind the gap, so no frame spans it. Up to ``max_gap`` seconds the model's state and running events are
+    carried over it. After a longer gap the state is reset, the model warms up again, and events end where the sound
+    ended.
 
     Args:
         model: shared between streams.
         detector: rules; default those of the model's card.
-        repair: how short holes (NaN, infinite) are mended: "interpolate", "hold" or "mean".
-        max_hole: longest hole to mend, seconds; None = 0.02.
+        repair: how short runs of invalid samples (NaN, infinite) are filled in: "interpolate", "hold" or "mean".
+        max_repair: longest run to fill in, seconds; None = 0.02.
         max_gap: longest gap over which state is carried, seconds.
         reset_after: start from the initial state every so many seconds of sound; None = never.
+        stream: name of this stream, repeated in its results.
+        engine: what runs the model and carries its state; None = an engine of its own.
 
     Example:
         >>> classifier = StreamClassifier(Model.bundled())           # doctest: +SKIP
@@ -60,34 +78,39 @@ class StreamClassifier:
         detector: DetectorSpec | None = None,
         *,
         repair: Method = "interpolate",
-        max_hole: float | None = None,
-        max_gap: float = MAX_GAP,
+        max_repair: float | None = None,
+        max_gap: float = MAX_GAP_SECONDS,
         reset_after: float | None = None,
+        stream: str = "",
+        engine: Engine | None = None,
     ) -> None:
         card = model.card
         spec = card.features
         self.model = model
+        self.name = stream
         self.sample_rate = spec.sample_rate
         self.hop = spec.hop_length * card.stride
         self.detector_spec = card.detector if detector is None else detector
-        for name, value in (("max_gap", max_gap), ("max_hole", max_hole), ("reset_after", reset_after)):
+        for name, value in (("max_gap", max_gap), ("max_repair", max_repair), ("reset_after", reset_after)):
             if value is not None and not 0 <= value < math.inf:
                 raise SpecError(f"{name} {value:g}: must be 0 or more seconds")
-        self._repair = Repair(
-            spec.sample_rate, repair, None if max_hole is None else round(max_hole * spec.sample_rate)
+        self._conditioner = Conditioner(
+            spec.sample_rate, repair, None if max_repair is None else round(max_repair * spec.sample_rate)
         )
-        self._features = StreamingMfcc(spec)
-        self._stepper = Stepper(model)
+        self._front_end = make_front_end(spec)
+        self._engine = make_engine(model) if engine is None else engine
         # A row is about the middle of its stride's frames, `delay` rows ago, and comes with the last of them.
         behind = (card.stride - 1) * spec.hop_length
         self._reference = frame_centre(0, spec) + behind // 2 - card.delay * self.hop
-        lag = behind + spec.n_fft - self._reference
+        lag = behind + spec.span - self._reference
         self._detector = Detector(self.detector_spec, card.labels, spec.sample_rate, self.hop, lag)
         self._max_gap = round(max_gap * spec.sample_rate)
         self._stride = card.stride
-        # Rows before the model has heard enough; its first ``delay`` answers are about time before the stream.
+        self._frame_hop = spec.hop_length
+        self._model_id = model.id
+        # Rows before the model has heard enough; its first ``delay`` rows are about time before the stream.
         self._cold_rows = max(card.warmup // card.stride, card.delay)
-        self._nothing = Scores(
+        self._no_scores = Scores(
             _frozen(np.empty((0, len(card.labels)), np.float32)),
             _frozen(np.empty(0, np.int64)),
             _frozen(np.empty(0, np.bool_)),
@@ -95,7 +118,7 @@ class StreamClassifier:
             spec.sample_rate,
             self.hop,
         )
-        self._no_features: NDArray[np.float32] = _frozen(np.empty((0, spec.n_features), np.float32))
+        self._no_features: NDArray[np.float32] = _frozen(np.empty((0, spec.width), np.float32))
         self._reset_rows: int | None = None
         if reset_after is not None:
             self._reset_rows = round(reset_after * spec.sample_rate / self.hop)
@@ -104,6 +127,10 @@ class StreamClassifier:
                     f"reset_after {reset_after:g}: must be at least {self.hop / self.sample_rate:g} seconds"
                 )
         self.reset()
+
+    def __repr__(self) -> str:
+        name = f"{self.name!r}, " if self.name else ""
+        return f"StreamClassifier({name}{self._model_id}, {self.sample_rate} Hz, at sample {self.end})"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -117,7 +144,7 @@ class StreamClassifier:
     @property
     def state(self) -> State:
         """A copy of the model's carried arrays."""
-        return self._stepper.state
+        return self._engine.state
 
     @property
     def reference(self) -> int:
@@ -126,85 +153,67 @@ class StreamClassifier:
 
     @property
     def end(self) -> int:
-        """Absolute index one past the last sample taken in."""
-        return self._next or 0
+        """Absolute index one past the last sample taken in, at the model's rate."""
+        return self._conditioner.end
 
     def reset(self) -> None:
         """As new."""
-        self._repair.reset()
-        self._features.reset()
-        self._stepper.reset()
+        self._conditioner.reset()
+        self._front_end.reset()
+        self._engine.reset()
         self._detector.reset()
-        self._next: int | None = None  # index the next sample should have
-        self._clean_end: int | None = None  # one past the last sample the features saw
-        self._held = np.empty(
-            (0, self.model.card.features.n_features), np.float32
-        )  # frames short of a stride
+        self._run_end: int | None = None  # one past the last sample the front end was given
+        self._held = np.empty((0, self.model.card.features.width), np.float32)  # frames short of a stride
         self._rows = 0  # since the last planned reset
-        self._heard = 0  # since the start or the last gap that reset it
+        self._heard = 0  # rows since the start or the last gap that reset the state
         self._row_start = 0  # first sample of the next row's first frame
         self._closed = False
 
     def push(self, sound: Chunk | ArrayLike) -> Result:
-        """Take sound, give every row and event that is now ready.
+        """Take sound, return every row and event that is now ready.
 
         Args:
-            sound: a Chunk, or (n,) samples that follow the last ones, at the model's rate.
+            sound: a Chunk at any rate, or (n,) samples that follow the last ones, at the model's rate.
 
         Raises:
             ClosedError: after flush.
-            UsageError: a chunk at another rate (``stream()`` and ``run()`` resample), or out of order.
+            UsageError: a chunk that starts before the last one ended, or samples of another shape.
+            ModelError: the model gives something that is no probability.
         """
         if self._closed:
             raise ClosedError("push after flush: call reset() to start a new stream")
+        conditioner = self._conditioner
+        before = conditioner.repaired
         if isinstance(sound, Chunk):
-            if sound.sample_rate != self.sample_rate:
-                raise UsageError(
-                    f"chunk at {sound.sample_rate} Hz: the model wants {self.sample_rate}; "
-                    "wrap the source in resampled(source, rate), or use stream() or run()"
-                )
-            samples, start = sound.samples, sound.start
+            runs = conditioner.push(sound.samples, sound.start, sound.sample_rate)
+            captured_at = sound.captured_at
+            if captured_at is not None:
+                captured_at -= conditioner.held_back / self.sample_rate
         else:
-            samples, start = as_samples(sound), self.end
+            samples = as_samples(sound)
             if samples.ndim != 1:
                 raise UsageError(f"samples of shape {samples.shape}: want (n,), one channel")
-        gaps: list[Gap] = []
-        if self._next is None:
-            self._next = start
-        elif start < self._next:
-            raise UsageError(
-                f"chunk starts at sample {start}, the last one ended at {self._next}: want them in order"
-            )
-        elif start > self._next:
-            gaps.append(Gap(self._next, start - self._next, self.sample_rate))
-        repair, self._next = self._repair, start + len(samples)
-        before = repair.repaired
-        runs = repair.push(samples, start)
-        if len(runs) == 1 and runs[0][0] == self._clean_end and not gaps and not repair.gaps:
-            return self._go_on(*runs[0], repair.repaired - before)
-        if not runs and not gaps and not repair.gaps:  # a heartbeat, or sound that is held back
-            return Result(self._nothing, self._no_features, (), (), self.end, repair.repaired - before)
-        if repair.gaps:
-            gaps = sorted([*repair.gaps, *gaps], key=lambda gap: gap.start)
-        return self._result(runs, gaps, repair.repaired - before, False)
+            runs = conditioner.push(samples, self.end, self.sample_rate)
+            captured_at = None
+        return self._process(runs, conditioner.repaired - before, captured_at)
 
     def flush(self) -> Result:
         """No more sound: what was held back, and the events that the end cuts."""
-        before = self._repair.repaired
-        runs = [] if self._closed else self._repair.flush()
-        gaps = [] if self._closed else list(self._repair.gaps)
+        before = self._conditioner.repaired
+        runs = self._conditioner.flush()
         self._closed = True
-        return self._result(runs, gaps, self._repair.repaired - before, True)
+        return self._process(runs, self._conditioner.repaired - before, None)
 
     def stream(self, source: Iterable[Chunk]) -> Iterator[Result]:
         """Results of a whole source, one for each chunk that brought anything; at the end what flush gives.
 
-        Args:
-            source: any source of sound, at any rate; resampled here to the model's.
-        """
-        from stream.capture.resample import resampled
+        Each call starts a new stream: everything that was carried is reset.
 
-        for chunk in resampled(source, self.sample_rate):  # type: ignore[arg-type]
+        Args:
+            source: any source of sound, at any rate.
+        """
+        self.reset()
+        for chunk in source:
             result = self.push(chunk)
             if len(result.scores) or result.events or result.gaps:
                 yield result
@@ -212,74 +221,140 @@ class StreamClassifier:
         if len(last.scores) or last.events or last.gaps:
             yield last
 
-    def _go_on(self, start: int, samples: NDArray[np.float32], repaired: int) -> Result:
-        """``_result`` of sound that follows the last without a seam: nearly every push of a live stream."""
-        self._clean_end = start + len(samples)
-        hop = self._features.spec.hop_length
-        if not hop < len(samples) <= FEW * hop:
-            return Result(*self._hear(samples), (), self.end, repaired)
-        heard = [self._hear(samples[at : at + hop]) for at in range(0, len(samples), hop)]
-        scores = self._join([part[0] for part in heard if len(part[0].probs)])
-        features = np.concatenate([part[1] for part in heard])
-        return Result(scores, features, sum([part[2] for part in heard], ()), (), self.end, repaired)
+    async def astream(self, source: AudioSource) -> AsyncIterator[Result]:
+        """As ``stream``, for ``async for``: the source is waited for in a thread, so the event loop goes on.
 
-    def _hear(self, samples: NDArray[np.float32]) -> tuple[Scores, NDArray[np.float32], tuple[Event, ...]]:
-        features = self._features.push(samples)
-        scores = self._advance(features) if len(features) else self._nothing
-        return scores, features, self._detector.push(scores) if len(scores.probs) else ()
+        Leaving the loop closes the source.
 
-    def _result(
-        self, runs: list[tuple[int, NDArray[np.float32]]], gaps: list[Gap], repaired: int, last: bool
-    ) -> Result:
-        events: list[Event] = []
-        parts: list[Scores] = []
+        Args:
+            source: any source of sound, at any rate.
+        """
+        import asyncio  # here, because only this method needs it and it takes a while to import
+
+        results = self.stream(source)
+        waiting: asyncio.Future[Result | None] | None = None
+        try:
+            while True:
+                waiting = asyncio.ensure_future(asyncio.to_thread(next, results, None))
+                result = await asyncio.shield(waiting)
+                if result is None:
+                    return
+                yield result
+        finally:
+            source.close()
+            if waiting is not None and not waiting.done():  # cancelled: let the thread leave the source first
+                with suppress(Exception):
+                    await waiting
+            results.close()  # type: ignore[attr-defined]  # it is a generator
+
+    def snapshot(self) -> Snapshot:
+        """The whole stream as plain values, at any sample: see ``stream.snapshot``.
+
+        Raises:
+            SnapshotInvalid: the resampler in use cannot be saved (see ``StreamingResampler.snapshot``).
+        """
+        return snapshots.begin(
+            _KIND,
+            model=self.model.sha256,
+            stream=self.name,
+            conditioner=self._conditioner.snapshot(),
+            front_end=self._front_end.snapshot(),
+            engine=self._engine.snapshot(),
+            detector=self._detector.snapshot(),
+            run_end=self._run_end,
+            held=self._held.copy(),
+            rows=self._rows,
+            heard=self._heard,
+            row_start=self._row_start,
+            closed=self._closed,
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Continue, to the bit, from a snapshot of a stream of the same model and settings, saved in any process.
+
+        Raises:
+            SnapshotInvalid: it is damaged, or of another model or other settings; this stream is then reset.
+        """
+        try:
+            values = snapshots.check(snapshot, _KIND)
+            snapshots.same(values, "model", self.model.sha256)
+            self._conditioner.restore(snapshots.inner(values, "conditioner"))
+            self._front_end.restore(snapshots.inner(values, "front_end"))
+            self._engine.restore(snapshots.inner(values, "engine"))
+            self._detector.restore(snapshots.inner(values, "detector"))
+            self._run_end = snapshots.optional(values, "run_end")
+            self._held = snapshots.array(values, "held", "float32", (-1, self.model.card.features.width))
+            self._rows = snapshots.number(values, "rows")
+            self._heard = snapshots.number(values, "heard")
+            self._row_start = snapshots.number(values, "row_start")
+            self._closed = bool(values.get("closed"))
+        except BaseException:
+            self.reset()
+            raise
+
+    def _process(self, runs: list[Run], repaired: int, captured_at: float | None) -> Result:
+        """Runs of clean samples through front end, engine and detector."""
+        scores: list[Scores] = []
         frames: list[NDArray[np.float32]] = []
+        events: tuple[Event, ...] = ()
+        hop = self._frame_hop
         for start, samples in runs:
-            if self._clean_end is None:
-                self._begin(start)
-            elif start != self._clean_end:
-                events += self._cross(start - self._clean_end, start)
-            self._clean_end = start + len(samples)
-            new = self._features.push(samples)
-            if len(new):
-                scores = self._advance(new)
-                if len(scores):
-                    parts.append(scores)
-                    events += self._detector.push(scores)
-                frames.append(new)
-        if last:
+            if start != self._run_end:
+                events += self._jump(start)
+            self._run_end = start + len(samples)
+            by_hop = hop < len(samples) <= SINGLE_HOPS * hop
+            for part in [samples[i : i + hop] for i in range(0, len(samples), hop)] if by_hop else (samples,):
+                new = self._front_end.push(part)
+                if len(new):
+                    frames.append(new)
+                    rows = self._advance(new)
+                    if rows is not None:
+                        scores.append(rows)
+                        events += self._detector.push(rows)
+        if self._closed:
             events += self._detector.flush()
-        scores = self._join(parts)
-        features = frames[0] if len(frames) == 1 else np.concatenate([self._held[:0], *frames])
-        return Result(scores, features, tuple(events), tuple(gaps), self.end, repaired)
+        return Result(
+            scores[0] if len(scores) == 1 else self._join(scores),
+            frames[0] if len(frames) == 1 else np.concatenate(frames) if frames else self._no_features,
+            events,
+            tuple(self._conditioner.gaps),
+            self.end,
+            repaired,
+            self.name,
+            self._model_id,
+            captured_at,
+        )
 
-    def _begin(self, start: int) -> None:
-        self._features.reset(start)
+    def _jump(self, start: int) -> tuple[Event, ...]:
+        """Begin the stream, or go over a gap, at sample ``start``."""
+        before = self._run_end
+        self._front_end.reset(start)
         self._held = self._held[:0]
         self._row_start = start
-
-    def _cross(self, length: int, start: int) -> tuple[Event, ...]:
-        """Go over a gap of ``length`` samples that ends at ``start``."""
+        if before is None:
+            return ()
+        length = start - before
         carried = length <= self._max_gap
-        self._begin(start)
         if not carried:
-            self._stepper.reset()
+            self._engine.reset()
             self._rows = self._heard = 0
         return self._detector.gap(length, carried=carried)
 
-    def _advance(self, new: NDArray[np.float32]) -> Scores:
-        """Feature frames to rows of scores."""
+    def _advance(self, new: NDArray[np.float32]) -> Scores | None:
+        """Feature frames to rows of scores; None where there are fewer than a stride."""
         if self._stride > 1:
             self._held = np.concatenate([self._held, new])
             ready = len(self._held) // self._stride * self._stride
             new, self._held = self._held[:ready], self._held[ready:]
         rows = len(new) // self._stride
         if not rows:
-            return self._nothing
+            return None
         if self._reset_rows is None:
-            probs = self._stepper.run_one(new) if rows == 1 else self._stepper.run(new[None])[0]
+            probs = self._engine.run(new)
         else:
             probs = self._run_with_resets(new, rows, self._reset_rows)
+        if not _are_probabilities(probs):
+            raise self._no_probability(probs)
         # A planned reset is part of how the model is used; only a start or a lost context makes it cold.
         cold = max(0, self._cold_rows - self._heard)
         warm = _WARM if rows == 1 and not cold else np.arange(rows) >= cold
@@ -289,22 +364,32 @@ class StreamClassifier:
         sample = np.arange(first, first + rows * self.hop, self.hop, dtype=np.int64)
         return Scores(probs, sample, warm, self.labels, self.sample_rate, self.hop)
 
+    def _no_probability(self, probs: NDArray[np.float32]) -> ModelError:
+        wrong = ~((probs >= 0) & (probs <= MAX_PROBABILITY))
+        row = int(np.flatnonzero(wrong.any(axis=1))[0])
+        label = int(np.flatnonzero(wrong[row])[0])
+        seconds = (self._row_start + row * self.hop) / self.sample_rate
+        return ModelError(
+            f"model {self.model.path}: gives {float(probs[row, label]):g} for {self.labels[label]} at {seconds:.2f} s, "
+            "not a probability in 0 to 1; export it again from weights that are finite"
+        )
+
     def _run_with_resets(self, new: NDArray[np.float32], rows: int, every: int) -> NDArray[np.float32]:
         parts: list[NDArray[np.float32]] = []
         done = 0
         while done < rows:
             if self._rows >= every:
-                self._stepper.reset()
+                self._engine.reset()
                 self._rows = 0
             count = min(rows - done, every - self._rows)
-            parts.append(self._stepper.run(new[None, done * self._stride : (done + count) * self._stride])[0])
+            parts.append(self._engine.run(new[done * self._stride : (done + count) * self._stride]))
             self._rows += count
             done += count
         return np.concatenate(parts)
 
     def _join(self, parts: list[Scores]) -> Scores:
         if len(parts) < 2:
-            return parts[0] if parts else self._nothing
+            return parts[0] if parts else self._no_scores
         return Scores(
             np.concatenate([p.probs for p in parts]),
             np.concatenate([p.sample for p in parts]),
@@ -338,17 +423,17 @@ def classify(
 
     classifier = StreamClassifier(model, detector)
     if isinstance(sound, (str, Path)):
-        source: Iterable[Chunk] = FileSource(sound, block=BLOCK)
+        source: Iterable[Chunk] = FileSource(sound, block=BLOCK_SAMPLES)
     else:
         rate = classifier.sample_rate if sample_rate is None else sample_rate
-        source = ArraySource(np.asarray(sound), rate, block=BLOCK)
+        source = ArraySource(np.asarray(sound), rate, block=BLOCK_SAMPLES)
     return merge(list(classifier.stream(source)), classifier)
 
 
 def merge(results: list[Result], classifier: StreamClassifier) -> Result:
     """Consecutive results of one stream as one; empty lists give an empty result."""
     scores = [r.scores for r in results if len(r.scores)]
-    width = classifier.model.card.features.n_features
+    width = classifier.model.card.features.width
     return Result(
         classifier._join(scores),
         np.concatenate([np.empty((0, width), np.float32), *(r.features for r in results)]),
@@ -356,4 +441,6 @@ def merge(results: list[Result], classifier: StreamClassifier) -> Result:
         tuple(g for r in results for g in r.gaps),
         classifier.end,
         sum(r.repaired for r in results),
+        classifier.name,
+        classifier.model.id,
     )

@@ -1,12 +1,14 @@
 """Every error a user can meet, as one tree.
 
-The message of each is one line: the value that was wrong, the rule it broke, and the way out.
+The message of each is one line: the value that was wrong, the rule it broke, and the way out. What a program may
+want to know stands in attributes.
 Exit codes belong to the command line (``stream.cli``), not here.
 
     StreamClassifyError
     ├── UsageError            a combination of options that makes no sense
     ├── SpecError             a MfccSpec, DetectorSpec or other setting out of range (also a ValueError)
-    ├── ClosedError           push after flush
+    ├── ClosedError           push after flush, a source after close
+    ├── SnapshotInvalid       a state that cannot be saved, or fits nothing here
     ├── SourceError           sound cannot be had
     │   ├── UnreadableAudio   a file that is empty, truncated or not audio
     │   └── DeviceError       microphones
@@ -32,102 +34,169 @@ Exit codes belong to the command line (``stream.cli``), not here.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class StreamClassifyError(Exception):
-    """Base of all errors raised on purpose by this project."""
+    """Base of all errors raised on purpose by this project: catch it to catch them all.
+
+    ``str(error)`` is one line for people; what a program may want to know stands in attributes.
+    """
 
 
 class UsageError(StreamClassifyError):
-    pass
+    """Arguments or options that make no sense together, or a call at the wrong moment. Change the call."""
 
 
 class SpecError(StreamClassifyError, ValueError):
-    pass
+    """A setting is out of range, or text that describes one cannot be read. The message says what is allowed."""
 
 
 class ClosedError(StreamClassifyError):
-    pass
+    """Something was used after its end: a push after ``flush``, or a source after ``close``.
+
+    Call ``reset`` to start a new stream, or open the source again.
+    """
+
+
+class SnapshotInvalid(StreamClassifyError):
+    """A state cannot be saved here, or does not fit what it should be restored into.
+
+    Restore it into an object made with the same model and settings, by the same version.
+    """
 
 
 class SourceError(StreamClassifyError):
-    pass
+    """Sound cannot be had: a file, a stream, a pipe or a microphone. The subclasses say which."""
 
 
 class UnreadableAudio(SourceError):
-    pass
+    """A recording is missing, empty, damaged, or not audio that can be decoded. Give another file.
+
+    Attributes:
+        path: the file or stream, as it was named; "" for what has no name.
+    """
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class DeviceError(SourceError):
-    pass
+    """A microphone cannot be opened or asked. Look at the sound system, or choose another device."""
 
 
 class DeviceNotFound(DeviceError):
-    pass
+    """No input device fits what was asked for. Plug it in, or choose one of ``available``.
+
+    Attributes:
+        available: the input devices there are, as `DeviceInfo`.
+    """
+
+    def __init__(self, message: str, *, available: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.available = available
 
 
 class DeviceAmbiguous(DeviceError):
-    pass
+    """Several input devices fit what was asked for. Give a number, or more of the name.
+
+    Attributes:
+        candidates: those that fit, as `DeviceInfo`.
+    """
+
+    def __init__(self, message: str, *, candidates: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.candidates = candidates
 
 
 class DeviceBusy(DeviceError):
-    pass
+    """The device is in use by another program, or has just gone. Close that program, or choose another device.
+
+    Attributes:
+        device: its name.
+    """
+
+    def __init__(self, message: str, *, device: str = "") -> None:
+        super().__init__(message)
+        self.device = device
 
 
 class UnsupportedRate(DeviceError):
-    pass
+    """The device does not record at this rate. Ask for one of ``supported``, or for none: sound is resampled anyway.
+
+    Attributes:
+        sample_rate: the rate that was asked for, Hz; None for the device's own.
+        supported: rates that work, Hz, of those that are usual.
+    """
+
+    def __init__(
+        self, message: str, *, sample_rate: int | None = None, supported: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.sample_rate = sample_rate
+        self.supported = supported
 
 
 class BackendMissing(DeviceError):
-    pass
+    """A library that is needed here is not installed. The message says how to install it.
+
+    Attributes:
+        backend: its name, such as "sounddevice", "PortAudio" or "PyAV".
+    """
+
+    def __init__(self, message: str, *, backend: str = "") -> None:
+        super().__init__(message)
+        self.backend = backend
 
 
 class ModelError(StreamClassifyError):
-    pass
+    """A model file cannot be used. Use another one, or export it again."""
 
 
 class NotOnnx(ModelError):
-    pass
+    """The file is missing, or is not an ONNX graph that ONNX Runtime can load."""
 
 
 class CardMissing(ModelError):
-    pass
+    """The ONNX file has no model card: it was not written by ``stream-classify export``. Export it with that."""
 
 
 class CardInvalid(ModelError):
-    pass
+    """The model card cannot be decoded, or contradicts the graph it belongs to. Export the model again."""
 
 
 class UnknownSchema(ModelError):
-    pass
+    """The model card was written by a newer version of this program. Upgrade."""
 
 
 class ProofFailed(ModelError):
-    pass
+    """The model does not give here what it gave when it was exported. Do not trust it on this machine."""
 
 
 class ProviderUnavailable(StreamClassifyError):
-    pass
+    """A compute device was asked for by name and cannot be had. Install what the message names, or use "auto"."""
 
 
 class OutputError(StreamClassifyError):
-    pass
+    """Results cannot be written or sent. Make room, or change where they go."""
 
 
 class ExportError(StreamClassifyError):
-    pass
+    """Training, evaluation or export cannot go on. The subclasses say why."""
 
 
 class DataError(ExportError):
-    pass
+    """A data set, a manifest or a recording in it is not as it must be. The message names the file and the line."""
 
 
 class CheckpointError(ExportError):
-    pass
+    """A checkpoint is damaged, was not written by this program, or is not safe to load. Train again."""
 
 
 class NotStreamable(ExportError):
-    pass
+    """A layer of the network looks ahead, or cannot be carried as state. The message names it and what to use."""
 
 
 class ParityError(ExportError):
-    pass
+    """The streaming graph does not equal the original network. Nothing was written."""

@@ -1,4 +1,4 @@
-"""What travels between the rooms: immutable messages, each with absolute sample indices.
+"""What travels between the stages: immutable messages, each with absolute sample indices.
 
 A sample index counts from the start of the stream at ``sample_rate`` and never restarts, so a jump says
 exactly how much was lost. Seconds appear only as properties, for people. Python integers do not overflow;
@@ -9,7 +9,7 @@ They are msgspec structs because one is made in a quarter of the time of a froze
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -21,15 +21,20 @@ SourceState = Literal["listening", "silent", "recovering", "failed"]
 class Chunk(msgspec.Struct, frozen=True, eq=False):
     """A run of consecutive samples from one source.
 
-    Attributes:
-        samples: (n,) float32, mono, nominal range [-1, 1]; NaN marks a missing sample. n may be 0: an empty
-            chunk is a heartbeat (it carries ``state`` while no sound arrives).
-        start: absolute index of ``samples[0]`` at ``sample_rate``. A start beyond the end of the previous
-            chunk is a gap of exactly that many samples.
-        sample_rate: samples per second, Hz.
-        captured_at: seconds of the source's monotonic clock when the last sample arrived; None for files.
-            Telemetry only: no decision reads it.
-        state: what the source is doing. Files are always "listening".
+        Attributes:
+            samples: (n,) float32, mono, nominal range [-1, 1]; NaN marks a missing sample. n may be 0: an empty
+                chunk is a heartbeat (it carries ``state`` while no sound arrives).
+            start: absolute index of ``samples[0]`` at ``sample_rate``. A start beyond the end of the previous
+                chunk is a gap of exactly that many samples.
+            sample_rate: samples per second, Hz.
+            captured_at: seconds of the source's monotonic clock when the last sample arrived; None for files.
+                Telemetry only: no decision reads it.
+            state: what the source is doing. Files are always "listening".
+    <<<<<<< HEAD
+            detail: why it is in that state, for people; "" where there is nothing to say.
+    =======
+            detail: why it is in that state, in words; "" while there is nothing to say.
+    >>>>>>> capture
     """
 
     samples: NDArray[np.float32]
@@ -37,6 +42,7 @@ class Chunk(msgspec.Struct, frozen=True, eq=False):
     sample_rate: int
     captured_at: float | None = None
     state: SourceState = "listening"
+    detail: str = ""
 
     @property
     def end(self) -> int:
@@ -138,6 +144,25 @@ class Status(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class RecentSound(Protocol):
+    """The last seconds of a source, by absolute sample index: ``stream.SoundHistory``, as a result refers to it."""
+
+    sample_rate: int
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Absolute indices of the oldest sample that is kept and of the one after the newest."""
+        ...
+
+    def read(self, start: int, stop: int) -> tuple[NDArray[np.float32], int]:
+        """What is still there of [start, stop), (n,) float32 with NaN where samples are missing, and its index."""
+        ...
+
+    def between(self, onset: int, offset: int, sample_rate: int) -> tuple[NDArray[np.float32], int]:
+        """``read`` of a stretch given at another rate, such as an event's."""
+        ...
+
+
 class Result(msgspec.Struct, frozen=True, eq=False):
     """What one push (or flush) brought.
 
@@ -148,6 +173,12 @@ class Result(msgspec.Struct, frozen=True, eq=False):
         gaps: gaps found in this push.
         end: index one past the last sample consumed, at the model's rate.
         repaired: samples filled in by the repair policy in this push.
+        stream: name of the stream, as the classifier was told; "" if it was not.
+        model: which model this is, ``Model.id``.
+        captured_at: when sample ``end - 1`` arrived, seconds of the source's monotonic clock; None for recordings.
+            Decisions never read it.
+        sound: the recent sound of the source, where the run keeps it; None elsewhere.
+        busy_seconds: what computing this result took, where the run measured it.
     """
 
     scores: Scores
@@ -156,6 +187,18 @@ class Result(msgspec.Struct, frozen=True, eq=False):
     gaps: tuple[Gap, ...] = ()
     end: int = 0
     repaired: int = 0
+    stream: str = ""
+    model: str = ""
+    captured_at: float | None = None
+    sound: RecentSound | None = None
+    busy_seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        top = "no row" if self.top is None else f"{self.top[0]} {self.top[1]:.2f}"
+        return (
+            f"Result({len(self.scores)} rows, {top}, {len(self.events)} events, {len(self.gaps)} gaps, "
+            f"end {self.end}, {self.model or 'no model'})"
+        )
 
     @property
     def probs(self) -> NDArray[np.float32]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from stream.capture.resample import resampled
 from stream.messages import Chunk, Result, SourceState, Status
 from stream.outputs.base import Output
 
@@ -68,17 +67,13 @@ def run(
     summary = Summary()
     state: SourceState = "listening"
     try:
-        with resampled(source, classifier.sample_rate) as chunks:
-            for chunk in chunks:
+        with source:
+            for chunk in source:
                 begin = clock()
                 result = classifier.push(chunk)
                 if chunk.state != state:
                     state = chunk.state
-                    _tell(
-                        Status(state, chunk.end, chunk.sample_rate, str(getattr(source, "detail", ""))),
-                        outputs,
-                        observers,
-                    )
+                    _tell(Status(state, chunk.end, chunk.sample_rate, chunk.detail), outputs, observers)
                 _deliver(chunk, result, outputs, observers, begin, clock, summary)
             begin = clock()
             end = Chunk(np.empty(0, np.float32), classifier.end, classifier.sample_rate, state=state)

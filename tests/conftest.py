@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
+from stream.cli import ENVIRONMENT
 from tests.support.pulse import PulseServer, virtual_microphone
+
+# As the command line does, for this process and those it starts: results are compared to the bit.
+os.environ.update({name: value for name, value in ENVIRONMENT.items() if name.startswith("SOXR_")})
 
 
 @pytest.fixture

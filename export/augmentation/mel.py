@@ -43,7 +43,7 @@ class MelAugmentation(FeatureAugmentation):
     def __call__(
         self, features: Mel, rng: np.random.Generator, other: Mel | None = None
     ) -> NDArray[np.float32]:
-        """A changed copy (T, target.n_features); ``other``: what may be put beneath, at least one frame."""
+        """A changed copy (T, target.width); ``other``: what may be put beneath, at least one frame."""
         a = self.augment
         mel = warped(features, np.exp(rng.uniform(-a.warp, a.warp))) if a.warp else features
         if other is not None and rng.random() < a.under:
@@ -73,7 +73,7 @@ class MelAugmentation(FeatureAugmentation):
         return (colour + 10 * np.log10(power + 1e-6)).astype(np.float32)
 
     def finish(self, mel: Mel) -> NDArray[np.float32]:
-        """(T, target.n_features): what the front end would have given."""
+        """(T, target.width): what the front end would have given."""
         static = mel if self.cepstra is None else mel @ self.cepstra
         parts = [static]
         for _ in range(self.target.deltas):

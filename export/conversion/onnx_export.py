@@ -30,7 +30,7 @@ from stream.errors import ExportError, NotStreamable, ParityError, UsageError
 from stream.features.mfcc import mfcc
 from stream.inference.card import CARD_KEY, GOLDEN_KEY, ModelCard
 from stream.inference.session import Model
-from stream.inference.verify import prove as verify_golden
+from stream.inference.verify import compare as compare_golden
 
 Array = NDArray[np.float32]
 Network = nn.Module | onnx.ModelProto | str | Path
@@ -114,13 +114,13 @@ def _example(example: Any, card: ModelCard, batch_axis: int, time_axis: int) -> 
     spec = card.features
     if example is None:
         sound = np.tile(golden_audio(spec.sample_rate), 3).astype(np.float32) / 32768
-        return mfcc(sound, spec)[None], InputLayout.of((1, 2, spec.n_features), batch_axis, time_axis)
+        return mfcc(sound, spec)[None], InputLayout.of((1, 2, spec.width), batch_axis, time_axis)
     array = example.detach().cpu().numpy() if isinstance(example, torch.Tensor) else np.asarray(example)
     layout = InputLayout.of(array.shape, batch_axis, time_axis)
     features = layout.from_network(array.astype(np.float32))
-    if features.shape[2] != spec.n_features:
+    if features.shape[2] != spec.width:
         raise UsageError(
-            f"the example has {features.shape[2]} features a frame, the card {spec.n_features}; "
+            f"the example has {features.shape[2]} features a frame, the card {spec.width}; "
             "check time_axis, or the card's features"
         )
     if not features.size or not np.isfinite(features).all():
@@ -233,7 +233,7 @@ def _pack(made: Streaming, card: ModelCard, features: Array) -> bytes:
     onnx.helper.set_model_props(packed, {CARD_KEY: card.to_json(), GOLDEN_KEY: golden.to_json()})
     onnx.checker.check_model(packed, full_check=True)
     data = bytes(packed.SerializeToString())
-    for check in verify_golden(Model(data, provider="cpu"), golden):
+    for check in compare_golden(Model(data, provider="cpu"), golden):
         if not check.ok:
             raise ParityError(
                 f"the packed file: {check.name} differs by {check.difference:.2g}, allowed {check.limit:g}; "

@@ -18,9 +18,9 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from export.atomic import write_bytes
 from stream.errors import ExportError
 from stream.inference.card import CARD_KEY, GOLDEN_KEY, Golden, ModelCard, pack_array, unpack_array
+from stream.inference.engine import SlabEngine
 from stream.inference.session import Model
-from stream.inference.stepper import Stepper
-from stream.inference.verify import prove
+from stream.inference.verify import compare
 
 LABEL = "int8"
 _OPERATORS = ["LSTM", "MatMul", "Gemm"]  # an int8 Conv takes twice the time of a float one at a frame a step
@@ -89,7 +89,7 @@ def _quantise_quietly(path: Path, out: Path) -> None:
 
 def _pack(graph: onnx.ModelProto, card: ModelCard, golden: Golden) -> tuple[bytes, float]:
     """The file with its card and golden vectors of its own, and how far these are from the original's."""
-    features = unpack_array(golden.features, "float32", (-1, card.features.n_features))
+    features = unpack_array(golden.features, "float32", (-1, card.features.width))
     original = unpack_array(golden.probs, "float32", (-1, len(card.labels)))
 
     def packed(vectors: Golden) -> bytes:
@@ -99,7 +99,7 @@ def _pack(graph: onnx.ModelProto, card: ModelCard, golden: Golden) -> tuple[byte
     model = Model(packed(golden), provider="cpu")
     probs, _ = model.step(features[None], model.initial_state(1))
     own = msgspec.structs.replace(golden, probs=pack_array(probs[0]))
-    answers = [check.difference for check in prove(model, own) if check.name.startswith("answers")]
+    answers = [check.difference for check in compare(model, own) if check.name.startswith("probabilities")]
     own = msgspec.structs.replace(own, tolerance=max(own.tolerance, 4 * max(answers)))
     return packed(own), float(np.abs(probs[0] - original).max())
 
@@ -115,7 +115,7 @@ def step_microseconds(
         steps: in a round.
         rounds: turns each model gets.
     """
-    steppers = [Stepper(model, streams) for model in models]
+    steppers = [SlabEngine(model, streams) for model in models]
     best = [float("inf")] * len(models)
     for _ in range(rounds):
         for i, stepper in enumerate(steppers):

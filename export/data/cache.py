@@ -29,7 +29,7 @@ from stream.capture.files import read_audio
 from stream.errors import DataError, UnreadableAudio
 from stream.features.framing import frame_centre, frame_count
 from stream.features.mfcc import mfcc
-from stream.features.repair import MAX_HOLE, repair
+from stream.features.repair import MAX_REPAIR_SECONDS, repair
 from stream.features.spec import MfccSpec
 
 # Of how samples are read, resampled and repaired: a change there must not meet features from before it.
@@ -133,7 +133,8 @@ def load_audio(recording: Recording, spec: MfccSpec) -> NDArray[np.float32]:
     """
     try:
         samples = repair(
-            read_audio(recording.path, spec.sample_rate), max_hole=round(MAX_HOLE * spec.sample_rate)
+            read_audio(recording.path, spec.sample_rate),
+            max_repair=round(MAX_REPAIR_SECONDS * spec.sample_rate),
         )
     except (UnreadableAudio, OSError) as error:
         raise DataError(f"{recording.where}: {error}") from None
@@ -164,7 +165,7 @@ def features_with_holes(
                 ((first + spec.hop_length * np.arange(frames)) / spec.sample_rate).astype(np.float32)
             )
     if not parts:
-        return np.zeros((0, spec.n_features), np.float32), np.zeros(0, np.float32)
+        return np.zeros((0, spec.width), np.float32), np.zeros(0, np.float32)
     return np.concatenate(parts), np.concatenate(centres)
 
 
@@ -173,7 +174,7 @@ _Result = tuple[NDArray[np.float32], NDArray[np.float32], str]
 
 def _features(recording: Recording, number: int, spec: MfccSpec, change: Change | None) -> _Result:
     """Features, centres, and why there are none."""
-    empty = np.zeros((0, spec.n_features), np.float32), np.zeros(0, np.float32)
+    empty = np.zeros((0, spec.width), np.float32), np.zeros(0, np.float32)
     try:
         samples = load_audio(recording, spec)
     except DataError as error:
@@ -213,7 +214,7 @@ def _compute(
                     index.skipped.append((recordings[done - 1].where, reason))
                 if progress is not None:
                     progress(done, len(recordings))
-        _with_header(draft, index.offsets[-1], spec.n_features)
+        _with_header(draft, index.offsets[-1], spec.width)
         np.save(draft / "centres.npy", np.concatenate(centres))
         (draft / "index.json").write_bytes(msgspec.json.encode(index))
         try:

@@ -8,23 +8,24 @@ from numpy.typing import NDArray
 from export.metrics.prediction import DetectedEvent
 from stream.decisions.detector import Detector
 from stream.decisions.spec import DetectorSpec
-from stream.features.spec import MfccSpec
+from stream.features.framing import frame_centre
+from stream.features.spec import FeatureSpec
 from stream.messages import Event, Scores
 
 
-def row_samples(rows: int, spec: MfccSpec, delay: int = 0) -> NDArray[np.int64]:
+def row_samples(rows: int, spec: FeatureSpec, delay: int = 0) -> NDArray[np.int64]:
     """(rows,) int64, the sample each row of a model of stride 1 is about: the middle of its frame, ``delay`` rows ago.
 
     The first ``delay`` rows are about time before the stream; their samples may be negative.
     """
-    return (np.arange(rows, dtype=np.int64) - delay) * spec.hop_length + spec.n_fft // 2
+    return (np.arange(rows, dtype=np.int64) - delay) * spec.hop_length + frame_centre(0, spec)
 
 
 def detect(
     probs: NDArray[np.float32],
     labels: tuple[str, ...],
     detector: DetectorSpec,
-    spec: MfccSpec,
+    spec: FeatureSpec,
     delay: int = 0,
 ) -> tuple[DetectedEvent, ...]:
     """Complete events of one stream by the live detector.
@@ -39,7 +40,7 @@ def detect(
     used = np.ascontiguousarray(probs[delay:], np.float32)
     samples = row_samples(len(probs), spec, delay)[delay:]
     scores = Scores(used, samples, np.ones(len(used), bool), labels, spec.sample_rate, spec.hop_length)
-    lag = spec.n_fft - spec.n_fft // 2 + delay * spec.hop_length
+    lag = spec.span - frame_centre(0, spec) + delay * spec.hop_length
     machine = Detector(detector, labels, spec.sample_rate, spec.hop_length, lag)
     return complete_events([*machine.push(scores), *machine.flush()])
 

@@ -17,7 +17,7 @@ from export.training.pipeline import batches, fit_settings, make_card, measure, 
 from export.training.prepare import Progress, prepare
 from export.training.run_folder import origin
 from export.training.sampler import Sampler
-from stream.features.spec import MfccSpec
+from stream.features.spec import FeatureSpec
 from stream.inference.card import ModelCard
 
 
@@ -30,7 +30,7 @@ class Embedding(Layer):
         width: numbers in an embedding.
     """
 
-    spec: ClassVar[MfccSpec]
+    spec: ClassVar[FeatureSpec]
     stride: ClassVar[int]
     width: ClassVar[int]
 

@@ -130,7 +130,7 @@ def layers_of(model: onnx.ModelProto) -> list[nn.Module]:
 def _require_embedding(layers: list[nn.Module]) -> None:
     """Refuse layers that do not make WIDTH numbers of one picture of the features."""
     try:
-        made = nn.Sequential(*layers)(torch.zeros(1, 1, 8, SPEC.n_mels)).shape
+        made = nn.Sequential(*layers)(torch.zeros(1, 1, 8, SPEC.width)).shape
     except RuntimeError:
         made = None
     if made != (1, WIDTH, 1, 1):

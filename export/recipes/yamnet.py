@@ -78,18 +78,18 @@ class Yamnet(Embedding):
     def embed(self, above: Tensor) -> Tensor:
         """(N, S, 48 * 64) blocks of features, dB above silence -> (N, S - 1, 1024): one of each two neighbours."""
         pairs = torch.cat((above[:, :-1], above[:, 1:]), dim=2)
-        patches = pairs.reshape(-1, 1, 2 * STRIDE, SPEC.n_mels) + SILENCE_DB
+        patches = pairs.reshape(-1, 1, 2 * STRIDE, SPEC.width) + SILENCE_DB
         magnitudes = torch.exp(patches * (math.log(10) / 20) + self.level)
         maps: Tensor = self.blocks(torch.log(magnitudes + MAGNITUDE_FLOOR))
         return maps.mean((2, 3)).sqrt().reshape(len(above), -1, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
         whole = x[:, : x.shape[1] // STRIDE * STRIDE] - SILENCE_DB
-        return self.embed(functional.pad(whole.reshape(len(x), -1, STRIDE * SPEC.n_mels), (0, 0, 1, 0)))
+        return self.embed(functional.pad(whole.reshape(len(x), -1, STRIDE * SPEC.width), (0, 0, 1, 0)))
 
     def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         """T a multiple of 48; the state is the last 48 frames, at first silence."""
-        blocks = (x - SILENCE_DB).reshape(len(x), -1, STRIDE * SPEC.n_mels)
+        blocks = (x - SILENCE_DB).reshape(len(x), -1, STRIDE * SPEC.width)
         past = torch.zeros_like(blocks[:, :1]) if state is None else cast(Tensor, state)
         above = torch.cat((past, blocks), dim=1)
         return self.embed(above), above[:, -1:]

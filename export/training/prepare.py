@@ -93,7 +93,7 @@ def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None
     if quiet is not None and quiet not in data.labels:
         data = replace(data, labels=(*data.labels, quiet))
     model = preset(
-        config.model, features=config.features.n_features, classes=len(data.labels), **config.model_changes
+        config.model, features=config.features.width, classes=len(data.labels), **config.model_changes
     )
     maker = _Maker(config, data, activation, quiet, model.stride, progress)
     train = maker.source("train")

@@ -52,7 +52,7 @@ class Sampler:
 
     @property
     def width(self) -> int:
-        return self.spec.n_features
+        return self.spec.width
 
     def usable(self) -> list[int]:
         """Numbers of the recordings that have frames."""

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from stream.bench.graphs import identity_model
 from stream.bench.timing import Case, Timing
-from stream.features.kernel import Kernel, make_kernel
-from stream.features.native import NativeKernel
+from stream.features.kernel import Kernel, kernel_name, make_kernel
 from stream.features.numpy_kernel import NumpyKernel
 from stream.features.spec import MfccSpec
 from stream.inference.options import CPU, create_session
@@ -19,17 +18,12 @@ from stream.inference.session import Model
 LONG = 1000  # steps in one call, over which the price of a call no longer counts
 
 
-def kernel_name(spec: MfccSpec) -> str:
-    """Which kernel computes these features in this process: "native" or "numpy"."""
-    return "native" if isinstance(make_kernel(spec), NativeKernel) else "numpy"
-
-
 def kernel_cases(spec: MfccSpec, sound: NDArray[np.float32]) -> list[Case]:
     """The kernel in use on one frame that lies ready; beside it NumPy's, where the compiled one is in use."""
     seconds, frame = spec.hop_length / spec.sample_rate, sound[: spec.n_fft]
     ours = _one_frame(make_kernel(spec), frame)
     cases = [Case("kernel", "features, a frame's arithmetic", ours, seconds, 1, "frame")]
-    if kernel_name(spec) == "native":
+    if kernel_name(spec) == "compiled":
         other = _one_frame(NumpyKernel(spec, rows=1), frame)
         cases.append(Case("kernel_numpy", "the same by NumPy", other, seconds, 1, "frame", "kernel"))
     return cases

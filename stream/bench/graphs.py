@@ -87,7 +87,7 @@ def gru_model(hidden: int, spec: MfccSpec | None = None, seed: int = 0) -> bytes
     """
     spec = MfccSpec() if spec is None else spec
     graph, rng = Graph("gru"), np.random.default_rng(seed)
-    add_gru(graph, hidden, spec.n_features, rng)
+    add_gru(graph, hidden, spec.width, rng)
     graph.weight("head", _random(rng, hidden, len(LABELS)))
     graph.node("MatMul", ["heard", "head"], ["logits"])
     graph.node("Sigmoid", ["logits"], ["probs"])

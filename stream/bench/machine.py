@@ -7,8 +7,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from stream.bench.floors import kernel_name
-from stream.features.spec import MfccSpec
+from stream.features.kernel import kernel_name
+from stream.features.spec import FeatureSpec
 
 PACKAGES = [
     "numpy",
@@ -22,7 +22,7 @@ PACKAGES = [
 ]
 
 
-def machine(spec: MfccSpec) -> dict[str, str]:
+def machine(spec: FeatureSpec) -> dict[str, str]:
     """CPU, cores this process may use, load, system, what computes these features, and versions of what was timed."""
     found = {
         "cpu": _cpu(),

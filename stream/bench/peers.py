@@ -132,9 +132,9 @@ def _silero(_: MfccSpec, sound: Samples) -> list[Case]:
 def _torch(spec: MfccSpec, _: Samples, *, hidden: int) -> list[Case]:
     torch: Any = import_module("torch")
     torch.set_num_threads(1)
-    network = torch.nn.GRU(spec.n_features, hidden, batch_first=True).eval()
+    network = torch.nn.GRU(spec.width, hidden, batch_first=True).eval()
     head = torch.nn.Linear(hidden, 3).eval()
-    frame = torch.zeros(1, 1, spec.n_features)
+    frame = torch.zeros(1, 1, spec.width)
     state = [torch.zeros(1, 1, hidden)]
 
     def step() -> None:

@@ -14,6 +14,7 @@ from stream.bench.peers import HIDDEN, peer_cases
 from stream.bench.recordings import OTHER_RATE, flac_cases
 from stream.bench.timing import Case
 from stream.capture.files import read_audio
+from stream.features.spec import MfccSpec
 from stream.inference.session import Model
 
 SECONDS = 20  # of the recording that the hops are taken from
@@ -38,7 +39,11 @@ def all_cases(
     """
     spec = model.card.features
     sound = bench_sound(spec.sample_rate)
-    others, missing = peer_cases(spec, sound, hidden) if peers else ([], ["peers: not asked for"])
+    others, missing = list[Case](), ["peers: not asked for"]
+    if peers and isinstance(spec, MfccSpec):
+        others, missing = peer_cases(spec, sound, hidden)
+    elif peers:
+        missing = ["peers: they compute MFCC, which this model does not use"]
     sounds = {
         rate: np.resize(bench_sound(rate), round(WHOLE * rate)) for rate in (spec.sample_rate, OTHER_RATE)
     }

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from stream.capture.channels import DEFAULT_CHANNEL, Channel, check_channel, pick_channel
 from stream.capture.decoding import Decoder, open_decoder
 from stream.capture.pacing import Pacer
-from stream.capture.resample import StreamingResampler
-from stream.capture.source import SourceBase
+from stream.capture.source import SourceBase, SourceReport
 from stream.errors import UnreadableAudio
+from stream.features.resample import StreamingResampler
 from stream.messages import Chunk, SourceInfo
 
 FAST_BLOCK_SECONDS = 0.25
@@ -28,8 +28,8 @@ class FileSource(SourceBase):
     decodes.
 
     The file is decoded block by block, so length does not matter. Each ``iter()`` starts from the beginning.
-    A file that breaks off is given out as far as it can be decoded; what was wrong then stands in
-    `truncated`.
+    A file that breaks off is given out as far as it can be decoded; `report` then says in ``truncated`` what was
+    wrong.
 
     Args:
         path: the file.
@@ -54,7 +54,7 @@ class FileSource(SourceBase):
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.path = Path(path)
-        self.truncated = ""
+        self._truncated = ""
         self._channel = channel
         self._fast = fast
         self._pacer = Pacer(clock, sleep)
@@ -93,13 +93,17 @@ class FileSource(SourceBase):
                     return
                 yield Chunk(samples, start, self.sample_rate, due)
                 start += len(samples)
-            self.truncated = f"{self.path}: {decoder.problem}" if decoder.problem else ""
+            self._truncated = f"{self.path}: {decoder.problem}" if decoder.problem else ""
         finally:
             decoder.close()
 
     def info(self) -> SourceInfo:
         """`live` is True when paced: time passes by itself then."""
         return self._info
+
+    def report(self) -> SourceReport:
+        """``truncated`` is known once an iteration has come to the end."""
+        return SourceReport(truncated=self._truncated)
 
     def close(self) -> None:
         self._pacer.close()
@@ -143,6 +147,6 @@ def read_audio(
         resampler = StreamingResampler(source.sample_rate, sample_rate or source.sample_rate)
         parts = [resampler.push(chunk.samples) for chunk in source]
         parts.append(resampler.flush())
-        if source.truncated:
-            warnings.warn(f"{source.truncated}; what comes before is used", stacklevel=2)
+        if truncated := source.report().truncated:
+            warnings.warn(f"{truncated}; what comes before is used", stacklevel=2)
     return np.concatenate(parts)

@@ -76,7 +76,7 @@ def open_source(
     Args:
         text: what to listen to.
         samplerate: Hz; needed for standard input, a wish for microphones. Files, URLs and ``sim:`` know
-            theirs, so it does not apply to them: the resampler follows (`stream.capture.resample.resampled`).
+            theirs, so it does not apply to them: the classifier resamples them.
         channel: "mix" or a 1-based number. None is the default of the kind: see `stream.capture.channels`.
         blocksize: samples a chunk; 0 leaves it to the source.
         format, channels: of raw PCM: "s16le" or "f32le", and how many channels are interleaved.

@@ -41,7 +41,7 @@ class AvDecoder:
         timeout: seconds to open and seconds without data before giving up; None waits for ever (files).
         name: what to call the source in errors; no secrets.
         sample_rate: convert to this rate; None keeps the stream's. Only a live stream that came back with
-            another rate needs it: everywhere else the rate is `stream.capture.resample`'s business.
+            another rate needs it: everywhere else the rate is `stream.features.resample`'s business.
 
     Raises:
         UnreadableAudio: there is no audio stream in it.

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from stream.capture.channels import DEFAULT_CHANNEL, Channel
 from stream.capture.files import FileSource
 from stream.capture.pacing import Pacer
-from stream.capture.resample import StreamingResampler
 from stream.capture.scenario import Fault, Scenario
-from stream.capture.source import SourceBase
+from stream.capture.source import SourceBase, SourceReport
 from stream.errors import SpecError
+from stream.features.resample import StreamingResampler
 from stream.messages import Chunk, SourceInfo
 
 BLOCK_SECONDS = 0.02
@@ -88,10 +88,9 @@ class SimulatedSource(SourceBase):
             detail=f"scripted, {len(scenario.faults)} faults, seed {scenario.seed}",
         )
 
-    @property
-    def truncated(self) -> str:
-        """What was wrong with the end of the file; "" if nothing."""
-        return "" if self._file is None else self._file.truncated
+    def report(self) -> SourceReport:
+        """Of the file that is played; the losses in the script are all in the chunks."""
+        return SourceReport() if self._file is None else self._file.report()
 
     def __iter__(self) -> Iterator[Chunk]:
         self._pacer.restart()
@@ -126,7 +125,7 @@ class SimulatedSource(SourceBase):
             now = self._moment(at)
             if now is None:
                 return
-            yield Chunk(nothing, begin, self.sample_rate, now, "recovering")
+            yield Chunk(nothing, begin, self.sample_rate, now, "recovering", "unplugged by the script")
 
     def _moment(self, position: int) -> float | None:
         """When ``position`` samples have passed, having waited for it in real time; None when closed."""

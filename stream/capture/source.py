@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -18,10 +19,26 @@ from stream.capture.channels import (
 from stream.errors import UsageError
 from stream.messages import Chunk, SourceInfo
 
-if TYPE_CHECKING:
-    pass
-
 Self = TypeVar("Self", bound="SourceBase")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """How a source is doing, for status lines and summaries. Counts are samples at the source's rate.
+
+    Attributes:
+        lost: samples that were recorded, or should have been, and that nobody will get.
+        dropped: those of ``lost`` that were dropped here because the consumer was late.
+        waiting: samples that have arrived and were not taken yet: how far the consumer is behind.
+        detail: why the source is in its present state, in words; "" while there is nothing to say.
+        truncated: why a recording ended before its time; "" if it did not, or has not ended yet.
+    """
+
+    lost: int = 0
+    dropped: int = 0
+    waiting: int = 0
+    detail: str = ""
+    truncated: str = ""
 
 
 @runtime_checkable
@@ -43,6 +60,10 @@ class AudioSource(Protocol):
         """What was opened, for the status line and the logs."""
         ...
 
+    def report(self) -> SourceReport:
+        """What was lost so far, and why. From any thread."""
+        ...
+
     def close(self) -> None:
         """Stop and release everything; a waiting iteration ends promptly. A second call does nothing."""
         ...
@@ -55,7 +76,11 @@ class AudioSource(Protocol):
 
 
 class SourceBase:
-    """A source's ``with`` statement."""
+    """What sources have in common: the ``with`` statement, and a report with nothing to say."""
+
+    def report(self) -> SourceReport:
+        """What was lost so far, and why. From any thread."""
+        return SourceReport()
 
     def close(self) -> None:
         raise NotImplementedError

@@ -17,6 +17,14 @@ _CODES = {  # exit codes by error class; 2 is also click's for a wrong option
 }
 
 
+# Read by libraries when they start, so set before they are imported; what a user has set already stays.
+ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",  # nothing here gains from a threaded BLAS; its threads spin between calls
+    "SOXR_MIN_DFT_SIZE": "8",  # the shortest blocks, and so the shortest delay: see stream/features/resample.py
+    "SOXR_LARGE_DFT_SIZE": "8",
+}
+
+
 def exit_code(error: BaseException) -> int:
     """The exit code of an error: that of its nearest listed class, else 1."""
     for kind in type(error).__mro__:
@@ -27,8 +35,8 @@ def exit_code(error: BaseException) -> int:
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point of ``stream-classify``. Ends with sys.exit; users never see a traceback for what they did."""
-    # Nothing here gains from a threaded BLAS; its threads spin between calls. Set before NumPy is imported.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
     from stream.cli.app import app
     from stream.errors import StreamClassifyError

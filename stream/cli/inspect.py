@@ -138,7 +138,7 @@ def _rule(rule: dict[str, Any]) -> str:
     if not rule["enabled"]:
         return "not reported"
     low = rule["release"] if rule["release"] is not None else 0.7 * rule["threshold"]
-    sure = "" if rule["confirm"] is None else f", once it has reached {rule['confirm']:g}"
+    sure = "" if rule["peak_threshold"] is None else f", once it has reached {rule['peak_threshold']:g}"
     return (
         f"on at {rule['threshold']:g}{sure}, off below {low:g}, "
         f"min on {rule['min_on']:g} s, min off {rule['min_off']:g} s, "

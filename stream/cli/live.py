@@ -104,7 +104,7 @@ def listen(options: Options) -> None:
 
 
 def make_classifier(model: Model, options: Options) -> StreamClassifier:
-    from stream.classifier import MAX_GAP, StreamClassifier
+    from stream.classifier import MAX_GAP_SECONDS, StreamClassifier
     from stream.cli.rules import detector_spec
 
     rules = detector_spec(
@@ -112,7 +112,7 @@ def make_classifier(model: Model, options: Options) -> StreamClassifier:
         model.labels,
         {
             "threshold": options.threshold,
-            "confirm": options.confirm,
+            "peak_threshold": options.confirm,
             "min_on": options.min_on,
             "min_off": options.min_off,
             "refractory": options.refractory,
@@ -123,7 +123,7 @@ def make_classifier(model: Model, options: Options) -> StreamClassifier:
         model,
         rules,
         repair=options.repair,  # type: ignore[arg-type]  # click has checked it
-        max_gap=MAX_GAP if options.max_gap is None else options.max_gap,
+        max_gap=MAX_GAP_SECONDS if options.max_gap is None else options.max_gap,
         reset_after=options.reset_after,
     )
 
@@ -276,8 +276,7 @@ def _report(summary: Summary, source: AudioSource) -> None:
         click.echo("stream-classify: nothing was classified: too little sound came", err=True)
     if summary.lost:
         log.warning("%d samples were lost or missing on the way; see the gap lines", summary.lost)
-    note = getattr(source, "truncated", None)
-    if note:
+    if note := source.report().truncated:
         log.warning("%s", note)
     log.info(
         "%d rows, %d events, %d samples repaired, %.2f s of computing",

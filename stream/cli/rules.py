@@ -45,5 +45,5 @@ def _changed(rule: ClassRule, field: str, value: float) -> ClassRule:
     if field == "threshold":  # keep the hysteresis in proportion; the user's threshold is enough by itself
         ratio = rule.off_threshold / rule.threshold
         release = None if rule.release is None else max(0.0, min(value, ratio * value))
-        return msgspec.structs.replace(rule, threshold=value, release=release, confirm=None)
+        return msgspec.structs.replace(rule, threshold=value, release=release, peak_threshold=None)
     return msgspec.structs.replace(rule, **{field: value})

@@ -19,8 +19,9 @@ class ClassRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         min_off: seconds it must stay off before its offset is reported; shorter dips are bridged.
         refractory: seconds after an offset in which the class cannot begin again.
         smoothing: seconds of the causal moving average over probabilities; 0 = none.
-        confirm: smoothed probability that the class must reach before its onset is reported, once ``min_on`` is
-            over; >= threshold. The onset stays where the threshold was crossed. None = the threshold is enough.
+        peak_threshold: smoothed probability that the class must reach before its onset is reported, once
+            ``min_on`` is over; >= threshold. The onset stays where the threshold was crossed. None = the
+            threshold is enough.
         enabled: False = never reported.
     """
 
@@ -30,7 +31,7 @@ class ClassRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     min_off: float = 0.2
     refractory: float = 0.0
     smoothing: float = 0.05
-    confirm: float | None = None
+    peak_threshold: float | None = None
     enabled: bool = True
 
     def __post_init__(self) -> None:
@@ -38,8 +39,10 @@ class ClassRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise SpecError(f"threshold {self.threshold:g}: must be above 0 and at most 1")
         if self.release is not None and not 0 <= self.release <= self.threshold:
             raise SpecError(f"release {self.release:g}: must be 0 to the threshold ({self.threshold:g})")
-        if self.confirm is not None and not self.threshold <= self.confirm <= 1:
-            raise SpecError(f"confirm {self.confirm:g}: must be the threshold ({self.threshold:g}) to 1")
+        if self.peak_threshold is not None and not self.threshold <= self.peak_threshold <= 1:
+            raise SpecError(
+                f"peak_threshold {self.peak_threshold:g}: must be the threshold ({self.threshold:g}) to 1"
+            )
         longest = {"min_on": 3600, "min_off": 3600, "refractory": 3600, "smoothing": MAX_SMOOTHING}
         for name, limit in longest.items():
             value = getattr(self, name)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from stream.features.spec import MfccSpec
+from stream.features.spec import FeatureSpec
 
 
-def frame_count(n: int, spec: MfccSpec) -> int:
-    """Complete frames in n consecutive samples: 0 below n_fft, else 1 + (n - n_fft) // hop_length.
+def frame_count(n: int, spec: FeatureSpec) -> int:
+    """Complete frames in n consecutive samples: 0 below the span of a frame, else 1 + (n - span) // hop_length.
 
     Equal to the frame count of ``librosa.stft(center=False)``.
     """
-    return 0 if n < spec.n_fft else 1 + (n - spec.n_fft) // spec.hop_length
+    return 0 if n < spec.span else 1 + (n - spec.span) // spec.hop_length
 
 
-def samples_needed(frames: int, spec: MfccSpec) -> int:
+def samples_needed(frames: int, spec: FeatureSpec) -> int:
     """Fewest consecutive samples that hold ``frames`` complete frames."""
-    return 0 if frames <= 0 else spec.n_fft + (frames - 1) * spec.hop_length
+    return 0 if frames <= 0 else spec.span + (frames - 1) * spec.hop_length
 
 
-def frame_centre(start: int, spec: MfccSpec) -> int:
+def frame_centre(start: int, spec: FeatureSpec) -> int:
     """The sample a frame is about: the middle of the window of the frame that begins at ``start``."""
-    return start + spec.n_fft // 2
+    return start + spec.span // 2

@@ -6,11 +6,15 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import ArrayLike, NDArray
 
-from stream.errors import ClosedError
+from stream import snapshot as snapshots
+from stream.errors import ClosedError, SnapshotInvalid
 from stream.features.deltas import CausalDelta
 from stream.features.kernel import ROWS, make_kernel
 from stream.features.spec import MfccSpec
+from stream.features.tables import dct_matrix
+from stream.snapshot import Snapshot
 
+_KIND = "mfcc"
 _FLOAT32 = np.dtype(np.float32)  # one object for all arrays of the machine's own byte order
 
 
@@ -29,7 +33,7 @@ def mfcc(samples: ArrayLike, spec: MfccSpec | None = None) -> NDArray[np.float32
 
 
 class StreamingMfcc:
-    """Features frame by frame. Its only state is the samples not yet used (and, with deltas, a few frames).
+    """The FrontEnd of an MfccSpec. Its only state is the samples not yet used and, with deltas, a few frames.
 
     Args:
         spec: default MfccSpec().
@@ -41,6 +45,8 @@ class StreamingMfcc:
 
     def __init__(self, spec: MfccSpec | None = None, start: int = 0) -> None:
         self.spec = MfccSpec() if spec is None else spec
+        self.sample_rate, self.hop_length = self.spec.sample_rate, self.spec.hop_length
+        self.span, self.width = self.spec.span, self.spec.width
         self._kernel = make_kernel(self.spec)
         self._hop = self.spec.hop_length
         self._n_fft = self.spec.n_fft
@@ -106,7 +112,7 @@ class StreamingMfcc:
         """No more input. An incomplete frame is not a frame: returns (0, F)."""
         self._closed = True
         self._empty()
-        return np.empty((0, self.spec.n_features), np.float32)
+        return np.empty((0, self.width), np.float32)
 
     def reset(self, start: int = 0) -> None:
         """As new, the next sample being number ``start``. Also the answer to a gap: no frame spans it."""
@@ -116,6 +122,38 @@ class StreamingMfcc:
         self.position = start
         for stage in self._deltas:
             stage.reset()
+
+    def snapshot(self) -> Snapshot:
+        """The state, as plain values."""
+        return snapshots.begin(
+            _KIND,
+            spec=self.spec.digest,
+            position=self.position,
+            rest=self._buffer[self._begin : self._filled].copy(),  # emphasised already, exact in either dtype
+            last=np.full(1, self._last),
+            deltas=[stage.snapshot() for stage in self._deltas],
+            closed=self._closed,
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Continue from a snapshot of a front end with the same specification."""
+        values = snapshots.check(snapshot, _KIND)
+        snapshots.same(values, "spec", self.spec.digest)
+        rest = np.asarray(values.get("rest"))
+        deltas = values.get("deltas")
+        fits = rest.ndim == 1 and rest.dtype in (np.float32, np.float64) and len(rest) < self._n_fft
+        if not fits or not isinstance(deltas, list) or len(deltas) != len(self._deltas):
+            raise SnapshotInvalid(
+                "snapshot of 'mfcc': samples or deltas do not fit these features; save it again"
+            )
+        last = snapshots.array(values, "last", "float32", (1,))
+        self.reset(snapshots.number(values, "position"))
+        for stage, state in zip(self._deltas, deltas, strict=True):
+            stage.restore(state)
+        self._buffer[: len(rest)] = rest
+        self._filled = len(rest)
+        self._last = last[0]
+        self._closed = bool(values.get("closed"))
 
     def _empty(self) -> None:
         self._filled = 0  # samples in the buffer
@@ -163,3 +201,31 @@ class StreamingMfcc:
         for stage in self._deltas:
             parts.append(stage.push(parts[-1]))
         return np.concatenate(parts, axis=1)
+
+
+class MfccPicture:
+    """The log-mel spectrum behind MFCC frames, for the dashboard: see Picture.
+
+    With fewer coefficients than bands it is the least-squares answer: the spectrum as smooth as the model sees it.
+    Going back from the mean of a column's frames is exact, because the way back is linear.
+    """
+
+    def __init__(self, spec: MfccSpec) -> None:
+        self.bands = spec.n_mels
+        self.depth = spec.n_mels if spec.n_mfcc is None else spec.n_mfcc
+        self._matrix: NDArray[np.float64] | None = None
+        if spec.n_mfcc is not None:
+            inverse = np.linalg.pinv(dct_matrix(spec.n_mfcc, spec.n_mels, spec.dct_norm))
+            self._matrix = np.asarray(inverse.T, dtype=np.float64)
+
+    def prepare(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See Picture: the static coefficients."""
+        return frames[:, : self.depth]
+
+    def show(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See Picture."""
+        if self._matrix is None:
+            return mean
+        # By einsum: BLAS would give a product of this size to threads, which then spin between two pictures and
+        # cost half a core.
+        return np.asarray(np.einsum("tk,kb->tb", mean, self._matrix))

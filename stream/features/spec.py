@@ -1,4 +1,4 @@
-"""MfccSpec: every number that decides what a feature is. It travels inside the model file."""
+"""Specifications of the front ends: every number that decides what a feature is. They travel inside the model file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import msgspec
 from stream.errors import SpecError
 
 
-class MfccSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Definition of the features, in librosa's terms.
+class MfccSpec(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="mfcc", tag_field="type"
+):
+    """MFCC or log-mel features, in librosa's terms.
 
     A frame t covers samples [t*hop_length, t*hop_length + n_fft): no centring, no padding, no dither. Nothing
     in it depends on the rest of the recording, so a live stream and a file give the same numbers.
@@ -53,10 +55,6 @@ class MfccSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     delta_width: int = 9
 
     def __post_init__(self) -> None:
-        def need(ok: bool, text: str) -> None:
-            if not ok:
-                raise SpecError(text)
-
         need(1 <= self.sample_rate <= 768_000, f"sample_rate {self.sample_rate}: must be 1 to 768000 Hz")
         need(2 <= self.n_fft <= 65_536, f"n_fft {self.n_fft}: must be 2 to 65536 samples")
         need(
@@ -92,9 +90,14 @@ class MfccSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.sample_rate / 2 if self.f_max is None else self.f_max
 
     @property
-    def n_features(self) -> int:
-        """F, the width of a frame."""
+    def width(self) -> int:
+        """F, the number of features in a frame."""
         return (self.n_mels if self.n_mfcc is None else self.n_mfcc) * (1 + self.deltas)
+
+    @property
+    def span(self) -> int:
+        """Samples that a frame covers."""
+        return self.n_fft
 
     @property
     def frame_rate(self) -> float:
@@ -103,5 +106,68 @@ class MfccSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def digest(self) -> str:
-        """Sixteen hex digits that change when any field does; names feature caches."""
-        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
+        """Sixteen hexadecimal digits that change when any field does; it names feature caches."""
+        return _digest(self)
+
+
+class WaveformSpec(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="waveform", tag_field="type"
+):
+    """Frames of plain samples, for models that bring a front end of their own inside the graph.
+
+    Frame t is the samples [t * hop_length, t * hop_length + frame_length), unchanged.
+
+    Attributes:
+        sample_rate: Hz.
+        frame_length: samples in a frame.
+        hop_length: samples between frames.
+    """
+
+    sample_rate: int = 16000
+    frame_length: int = 400
+    hop_length: int = 160
+
+    def __post_init__(self) -> None:
+        need(1 <= self.sample_rate <= 768_000, f"sample_rate {self.sample_rate}: must be 1 to 768000 Hz")
+        need(
+            1 <= self.frame_length <= 65_536,
+            f"frame_length {self.frame_length}: must be 1 to 65536 samples",
+        )
+        need(
+            1 <= self.hop_length <= self.frame_length,
+            f"hop_length {self.hop_length}: must be 1 to frame_length ({self.frame_length}) samples",
+        )
+
+    @property
+    def width(self) -> int:
+        """F, the number of features in a frame."""
+        return self.frame_length
+
+    @property
+    def span(self) -> int:
+        """Samples that a frame covers."""
+        return self.frame_length
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.sample_rate / self.hop_length
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that change when any field does; it names feature caches."""
+        return _digest(self)
+
+
+FeatureSpec = MfccSpec | WaveformSpec  # what a model card may name; the JSON field "type" tells them apart
+
+
+def need(ok: bool, text: str) -> None:
+    """SpecError with this text unless ``ok``."""
+    if not ok:
+        raise SpecError(text)
+
+
+def _digest(spec: FeatureSpec) -> str:
+    # Without the tag, so that the digest of MFCC features is the same as before there were other front ends.
+    return hashlib.sha256(msgspec.json.encode(msgspec.structs.asdict(spec))).hexdigest()[:16]

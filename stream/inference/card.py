@@ -17,15 +17,17 @@ from numpy.typing import NDArray
 
 from stream.decisions.spec import DetectorSpec
 from stream.errors import CardInvalid, CardMissing, SpecError, UnknownSchema
-from stream.features.spec import MfccSpec
+from stream.features.spec import FeatureSpec
 
-SCHEMA = 1
+SCHEMA = 2  # 2: ``features`` names its kind, rules say ``peak_threshold``
 CARD_KEY = "stream_classify.card"
 GOLDEN_KEY = "stream_classify.golden"
 # Bounds on what a card may ask for, far above any real model: a hostile card must not cost memory or time.
 MAX_STRIDE = 1000
 MAX_FRAMES = 10**9
 MAX_STATE = 2**24  # numbers carried for one stream, 64 MiB
+# What a proof may tolerate is ours to say, not the file's: rounding, and for int8 weights what they cost at most.
+MAX_TOLERANCE, MAX_INT8_TOLERANCE, MAX_FEATURE_TOLERANCE = 1e-3, 0.1, 0.05
 
 
 class StateSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,7 +94,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: str
     labels: tuple[str, ...]
     activation: Literal["softmax", "sigmoid"]
-    features: MfccSpec
+    features: FeatureSpec
     version: str = "1"
     description: str = ""
     author: str = ""
@@ -164,6 +166,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 f"model card schema {schema}: this version reads 1 to {SCHEMA}; upgrade stream-classify"
             )
         try:
+            if schema == 1:
+                return msgspec.convert(_from_schema_1(msgspec.json.decode(text)), type=cls)
             return msgspec.json.decode(text, type=cls)
         except (msgspec.MsgspecError, UnicodeDecodeError, SpecError, RecursionError) as error:
             raise CardInvalid(f"the model card is wrong: {_brief(error)}; export the model again") from None
@@ -178,6 +182,19 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 "stream-classify export FILE -o model.onnx --card card.json"
             )
         return cls.from_json(text)
+
+
+def _from_schema_1(card: dict[str, Any]) -> dict[str, Any]:
+    """A card of the first layout in today's: MFCC was the only front end, and ``confirm`` is ``peak_threshold``."""
+    card["schema"] = SCHEMA
+    if isinstance(features := card.get("features"), dict) and "type" not in features:
+        features["type"] = "mfcc"
+    if isinstance(detector := card.get("detector"), dict):
+        classes = detector.get("classes")
+        for rule in (detector.get("default"), *(classes.values() if isinstance(classes, dict) else ())):
+            if isinstance(rule, dict) and "confirm" in rule and "peak_threshold" not in rule:
+                rule["peak_threshold"] = rule.pop("confirm")
+    return card
 
 
 def _brief(error: Exception) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import onnxruntime as ort
 
 from stream.inference.card import GOLDEN_KEY, StateSpec
 from stream.inference.onnx_file import read_model_file, scan
+from stream.inference.options import CPU, create_session, session_options
 from stream.inference.session import Model
 
 _RECURRENT = ("RNN", "GRU", "LSTM", "DynamicQuantizeLSTM")
@@ -32,10 +32,10 @@ def describe(path: str | Path) -> dict[str, Any]:
         card: the card without its states.
         states: name, shape (-1 = streams), dtype, start value, bytes a stream.
         graph: operators and how often, parameters, macs_per_frame (multiplications of weights, at one step).
-        latency: seconds. ``window``: a frame is known this long after it began; ``step``: answers come this often;
-            ``delay``: answers lag by this; ``warmup``: before the first one that counts.
+        latency: seconds. ``window``: a frame is known this long after it began; ``step``: rows of probabilities
+            come this often; ``delay``: they lag by this; ``warmup``: before the first one that counts.
         receptive_field: frames and seconds (None = all since the start), and ``noticed``: frames after which a
-            disturbed frame moves no answer by more than 0.001.
+            disturbed frame moves no probability by more than 0.001.
 
     Raises:
         ModelError: the file cannot be used.
@@ -58,7 +58,7 @@ def describe(path: str | Path) -> dict[str, Any]:
         "states": [_state(state) for state in card.states],
         "graph": _graph(data, model),
         "latency": {
-            "window": spec.n_fft / spec.sample_rate,
+            "window": spec.span / spec.sample_rate,
             "step": card.stride / rate,
             "delay": card.delay * card.stride / rate,
             "warmup": card.warmup / rate,
@@ -67,18 +67,18 @@ def describe(path: str | Path) -> dict[str, Any]:
             "frames": field,
             "seconds": None
             if field is None
-            else ((field - 1) * spec.hop_length + spec.n_fft) / spec.sample_rate,
+            else ((field - 1) * spec.hop_length + spec.span) / spec.sample_rate,
             "noticed": noticed_frames(model),
         },
     }
 
 
 def noticed_frames(model: Model, frames: int = 1000, threshold: float = 1e-3, seed: int = 0) -> int:
-    """Frames for which a disturbed frame still moves an answer by more than ``threshold``, found by trying."""
+    """Frames for which a disturbed frame still moves a probability by more than ``threshold``, found by trying."""
     card = model.card
     frames = max(frames // card.stride, 1) * card.stride
     rng = np.random.default_rng(seed)
-    calm = rng.standard_normal((1, frames, card.features.n_features)).astype(np.float32)
+    calm = rng.standard_normal((1, frames, card.features.width)).astype(np.float32)
     disturbed = calm.copy()
     disturbed[:, : card.stride] += 3
     (a, _), (b, _) = (model.step(x, model.initial_state(1)) for x in (calm, disturbed))
@@ -109,16 +109,15 @@ def _graph(data: bytes, model: Model) -> dict[str, Any]:
 def _profile(data: bytes, model: Model) -> list[dict[str, Any]]:
     """One step as ONNX Runtime's profiler saw it: operator, shapes and sizes of every node, nothing optimised."""
     with tempfile.TemporaryDirectory() as folder:
-        options = ort.SessionOptions()
+        options = session_options()
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "step")
-        options.log_severity_level = 4
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.graph_optimization_level = type(options.graph_optimization_level).ORT_DISABLE_ALL
         options.add_session_config_entry("session.disable_prepacking", "1")  # packed weights are not reported
-        session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = create_session(data, [CPU], options)
         card = model.card
         feed: dict[str, Any] = {s.input: s.initial(1) for s in card.states}
-        feed[card.input] = np.zeros((1, card.stride, card.features.n_features), np.float32)
+        feed[card.input] = np.zeros((1, card.stride, card.features.width), np.float32)
         session.run(None, feed)
         events = json.loads(Path(session.end_profiling()).read_text())
     return [e["args"] for e in events if e["name"].endswith("_kernel_time") and e["args"].get("op_name")]

@@ -7,16 +7,21 @@ is executed and no other file is opened. ONNX Runtime sees the bytes afterwards.
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from stream.errors import ModelError, NotOnnx
-from stream.inference.wire import Malformed, fields, text, view
+from stream.inference.wire import Field, Malformed, fields, text, view
 
 MAX_BYTES = 2**31 - 1  # protobuf's own limit for one message
-_DOMAINS = {"", "ai.onnx", "com.microsoft"}
-# Operators that can run for ever or call something that is not arithmetic. Whatever else holds a graph is
+# Bounds far above any real model (the bundled ones have 600 fields): a hostile file costs neither time nor memory.
+MAX_NODES = 20_000
+MAX_FIELDS = 1_000_000  # looked at in a second
+MAX_METADATA_BYTES = 64 << 20
+DOMAINS = {"", "ai.onnx", "com.microsoft"}
+# Operators that can run forever or call something that is not arithmetic. Whatever else holds a graph is
 # refused by that graph.
-_REFUSED = {"Loop", "Scan", "If", "PyOp", "SequenceMap"}
+FORBIDDEN_OPERATORS = {"Loop", "Scan", "If", "PyOp", "SequenceMap"}
 
 
 def read_model_file(path: str | Path) -> bytes:
@@ -40,6 +45,29 @@ def read_model_file(path: str | Path) -> bytes:
         raise ModelError(f"model {file}: cannot be read ({error.strerror}); check the path") from None
 
 
+class _Reader:
+    """Reads messages of one file, and counts.
+
+    Args:
+        name: of the file, for messages.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nodes = self.metadata_bytes = self._fields = 0
+
+    def fields(self, message: memoryview) -> Iterator[Field]:
+        """Fields of a message; ModelError when the file holds too many."""
+        for field in fields(message):
+            self._fields += 1
+            if self._fields > MAX_FIELDS:
+                raise self.refused(f"more than {MAX_FIELDS} fields, as no model has")
+            yield field
+
+    def refused(self, why: str) -> ModelError:
+        return ModelError(f"model {self.name}: {why}")
+
+
 def scan(data: bytes, name: str) -> dict[str, str]:
     """Metadata of a model, after checking that it is one self-contained file of plain operators.
 
@@ -55,17 +83,23 @@ def scan(data: bytes, name: str) -> dict[str, str]:
         ModelError: weights in another file, control flow, or operators of an unknown domain.
     """
     metadata: dict[str, str] = {}
+    reader = _Reader(name)
     graphs = 0
     try:
-        for number, wire, value in fields(memoryview(data)):
+        for number, wire, value in reader.fields(memoryview(data)):
             if number == 7 and wire == 2:
                 graphs += 1
-                _check_graph(view(value), name)
+                _check_graph(view(value), reader)
             elif number == 14 and wire == 2:
-                entry = {n: v for n, w, v in fields(view(value)) if w == 2}
+                reader.metadata_bytes += len(view(value))
+                if reader.metadata_bytes > MAX_METADATA_BYTES:
+                    raise reader.refused(
+                        f"more than {MAX_METADATA_BYTES >> 20} MiB of metadata; export it again"
+                    )
+                entry = {n: v for n, w, v in reader.fields(view(value)) if w == 2}
                 metadata[text(entry.get(1))] = text(entry.get(2))
             elif number in (20, 25) and wire == 2:  # graphs that are not looked into
-                raise ModelError(f"model {name}: has local functions or training steps; export it again")
+                raise reader.refused("has local functions or training steps; export it again")
     except Malformed as error:
         raise NotOnnx(f"model {name}: not an ONNX file ({error}); want the .onnx that export wrote") from None
     if graphs != 1:
@@ -73,54 +107,57 @@ def scan(data: bytes, name: str) -> dict[str, str]:
     return metadata
 
 
-def _check_graph(graph: memoryview, name: str) -> None:
-    for number, wire, value in fields(graph):
+def _check_graph(graph: memoryview, reader: _Reader) -> None:
+    for number, wire, value in reader.fields(graph):
         if wire != 2:
             continue
         if number == 1:
-            _check_node(view(value), name)
+            reader.nodes += 1
+            if reader.nodes > MAX_NODES:
+                raise reader.refused(
+                    f"more than {MAX_NODES} operators; a streaming model needs a few hundred"
+                )
+            _check_node(view(value), reader)
         elif number == 5:
-            _check_tensor(view(value), name)
+            _check_tensor(view(value), reader)
         elif number == 15:  # SparseTensorProto: values 1, indices 2
-            for inner, kind, part in fields(view(value)):
+            for inner, kind, part in reader.fields(view(value)):
                 if kind == 2 and inner in (1, 2):
-                    _check_tensor(view(part), name)
+                    _check_tensor(view(part), reader)
 
 
-def _check_node(node: memoryview, name: str) -> None:
-    for number, wire, value in fields(node):
+def _check_node(node: memoryview, reader: _Reader) -> None:
+    for number, wire, value in reader.fields(node):
         if wire != 2:
             continue
-        if number == 4 and text(value) in _REFUSED:
-            raise ModelError(
-                f"model {name}: operator {text(value)} is not allowed; a streaming model needs no control flow"
+        if number == 4 and text(value) in FORBIDDEN_OPERATORS:
+            raise reader.refused(
+                f"operator {text(value)} is not allowed; a streaming model needs no control flow"
             )
-        if number == 7 and text(value) not in _DOMAINS:
-            raise ModelError(
-                f"model {name}: operators of domain {text(value)!r} are not allowed; use standard ONNX ones"
+        if number == 7 and text(value) not in DOMAINS:
+            raise reader.refused(
+                f"operators of domain {text(value)!r} are not allowed; use standard ONNX ones"
             )
         if number == 5:
-            _check_attribute(view(value), name)
+            _check_attribute(view(value), reader)
 
 
-def _check_attribute(attribute: memoryview, name: str) -> None:
-    for number, wire, value in fields(attribute):
+def _check_attribute(attribute: memoryview, reader: _Reader) -> None:
+    for number, wire, value in reader.fields(attribute):
         if wire != 2:
             continue
         if number in (5, 10):  # t, tensors
-            _check_tensor(view(value), name)
+            _check_tensor(view(value), reader)
         elif number in (6, 11):  # g, graphs
-            raise ModelError(
-                f"model {name}: an operator holds a graph of its own; a streaming model needs no control flow"
+            raise reader.refused(
+                "an operator holds a graph of its own; a streaming model needs no control flow"
             )
         elif number in (22, 23):  # sparse_tensor(s)
-            raise ModelError(f"model {name}: sparse constants are not allowed; export it again")
+            raise reader.refused("sparse constants are not allowed; export it again")
 
 
-def _check_tensor(tensor: memoryview, name: str) -> None:
-    for number, _, value in fields(tensor):
+def _check_tensor(tensor: memoryview, reader: _Reader) -> None:
+    for number, _, value in reader.fields(tensor):
         # external_data, or data_location EXTERNAL (an enum, of which protobuf keeps 32 bits)
         if number == 13 or (number == 14 and isinstance(value, int) and value & 0xFFFFFFFF == 1):
-            raise ModelError(
-                f"model {name}: weights are in another file; save it as one file (export it again)"
-            )
+            raise reader.refused("weights are in another file; save it as one file (export it again)")

@@ -65,12 +65,23 @@ def providers(choice: Provider) -> list[list[str]]:
     return [[CPU], [CUDA, CPU]] if choice == "auto" and has_cuda else [[CPU]]
 
 
-def create_session(data: bytes, names: list[str]) -> Any:
-    """An InferenceSession on exactly these providers; ProviderUnavailable if the first is not granted."""
+def create_session(data: bytes, names: list[str], options: onnxruntime.SessionOptions | None = None) -> Any:
+    """An InferenceSession on exactly these providers: the only way that this project opens a model.
+
+    Args:
+        data: the bytes of an ONNX file.
+        names: providers, as ``providers`` lists them.
+        options: from ``session_options``, with changes; None = as they are.
+
+    Raises:
+        ProviderUnavailable: the first provider is not granted.
+    """
     import onnxruntime as ort
 
     # Without enable_fallback=0 a refused model is tried twice, with a message of its own on standard output.
-    session = ort.InferenceSession(data, sess_options=session_options(), providers=names, enable_fallback=0)
+    session = ort.InferenceSession(
+        data, sess_options=options or session_options(), providers=names, enable_fallback=0
+    )
     granted = session.get_providers()
     if granted[0] != names[0]:
         raise ProviderUnavailable(

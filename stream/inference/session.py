@@ -15,11 +15,8 @@ from stream.errors import CardInvalid, ModelError, NotOnnx, StreamClassifyError
 from stream.inference.card import ModelCard
 from stream.inference.onnx_file import read_model_file, scan
 from stream.inference.options import CPU, Provider, create_session, providers, run_options
-from stream.inference.single import Shapes, for_one_step
 
 State = tuple[NDArray[Any], ...]
-SMALL = 4 << 20  # bytes of a model for which leaving nodes out is worth a second session
-PROOF = 8  # frames over which that session must give the same to the bit
 _TYPES = {"tensor(float)": "float32", "tensor(int64)": "int64"}
 
 
@@ -35,12 +32,12 @@ class Model:
         provider: "cpu" or "cuda", as granted.
         provider_reason: why, in words, where there was a choice.
         session: the ONNX Runtime session; thread-safe to run.
-        single: a session that gives the same for one stream and one frame, and sooner; None where there is none.
     """
 
     def __init__(self, data: bytes, path: str = "<memory>", provider: Provider = "auto") -> None:
         """Load from bytes. Raises as ``load``."""
         self.path = path
+        self._data, self._asked = data, provider  # what a pickle carries
         self.card = ModelCard.from_metadata(scan(data, path))
         self.sha256 = hashlib.sha256(data).hexdigest()
         self.provider_reason = ""
@@ -54,7 +51,6 @@ class Model:
             self._check_against_graph()
         except UnicodeDecodeError:
             raise NotOnnx(f"model {path}: names in its graph are not UTF-8; export the model again") from None
-        self.single = self._for_one_step(data)
 
     @classmethod
     def load(cls, path: str | Path, provider: Provider = "auto") -> Model:
@@ -76,6 +72,18 @@ class Model:
         from stream.assets import asset
 
         return cls.load(asset(f"{name}.onnx"), provider)
+
+    def __reduce__(self) -> tuple[type[Model], tuple[bytes, str, Provider]]:
+        """Pickled by the bytes of its file, and loaded (and checked) again where it is unpickled."""
+        return type(self), (self._data, self.path, self._asked)
+
+    def __repr__(self) -> str:
+        return f"Model({self.id}, {len(self.labels)} classes, {self.card.features.sample_rate} Hz, {self.provider})"
+
+    @property
+    def id(self) -> str:
+        """Name and the beginning of the file's digest: what results and records are signed with."""
+        return f"{self.card.name}@{self.sha256[:12]}"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -114,7 +122,7 @@ class Model:
 
     def _fastest(self, sessions: list[Any]) -> Any:
         """The session with the quickest hop; a GPU loses on one small stream, and this says so."""
-        zeros = {self.card.input: np.zeros((1, self.card.stride, self.card.features.n_features), np.float32)}
+        zeros = {self.card.input: np.zeros((1, self.card.stride, self.card.features.width), np.float32)}
         zeros |= {s.input: v for s, v in zip(self.card.states, self.initial_state(), strict=True)}
         took: list[float] = []
         for session in sessions:
@@ -130,38 +138,6 @@ class Model:
             f"{n} {t * 1e6:.0f} µs a hop" for n, t in zip(names, took, strict=True)
         )
         return sessions[best]
-
-    def _for_one_step(self, data: bytes) -> Any | None:
-        """A session of the graph without what does nothing for one frame of one stream, proven on some frames."""
-        card = self.card
-        if self.provider != "cpu" or card.stride != 1 or len(data) > SMALL:
-            return None
-        rng = np.random.default_rng(0)
-        frames = rng.normal(scale=10.0, size=(PROOF, 1, 1, card.features.n_features)).astype(np.float32)
-
-        def feed(frame: NDArray[np.float32], state: State) -> dict[str, NDArray[Any]]:
-            return {card.input: frame} | {s.input: v for s, v in zip(card.states, state, strict=True)}
-
-        def shapes_of(model: bytes, names: Sequence[str]) -> Shapes:
-            values = create_session(model, [CPU]).run(list(names), feed(frames[0], self.initial_state()))
-            return {name: value.shape for name, value in zip(names, values, strict=True)}
-
-        try:
-            smaller = for_one_step(data, shapes_of)
-            if smaller is None:
-                return None
-            session, state = create_session(smaller, [CPU]), self.initial_state()
-            for frame in frames:
-                expected, new = self.step(frame, state)
-                values = session.run(self.output_names, feed(frame, state))
-                if not all(map(np.array_equal, (expected, *new), values)):
-                    return None
-                state = new
-        except (
-            Exception
-        ):  # whatever ONNX Runtime dislikes in it: the whole graph, already proven to run, stays in use
-            return None
-        return session
 
     def _check_against_graph(self) -> None:
         """CardInvalid unless every name, type and size in the card is what the graph has, and one step works."""
@@ -185,7 +161,7 @@ class Model:
             ):
                 raise wrong(f"{what} {name!r} has shape {sizes}, the card says {list(shape)}")
 
-        check(inputs, card.input, (-1, -1, card.features.n_features), "float32", "input")
+        check(inputs, card.input, (-1, -1, card.features.width), "float32", "input")
         check(outputs, card.output, (-1, -1, len(card.labels)), "float32", "output")
         for state in card.states:
             check(inputs, state.input, state.shape, state.dtype, "state input")
@@ -198,7 +174,7 @@ class Model:
 
     def _try_step(self, streams: int, rows: int, wrong: Any) -> None:
         card = self.card
-        frames = np.zeros((streams, rows * card.stride, card.features.n_features), np.float32)
+        frames = np.zeros((streams, rows * card.stride, card.features.width), np.float32)
         state = self.initial_state(streams)
         try:
             probs, new = self.step(frames, state)

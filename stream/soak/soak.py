@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.classifier import MAX_GAP, StreamClassifier
+from stream.classifier import MAX_GAP_SECONDS, StreamClassifier
 from stream.errors import SpecError
-from stream.features.repair import MAX_HOLE
+from stream.features.repair import MAX_REPAIR_SECONDS
 from stream.inference.session import Model
 from stream.messages import Chunk, Result
 from stream.soak.certificate import Certificate, Line
@@ -106,7 +106,9 @@ class _Run:
         rate = card.features.sample_rate
         self.model = model
         self.classifier = StreamClassifier(model)
-        self.schedule = Schedule(recordings, rate, round(MAX_HOLE * rate), round(MAX_GAP * rate), seed, start)
+        self.schedule = Schedule(
+            recordings, rate, round(MAX_REPAIR_SECONDS * rate), round(MAX_GAP_SECONDS * rate), seed, start
+        )
         self.watch = Watch(
             self.schedule.books, card.features, card.stride, self.classifier.reference, self.classifier.hop
         )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.features.framing import frame_count
-from stream.features.spec import MfccSpec
+from stream.features.spec import FeatureSpec
 from stream.messages import Event, Result, Scores
 from stream.soak.schedule import Books
 
@@ -50,7 +50,7 @@ class Watch:
         lost, missing, repaired: as the stream reported them.
     """
 
-    def __init__(self, books: Books, features: MfccSpec, stride: int, reference: int, hop: int) -> None:
+    def __init__(self, books: Books, features: FeatureSpec, stride: int, reference: int, hop: int) -> None:
         self._books = books
         self._spec = features
         self._stride = stride

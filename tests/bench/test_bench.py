@@ -80,7 +80,7 @@ def test_the_command_prints_a_plain_table_and_writes_json(tmp_path: Path) -> Non
     ours |= {"repair", "decision"}
     files = {"flac_16000", "flac_16000_decode", "flac_44100", "flac_44100_decode"}
     assert set(data["cases"]) - {"kernel_numpy"} == ours | files | {"slab_8"}
-    assert ("kernel_numpy" in data["cases"]) == (data["machine"]["features"] == "native")
+    assert ("kernel_numpy" in data["cases"]) == (data["machine"]["features"] == "compiled")
     for case in data["cases"].values():
         assert case["label"] in result.stdout
         assert 0 < case["best_us"] <= case["median_us"] <= case["p99_us"]

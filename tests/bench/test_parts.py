@@ -10,13 +10,14 @@ from click.testing import CliRunner
 
 from stream import ModelCard, StreamClassifier, UsageError, classify
 from stream.bench.cases import in_hops
-from stream.bench.floors import kernel_name, model_floor_cases, over_floor
+from stream.bench.floors import model_floor_cases, over_floor
 from stream.bench.graphs import gru_model, identity_model
 from stream.bench.growth import growth
 from stream.bench.recordings import flac_cases
 from stream.bench.timing import measure
 from stream.cli.bench import bench
 from stream.features import native
+from stream.features.kernel import kernel_name
 from stream.features.mfcc import mfcc
 from stream.features.spec import MfccSpec
 from stream.inference.onnx_file import scan
@@ -127,7 +128,7 @@ def test_growth_sees_a_leak(model: Model, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_kernel_in_use_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kernel_name(MfccSpec(n_fft=400, win_length=400)) == "numpy"  # a length that the compiled one lacks
-    assert kernel_name(MfccSpec()) == ("numpy" if native.library() is None else "native")
+    assert kernel_name(MfccSpec()) == ("numpy" if native.library() is None else "compiled")
     monkeypatch.setattr(native, "library", lambda: None)
     assert kernel_name(MfccSpec()) == "numpy"
 

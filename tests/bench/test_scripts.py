@@ -51,9 +51,9 @@ def test_a_processor_is_held_to_its_own_record_and_another_to_the_lowest(
 ) -> None:
     path = tmp_path / "baseline.json"
     monkeypatch.setattr(test_ratios, "BASELINE", path)
-    assert test_ratios.wanted("slab", "native", "this") is None
+    assert test_ratios.wanted("slab", "compiled", "this") is None
     kept = {"this": {"ratios": {"slab": 3.0}}, "that": {"ratios": {"slab": 2.0}}}
-    path.write_text(json.dumps({"native": kept}))
-    assert test_ratios.wanted("slab", "native", "this") == 3.0
-    assert test_ratios.wanted("slab", "native", "unknown") == 2.0
+    path.write_text(json.dumps({"compiled": kept}))
+    assert test_ratios.wanted("slab", "compiled", "this") == 3.0
+    assert test_ratios.wanted("slab", "compiled", "unknown") == 2.0
     assert test_ratios.wanted("slab", "numpy", "this") is None

@@ -22,8 +22,8 @@ from stream.bench.machine import machine
 from stream.bench.suite import bench_sound
 from stream.bench.timing import Case, measure
 from stream.features.spec import MfccSpec
+from stream.inference.engine import SlabEngine
 from stream.inference.session import Model
-from stream.inference.stepper import Stepper
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 HIDDEN = 64
@@ -74,7 +74,7 @@ class Line:
 
 def multiply_adds(hidden: int) -> int:
     """Of one step of the GRU and its head."""
-    return 3 * hidden * (SPEC.n_features + hidden) + hidden * len(LABELS)
+    return 3 * hidden * (SPEC.width + hidden) + hidden * len(LABELS)
 
 
 def time_streams(rounds: int) -> Line:
@@ -101,7 +101,7 @@ def time_sizes(rounds: int) -> dict[int, Line]:
     for hidden in SIZES:
         model = Model(gru_model(hidden, SPEC), provider="cpu")
         for count in TOGETHER:
-            step = Stepper(model, count).advance
+            step = SlabEngine(model, count).advance
             cases.append(Case(f"{hidden} {count}", "", step, count * 0.01, count))
     timings = measure(cases, rounds)
     amount = [multiply_adds(hidden) for hidden in SIZES]

@@ -41,10 +41,10 @@ def level_model() -> bytes:
     """A model file: "loud" where a frame's mean level, in decibels, is nearer to LOUD's than to SOFT's."""
     spec, rng = MfccSpec(), np.random.default_rng(0)
     quiet, loud = (mfcc(level * rng.standard_normal(RATE), spec)[:, 0].mean() for level in (SOFT, LOUD))
-    slope = np.zeros((spec.n_features, 1), np.float32)
+    slope = np.zeros((spec.width, 1), np.float32)
     slope[0] = 20 / (loud - quiet)  # coefficient 0 is the mean level
     graph = Graph("level")
-    add_gru(graph, HIDDEN, spec.n_features, rng)
+    add_gru(graph, HIDDEN, spec.width, rng)
     graph.weight("nothing", np.zeros((HIDDEN, 1), np.float32))
     graph.weight("slope", slope)
     graph.weight("middle", -slope[0] * np.float32((quiet + loud) / 2))

@@ -20,12 +20,12 @@ from stream.classifier import StreamClassifier
 from stream.cli import main
 from stream.decisions.detector import Detector
 from stream.features.mfcc import StreamingMfcc
-from stream.inference.stepper import Stepper
+from stream.inference.engine import LoneEngine
 from stream.messages import Chunk
 
 PARTS: list[tuple[type, tuple[str, ...]]] = [
     (StreamingMfcc, ("push",)),
-    (Stepper, ("run_one", "run")),
+    (LoneEngine, ("run",)),
     (Detector, ("push",)),
 ]
 

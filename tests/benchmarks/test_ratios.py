@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from stream.bench.floors import kernel_name
 from stream.bench.graphs import gru_model
 from stream.bench.machine import machine
 from stream.bench.report import as_data, ratios, table
 from stream.bench.suite import all_cases
 from stream.bench.timing import Timing, measure
+from stream.features.kernel import kernel_name
 from stream.features.spec import MfccSpec
 from stream.inference.session import Model
 

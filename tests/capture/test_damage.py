@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stream import FileSource, StreamClassifyError, UnreadableAudio
 from stream.capture.files import read_audio
-from stream.capture.resample import output_index
+from stream.features.resample import output_index
 
 FUZZ = int(os.environ.get("STREAM_CLASSIFY_FUZZ", "300"))
 
@@ -69,8 +69,8 @@ def test_a_cut_file_is_given_as_far_as_it_goes_and_says_so(tmp_path: Path, kind:
     assert 0.7 < len(got) / (len(expected) / 2) < 1.2
     same = min(len(got), 150_000)
     np.testing.assert_array_equal(got[:same], expected[:same])
-    assert str(half) in source.truncated
-    assert "cut off after" in source.truncated
+    assert str(half) in source.report().truncated
+    assert "cut off after" in source.report().truncated
     with pytest.warns(UserWarning, match="cut off"):
         assert len(read_audio(half, 16_000)) == output_index(len(got), 48_000, 16_000)
 
@@ -82,7 +82,7 @@ def test_a_wav_written_to_a_pipe_has_no_length_and_is_not_called_damaged(tmp_pat
     path.write_bytes(data)
     source = FileSource(path)
     assert len(gathered(source)) == 16_000
-    assert source.truncated == ""
+    assert source.report().truncated == ""
 
 
 def make(content: bytes) -> Callable[[Path], Path]:

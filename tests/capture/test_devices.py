@@ -266,7 +266,7 @@ def test_refresh_spares_an_open_stream(virtual_mic: PulseServer) -> None:
         before = next(chunks).end
         while next(chunks).end < before + microphone.sample_rate // 2:
             pass
-        assert microphone.lost == 0
+        assert microphone.report().lost == 0
 
 
 @pytest.mark.pulse

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stream import FileSource, UsageError
 from stream.capture.files import read_audio
-from stream.capture.resample import output_index, resampled
+from stream.features.resample import StreamingResampler, output_index
 
 Samples = NDArray[np.float32]
 
@@ -70,7 +70,7 @@ def test_every_format_gives_what_its_decoder_gives(
     whole = soundfile.read(path, dtype="float32", always_2d=True)[0]
     source = FileSource(path, block=block, channel=2)
     np.testing.assert_array_equal(gathered(source), whole[:, 1])
-    assert source.truncated == ""
+    assert source.report().truncated == ""
     info = source.info()
     assert (info.sample_rate, info.channels, info.channel, info.live) == (48_000, 2, "2", False)
     assert info.duration == len(whole)
@@ -209,7 +209,8 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
         for _ in range(60):
             file.write(np.zeros(16_000 * 10, np.int16))
     tracemalloc.start()
-    total = sum(len(chunk.samples) for chunk in resampled(FileSource(path), 8_000))
+    resampler = StreamingResampler(16_000, 8_000)
+    total = sum(len(resampler.push(chunk.samples)) for chunk in FileSource(path)) + len(resampler.flush())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert total == 60 * 80_000
@@ -224,8 +225,9 @@ def test_read_audio_is_the_stream_of_it(tmp_path: Path, rate: int | None) -> Non
     path = tmp_path / "a.flac"
     soundfile.write(path, noise(50_001, 2), 44_100)
     whole = read_audio(path, rate)
-    streamed = [c.samples for c in resampled(FileSource(path, block=313), rate or 44_100)]
-    np.testing.assert_array_equal(whole, np.concatenate(streamed))
+    resampler = StreamingResampler(44_100, rate or 44_100)
+    streamed = [resampler.push(chunk.samples) for chunk in FileSource(path, block=313)]
+    np.testing.assert_array_equal(whole, np.concatenate([*streamed, resampler.flush()]))
     assert len(whole) == output_index(50_001, 44_100, rate or 44_100)
 
 

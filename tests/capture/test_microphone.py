@@ -73,7 +73,7 @@ def test_hears_a_tone_at_its_pitch_and_level(
         assert first.sample_rate == microphone.sample_rate
         record(chunks, microphone.sample_rate // 10)
         hertz, level = tone(record(chunks, microphone.sample_rate), microphone.sample_rate)
-        assert microphone.lost == 0
+        assert microphone.report().lost == 0
     assert hertz == pytest.approx(997, abs=1)
     assert level == pytest.approx(0.25, rel=0.02)
 
@@ -112,11 +112,11 @@ def test_a_late_consumer_loses_samples_and_knows_exactly_which(
         chunks = iter(microphone)
         first = until(chunks, loud)
         began = first.start + int(np.flatnonzero(first.samples)[0])
-        assert microphone.lost == 0
+        assert microphone.report().lost == 0
         received, end = first.end, first.end
         for _ in range(3):
-            dropped = microphone.dropped
-            while microphone.dropped < dropped + 10_000:
+            dropped = microphone.report().dropped
+            while microphone.report().dropped < dropped + 10_000:
                 time.sleep(0.05)
             for _ in range(4):
                 chunk = until(chunks, lambda chunk: len(chunk.samples) > 0)
@@ -126,10 +126,10 @@ def test_a_late_consumer_loses_samples_and_knows_exactly_which(
                 end = chunk.end
         # Nothing may be dropped while the sum is made.
         microphone._ring.close()
-        assert microphone.lost == microphone.dropped >= 30_000
+        assert microphone.report().lost == microphone.report().dropped >= 30_000
         remaining = sum(len(chunk.samples) for chunk in (next(chunks) for _ in range(9)))
-        assert microphone.waiting == 0
-        assert received + remaining + microphone.lost == microphone._ring.end >= end
+        assert microphone.report().waiting == 0
+        assert received + remaining + microphone.report().lost == microphone._ring.end >= end
 
 
 def test_long_chunks_for_who_can_wait(virtual_mic: PulseServer, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_long_chunks_for_who_can_wait(virtual_mic: PulseServer, tmp_path: Path) 
         chunks = iter(microphone)
         until(chunks, loud)
         lengths = [len(next(chunks).samples) for _ in range(20)]
-        assert microphone.lost == 0
+        assert microphone.report().lost == 0
     # A heartbeat brings what is there, on a busy machine less than a chunk.
     assert sum(length >= 960 for length in lengths) >= 10
 
@@ -163,7 +163,7 @@ def test_unplugged_and_plugged_in_again(virtual_mic: PulseServer, capfd: pytest.
         virtual_mic.unplug()
         until(chunks, lambda chunk: chunk.state == "recovering", log)
         assert microphone.state == "recovering"
-        assert microphone.detail
+        assert microphone.report().detail
         capfd.readouterr()  # PortAudio's thread may say its piece once
         deadline = time.monotonic() + 2.5
         until(chunks, lambda chunk: time.monotonic() > deadline, log)
@@ -175,7 +175,7 @@ def test_unplugged_and_plugged_in_again(virtual_mic: PulseServer, capfd: pytest.
     at = sound.index(again)
     before = sound[at - 1]
     gap = again.start - before.end
-    assert gap == microphone.lost
+    assert gap == microphone.report().lost
     assert all(a.end == b.start for a, b in itertools.pairwise(sound) if b is not again)
     # The hole is as long as the clock says: from the last sample, by the least delay of any before it, to the
     # first sample that came again. And it came soon after the microphone did.
@@ -216,7 +216,7 @@ def test_two_microphones_do_not_kill_each_other(virtual_mic: PulseServer) -> Non
         virtual_mic.replug()
         for chunks, microphone in ((ones, one), (twos, two)):
             until(chunks, lambda chunk: len(chunk.samples) > 0 and chunk.start > 0)
-            assert microphone.lost > 0
+            assert microphone.report().lost > 0
 
 
 def test_without_reopening_the_iteration_ends_and_says_so(virtual_mic: PulseServer) -> None:
@@ -227,7 +227,7 @@ def test_without_reopening_the_iteration_ends_and_says_so(virtual_mic: PulseServ
         last = until(chunks, lambda chunk: chunk.state == "failed")
         assert len(last.samples) == 0
         assert list(chunks) == []
-        assert microphone.detail == "the device ended the stream"
+        assert microphone.report().detail == "the device ended the stream"
 
 
 def test_an_error_in_the_device_thread_reaches_the_consumer(

@@ -115,7 +115,7 @@ def test_a_file_ends_when_it_ends(av: object, tmp_path: Path, name: str) -> None
     assert all(a.end == b.start for a, b in itertools.pairwise(heard))
     assert len(joined(chunks)) == pytest.approx(96_000, abs=2_500)  # MP3 pads
     assert (info.sample_rate, info.channels, info.channel, info.live) == (48_000, 2, "mix", False)
-    assert source.truncated == ""
+    assert source.report().truncated == ""
     if name in ("a.wav", "a.flac"):
         whole = soundfile.read(tmp_path / name, dtype="float32")[0].mean(axis=1)
         np.testing.assert_allclose(joined(chunks), whole, atol=1e-6)
@@ -142,7 +142,7 @@ def test_a_file_that_breaks_off_is_given_as_far_as_it_came(av: object) -> None:
         chunks = list(source)
         assert not source.info().live
     np.testing.assert_array_equal(joined(chunks), noise(40_000)[:20_000])
-    assert "broke off after 1.25 s" in source.truncated
+    assert "broke off after 1.25 s" in source.report().truncated
 
 
 def test_at_the_pace_of_real_time_a_file_waits_for_the_clock(av: object, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_late_consumer_loses_the_oldest_and_is_told_how_much(av: object) -> No
     with server(answer) as address:
         source = NetworkSource(address + "live", queue_seconds=1.0)
         chunks = [next(iter(source))]  # and now the consumer is busy
-        while source.lost < 8 * RATE:
+        while source.report().lost < 8 * RATE:
             done.wait(0.01)
         for chunk in source:
             chunks.append(chunk)
@@ -242,7 +242,7 @@ def test_a_late_consumer_loses_the_oldest_and_is_told_how_much(av: object) -> No
     for chunk in heard:
         np.testing.assert_array_equal(chunk.samples, noise(10 * RATE)[chunk.start : chunk.end])
     missing = heard[0].start + sum(b.start - a.end for a, b in itertools.pairwise(heard))
-    assert missing == source.lost
+    assert missing == source.report().lost
 
 
 def test_closing_does_not_wait_for_the_network(av: object) -> None:

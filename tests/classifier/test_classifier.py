@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import pytest
 import soundfile
 
 from stream.capture.source import ArraySource
-from stream.classifier import MAX_GAP, StreamClassifier, classify, merge
+from stream.classifier import MAX_GAP_SECONDS, StreamClassifier, classify, merge
 from stream.errors import ClosedError, SpecError, UsageError
 from stream.features.mfcc import mfcc
 from stream.inference.session import Model
@@ -81,7 +84,7 @@ def test_features_and_scores_are_those_of_the_parts(model: Model) -> None:
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
 def test_other_rates_are_resampled_alike(rate: int, model: Model, tmp_path: Path) -> None:
-    from stream.capture.resample import StreamingResampler
+    from stream.features.resample import StreamingResampler
 
     sound = make("speech", rate)
     soundfile.write(tmp_path / "talk.wav", sound, rate, subtype="FLOAT")
@@ -121,7 +124,7 @@ def test_a_short_gap_carries_the_state(length: int, model: Model) -> None:
 
 
 def test_a_long_gap_resets_the_state(model: Model) -> None:
-    behind, sound, start = with_gap(model, round(MAX_GAP * 16000) + 1)
+    behind, sound, start = with_gap(model, round(MAX_GAP_SECONDS * 16000) + 1)
     fresh = StreamClassifier(model).push(sound[16000:])
     np.testing.assert_array_equal(behind.probs, fresh.probs)
     np.testing.assert_array_equal(behind.scores.sample, fresh.scores.sample + start)
@@ -241,8 +244,6 @@ def test_short_and_empty_sounds(model: Model) -> None:
 
 def test_wrong_use(model: Model) -> None:
     classifier = StreamClassifier(model)
-    with pytest.raises(UsageError, match=r"44100 Hz.*16000.*resampled"):
-        classifier.push(Chunk(np.zeros(10, np.float32), 0, 44100))
     classifier.push(Chunk(np.zeros(100, np.float32), 1000, 16000))
     for start in (0, 1099):
         with pytest.raises(UsageError, match="1100"):
@@ -259,7 +260,7 @@ def test_wrong_use(model: Model) -> None:
         {"max_gap": -1.0},
         {"max_gap": float("nan")},
         {"max_gap": float("inf")},
-        {"max_hole": -0.1},
+        {"max_repair": -0.1},
         {"reset_after": 0.0},
         {"reset_after": float("inf")},
         {"repair": "magic"},
@@ -276,3 +277,110 @@ def test_samples_of_any_kind_of_number(model: Model) -> None:
     want = StreamClassifier(model).push(sound)
     for other in (sound.astype(np.float64), sound.tolist(), sound[::-1].copy()[::-1]):
         assert_equal(StreamClassifier(model).push(other), want)
+
+
+def test_stream_may_be_called_again_and_starts_anew(model: Model) -> None:
+    sound = make("speech", 16000)
+    classifier = StreamClassifier(model)
+    first = [result.probs for result in classifier.stream(ArraySource(sound, 16000))]
+    for result in classifier.stream(ArraySource(sound, 16000)):
+        assert len(result.scores)
+        break  # left in the middle
+    again = [result.probs for result in classifier.stream(ArraySource(sound, 16000))]
+    np.testing.assert_array_equal(np.concatenate(again), np.concatenate(first))
+
+
+def test_astream_gives_what_stream_gives_and_closes_the_source(model: Model) -> None:
+    sound = make("speech", 16000)
+    want = [result.probs for result in StreamClassifier(model).stream(ArraySource(sound, 16000))]
+
+    class Watched(ArraySource):
+        is_closed = False
+
+        def close(self) -> None:
+            self.is_closed = True
+            super().close()
+
+    async def listen(limit: int) -> tuple[list[np.ndarray], int]:
+        source = Watched(sound, 16000)
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0)
+
+        ticker = asyncio.ensure_future(tick())
+        got: list[np.ndarray] = []
+        results = StreamClassifier(model).astream(source)
+        async for result in results:
+            got.append(result.probs)
+            if len(got) == limit:
+                break
+        await results.aclose()  # type: ignore[attr-defined]
+        ticker.cancel()
+        assert source.is_closed
+        return got, ticks
+
+    got, ticks = asyncio.run(asyncio.wait_for(listen(10**9), 60))
+    np.testing.assert_array_equal(np.concatenate(got), np.concatenate(want))
+    assert ticks > len(got), "the event loop must go on meanwhile"
+    got, _ = asyncio.run(asyncio.wait_for(listen(3), 60))
+    np.testing.assert_array_equal(np.concatenate(got), np.concatenate(want[:3]))
+
+
+def test_a_cancelled_astream_closes_a_source_that_never_gives_anything(model: Model) -> None:
+    class Waiting(ArraySource):
+        def __init__(self) -> None:
+            super().__init__(np.zeros(1, np.float32), 16000)
+            self.closing = threading.Event()
+
+        def __iter__(self) -> Iterator[Chunk]:
+            assert self.closing.wait(60)
+            return iter(())
+
+        def close(self) -> None:
+            self.closing.set()
+
+    source = Waiting()
+
+    async def listen() -> None:
+        async for _ in StreamClassifier(model).astream(source):
+            raise AssertionError("nothing was given")
+
+    async def cancel() -> None:
+        task = asyncio.ensure_future(listen())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(asyncio.wait_for(cancel(), 60))
+    assert source.closing.is_set()
+
+
+def test_reprs_fit_a_line(model: Model) -> None:
+    classifier = StreamClassifier(model, stream="kitchen")
+    result = classifier.push(make("speech", 16000))
+    for thing, words in (
+        (model, [model.id, "3 classes", "16000 Hz"]),
+        (classifier, ["kitchen", model.id, "32000"]),
+        (result, ["rows", model.id, "end 32000"]),
+        (StreamClassifier(model).push(np.zeros(1)), ["0 rows"]),
+    ):
+        assert len(repr(thing)) < 120
+        assert "\n" not in repr(thing)
+        assert all(word in repr(thing) for word in words), repr(thing)
+    assert (result.stream, result.model) == ("kitchen", model.id)
+
+
+def test_a_result_says_when_its_newest_sample_was_captured(model: Model) -> None:
+    """Sound that is still inside the resampler has not been classified: the time is that of what has."""
+    classifier = StreamClassifier(model)
+    result = classifier.push(Chunk(np.zeros(4410, np.float32), 0, 44100, captured_at=100.0))
+    assert result.captured_at == pytest.approx(100.0 - (1600 - result.end) / 16000)
+    assert result.end < 1600
+    direct = StreamClassifier(model).push(Chunk(np.zeros(1600, np.float32), 0, 16000, captured_at=7.0))
+    assert (direct.captured_at, direct.end) == (7.0, 1600)
+    assert StreamClassifier(model).push(Chunk(np.zeros(1600, np.float32), 0, 16000)).captured_at is None

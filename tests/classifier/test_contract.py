@@ -10,19 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.capture.resample import StreamingResampler
 from stream.classifier import StreamClassifier, merge
 from stream.decisions.detector import Detector
 from stream.decisions.smoothing import MovingAverage
 from stream.decisions.spec import ClassRule, DetectorSpec
-from stream.errors import ClosedError
+from stream.errors import ClosedError, SnapshotInvalid
+from stream.features.conditioner import Conditioner
 from stream.features.deltas import CausalDelta
 from stream.features.mfcc import StreamingMfcc
 from stream.features.repair import Repair
-from stream.features.spec import MfccSpec
+from stream.features.resample import StreamingResampler
+from stream.features.spec import MfccSpec, WaveformSpec
+from stream.features.waveform import StreamingWaveform
+from stream.inference.engine import DeviceEngine, LoneEngine, SlabEngine
 from stream.inference.session import Model
-from stream.inference.stepper import Stepper
-from stream.messages import Event, Scores
+from stream.messages import Chunk, Event, Scores
+from stream.snapshot import pack, unpack
 from tests.support.sounds import make
 from tests.support.toy_models import toy_bytes, toy_card
 
@@ -96,6 +99,13 @@ class CountingDetector:
         self.detector.reset()
         self.rows = 0
 
+    def snapshot(self) -> dict[str, Any]:
+        return {"detector": self.detector.snapshot(), "rows": self.rows}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        self.detector.restore(snapshot["detector"])
+        self.rows = snapshot["rows"]
+
 
 _MODELS: dict[str, Model] = {}
 
@@ -136,6 +146,57 @@ class FedRepair(Repair):
         super().reset()
         self.fed = 0
 
+    def snapshot(self) -> dict[str, Any]:
+        return super().snapshot() | {"fed": self.fed}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        super().restore(snapshot)
+        self.fed = snapshot["fed"]
+
+
+class FedConditioner(Conditioner):
+    """A conditioner that is given sound at one rate, and counts it."""
+
+    def __init__(self, in_rate: int) -> None:
+        super().__init__(16000)
+        self.in_rate, self.fed = in_rate, 0
+
+    def feed(self, x: np.ndarray) -> list[np.ndarray]:
+        start, self.fed = self.fed, self.fed + len(x)
+        return repair_output(self, self.push(x, start, self.in_rate))
+
+    def reset(self) -> None:
+        super().reset()
+        self.fed = 0
+
+    def snapshot(self) -> dict[str, Any]:
+        return super().snapshot() | {"fed": self.fed}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        super().restore(snapshot)
+        self.fed = snapshot["fed"]
+
+
+class FedClassifier(StreamClassifier):
+    """A classifier that is given chunks at another rate than its model's."""
+
+    in_rate, fed = 44100, 0
+
+    def feed(self, x: np.ndarray) -> list[np.ndarray]:
+        start, self.fed = self.fed, self.fed + len(x)
+        return classifier_output(self, self.push(Chunk(x, start, self.in_rate)))
+
+    def reset(self) -> None:
+        super().reset()
+        self.fed = 0
+
+    def snapshot(self) -> dict[str, Any]:
+        return super().snapshot() | {"fed": self.fed}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        super().restore(snapshot)
+        self.fed = snapshot["fed"]
+
 
 def rows_of(out: np.ndarray) -> list[np.ndarray]:
     return [row.copy() for row in np.atleast_2d(out)] if len(out) else []
@@ -147,6 +208,16 @@ def mfcc_stage(spec: MfccSpec) -> Stage:
         feed=lambda s, x: rows_of(s.push(x)),
         end=lambda s: rows_of(s.flush()),
         data=lambda: make("speech", spec.sample_rate, 1.0),
+    )
+
+
+def engine_stage(new: Callable[[Model], Any]) -> Stage:
+    return Stage(
+        new=lambda: new(toy_model()),
+        feed=lambda s, x: rows_of(s.run(x)) if len(x) else [],
+        end=lambda s: [],
+        data=lambda: StreamingMfcc().push(make("speech", 16000, 2.0)),
+        closes=False,
     )
 
 
@@ -195,13 +266,27 @@ STAGES: dict[str, Stage] = {
         data=lambda: make("music", 16000, 1.0),
         causal=True,
     ),
-    "stepper": Stage(
-        new=lambda: Stepper(toy_model()),
-        feed=lambda s, x: rows_of(s.run(x[None])[0]) if len(x) else [],
-        end=lambda s: [],
-        data=lambda: StreamingMfcc().push(make("speech", 16000, 2.0)),
-        closes=False,
+    "conditioner": Stage(
+        new=lambda: FedConditioner(16000),
+        feed=lambda s, x: s.feed(x),
+        end=lambda s: repair_output(s, s.flush()),
+        data=damaged,
     ),
+    "conditioner, resampling": Stage(
+        new=lambda: FedConditioner(44100),
+        feed=lambda s, x: s.feed(x),
+        end=lambda s: repair_output(s, s.flush()),
+        data=damaged,
+    ),
+    "waveform": Stage(
+        new=lambda: StreamingWaveform(WaveformSpec(frame_length=WINDOW)),
+        feed=lambda s, x: rows_of(s.push(x)),
+        end=lambda s: rows_of(s.flush()),
+        data=lambda: make("speech", 16000, 1.0),
+    ),
+    "lone engine": engine_stage(LoneEngine),
+    "row of a slab": engine_stage(lambda model: SlabEngine(model, 3).row(1)),
+    "device engine": engine_stage(DeviceEngine),
     "detector": Stage(
         new=CountingDetector, feed=lambda s, x: s.push(x), end=lambda s: s.flush(), data=probabilities
     ),
@@ -216,6 +301,18 @@ STAGES: dict[str, Stage] = {
         feed=push_in_order,
         end=lambda s: classifier_output(s, s.flush()),
         data=lambda: make("speech", 16000, 1.0),
+    ),
+    "classifier at another rate": Stage(
+        new=lambda: FedClassifier(toy_model()),
+        feed=lambda s, x: s.feed(x),
+        end=lambda s: classifier_output(s, s.flush()),
+        data=lambda: make("speech", 44100, 1.5),
+    ),
+    "classifier with plain samples": Stage(
+        new=lambda: StreamClassifier(toy_model(features=WaveformSpec(frame_length=40, hop_length=20))),
+        feed=push_in_order,
+        end=lambda s: classifier_output(s, s.flush()),
+        data=damaged,
     ),
 }
 each_stage = pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES.keys())
@@ -322,6 +419,45 @@ def test_no_aliasing(stage: Stage) -> None:
 
 
 @each_stage
+def test_a_snapshot_goes_on_to_the_bit(stage: Stage) -> None:
+    """Saved as bytes at any place, restored in a new stage and in a used one, and taken back in the same one."""
+    data = stage.data()
+    want = run(stage, data)
+    rng = np.random.default_rng(17)
+    for at in (0, 1, len(data) // 2, len(data), *rng.integers(0, len(data), 8).tolist()):
+        machine = stage.new()
+        early: list[np.ndarray] = []
+        for piece in pieces(data[:at], 700):
+            early += stage.feed(machine, piece)
+        saved = pack(machine.snapshot())
+        other = stage.new()
+        other.restore(unpack(saved))
+        assert pack(other.snapshot()) == saved, "what was restored is what was saved"
+        assert_same(early + run(stage, data[at:], 900, on=other), want)
+        stage.feed(machine, data[: len(data) // 3])
+        machine.restore(unpack(saved))
+        assert_same(early + run(stage, data[at:], on=machine), want)
+
+
+@each_stage
+def test_a_snapshot_is_a_copy_and_of_its_stage_alone(stage: Stage) -> None:
+    data = stage.data()
+    machine = stage.new()
+    stage.feed(machine, data[: len(data) // 2])
+    snapshot = machine.snapshot()
+    before = pack(snapshot)
+    stage.feed(machine, data[len(data) // 2 :])
+    assert pack(snapshot) == before
+    inner = snapshot if "kind" in snapshot else snapshot["detector"]
+    for change in ({"kind": "another"}, {"version": 99}, {"kind": None}):
+        broken = (
+            {**snapshot, **change} if inner is snapshot else {**snapshot, "detector": {**inner, **change}}
+        )
+        with pytest.raises(SnapshotInvalid):
+            stage.new().restore(broken)
+
+
+@each_stage
 def test_edges(stage: Stage) -> None:
     data = stage.data()
     machine = stage.new()
@@ -336,13 +472,26 @@ def test_edges(stage: Stage) -> None:
 
 def test_a_saved_state_replays() -> None:
     frames = StreamingMfcc().push(make("speech", 16000, 2.0))
-    stepper = Stepper(toy_model())
-    stepper.run(frames[None, :50])
-    saved = stepper.state
-    first = stepper.run(frames[None, 50:])
-    stepper.run(frames[None, :13])
-    stepper.state = saved
-    np.testing.assert_array_equal(stepper.run(frames[None, 50:]), first)
+    engine = LoneEngine(toy_model())
+    engine.run(frames[:50])
+    saved = engine.snapshot()
+    first = engine.run(frames[50:])
+    engine.run(frames[:13])
+    engine.restore(saved)
+    np.testing.assert_array_equal(engine.run(frames[50:]), first)
+
+
+def test_an_engine_takes_over_from_another_kind() -> None:
+    model = toy_model()
+    frames = StreamingMfcc().push(make("speech", 16000, 2.0))
+    want = LoneEngine(model).run(frames)
+    engines = [LoneEngine(model), SlabEngine(model, 3).row(1), DeviceEngine(model), LoneEngine(model)]
+    got = []
+    for i, engine in enumerate(engines):
+        if i:
+            engine.restore(engines[i - 1].snapshot())
+        got.append(engine.run(frames[i * 40 : (i + 1) * 40]))
+    np.testing.assert_array_equal(np.concatenate(got), want[:160])
 
 
 def test_streams_of_one_model_do_not_leak_in_a_batch() -> None:
@@ -351,22 +500,19 @@ def test_streams_of_one_model_do_not_leak_in_a_batch() -> None:
     frames = StreamingMfcc().push(make("speech", 16000, 2.0))
     rng = np.random.default_rng(0)
     batch = np.stack([frames, *(rng.permutation(frames) for _ in range(4))])
-    together = Stepper(model, 5)
+    together = SlabEngine(model, 5)
     for at in range(0, 100, 10):
         got = together.run(batch[:, at : at + 10])
         together.reset(row=3)
         for row in (0, 1, 2, 4):
-            alone = Stepper(model)
-            alone.run(batch[row : row + 1, :at])
-            np.testing.assert_array_equal(got[row], alone.run(batch[row : row + 1, at : at + 10])[0])
-        alone = Stepper(model)
-        np.testing.assert_array_equal(got[3], alone.run(batch[3:4, at : at + 10])[0])
+            alone = LoneEngine(model)
+            alone.run(batch[row, :at])
+            np.testing.assert_array_equal(got[row], alone.run(batch[row, at : at + 10]))
+        np.testing.assert_array_equal(got[3], LoneEngine(model).run(batch[3, at : at + 10]))
 
 
 def test_times_equal_offline_after_gaps() -> None:
     """Pieces with holes between them give, at the same absolute samples, what each run gives alone."""
-    from stream.messages import Chunk
-
     sound = make("speech", 16000, 2.0)
     classifier = StreamClassifier(toy_model(), max_gap=0.0)  # state starts anew behind every gap
     results = [

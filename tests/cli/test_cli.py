@@ -56,7 +56,11 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "threshold of no class": ([*FILE, "--threshold", "dog=0.5"], 2, "no class 'dog'.*speech"),
     "threshold 2": ([*FILE, "--threshold", "2"], 2, "at most 1"),
     "threshold nan": ([*FILE, "--threshold", "nan"], 2, "threshold nan"),
-    "confirm under the threshold": ([*FILE, "--threshold", "0.6", "--confirm", "0.5"], 2, "confirm 0.5"),
+    "confirm under the threshold": (
+        [*FILE, "--threshold", "0.6", "--confirm", "0.5"],
+        2,
+        "peak_threshold 0.5",
+    ),
     "min-on negative": ([*FILE, "--min-on", "-1"], 2, "min_on"),
     "smoothing too long": ([*FILE, "--smoothing", "60"], 2, "smoothing 60"),
     "refractory infinite": ([*FILE, "--refractory", "inf"], 2, "refractory"),

@@ -42,7 +42,11 @@ def one_line(error: StreamClassifyError) -> None:
 
 
 @many
-@given(st.dictionaries(st.sampled_from((*FIELDS, "confirm")), st.lists(rule_texts, max_size=3), max_size=4))
+@given(
+    st.dictionaries(
+        st.sampled_from((*FIELDS, "peak_threshold")), st.lists(rule_texts, max_size=3), max_size=4
+    )
+)
 @example({"threshold": ["nan"]})
 @example({"smoothing": ["inf"]})
 @example({"threshold": ["speech=1\n"]})
@@ -56,7 +60,7 @@ def test_rules_from_the_command_line(texts: dict[str, list[str]]) -> None:
         rule = spec.rule(label)
         assert 0 < rule.threshold <= 1
         assert 0 <= rule.off_threshold <= rule.threshold
-        assert rule.confirm is None or rule.threshold <= rule.confirm <= 1
+        assert rule.peak_threshold is None or rule.threshold <= rule.peak_threshold <= 1
         assert all(0 <= getattr(rule, name) <= 3600 for name in FIELDS[1:])
 
 

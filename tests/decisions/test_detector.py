@@ -88,23 +88,23 @@ def test_min_on_rounds_up_to_rows() -> None:
 
 
 def test_confirm_reports_only_what_is_sure_and_keeps_the_onset() -> None:
-    assert detect([0.0, 0.6, 0.7, 0.6, 0.0], confirm=0.8) == []
-    assert detect([0.0, 0.6, 0.7, 0.8, 0.6, 0.0], confirm=0.8) == [(1, 5)]
-    machine = detector(confirm=0.8, min_on=0.02)
+    assert detect([0.0, 0.6, 0.7, 0.6, 0.0], peak_threshold=0.8) == []
+    assert detect([0.0, 0.6, 0.7, 0.8, 0.6, 0.0], peak_threshold=0.8) == [(1, 5)]
+    machine = detector(peak_threshold=0.8, min_on=0.02)
     onset = machine.push(scores([0.0, 0.6, 0.6, 0.6, 0.9, 0.6]))[0]
     assert (onset.onset, onset.decided) == (edge(1), FIRST + 4 * HOP + LAG)
 
 
 def test_confirm_does_not_shorten_min_on() -> None:
-    machine = detector(confirm=0.8, min_on=0.03)
+    machine = detector(peak_threshold=0.8, min_on=0.03)
     onset = machine.push(scores([0.9, 0.6, 0.6, 0.6]))[0]
     assert (onset.onset, onset.decided) == (edge(0), FIRST + 2 * HOP + LAG)
 
 
 def test_what_was_not_confirmed_starts_again_after_it_ended() -> None:
-    assert detect([0.6, 0.6, 0.1, 0.6, 0.9, 0.1], confirm=0.8) == [(3, 5)]
+    assert detect([0.6, 0.6, 0.1, 0.6, 0.9, 0.1], peak_threshold=0.8) == [(3, 5)]
     # Sure of one event is not sure of the next.
-    assert detect([0.9, 0.1, 0.6, 0.1, 0.6], confirm=0.8) == [(0, 1)]
+    assert detect([0.9, 0.1, 0.6, 0.1, 0.6], peak_threshold=0.8) == [(0, 1)]
 
 
 def test_min_off_bridges_dips() -> None:
@@ -243,9 +243,9 @@ def test_sample_counters_are_exact_for_ever(start: int) -> None:
         {"min_on": -1},
         {"min_off": 3601},
         {"refractory": math.inf},
-        {"confirm": 0.4},
-        {"confirm": 1.1},
-        {"confirm": math.nan},
+        {"peak_threshold": 0.4},
+        {"peak_threshold": 1.1},
+        {"peak_threshold": math.nan},
         {"smoothing": 11},
         {"smoothing": math.nan},
     ],
@@ -271,7 +271,9 @@ class Naive:
         self.enabled = rule.enabled
         self.history: list[np.float32] = []
         self.blocked_until = -math.inf
-        self.confirm = np.float32(rule.threshold if rule.confirm is None else rule.confirm)
+        self.peak_threshold = np.float32(
+            rule.threshold if rule.peak_threshold is None else rule.peak_threshold
+        )
         self.since: list[float] | None = None  # smoothed values since the onset; None while off
         self.good = 0  # how many of them up to the last one that was on
         self.reported = False
@@ -299,7 +301,7 @@ class Naive:
         self.since.append(float(s))
         if s >= self.release:
             self.good, self.off_rows, self.last_on = len(self.since), 0, begin + HOP
-            if not self.reported and self.good >= self.need_on and max(self.since) >= self.confirm:
+            if not self.reported and self.good >= self.need_on and max(self.since) >= self.peak_threshold:
                 self.reported = True
                 return [("on", *self.summary(), sample + LAG)]
             return []
@@ -387,7 +389,7 @@ def rules(draw: st.DrawFn) -> ClassRule:
         min_off=draw(TIMES),
         refractory=draw(TIMES),
         smoothing=draw(TIMES),
-        confirm=draw(
+        peak_threshold=draw(
             st.none() | st.sampled_from([0.0, 0.3, 1.0]).map(lambda c: threshold + c * (1 - threshold))
         ),
         enabled=draw(st.integers(0, 9)) > 0,

@@ -288,7 +288,7 @@ def test_training_with_mel_changes_ends_in_the_front_ends_features(tmp_path: Pat
             steps=150,
         )
     )
-    assert result.model.config.features == SPEC.n_features
+    assert result.model.config.features == SPEC.width
     assert result.figures["validation_accuracy"] == 1.0
     assert result.figures["test_accuracy"] == 1.0
 
@@ -300,7 +300,7 @@ def test_labels_keep_step_with_another_speed(tmp_path: Path) -> None:
     rng, lengths = np.random.default_rng(0), set()
     for _ in range(10):
         features, targets, weight = made.clip(0, 0, rng)
-        assert features.shape == (len(targets), SPEC.n_features)
+        assert features.shape == (len(targets), SPEC.width)
         assert weight.mean() == pytest.approx(0.5, abs=0.06), "the second half is taught, at any length"
         lengths.add(len(features))
     assert len(lengths) > 3

@@ -77,7 +77,7 @@ def test_deltas_are_librosas_delayed() -> None:
     librosa = pytest.importorskip("librosa")
     spec = MfccSpec(n_mfcc=13, deltas=2, delta_width=9)
     frames = mfcc(make("speech", 16000), spec)
-    assert frames.shape[1] == spec.n_features == 39
+    assert frames.shape[1] == spec.width == 39
     centred = librosa.feature.delta(frames[:, :13].T, width=9, order=1, mode="interp").T
     np.testing.assert_allclose(frames[8:, 13:26], centred[4:-4], atol=1e-3)
     slopes = CausalDelta(9, 13)

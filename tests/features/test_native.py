@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -17,11 +18,13 @@ from stream.features import mfcc as mfcc_module
 from stream.features.kernel import ROWS, Kernel, make_kernel
 from stream.features.mfcc import StreamingMfcc
 from stream.features.native import NativeKernel, loading
-from stream.features.native.compile import compile_library
 from stream.features.native.loading import Library, library, load
 from stream.features.numpy_kernel import NumpyKernel
 from stream.features.spec import MfccSpec
 from tests.support.sounds import make
+
+SCRIPT = Path(__file__).resolve().parents[2] / ".ci" / "build_kernel.py"
+build_kernel = runpy.run_path(str(SCRIPT))["build_kernel"]
 
 SPECS = {
     "default": MfccSpec(),
@@ -40,7 +43,7 @@ def build(folder: Path, compiler: str | None = None) -> Library:
     if shutil.which((compiler or os.environ.get("CC") or "cc").split()[0]) is None:
         pytest.skip("no C compiler here")
     target = folder / "_mfcc.so"
-    complaint = compile_library(target, compiler)
+    complaint = build_kernel(target, compiler)
     assert complaint is None, complaint
     found, why = load(target)
     assert found is not None, why
@@ -165,7 +168,7 @@ def test_a_library_of_another_kind_or_version_is_not_used(
     assert load(junk)[0] is None
     monkeypatch.setattr(loading, "VERSION", 999)
     build_path = tmp_path / "_mfcc.so"
-    assert compile_library(build_path) is None
+    assert build_kernel(build_path) is None
     found, why = load(build_path)
     assert found is None
     assert "another version" in why
@@ -186,16 +189,16 @@ def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_a_compiler_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    assert "no-such-compiler" in (compile_library(tmp_path / "a.so", "no-such-compiler") or "")
+    assert "no-such-compiler" in (build_kernel(tmp_path / "a.so", "no-such-compiler") or "")
     if shutil.which("cc"):
-        assert "error" in (compile_library(tmp_path / "a.so", "cc -Dframe=+") or "")
+        assert "error" in (build_kernel(tmp_path / "a.so", "cc -Dframe=+") or "")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_build_from_the_command_line_says_where(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "stream.features.native.compile"],
-        capture_output=True, text=True, check=False, env={**os.environ, "CC": "no-such-compiler"},
+        [sys.executable, str(SCRIPT)],
+        capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "CC": "no-such-compiler"},
     )  # fmt: skip
     assert done.returncode == 1
     assert "no-such-compiler" in done.stderr

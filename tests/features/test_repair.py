@@ -7,7 +7,7 @@ import pytest
 
 from stream.classifier import StreamClassifier, merge
 from stream.errors import ClosedError, SpecError
-from stream.features.repair import LIMIT, MEAN_SPAN, Method, Repair, repair
+from stream.features.repair import MAX_MAGNITUDE, MEAN_SAMPLES, Method, Repair, repair
 from stream.inference.session import Model
 from stream.messages import Chunk
 from tests.support.sounds import make
@@ -51,7 +51,9 @@ def test_a_hole_between_two_samples(method: Method, want: list[float]) -> None:
 def test_mean_is_of_the_last_400_good_samples() -> None:
     good = np.arange(1000, dtype=np.float32)
     got = repair(np.concatenate([good, f32(NAN, NAN, 7)]), "mean")
-    np.testing.assert_array_equal(got[1000:], f32(good[-MEAN_SPAN:].mean(), good[-MEAN_SPAN:].mean(), 7))
+    np.testing.assert_array_equal(
+        got[1000:], f32(good[-MEAN_SAMPLES:].mean(), good[-MEAN_SAMPLES:].mean(), 7)
+    )
     few = repair(f32(1, 2, 6, NAN, 0), "mean")
     np.testing.assert_array_equal(few, f32(1, 2, 6, 3, 0))
 
@@ -68,7 +70,7 @@ def test_edges(method: Method) -> None:
     assert len(repair(f32(), method)) == 0
 
 
-@pytest.mark.parametrize("bad", [NAN, -NAN, np.inf, -np.inf, 1e30, -1e30, LIMIT * 1.01, SIGNALLING])
+@pytest.mark.parametrize("bad", [NAN, -NAN, np.inf, -np.inf, 1e30, -1e30, MAX_MAGNITUDE * 1.01, SIGNALLING])
 def test_every_kind_of_bad_sample(bad: float) -> None:
     np.testing.assert_array_equal(repair(np.array([1, bad, 2], np.float32)), f32(1, 1.5, 2))
     stage = Repair(16000)
@@ -77,7 +79,7 @@ def test_every_kind_of_bad_sample(bad: float) -> None:
 
 
 def test_loud_is_not_bad() -> None:
-    loud = f32(LIMIT, -LIMIT, 1e5, 0)
+    loud = f32(MAX_MAGNITUDE, -MAX_MAGNITUDE, 1e5, 0)
     np.testing.assert_array_equal(repair(loud), loud)
     np.testing.assert_array_equal(repair(np.array([1.0, 1e300, 2.0])), f32(1, 1.5, 2))  # beyond float32
 
@@ -95,7 +97,7 @@ def test_a_hole_across_chunks(method: Method, size: int) -> None:
     sound = np.sin(np.arange(40, dtype=np.float32))
     sound[7:16] = NAN
     sound[20] = np.inf
-    stage = Repair(16000, method, max_hole=9)
+    stage = Repair(16000, method, max_repair=9)
     got, gaps = spread(stage, [sound[at : at + size] for at in range(0, 40, size)])
     np.testing.assert_array_equal(got, repair(sound, method))
     assert gaps == []
@@ -106,7 +108,7 @@ def test_a_hole_across_chunks(method: Method, size: int) -> None:
 def test_the_longest_hole_that_is_mended(length: int, is_gap: bool) -> None:
     sound = np.ones(30, np.float32)
     sound[10 : 10 + length] = NAN
-    stage = Repair(16000, max_hole=8)
+    stage = Repair(16000, max_repair=8)
     got, gaps = spread(stage, [sound], start=2**33)
     assert gaps == ([(2**33 + 10, length)] if is_gap else [])
     assert stage.repaired == (0 if is_gap else length)
@@ -116,7 +118,7 @@ def test_the_longest_hole_that_is_mended(length: int, is_gap: bool) -> None:
 def test_a_hole_at_the_end() -> None:
     short, long = np.ones(30, np.float32), np.ones(30, np.float32)
     short[25:] = long[10:] = NAN
-    stage = Repair(16000, max_hole=8)
+    stage = Repair(16000, max_repair=8)
     got, gaps = spread(stage, [short])
     assert (got == 1).all()
     assert gaps == []
@@ -175,7 +177,7 @@ def test_one_bad_sample_never_poisons(bad: float, method: Method) -> None:
     assert not got.gaps
     assert np.isfinite(got.probs).all()
     assert np.isfinite(got.features).all()
-    assert all(np.isfinite(s).all() for s in classifier._stepper.state)
+    assert all(np.isfinite(s).all() for s in classifier.state)
     untouched = (got.scores.sample + 256 <= 8000) | (got.scores.sample - 256 > 8000)
     np.testing.assert_array_equal(got.features[untouched], want.features[untouched])
     np.testing.assert_allclose(got.probs[-20:], want.probs[-20:], atol=5e-3)

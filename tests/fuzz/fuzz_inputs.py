@@ -31,7 +31,7 @@ with atheris.instrument_imports(include=["stream", "export"]):
     from stream.errors import StreamClassifyError
 
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
-FIELDS = ("threshold", "confirm", "min_on", "min_off", "refractory", "smoothing")
+FIELDS = ("threshold", "peak_threshold", "min_on", "min_off", "refractory", "smoothing")
 
 
 def fuzz_audio(data: bytes) -> None:

@@ -9,15 +9,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stream.errors import StreamClassifyError
-from stream.inference.card import ModelCard
-from stream.inference.onnx_file import scan
-from tests.support.hostile import damaged_bytes, damaged_graph, damaged_text, try_in_child
+from stream.classifier import StreamClassifier
+from stream.errors import CardInvalid, ModelError, StreamClassifyError
+from stream.inference.card import Golden, ModelCard
+from stream.inference.engine import LoneEngine
+from stream.inference.onnx_file import read_model_file, scan
+from stream.inference.session import Model
+from stream.inference.verify import compare
+from tests.support.hostile import damaged_bytes, damaged_graph, damaged_text, field, try_in_child
+from tests.support.sounds import make
 from tests.support.toy_models import toy_bytes, toy_card, toy_graph
 
 CASES = int(os.environ.get("STREAM_CLASSIFY_FUZZ", "300"))
@@ -135,3 +141,74 @@ def test_a_few_bytes_cannot_take_all_memory(command: list[str], tmp_path: Path) 
     assert ran["large"].returncode not in (0, -9)
     assert "alloc" in ran["large"].stderr
     assert len(said) <= 2, "the error is one line, after FAILED"
+
+
+def test_more_operators_than_any_model_has_are_refused_before_onnx_runtime_sees_them() -> None:
+    node = field(1, field(1, b"x") + field(2, b"x") + field(4, b"Identity"))
+    for count, words in ((30_000, "operators"), (10, None)):
+        data = field(7, node * count)
+        if words is None:
+            assert scan(data, "few") == {}
+        else:
+            with pytest.raises(ModelError, match=f"more than 20000 {words}"):
+                scan(data, "many")
+
+
+def test_millions_of_tiny_fields_are_refused() -> None:
+    with pytest.raises(ModelError, match="fields"):
+        scan(field(7, b"\x10\x01" * 3_000_000), "tiny")
+
+
+def test_metadata_without_end_is_refused() -> None:
+    entry = field(14, field(1, b"a") + field(2, b"x" * (40 << 20)))
+    with pytest.raises(ModelError, match="64 MiB of metadata"):
+        scan(field(7, b"") + entry * 2, "large")
+
+
+@pytest.mark.parametrize(
+    "change", [{"tolerance": 1e300}, {"tolerance": -1.0}, {"feature_tolerance": 1e300}, {"tolerance": 0.01}]
+)
+def test_a_file_does_not_set_what_its_proof_tolerates(change: dict[str, float]) -> None:
+    """With its own limit any file is proven; 0.01 is for int8 weights alone."""
+    model = Model.bundled("small")
+    golden = Golden.from_metadata(scan(read_model_file(model.path), "small"))
+    assert all(comparison.ok for comparison in compare(model, golden))
+    with pytest.raises(CardInvalid, match=r"must be 0 to 0\.001 and 0 to 0\.05"):
+        compare(model, msgspec.structs.replace(golden, **change))
+
+
+class Broken(LoneEngine):
+    """Gives ``value`` for the second class from its tenth row on."""
+
+    value, rows = 0.0, 0
+
+    def run(self, frames: np.ndarray) -> np.ndarray:
+        probs = super().run(frames)
+        before, self.rows = self.rows, self.rows + len(probs)
+        probs[max(0, 10 - before) :, 1] = self.value
+        return probs
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 13.43, -0.1, 1.001])
+@pytest.mark.parametrize("size", [160, 1600, 32000])
+def test_what_is_no_probability_never_becomes_a_result(value: float, size: int) -> None:
+    model = Model(toy_bytes())
+    engine = Broken(model)
+    engine.value = value
+    classifier = StreamClassifier(model, engine=engine)
+    sound = make("speech", 16000)
+    rows: list[int] = []
+
+    def listen() -> None:
+        rows.extend(len(classifier.push(sound[at : at + size]).scores) for at in range(0, len(sound), size))
+
+    with pytest.raises(ModelError, match=r"gives .* for music at 0\.10 s, not a probability"):
+        listen()
+    assert sum(rows) <= 10
+
+
+def test_rounding_above_one_is_a_probability() -> None:
+    model = Model(toy_bytes())
+    engine = Broken(model)
+    engine.value = float(np.nextafter(np.float32(1), np.float32(2)))
+    assert len(StreamClassifier(model, engine=engine).push(make("speech", 16000)).scores) > 100

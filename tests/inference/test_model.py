@@ -36,10 +36,10 @@ from stream.inference.card import (
     pack_array,
     unpack_array,
 )
+from stream.inference.engine import SlabEngine
 from stream.inference.onnx_file import scan
 from stream.inference.options import session_options
 from stream.inference.session import Model
-from stream.inference.stepper import Stepper
 from stream.inference.verify import verify
 from tests.support.hostile import field
 from tests.support.sounds import make
@@ -150,14 +150,14 @@ def test_no_card() -> None:
         Model(bytes(toy_graph().SerializeToString()))
 
 
-@pytest.mark.parametrize("schema", [2, 99, 10**30, 0, -1])
+@pytest.mark.parametrize("schema", [3, 99, 10**30, 0, -1])
 def test_unknown_schema(schema: int) -> None:
     with pytest.raises(UnknownSchema, match=r"schema .* upgrade"):
         Model(toy_bytes(card_json(schema=schema, something_new=1)))
 
 
 CONTRADICTIONS: dict[str, tuple[str, str]] = {
-    "other F": (card_json(features={"n_mfcc": 13}), "'features' has shape"),
+    "other F": (card_json(features={"type": "mfcc", "n_mfcc": 13}), "'features' has shape"),
     "other C": (card_json(labels=["a", "b"]), "'probs' has shape"),
     "no states": (card_json(states=[]), "wants h0"),
     "a state too many": (
@@ -439,11 +439,11 @@ def test_stepper_equals_step_and_states_replay() -> None:
     model = Model(toy_bytes())
     frames = np.random.default_rng(1).standard_normal((1, 50, 40)).astype(np.float32)
     want, last = model.step(frames, model.initial_state())
-    stepper = Stepper(model)
+    stepper = SlabEngine(model)
     one = np.concatenate([stepper.run(frames[:, t : t + 1]) for t in range(50)], axis=1)
     np.testing.assert_array_equal(one, want)
     np.testing.assert_array_equal(stepper.state[0], last[0])
-    other = Stepper(model)
+    other = SlabEngine(model)
     other.state = stepper.state  # carried to another stepper
     np.testing.assert_array_equal(other.run(frames[:, :7]), stepper.run(frames[:, :7]))
     assert stepper.run(frames[:, :0]).shape == (1, 0, 3)
@@ -458,18 +458,16 @@ class Public:
 
 def test_the_quick_call_of_this_onnx_runtime_is_found_and_others_need_not_have_it() -> None:
     model = Model(toy_bytes(), provider="cpu")
-    quick = Stepper(model)
-    assert all(step.func.__self__ is quick._session._sess for step in quick._steps), (
-        "the public one is slower"
-    )
-    model.session, model.single = Public(model.session), None
-    public = Stepper(model)
+    quick = SlabEngine(model)
+    assert all(step.func.__self__ is model.session._sess for step in quick._steps), "the public one is slower"
+    model.session = Public(model.session)
+    public = SlabEngine(model)
     for frame in np.random.default_rng(1).standard_normal((20, 1, 40)).astype(np.float32):
-        np.testing.assert_array_equal(quick.run_one(frame), public.run_one(frame))
+        np.testing.assert_array_equal(quick.run(frame[None]), public.run(frame[None]))
 
 
 def test_a_kept_state_does_not_move_with_the_stepper() -> None:
-    stepper = Stepper(Model(toy_bytes()))
+    stepper = SlabEngine(Model(toy_bytes()))
     stepper.run(np.ones((1, 3, 40), np.float32))
     kept = stepper.state
     copy = kept[0].copy()
@@ -490,12 +488,12 @@ def test_learned_initial_state(packed: bool) -> None:
     np.testing.assert_array_equal(start, np.repeat(row[:, None], 3, axis=1))
     frames = np.zeros((3, 5, 40), np.float32)
     want, _ = Model(toy_bytes()).step(frames, (start,))
-    stepper = Stepper(model, 3)
+    stepper = SlabEngine(model, 3)
     np.testing.assert_array_equal(stepper.run(frames), want)
     stepper.reset(row=1)
     np.testing.assert_array_equal(stepper.state[0][:, 1], row)
     assert not np.array_equal(stepper.state[0][:, 0], row)
-    one = Stepper(model)
+    one = SlabEngine(model)
     for _ in range(2):  # there and back: both sets of arrays are written to
         np.testing.assert_array_equal(one.run(frames[:1]), want[:1])
         one.reset()
@@ -593,7 +591,7 @@ def test_a_changed_weight_fails_the_proof(name: str, golden: Golden, tmp_path: P
     values = numpy_helper.to_array(tensor).copy()
     values.reshape(-1)[values.size // 3] += np.float32(0.05)
     tensor.CopyFrom(numpy_helper.from_array(values, name))
-    with pytest.raises(ProofFailed, match=r"answers.*do not trust"):
+    with pytest.raises(ProofFailed, match=r"probabilities.*do not trust"):
         verify(proven(tmp_path, golden, graph))
 
 

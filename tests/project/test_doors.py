@@ -13,7 +13,7 @@ import pytest
 
 import stream
 from stream.capture.opening import open_source
-from stream.classifier import MAX_GAP, StreamClassifier, classify
+from stream.classifier import MAX_GAP_SECONDS, StreamClassifier, classify
 from stream.cli.app import app
 from stream.inference.session import Model
 from stream.inference.verify import verify
@@ -124,7 +124,7 @@ def test_defaults_that_are_told_twice_agree() -> None:
     assert option("model") == default(Model.bundled, "name")
     assert option("scores") == default(JsonLines, "scores")
     assert option("onsets") == default(JsonLines, "onsets")
-    assert default(StreamClassifier, "max_gap") == MAX_GAP
+    assert default(StreamClassifier, "max_gap") == MAX_GAP_SECONDS
     assert default(classify, "detector") is default(StreamClassifier, "detector") is None
     for name in ("max_gap", "reset_after", "samplerate", "channel"):  # None: the function's own default
         assert option(name) is None or not isinstance(option(name), (int, float))
@@ -132,7 +132,7 @@ def test_defaults_that_are_told_twice_agree() -> None:
 
 def test_help_tells_the_defaults_that_functions_have() -> None:
     text = {p.name: getattr(p, "help", "") or "" for p in app.params}
-    assert f"[default: {MAX_GAP:g}]" in text["max_gap"]
+    assert f"[default: {MAX_GAP_SECONDS:g}]" in text["max_gap"]
 
 
 def test_when_late_is_the_microphones_own_default() -> None:

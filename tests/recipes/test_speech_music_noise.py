@@ -666,7 +666,7 @@ def test_calibration_takes_the_quickest_rule_that_is_quiet_enough():
     clicks[0, 1::200, 0] = 0.8
     clicking = calibrate(*[ScoredValidation(data, probs, clicks)] * 2, SPEC)
     assert set(clean.classes) == set(KINDS)
-    assert clean.rule("speech").confirm is None
+    assert clean.rule("speech").peak_threshold is None
     assert clicking.rule("speech") != clean.rule("speech")
     (silent,) = predictions(clicks, without, clicking, SPEC, 0)
     assert not [e for e in silent.events if e.label == "speech"]

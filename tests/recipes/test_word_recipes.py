@@ -110,7 +110,7 @@ def test_the_urban_recipe_trains_on_one_fold_and_tests_on_the_other(tmp_path: Pa
 @pytest.mark.parametrize("model", sorted(urban.CHANGES))
 def test_the_urban_recipe_knows_every_network(model: str) -> None:
     config = urban.settings(Path("urban"), model)
-    made = preset(model, features=config.features.n_features, classes=10, **config.model_changes)
+    made = preset(model, features=config.features.width, classes=10, **config.model_changes)
     assert made.stride == 4
 
 

@@ -76,7 +76,7 @@ def toy_graph(features: int = 40, seed: int = 0) -> Any:
 def toy_bytes(card: ModelCard | str | None = None, graph: Any = None) -> bytes:
     """A model file's bytes; ``card`` may be raw text to test what is refused."""
     card = toy_card() if card is None else card
-    features = card.features.n_features if isinstance(card, ModelCard) else 40
+    features = card.features.width if isinstance(card, ModelCard) else 40
     model = graph or toy_graph(features)
     entry = model.metadata_props.add()
     entry.key, entry.value = CARD_KEY, card if isinstance(card, str) else card.to_json()

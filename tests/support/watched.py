@@ -76,9 +76,7 @@ class Watched:
             HOP,
         )
         sound = np.zeros(count, np.float32) if samples is None else np.asarray(samples, np.float32)
-        frames = (
-            np.zeros((len(rows), self.card.features.n_features), np.float32) if features is None else features
-        )
+        frames = np.zeros((len(rows), self.card.features.width), np.float32) if features is None else features
         captured = self.now - self.lag if self.telemetry.snapshot().source.live else None
         self.telemetry.observe(
             Chunk(sound, start, RATE, captured, state),
@@ -105,7 +103,7 @@ class Watched:
             RATE,
             HOP,
         )
-        empty = np.empty((0, self.card.features.n_features), np.float32)
+        empty = np.empty((0, self.card.features.width), np.float32)
         chunk = Chunk(np.empty(0, np.float32), self.end, RATE, None, state)
         self.telemetry.observe(chunk, Result(none, empty, end=self.end), 0.0, self.now)
 
@@ -126,7 +124,7 @@ def busy_scene(labels: Sequence[str] = LABELS, **source: Any) -> Watched:
         probs = np.full((rows, columns), 0.05, np.float32)
         for column, level in levels.items():
             probs[:, column] = level
-        features = (20 * rng.standard_normal((rows, scene.card.features.n_features))).astype(np.float32)
+        features = (20 * rng.standard_normal((rows, scene.card.features.width))).astype(np.float32)
         scene.push(probs, samples=rng.normal(0, 0.1, rows * HOP), features=features, **more)
 
     stretch(12.0, {}, warm=False)

@@ -22,8 +22,8 @@ from stream.capture.device.keeper import DeviceThread
 from stream.capture.device.lookup import DeviceIdentity, choose_rate, resolve_device
 from stream.capture.device.portaudio import Latency, open_stream
 from stream.capture.device.ring import Ring, WhenLate
-from stream.capture.device.supervise import FlatLine, Patience, Supervisor
-from stream.capture.source import SourceBase
+from stream.capture.device.supervise import FLAT_LINE, FlatLine, Patience, Supervisor
+from stream.capture.source import SourceBase, SourceReport
 from stream.errors import SpecError
 from stream.messages import Chunk, SourceInfo, SourceState
 
@@ -43,7 +43,7 @@ class Microphone(SourceBase):
     """A microphone, or whatever input device PortAudio knows.
 
     Opens when entered as a context or when iteration begins, at a rate the device supports; chunks come at
-    that rate (`stream.capture.resample.resampled` changes it). Live sound has no beginning: iterating again
+    that rate (the classifier resamples). Live sound has no beginning: iterating again
     goes on where it is now. An iteration that opened the device also closes it; a closed microphone cannot
     be opened again.
 
@@ -162,25 +162,14 @@ class Microphone(SourceBase):
         """What the device is doing now."""
         return self._thread.supervisor.state
 
-    @property
-    def detail(self) -> str:
-        """Why it is in that state, in words; empty while listening."""
-        return self._thread.supervisor.detail
-
-    @property
-    def lost(self) -> int:
-        """Samples, at ``sample_rate``, that were recorded or should have been and that nobody will get."""
-        return self._ring.lost
-
-    @property
-    def dropped(self) -> int:
-        """Those of `lost` that were dropped here because the consumer was late."""
-        return self._ring.dropped
-
-    @property
-    def waiting(self) -> int:
-        """Samples that have arrived and were not yet taken: how far the consumer is behind."""
-        return self._ring.waiting
+    def report(self) -> SourceReport:
+        """What was lost since opening, how far the consumer is behind, and why there is no sound now."""
+        return SourceReport(
+            lost=self._ring.lost,
+            dropped=self._ring.dropped,
+            waiting=self._ring.waiting,
+            detail=self._thread.supervisor.detail,
+        )
 
     def close(self) -> None:
         """Release the device; iteration ends at once. From any thread and from signal handlers. Idempotent.
@@ -220,10 +209,11 @@ class Microphone(SourceBase):
                 return
             if self._thread.error is not None:
                 raise self._thread.error
-            state = self.state
+            state, detail = self.state, self._thread.supervisor.detail
             if len(samples):
-                state = "silent" if self._flat.push(samples) else "listening"
+                flat = self._flat.push(samples)
+                state, detail = ("silent", FLAT_LINE) if flat else ("listening", "")
             captured_at = self._intake.captured_at(start + len(samples))
-            yield Chunk(samples, start, self.sample_rate, captured_at, state)
+            yield Chunk(samples, start, self.sample_rate, captured_at, state, detail)
             if state == "failed":
                 return

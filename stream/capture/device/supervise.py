@@ -20,6 +20,7 @@ from stream.capture.backoff import Backoff
 from stream.errors import SpecError
 from stream.messages import SourceState
 
+FLAT_LINE = "the sound is a flat line"
 Action = Literal["wait", "open", "close", "give up"]
 
 
@@ -121,7 +122,7 @@ class Supervisor:
             return "close"
         stalled = quiet > self._patience.stalled
         self.state = "silent" if stalled or flat else "listening"
-        self.detail = "no sound arrives" if stalled else "the sound is a flat line" if flat else ""
+        self.detail = "no sound arrives" if stalled else FLAT_LINE if flat else ""
         return self._step_flat(now) if flat else self._step_varied()
 
     def opened(self, now: float) -> None:

@@ -72,6 +72,11 @@ class Mailbox:
             self._changed.notify_all()
 
     @property
+    def held(self) -> int:
+        """Samples that were put and not fetched yet."""
+        return self._held
+
+    @property
     def finished(self) -> bool:
         """Ended and empty."""
         with self._changed:

@@ -15,7 +15,7 @@ from stream.capture.network.mailbox import Mailbox
 from stream.capture.network.url import for_ffmpeg, redacted
 from stream.capture.pacing import Pacer
 from stream.capture.pyav import AvDecoder, import_av, reason
-from stream.capture.source import SourceBase
+from stream.capture.source import SourceBase, SourceReport
 from stream.capture.timeline import Timeline
 from stream.errors import SourceError
 from stream.messages import Chunk, SourceInfo, SourceState
@@ -28,7 +28,7 @@ _PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,srtp,rtsp,rtmp,rtmps,srt,cryp
 class NetworkSource(SourceBase):
     """The first audio stream behind an address.
 
-    A *file* (its length is known) ends when it ends; should it break off, `truncated` says so. A *live*
+    A *file* (its length is known) ends when it ends; should it break off, `report` says so. A *live*
     stream (no length, or not http) that ends, fails or stalls is opened again for ever with growing waits.
     Meanwhile empty chunks in state "recovering" come every 0.5 s, and when it is back ``start`` jumps by the
     time that passed on the clock.
@@ -68,7 +68,7 @@ class NetworkSource(SourceBase):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = redacted(url)
-        self.truncated = ""
+        self._truncated = ""
         self._url = for_ffmpeg(url)
         self._channel = channel
         self._block = block
@@ -108,10 +108,10 @@ class NetworkSource(SourceBase):
         self._first: AvDecoder | None = first
         self._reader = threading.Thread(target=self._read, args=(first,), name="network reader", daemon=True)
 
-    @property
-    def lost(self) -> int:
-        """Samples dropped because the consumer was late; they are gaps in the output too."""
-        return self._mailbox.lost
+    def report(self) -> SourceReport:
+        """Samples dropped because the consumer was late are gaps in the output too."""
+        lost = self._mailbox.lost
+        return SourceReport(lost=lost, dropped=lost, waiting=self._mailbox.held, truncated=self._truncated)
 
     def __iter__(self) -> Iterator[Chunk]:
         if self._first is not None and not self._closed.is_set():
@@ -140,7 +140,7 @@ class NetworkSource(SourceBase):
             while decoder is not None:
                 problem = self._drain(decoder, timeline)
                 if not self._live or self._closed.is_set():
-                    self.truncated = f"{self.name}: {problem}" if problem else ""
+                    self._truncated = f"{self.name}: {problem}" if problem else ""
                     break
                 self._state = "recovering"
                 self._mailbox.put(

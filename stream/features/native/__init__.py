@@ -1,6 +1,7 @@
 """The compiled kernel, an option: a small C library without dependencies, called through ctypes.
 
-``compile.py`` builds it from ``mfcc.c``, ``loading.py`` finds it, ``kernel.py`` calls it.
+``mfcc.c`` is built while packaging, or by ``python .ci/build_kernel.py``; ``loading.py`` finds the library and
+``kernel.py`` calls it.
 """
 
 from stream.features.native.kernel import NativeKernel

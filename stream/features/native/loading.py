@@ -14,7 +14,7 @@ from stream.features.native.plan import Plan
 NAME = "_mfcc.so"
 VARIABLE = "STREAM_CLASSIFY_NATIVE"  # "0" = never, "1" = or fail; else if it is there
 VERSION = 2  # of Plan, as in mfcc.c
-HOW = "not built; python -m stream.features.native.compile builds it"
+HOW = "not built; run python .ci/build_kernel.py in a checkout, or install again where there is a C compiler"
 
 
 class Library(NamedTuple):

@@ -16,7 +16,7 @@ from export.recipes.speech_music_noise.sources.rules import KINDS, Kind
 from export.recipes.speech_music_noise.training.predictions import Probs, predictions, stream_cells
 from export.recipes.speech_music_noise.training.streams import ComposedStreams, ValidationStreams
 from stream.decisions.spec import ClassRule, DetectorSpec
-from stream.features.spec import MfccSpec
+from stream.features.spec import FeatureSpec
 
 # Rules that are tried for each class; times in seconds.
 PEAK_THRESHOLDS: dict[Kind, tuple[float, ...]] = {
@@ -57,7 +57,7 @@ class ScoredValidation:
     delay: int = 0
 
 
-def calibrate(plain: ScoredValidation, hard: ScoredValidation, spec: MfccSpec) -> DetectorSpec:
+def calibrate(plain: ScoredValidation, hard: ScoredValidation, spec: FeatureSpec) -> DetectorSpec:
     """Rules by class: thresholds for the best frame F1 on both validations, the rest for few false alarms on
     the plain one."""
     best = best_thresholds((plain, hard), spec)
@@ -66,7 +66,7 @@ def calibrate(plain: ScoredValidation, hard: ScoredValidation, spec: MfccSpec) -
     )
 
 
-def best_thresholds(validations: Sequence[ScoredValidation], spec: MfccSpec) -> dict[Kind, float]:
+def best_thresholds(validations: Sequence[ScoredValidation], spec: FeatureSpec) -> dict[Kind, float]:
     """By class, the threshold of the best frame F1, on average over the validations."""
     best: dict[Kind, float] = {}
     for column, kind in enumerate(KINDS):
@@ -80,7 +80,7 @@ def best_thresholds(validations: Sequence[ScoredValidation], spec: MfccSpec) -> 
 
 
 def figures_of_rules(
-    kind: Kind, threshold: float, validation: ScoredValidation, spec: MfccSpec
+    kind: Kind, threshold: float, validation: ScoredValidation, spec: FeatureSpec
 ) -> list[RuleFigures]:
     """Every rule with that threshold. False alarms of speech are counted in the part without speech, those of the
     others in the mixed one."""
@@ -127,7 +127,7 @@ def _candidates(kind: Kind, threshold: float) -> Iterable[ClassRule]:
         yield ClassRule(
             threshold=threshold,
             release=round(RELEASE_SHARE * threshold, 3),
-            confirm=peak if peak > threshold else None,
+            peak_threshold=peak if peak > threshold else None,
             min_on=min_on,
             min_off=MIN_OFF_SECONDS[kind],
             smoothing=smoothing,

@@ -46,7 +46,7 @@ class PassReport:
 
 def network_config(name: str) -> ModelConfig:
     """The shape of a published network; teachers have that of "default"."""
-    return preset("crnn", features=FEATURES.n_features, classes=len(KINDS), **NETWORK_SHAPES[name])
+    return preset("crnn", features=FEATURES.width, classes=len(KINDS), **NETWORK_SHAPES[name])
 
 
 def train_teacher(cache: Path, settings: RecipeSettings, seed: int) -> float:

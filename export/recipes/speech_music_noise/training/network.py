@@ -19,7 +19,7 @@ from export.recipes.speech_music_noise.training.predictions import Probs, in_cel
 from export.recipes.speech_music_noise.training.streams import ComposedStreams
 from export.training import Curriculum, FitConfig, FitResult, Report, fit
 from export.training.loop import FORMAT, SCHEMA
-from stream.features.spec import MfccSpec
+from stream.features.spec import FeatureSpec
 
 
 def network_probs(model: nn.Module, data: ComposedStreams, chunk: int = 1000) -> Probs:
@@ -34,7 +34,7 @@ def network_probs(model: nn.Module, data: ComposedStreams, chunk: int = 1000) ->
 
 
 def validator(
-    plain: ComposedStreams, hard: ComposedStreams, spec: MfccSpec, delay: int
+    plain: ComposedStreams, hard: ComposedStreams, spec: FeatureSpec, delay: int
 ) -> Callable[[nn.Module], dict[str, float]]:
     """A validation callback: F1 at the best threshold and AUC by class, on both; "score" is the mean of all twelve."""
 

@@ -18,8 +18,9 @@ from export.recipes.speech_music_noise.scenes.labels import CELL_SAMPLES, active
 from export.recipes.speech_music_noise.scenes.mix import Mix
 from export.recipes.speech_music_noise.sources.bank import Source
 from export.recipes.speech_music_noise.sources.rules import KINDS, SAMPLE_RATE
-from stream.features.mfcc import mfcc
-from stream.features.spec import MfccSpec
+from stream.features.framing import frame_count
+from stream.features.frontend import extract
+from stream.features.spec import FeatureSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,15 +67,15 @@ class ValidationStreams:
     no_speech: ComposedStreams
 
 
-def frame_labels(active: NDArray[np.bool_], frames: int, spec: MfccSpec) -> NDArray[np.uint8]:
+def frame_labels(active: NDArray[np.bool_], frames: int, spec: FeatureSpec) -> NDArray[np.uint8]:
     """(frames, 3) uint8: the 10 ms label that holds the middle of each feature frame."""
     cell = np.minimum(row_samples(frames, spec) // CELL_SAMPLES, len(active) - 1)
     return active[cell].astype(np.uint8)
 
 
-def render(scene: Scene, spec: MfccSpec) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
+def render(scene: Scene, spec: FeatureSpec) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
     """Features (T, F) and labels (T, 3) of a scene, by the runtime's own arithmetic."""
-    features = mfcc(scene.samples, spec)
+    features = extract(scene.samples, spec)
     return features.astype(np.float16), frame_labels(scene.active, len(features), spec)
 
 
@@ -85,15 +86,15 @@ def compose_scenes(source: Source, mix: Mix, *, count: int, seconds: float, seed
 
 
 def make_streams(
-    source: Source, mix: Mix, spec: MfccSpec, folder: Path, *, count: int, seconds: float, seed: int
+    source: Source, mix: Mix, spec: FeatureSpec, folder: Path, *, count: int, seconds: float, seed: int
 ) -> ComposedStreams:
     """Compose scenes into ``folder``, or read them if they are there."""
     done = folder / "segments.json"
     if not done.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         length = round(seconds * SAMPLE_RATE) // CELL_SAMPLES * CELL_SAMPLES
-        frames = 1 + (length - spec.n_fft) // spec.hop_length
-        features = _open(folder / "features.npy", (count, frames, spec.n_features), np.float16)
+        frames = frame_count(length, spec)
+        features = _open(folder / "features.npy", (count, frames, spec.width), np.float16)
         labels = _open(folder / "labels.npy", (count, frames, len(KINDS)), np.uint8)
         active = _open(folder / "active.npy", (count, length // CELL_SAMPLES, len(KINDS)), np.uint8)
         segments = []

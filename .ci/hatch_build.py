@@ -13,8 +13,6 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDER = "stream/features/native"
-
 
 class NativeHook(BuildHookInterface[Any]):
     """Called by hatchling for wheels and editable installs."""
@@ -23,14 +21,14 @@ class NativeHook(BuildHookInterface[Any]):
         wanted = os.environ.get("STREAM_CLASSIFY_NATIVE", "")
         if self.target_name != "wheel" or wanted == "0":
             return
-        build = runpy.run_path(str(Path(self.root) / FOLDER / "compile.py"))
-        complaint = build["compile_library"]()
+        script = runpy.run_path(str(Path(self.root) / ".ci" / "build_kernel.py"))
+        complaint = script["build_kernel"]()
         if complaint and wanted == "1":
             raise RuntimeError(f"compiled kernel: {complaint}")
         if complaint:
             self.app.display_warning(f"without the compiled kernel: {complaint}")
             return
-        build_data["artifacts"].append(f"{FOLDER}/_mfcc.so")
+        build_data["artifacts"].append(script["LIBRARY"].relative_to(self.root).as_posix())
         build_data["pure_python"] = False
         # No Python inside: one library for every Python 3.
         build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
