@@ -30,7 +30,7 @@ from stream.errors import DataError, UnreadableAudio
 from stream.features.framing import frame_centre, frame_count
 from stream.features.mfcc import mfcc
 from stream.features.repair import MAX_REPAIR_SECONDS, repair
-from stream.features.spec import MfccSpec
+from stream.features.spec import FeatureSpec, MfccSpec
 
 # Of how samples are read, resampled and repaired: a change there must not meet features from before it.
 VERSION = 2
@@ -125,7 +125,7 @@ def build_store(
     return store
 
 
-def load_audio(recording: Recording, spec: MfccSpec) -> NDArray[np.float32]:
+def load_audio(recording: Recording, spec: FeatureSpec) -> NDArray[np.float32]:
     """(n,) float32 at the spec's rate, short holes repaired as live; longer ones are still NaN.
 
     Raises:
@@ -138,8 +138,8 @@ def load_audio(recording: Recording, spec: MfccSpec) -> NDArray[np.float32]:
         )
     except (UnreadableAudio, OSError) as error:
         raise DataError(f"{recording.where}: {error}") from None
-    if len(samples) < spec.n_fft:
-        raise DataError(f"{recording.where}: {len(samples)} samples are less than one frame ({spec.n_fft})")
+    if len(samples) < spec.span:
+        raise DataError(f"{recording.where}: {len(samples)} samples are less than one frame ({spec.span})")
     if not np.isfinite(samples).any():
         raise DataError(f"{recording.where}: holds no sound, only missing values")
     return samples

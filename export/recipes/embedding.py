@@ -43,14 +43,10 @@ class EmbeddingClassifier(nn.Module):
         self.embedding, self.network = embedding, network
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.network(self.dropout(self.embedding(x)))
-        return logits
-
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         past = state if isinstance(state, tuple) else (None, None)
-        y, embedding_state = self.embedding.stream(x, past[0])
-        y, network_state = self.network.stream(self.dropout(y), past[1])
+        y, embedding_state = self.embedding(x, past[0])
+        y, network_state = self.network(self.dropout(y), past[1])
         return y, (embedding_state, network_state)
 
 
@@ -103,5 +99,5 @@ def train_on_embeddings(
 def fit_scale(network: FrameClassifier, embedding: Embedding, source: Sampler, count: int = 20) -> None:
     """Normalise the input of ``network`` by the embeddings of ``count`` batches of ``source``."""
     some = islice(iter(batches(source)(0)), count)
-    embeddings = torch.cat([embedding(batch.features).flatten(0, 1) for batch in some])
+    embeddings = torch.cat([embedding(batch.features)[0].flatten(0, 1) for batch in some])
     network.fit(embeddings.mean(0), embeddings.std(0))

@@ -102,7 +102,7 @@ class _Epoch:
         frames = source.labels.shape[1]
         for first in range(0, len(order) - source.rows + 1, source.rows):
             streams = np.sort(order[first : first + source.rows])
-            fresh = rng.random(source.rows) < (1.0 if first == 0 else 0.5)
+            reset = rng.random(source.rows) < (1.0 if first == 0 else 0.5)
             parameters = None if source.augmentation is None else source.augmentation.draw(source.rows, rng)
             features, targets = source.features[streams], source.targets(streams)
             begin = int(rng.integers(frames % source.chunk + 1))
@@ -115,5 +115,5 @@ class _Epoch:
                     torch.from_numpy(part),
                     target,
                     torch.ones(target.shape[:2]),
-                    torch.from_numpy(fresh if start == begin else np.zeros(source.rows, bool)),
+                    torch.from_numpy(reset if start == begin else np.zeros(source.rows, bool)),
                 )

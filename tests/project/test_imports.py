@@ -64,7 +64,13 @@ def test_the_contracts_would_notice(tmp_path: Path) -> None:
     )
     assert done.returncode == 1, done.stdout[-3000:] + done.stderr[-2000:]
     assert "4 broken" in done.stdout
-    for words in ("stream.messages", "torch", "export", "stream.classifier", "speech_music_noise.sources.bank"):
+    for words in (
+        "stream.messages",
+        "torch",
+        "export",
+        "stream.classifier",
+        "speech_music_noise.sources.bank",
+    ):
         assert words in done.stdout
 
 

@@ -545,8 +545,8 @@ def test_streams_are_made_once_and_played_in_order(tmp_path):
     play = batches_of(data, augmentation=channel)
     batches = list(play(0))
     assert len(batches) == len(play(0)) == 3
-    assert batches[0].fresh.all()  # the first streams of an epoch begin anew
-    assert not batches[1].fresh.any()
+    assert batches[0].reset.all()  # the first streams of an epoch begin anew
+    assert not batches[1].reset.any()
     for one, two in zip(batches, play(0), strict=True):
         assert torch.equal(one.features, two.features)
     assert not torch.equal(batches[0].features, next(iter(play(1))).features)

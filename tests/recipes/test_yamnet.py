@@ -76,7 +76,7 @@ def test_its_embeddings_are_those_of_the_file_without_rounding(tmp_path: Path) -
     embedding = Yamnet(toy_yamnet(tmp_path))
     tensors = {t.name: numpy_helper.to_array(t) for t in onnx.load(tmp_path / "toy.onnx").graph.initializer}
     x = sound(2)[:, : 4 * STRIDE]
-    embeddings = embedding(x)
+    embeddings, _ = embedding(x)
     assert embeddings.shape == (1, 4, WIDTH)
     patch = np.log(
         np.exp(x[0, STRIDE : 3 * STRIDE].numpy() * np.log(10) / 20 + embedding.level.numpy()) + 1e-3
@@ -107,12 +107,12 @@ def test_pieces_give_what_the_whole_gives(tmp_path: Path) -> None:
     model = EmbeddingClassifier(embedding, build(shape), dropout=0.5).eval()
     x = sound(4)[:, : 8 * STRIDE]
     with torch.no_grad():
-        whole = model(x)
+        whole, _ = model(x)
         state, parts = None, []
         for piece in x.split((STRIDE, 3 * STRIDE, 4 * STRIDE), dim=1):
-            part, state = model.stream(piece, state)
+            part, state = model(piece, state)
             parts.append(part)
-        fresh = model.stream(x[:, STRIDE:])[0]
+        fresh = model(x[:, STRIDE:])[0]
     torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(fresh[:, 0], whole[:, 1]), "the state matters"
 
@@ -121,8 +121,8 @@ def test_before_the_start_was_silence(tmp_path: Path) -> None:
     embedding = Yamnet(toy_yamnet(tmp_path))
     silence = torch.from_numpy(mfcc(np.zeros(400 + 112 + 160 * STRIDE, np.float32), SPEC))[None, :STRIDE]
     x = sound(1)[:, :STRIDE]
-    _, state = embedding.stream(silence)
-    torch.testing.assert_close(embedding.stream(x)[0], embedding.stream(x, state)[0], rtol=1e-4, atol=1e-5)
+    _, state = embedding(silence)
+    torch.testing.assert_close(embedding(x)[0], embedding(x, state)[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("content", [b"", b"no network"])
