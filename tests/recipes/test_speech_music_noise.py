@@ -22,6 +22,7 @@ pytest.importorskip("torch")
 import torch
 
 from export.augmentation import ChannelAugmentation
+from export.evaluation import evaluate
 from export.metrics import Prediction, best_threshold, event_figures, f1_score
 from export.models import preset
 from export.recipes.speech_music_noise import parallel
@@ -700,3 +701,32 @@ def test_every_round_comes_as_often_as_it_should():
     assert [set(order[at : at + 3]) for at in range(0, 12, 3)] == [{0, 1, 2}] * 4
     assert order == data.round_order(seed=1, passes=4)
     assert len({data.round_order(seed, 4) for seed in range(5)}) > 1
+
+
+def test_a_card_says_what_evaluate_says(tmp_path):
+    """The demo as a composed stream, and as a labelled file: one definition of every figure."""
+    rows = [line.split("\t") for line in Path("assets/demo.tsv").read_text().splitlines()[1:]]
+    lines = [f"{Path('assets/demo.ogg').absolute()}\t" + "\t".join(row) for row in rows]
+    (tmp_path / "demo.tsv").write_text("\n".join(["filename\tonset\toffset\tevent_label", *lines]) + "\n")
+    samples, rate = soundfile.read("assets/demo.ogg", dtype="float32")
+    active = np.zeros((1, len(samples) * 100 // rate, 3), bool)
+    for onset, offset, label in rows:
+        span = slice(round(100 * float(onset)), round(100 * float(offset)))
+        active[0, span, KINDS.index(label)] = True
+    model = Model.bundled("small", provider="cpu")
+    features = mfcc(samples, model.card.features)
+    labels = frame_labels(active[0], len(features), model.card.features)
+    demo = ComposedStreams(features[None], labels[None], active.astype(np.uint8), [[]])
+    card = report(model, ValidationStreams(demo, demo), carried_hours=0.0)
+    found = evaluate(model, str(tmp_path / "demo.tsv")).report["alone"]
+    for kind in KINDS:
+        for name in ("f1", "precision", "recall", "roc_auc"):
+            assert card["frames"][kind][name] == pytest.approx(
+                found["frames"]["classes"][kind][name], abs=5e-4
+            )
+        assert card["events"][kind] == found["events"]["classes"][kind]
+    silence = found["frames"]["none_of_them"]["f1"]
+    assert card["frames"]["silence"]["f1"] == pytest.approx(silence, abs=5e-4)
+    assert (
+        card["false_speech_per_hour"] == found["events"]["classes"]["speech"]["false_alarms_per_hour"] == 60
+    )
