@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -35,6 +34,7 @@ from export.training.targets import RecordingTargets  # noqa: E402
 from export.training.validation import Scores, figures  # noqa: E402
 from stream.errors import CheckpointError, DataError, ProviderUnavailable, SpecError  # noqa: E402
 from stream.features.spec import MfccSpec  # noqa: E402
+from tests.support.command import running  # noqa: E402
 from tests.support.labelled import RATE, class_folder, tone  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -394,20 +394,20 @@ def test_killed_and_resumed(tmp_path: Path) -> None:
     ]  # fmt: skip
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=env)
-    for line in process.stderr:
-        if "epoch" in line and " 3 " in line:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
+    with running(process):
+        for line in process.stderr:
+            if "epoch" in line and " 3 " in line:
+                break
     assert not (tmp_path / "m.pt").exists()
     before = len((tmp_path / "m.run" / "metrics.jsonl").read_text().splitlines())
     assert 2 <= before < 8
-    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, env=env, check=True)
+    done = subprocess.run(
+        [*command, "--resume"], capture_output=True, text=True, env=env, check=True, timeout=120
+    )
     assert "validation_accuracy\t" in done.stdout
     resumed = load_model(tmp_path / "m.pt").model
     whole = [part.replace("m.pt", "whole.pt") for part in command]
-    subprocess.run(whole, capture_output=True, env=env, check=True)
+    subprocess.run(whole, capture_output=True, env=env, check=True, timeout=120)
     for a, b in zip(
         resumed.state_dict().values(),
         load_model(tmp_path / "whole.pt").model.state_dict().values(),

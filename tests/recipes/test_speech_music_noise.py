@@ -72,6 +72,7 @@ from stream.errors import DataError, ExportError
 from stream.features.mfcc import mfcc
 from stream.features.spec import MfccSpec
 from stream.inference.session import Model
+from tests.support.command import running
 
 pytestmark = pytest.mark.torch
 
@@ -300,7 +301,10 @@ def test_a_package_is_fetched_into_an_empty_cache(tmp_path, monkeypatch):
     tools = tmp_path / "bin"
     tools.mkdir()
     subprocess.run(
-        ["dpkg-deb", "-b", str(tree), str(tools / "tones_1_all.deb")], check=True, capture_output=True
+        ["dpkg-deb", "-b", str(tree), str(tools / "tones_1_all.deb")],
+        check=True,
+        capture_output=True,
+        timeout=60,
     )
     # The one thing that is not there in a test is the network.
     (tools / "apt-get").write_text(f'#!/bin/sh\ncp {tools}/"$3"_1_all.deb . || exit 100\n')
@@ -447,9 +451,8 @@ def test_workers_end_with_the_process_that_they_work_for(tmp_path):
         "    list(run_parallel(2, work, [(Path(name),) for name in sys.argv[1:]]))\n"
     )
     beats = [tmp_path / name for name in ("one", "two")]
-    with subprocess.Popen(
-        [sys.executable, str(script), *map(str, beats)], env={**os.environ, "PYTHONPATH": os.getcwd()}
-    ) as parent:
+    command = [sys.executable, str(script), *map(str, beats)]
+    with running(subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.getcwd()})) as parent:
         _until(lambda: all(path.is_file() for path in beats), "the workers begin")
         parent.kill()
     # A worker that is alive beats ten times a second.
