@@ -118,6 +118,20 @@ def test_each_chunk_then_its_result_and_the_end(model: Model) -> None:
     assert [sink.closings for sink in sinks] == [1, 1]
 
 
+def test_the_end_has_the_capture_time_of_the_last_sample(model: Model) -> None:
+    """Also where the last thing that came was a heartbeat."""
+    sound = np.zeros(4800, np.float32)
+    chunks = [
+        Chunk(sound, 0, 48000, 20.0),
+        Chunk(sound, 4800, 48000, 20.1),
+        Chunk(sound[:0], 9600, 48000, 25.0, "recovering"),
+    ]
+    sink = Collected()
+    run(Scripted(chunks), StreamClassifier(model), [sink])
+    assert sink.of("result")[-1].captured_at == 20.1
+    assert sink.of("result")[-1].end == 3200
+
+
 def test_state_and_detail_are_told_together_whenever_either_changes(model: Model) -> None:
     nothing = np.empty(0, np.float32)
 

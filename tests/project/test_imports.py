@@ -59,7 +59,11 @@ BREACHES = [
     ("export/data/dataset.py", "export.models", "export.data is not allowed to import export.models"),
     ("export/models/config.py", "export.training", "export.models is not allowed to import export.training"),
     ("export/attic.py", "stream.errors", "export.attic"),
-    ("export/recipes/rooms/sources/bank.py", "export.recipes.rooms.build", "rooms.sources is not allowed to"),
+    (
+        "export/recipes/speech_music_noise/sources/bank.py",
+        "export.recipes.speech_music_noise.build",
+        "export.recipes.speech_music_noise.sources is not allowed to",
+    ),
 ]
 
 

@@ -359,6 +359,18 @@ def test_levels_are_those_of_the_captured_sound_at_any_rate() -> None:
     assert columns.energy[-20:].nonzero()[0].tolist() == [1]
 
 
+@pytest.mark.parametrize("rate", [8000, 48000])
+def test_the_position_is_that_of_the_newest_sound(rate: int) -> None:
+    """Not of the newest result, which a resampler or a repair may hold back."""
+    scene = Watched()
+    scene.telemetry.chunk(Chunk(np.ones(rate, np.float32), 0, rate, scene.now))
+    scene.push(np.zeros((90, 3)), samples=[])
+    readings = scene.telemetry.read()
+    assert readings.stream_seconds == 1.0
+    assert readings.newest_column == 9
+    assert readings.real_time_factor == pytest.approx(1e-4)
+
+
 def test_sound_counts_once_its_result_has_come() -> None:
     scene = Watched()
     scene.push(np.zeros((10, 3)))
