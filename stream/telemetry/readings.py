@@ -38,7 +38,7 @@ class Readings:
         lag_seconds: age of the newest sound when its result was ready; for files, how far behind schedule.
         lost_samples, missing_samples: never arrived; arrived invalid for too long to repair. At the model's rate.
         gap_count, repaired_samples: as the names say, since the start.
-        warm: the newest answer came from a warm model.
+        warm: the newest row came from a warm model.
         stream_seconds: position in the stream, gaps included.
         state, state_seconds, state_detail: what the source is doing, for how long (wall clock), and why.
     """
