@@ -15,7 +15,7 @@ from stream import snapshot as snapshots
 from stream.decisions.detector import Detector
 from stream.decisions.spec import DetectorSpec
 from stream.errors import ClosedError, ModelError, SpecError, UsageError
-from stream.features.conditioner import Conditioner
+from stream.features.conditioner import MAX_GAP_SECONDS, Conditioner
 from stream.features.framing import frame_centre
 from stream.features.frontend import make_front_end
 from stream.features.repair import Method, Run, as_samples
@@ -39,7 +39,6 @@ _WARM = _frozen(np.ones(1, np.bool_))
 BLOCK_SAMPLES = 160_000  # a push of a whole recording: few calls, and scratch memory that stays small
 SINGLE_HOPS = 4  # pushes of up to this many hops are quicker hop by hop than as a block
 MAX_PROBABILITY = 1 + 1e-6  # a softmax may round to just above 1
-MAX_GAP_SECONDS = 1.0  # of lost sound, over which the model's state is still worth keeping
 
 
 def _are_probabilities(probs: NDArray[np.float32]) -> bool:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from export.conversion.fault_localisation import worst_layer
 from export.conversion.step_runner import StreamRunner
-from export.conversion.synthetic_features import draw_like
 from export.streaming import Streaming
+from export.streaming.synthetic_features import draw_like
 from stream.errors import ParityError
 
 Array = NDArray[Any]

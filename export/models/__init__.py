@@ -1,12 +1,13 @@
 """Causal networks by name: ``build(preset("gru", features=40, classes=4))``.
 
 Every network maps features (N, T, F) float32 to logits (N, T // stride, C) float32 and looks at no later
-frame. ``forward(x)`` is the whole sequence from the initial state; ``stream(x, state)`` continues where the
-last call ended and gives the same numbers. Feature normalisation is part of the network.
+frame. Called as ``model(features, state)`` it returns the logits and the state to pass with the next piece;
+without a state a sequence begins. Feature normalisation is part of the network.
 
     config.py      ModelConfig, the presets
-    layers.py      normalisation, causal convolutions, recurrent stack: each with forward and stream
+    layers.py      normalisation, causal convolutions, recurrent stack
     network.py     FrameClassifier: a row of layers and a linear head
+    checkpoint.py  a trained network and its card in one file that is safe to open
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""Layers that work on a whole sequence and, with the same weights, on a stream in pieces.
+"""Causal layers. Each has one ``forward``, for a whole sequence and for a stream piece by piece.
 
-``forward(x)`` starts from the initial state. ``stream(x, state)`` returns the output and the state to pass
-with the next piece; None is the initial state. A state is a tensor or a tuple of states, the batch axis
-always first, so that rows can be reset or picked without knowing the layer.
+``forward(x, state)`` returns the output and the state to pass with the next piece; None is the initial state.
+A state is a tensor or a tuple of states, the batch axis always first, so that rows can be reset or picked
+without knowing the layer. With a stride, every piece but the last must have a multiple of it in frames.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import cast
 
@@ -18,20 +19,26 @@ from export.models.config import Cell
 from stream.features.tables import dct_matrix
 
 State = Tensor | tuple["State", ...] | None
-STEADY = 1.15  # largest gain of a plain RNN's recurrence; tanh's slope, below one where a unit works, does the rest
+MAX_RECURRENT_GAIN = 1.15  # of a plain RNN; the slope of tanh, below one where a unit is active, does the rest
 
 
 class Layer(nn.Module):
-    """Base of all: (N, T, F) -> (N, T', F'). Layers without memory need only ``forward``."""
+    """Base of all: x (N, T, F), state -> (N, T', F'), state. The state of a layer without memory is None."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         raise NotImplementedError
 
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        return self(x), None
+
+def with_past(x: Tensor, state: State, frames: int) -> tuple[Tensor, Tensor]:
+    """x (N, T, F) with the ``frames`` frames before it, zeros if there is no state; and the state after it."""
+    if state is None:
+        joined = functional.pad(x, (0, 0, frames, 0))
+    else:
+        joined = torch.cat((cast(Tensor, state), x), dim=1)
+    return joined, joined[:, joined.shape[1] - frames :]
 
 
-class Normalise(Layer):
+class Normalise(nn.Module):
     """(x - mean) * scale with fitted buffers; the identity until fitted."""
 
     mean: Tensor
@@ -72,8 +79,8 @@ class Bands(Layer):
             self.mix.weight.copy_(inverse / inverse.square().sum(dim=1).mean().sqrt().clamp_min(1e-6))
             self.mix.bias.zero_()
 
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.mix(x))
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        return self.mix(x), None
 
 
 class CausalConv(Layer):
@@ -86,14 +93,9 @@ class CausalConv(Layer):
         self.past = dilation * (kernel - 1) + 1 - stride
         self.conv = nn.Conv1d(inputs, outputs, kernel, stride=stride, dilation=dilation, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv(functional.pad(x.transpose(1, 2), (self.past, 0)))
-        return y.transpose(1, 2)
-
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        past = x.new_zeros(len(x), self.past, x.shape[2]) if state is None else cast(Tensor, state)
-        joined = torch.cat((past, x), dim=1)
-        return self.conv(joined.transpose(1, 2)).transpose(1, 2), joined[:, joined.shape[1] - self.past :]
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        joined, state = with_past(x, state, self.past)
+        return self.conv(joined.transpose(1, 2)).transpose(1, 2), state
 
 
 class ConvFront(Layer):
@@ -103,11 +105,8 @@ class ConvFront(Layer):
         super().__init__()
         self.conv = CausalConv(inputs, outputs, kernel, stride=stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(self.conv(x))
-
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        y, state = self.conv.stream(x, state)
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        y, state = self.conv(x, state)
         return functional.relu(y), state
 
 
@@ -120,16 +119,9 @@ class TimeConvBlock(Layer):
         self.norm = nn.BatchNorm1d(channels)
         self.dropout = nn.Dropout(dropout)
 
-    def _rest(self, y: Tensor) -> Tensor:
-        z: Tensor = self.dropout(functional.relu(self.norm(y.transpose(1, 2)).transpose(1, 2)))
-        return z
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._rest(self.conv(x))
-
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        y, state = self.conv.stream(x, state)
-        return self._rest(y), state
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        y, state = self.conv(x, state)
+        return self.dropout(functional.relu(self.norm(y.transpose(1, 2)).transpose(1, 2))), state
 
 
 class TimeFrequencyBlock(Layer):
@@ -156,20 +148,11 @@ class TimeFrequencyBlock(Layer):
         self.norm = nn.BatchNorm2d(channels) if norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
 
-    def _maps(self, x: Tensor) -> Tensor:
-        return x.reshape(*x.shape[:2], self.inputs, self.bins).transpose(1, 2)  # (N, inputs, T, bins)
-
-    def _rest(self, maps: Tensor) -> Tensor:
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        joined, state = with_past(x, state, self.past)
+        maps = joined.reshape(*joined.shape[:2], self.inputs, self.bins).transpose(1, 2)  # (N, inputs, T, bins)
         z: Tensor = self.dropout(functional.relu(self.norm(self.conv(maps))))
-        return z.transpose(1, 2).flatten(2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._rest(functional.pad(self._maps(x), (0, 0, self.past, 0)))
-
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        past = x.new_zeros(len(x), self.past, x.shape[2]) if state is None else cast(Tensor, state)
-        joined = torch.cat((past, x), dim=1)
-        return self._rest(self._maps(joined)), joined[:, joined.shape[1] - self.past :]
+        return z.transpose(1, 2).flatten(2), state
 
 
 class ResidualBlock(Layer):
@@ -182,16 +165,10 @@ class ResidualBlock(Layer):
         self.dropout = nn.Dropout(dropout)
         self.point = nn.Linear(channels, channels)
 
-    def _rest(self, x: Tensor, y: Tensor) -> Tensor:
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        y, state = self.conv(x, state)
         y = functional.relu(self.norm(y.transpose(1, 2)).transpose(1, 2))
-        return functional.relu(x + self.point(self.dropout(y)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._rest(x, self.conv(x))
-
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        y, state = self.conv.stream(x, state)
-        return self._rest(x, y), state
+        return functional.relu(x + self.point(self.dropout(y))), state
 
 
 class Recurrent(Layer):
@@ -208,17 +185,14 @@ class Recurrent(Layer):
                 if name.startswith("weight_hh"):
                     nn.init.orthogonal_(weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.rnn(x)[0])
-
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         y, last = self.rnn(x, None if state is None else _swap(state))
         return y, _swap(last)
 
-    def steady(self) -> None:
-        """Keep a plain tanh RNN from amplifying: the largest singular value of its recurrent weights stays below
-        ``STEADY``. Without a limit training makes it chaotic: better on short clips, but rounding alone then moves
-        its answers and export cannot prove it. GRU and LSTM need no such limit.
+    def limit_gain(self) -> None:
+        """Keep a plain tanh RNN from amplifying: scale its recurrent weights so that their largest singular value
+        is at most ``MAX_RECURRENT_GAIN``. Without a limit training makes it chaotic: better on short clips, but
+        rounding alone then changes its scores and no export can be shown to be equal. GRU and LSTM need no limit.
         """
         if not isinstance(self.rnn, nn.RNN):
             return
@@ -226,26 +200,28 @@ class Recurrent(Layer):
             for name, weight in self.rnn.named_parameters():
                 if name.startswith("weight_hh") and torch.isfinite(weight).all():  # the loop names a lost run
                     largest = torch.linalg.matrix_norm(weight, ord=2)
-                    if largest > STEADY:
-                        weight.mul_(STEADY / largest)
+                    if largest > MAX_RECURRENT_GAIN:
+                        weight.mul_(MAX_RECURRENT_GAIN / largest)
 
-    def holding(self, x: Tensor, y: Tensor, limit: float) -> Tensor:
-        """How far the gate that keeps old state stays beyond ``limit`` (a logit), on average over units.
+    def memory_excess(self, x: Tensor, y: Tensor, frames: float) -> Tensor:
+        """How far the gate that keeps old state exceeds a memory of ``frames`` frames: a mean over units, a scalar.
 
         That gate is the update gate of a GRU and the forget gate of an LSTM: at a logit of L a unit forgets with
         a time constant of 1 + exp(L) frames. Units that keep it shut remember a start, or a noise, for hours.
-        A unit's mean over the piece counts, so holding on through a pause is free; and the excess counts
+        A unit's mean over the piece counts, so keeping state through a pause is free; and the excess counts
         linearly, for the logits of saturated gates are large and their squares would drown the task.
-        The layer's own gates are not to be had from torch, so they are computed again from its input x
-        (N, T, F) and output y (N, T, hidden); the first frame, whose earlier state is not in y, is left out.
+        torch does not give access to the gates, so they are computed again from the layer's input x (N, T, F)
+        and output y (N, T, hidden); the first frame, whose earlier state is not in y, is left out. 0 for a plain
+        RNN and for several layers, whose inner gates cannot be computed this way.
         """
         rnn = self.rnn
         if rnn.num_layers != 1 or isinstance(rnn, nn.RNN):
             return x.new_zeros(())
         rows = slice(rnn.hidden_size, 2 * rnn.hidden_size)  # second of torch's gates: r z n, and i f g o
-        gate = functional.linear(x[:, 1:], rnn.weight_ih_l0[rows], rnn.bias_ih_l0[rows])
-        gate = gate + functional.linear(y[:, :-1], rnn.weight_hh_l0[rows], rnn.bias_hh_l0[rows])
-        return functional.relu(gate.mean(dim=1) - limit).mean()
+        weight_ih, weight_hh, bias_ih, bias_hh = rnn.all_weights[0]
+        gate = functional.linear(x[:, 1:], weight_ih[rows], bias_ih[rows])
+        gate = gate + functional.linear(y[:, :-1], weight_hh[rows], bias_hh[rows])
+        return functional.relu(gate.mean(dim=1) - math.log(frames - 1)).mean()
 
 
 def _swap(state: State) -> State:

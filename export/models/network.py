@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from typing import cast
-
 from torch import Tensor, nn
 
 from export.models.config import ModelConfig
@@ -23,7 +20,7 @@ from export.models.layers import (
 
 
 class FrameClassifier(nn.Module):
-    """Features (N, T, F) float32 -> logits (N, T // stride, C) float32, causal.
+    """Features (N, T, F) float32 -> logits (N, T // stride, C) float32, causal, and the state to go on from.
 
     Attributes:
         config: the shape it was built from; call ``fit`` before training.
@@ -44,41 +41,27 @@ class FrameClassifier(nn.Module):
             if isinstance(layer, Bands):
                 layer.fit(std)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The whole sequence from the initial state."""
-        x = self.normalise(x)
-        for layer in self.layers:
-            x = layer(x)
-        logits: Tensor = self.head(self.dropout(x))
-        return logits
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """A sequence from its beginning, or, with the state returned for the piece before, a further piece of it.
 
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """A piece of a sequence: T a multiple of the stride. Feed the returned state with the next piece."""
-        past = state if isinstance(state, tuple) else (None,) * len(self.layers)
+        Args:
+            x: (N, T, F) float32. T must be a multiple of the stride if another piece follows.
+            state: None at the beginning of a sequence.
+
+        Returns:
+            Logits (N, T // stride, C) float32, and the state to pass with the next piece.
+        """
+        before = state if isinstance(state, tuple) else (None,) * len(self.layers)
         after: list[State] = []
         x = self.normalise(x)
-        for layer, part in zip(self.layers, past, strict=True):
-            x, part = cast(Layer, layer).stream(x, part)
+        for layer, part in zip(self.layers, before, strict=True):
+            x, part = layer(x, part)
             after.append(part)
         return self.head(self.dropout(x)), tuple(after)
 
-    def holding(self, x: Tensor, state: State, memory: float) -> tuple[Tensor, State, Tensor]:
-        """``stream``, and a penalty on gates that hold state for more than ``memory`` frames."""
-        past = state if isinstance(state, tuple) else (None,) * len(self.layers)
-        after: list[State] = []
-        penalty = x.new_zeros(())
-        x = self.normalise(x)
-        for layer, part in zip(self.layers, past, strict=True):
-            y, part = cast(Layer, layer).stream(x, part)
-            if isinstance(layer, Recurrent):
-                penalty = penalty + layer.holding(x, y, math.log(memory - 1))
-            after.append(part)
-            x = y
-        return self.head(self.dropout(x)), tuple(after), penalty
-
     @property
     def receptive_field(self) -> int | None:
-        """Feature frames that can influence an answer; None = all earlier ones."""
+        """Feature frames that can influence a row of logits; None = all earlier ones."""
         frames, scale = 1, 1
         for module in self.modules():
             if isinstance(module, Recurrent):

@@ -43,14 +43,10 @@ class Fronted(nn.Module):
         self.front, self.network = front, network
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.network(self.dropout(self.front(x)))
-        return logits
-
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         past = state if isinstance(state, tuple) else (None, None)
-        y, heard = self.front.stream(x, past[0])
-        y, answered = self.network.stream(self.dropout(y), past[1])
+        y, heard = self.front(x, past[0])
+        y, answered = self.network(self.dropout(y), past[1])
         return y, (heard, answered)
 
 
@@ -103,5 +99,5 @@ def train_behind(
 def scale(network: FrameClassifier, front: Front, source: Sampler, count: int = 20) -> None:
     """Let ``network`` expect what ``front`` says about ``count`` batches of ``source``."""
     some = islice(iter(batches(source)(0)), count)
-    heard = torch.cat([front(batch.features).flatten(0, 1) for batch in some])
+    heard = torch.cat([front(batch.features)[0].flatten(0, 1) for batch in some])
     network.fit(heard.mean(0), heard.std(0))

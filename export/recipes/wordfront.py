@@ -42,20 +42,19 @@ class Convolution(Layer):
         self.conv = nn.Conv2d(inputs, outputs, weight.shape[2:], padding=(0, side), bias=bias is not None)
         self.conv.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.conv(functional.pad(x, (0, 0, self.past, 0))))
-
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         if not self.past:
             return self.conv(x), None
-        past = x.new_zeros(*x.shape[:2], self.past, x.shape[3]) if state is None else cast(Tensor, state)
-        joined = torch.cat((past, x), dim=2)
+        if state is None:
+            joined = functional.pad(x, (0, 0, self.past, 0))
+        else:
+            joined = torch.cat((cast(Tensor, state), x), dim=2)
         return self.conv(joined), joined[:, :, joined.shape[2] - self.past :]
 
 
 class Activation(Layer):
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.leaky_relu(x, SLOPE).clamp_min(LEAST)
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        return functional.leaky_relu(x, SLOPE).clamp_min(LEAST), None
 
 
 class Pool(Layer):
@@ -65,8 +64,8 @@ class Pool(Layer):
         super().__init__()
         self.pool = nn.MaxPool2d(steps)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.pool(x))
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        return self.pool(x), None
 
 
 class SpeechEmbedding(Front):
@@ -86,19 +85,13 @@ class SpeechEmbedding(Front):
         self.layers = nn.ModuleList(layers).to(memory_format=torch.channels_last)
         self.requires_grad_(False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        maps = _scaled(x)
-        for layer in self.layers:
-            maps = layer(maps)
-        return maps.squeeze(3).transpose(1, 2)
-
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         """T a multiple of 8; the state is what each convolution over time looks back on."""
         past = state if isinstance(state, tuple) else (None,) * len(self.layers)
         after: list[State] = []
         maps = _scaled(x)
         for layer, part in zip(self.layers, past, strict=True):
-            maps, part = cast(Layer, layer).stream(maps, part)
+            maps, part = layer(maps, part)
             after.append(part)
         return maps.squeeze(3).transpose(1, 2), tuple(after)
 
@@ -129,7 +122,10 @@ def layers_of(model: onnx.ModelProto) -> list[nn.Module]:
 def _check(layers: list[nn.Module]) -> None:
     """Refuse what does not make WIDTH numbers of one picture of the features."""
     try:
-        made = nn.Sequential(*layers)(torch.zeros(1, 1, 8, SPEC.n_mels)).shape
+        maps = torch.zeros(1, 1, 8, SPEC.n_mels)
+        for layer in layers:
+            maps = layer(maps)[0]
+        made = maps.shape
     except RuntimeError:
         made = None
     if made != (1, WIDTH, 1, 1):

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import cast
 
 import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.models.layers import State
+from export.models.layers import State, with_past
 from export.recipes.fronted import Front
 from export.recipes.graphs import given, layers_from, weights
 from stream.features.spec import MfccSpec
@@ -82,16 +81,11 @@ class Yamnet(Front):
         maps: Tensor = self.blocks(torch.log(magnitudes + FLOOR))
         return maps.mean((2, 3)).sqrt().reshape(len(above), -1, WIDTH)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """The state is the last 48 frames, at first silence."""
         whole = x[:, : x.shape[1] // STRIDE * STRIDE] - SILENCE
-        return self.embed(functional.pad(whole.reshape(len(x), -1, STRIDE * SPEC.n_mels), (0, 0, 1, 0)))
-
-    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """T a multiple of 48; the state is the last 48 frames, at first silence."""
-        blocks = (x - SILENCE).reshape(len(x), -1, STRIDE * SPEC.n_mels)
-        past = torch.zeros_like(blocks[:, :1]) if state is None else cast(Tensor, state)
-        above = torch.cat((past, blocks), dim=1)
-        return self.embed(above), above[:, -1:]
+        above, state = with_past(whole.reshape(len(x), -1, STRIDE * SPEC.n_mels), state, 1)
+        return self.embed(above), state
 
 
 def blocks_of(model: onnx.ModelProto) -> list[nn.Module]:

@@ -16,9 +16,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from export.conversion.synthetic_features import draw_like
 from export.streaming.axes import Axes, classify
 from export.streaming.node import Node
+from export.streaming.synthetic_features import draw_like
 from stream.errors import ExportError, NotStreamable
 
 Array = NDArray[Any]

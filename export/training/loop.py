@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 import msgspec
 import torch
@@ -22,14 +22,14 @@ from export.models import State
 from export.models.checkpoint import read_safely, write_atomically
 from export.models.layers import Recurrent
 from export.training.batch import Batch
-from export.training.loss import Activation, frame_loss
+from export.training.loss import Activation, frame_loss, memory_excess
 from export.training.progress import Report, Silent
-from export.training.tensors import average_weights, copy_weights, detach, keep
+from export.training.tensors import average_weights, copy_weights, detach, reset_rows
 from stream.errors import CheckpointError, ProviderUnavailable, SpecError
 
 FORMAT = "stream-classify training run"
 SCHEMA = 1
-HOLDING = 0.05  # weight of ``FitConfig.memory``'s penalty: units give way, the task does not
+MEMORY_PENALTY_WEIGHT = 0.05  # small: single units may give way, the task must not
 Validate = Callable[[nn.Module], dict[str, float]]
 
 
@@ -116,7 +116,8 @@ def fit(
     """Train ``model`` in place and leave the best weights in it, on the CPU, in eval mode.
 
     Args:
-        model: (N, T, F) -> logits (N, T', C). Carried batches (``Batch.fresh``) need ``stream(x, state)``.
+        model: ``model(features)`` -> logits (N, T', C), or logits and anything else. For batches with
+            ``Batch.reset``, ``model(features, state)`` -> (logits, state), state None at first.
         batches: the batches of an epoch, the same each time it is asked for the same epoch. Where they have
             a length the rate changes at each step, else once an epoch.
         config: see FitConfig.
@@ -164,6 +165,11 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ProviderUnavailable("device cuda: torch finds no CUDA GPU; use --device cpu or auto")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def logits_of(output: Tensor | tuple[Tensor, State]) -> Tensor:
+    """The logits a model returned, alone or with its state."""
+    return output[0] if isinstance(output, tuple) else output
 
 
 class _Run:
@@ -214,27 +220,23 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         penalty = torch.zeros((), device=self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            if batch.fresh is None:
-                logits, after = self.model(batch.features), None
+            if batch.reset is None:
+                logits, after = logits_of(self.model(batch.features)), None
             else:
-                state = keep(state, ~batch.fresh)
-                if self.config.memory:
-                    logits, after, penalty = cast(Any, self.model).holding(
-                        batch.features, state, self.config.memory
-                    )
-                else:
-                    logits, after = cast(Any, self.model).stream(batch.features, state)
+                with memory_excess(self.model, self.config.memory) as excess:
+                    logits, after = self.model(batch.features, reset_rows(state, batch.reset))
+                penalty = sum(excess, penalty)
         loss = frame_loss(
             logits, batch.targets, batch.weight, self.config.activation,
             smoothing=self.config.smoothing, focal=self.config.focal, class_weight=self.class_weight,
         )  # fmt: skip
-        (loss + HOLDING * penalty).backward()  # type: ignore[no-untyped-call]
+        (loss + MEMORY_PENALTY_WEIGHT * penalty).backward()  # type: ignore[no-untyped-call]
         if self.config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
         for module in self.model.modules():
             if isinstance(module, Recurrent):
-                module.steady()
+                module.limit_gain()
         if self.averaged is not None:
             self.averaged_steps += 1  # short memory at first, or the random start would linger in the mean
             early = (1 + self.averaged_steps) / (10 + self.averaged_steps)

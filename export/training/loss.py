@@ -1,12 +1,16 @@
-"""Losses of frames, each frame with its own weight."""
+"""Losses of frames, each frame with its own weight, and a penalty on memory that is too long."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+
+from export.models.layers import Recurrent
 
 Activation = Literal["softmax", "sigmoid"]
 
@@ -51,3 +55,21 @@ def frame_loss(
             each = each * class_weight
         flat = each.mean(-1)
     return (flat * weight).sum() / torch.clamp(weight.sum(), min=1e-6)
+
+
+@contextmanager
+def memory_excess(model: nn.Module, frames: float) -> Iterator[list[Tensor]]:
+    """Collect ``Recurrent.memory_excess`` of every recurrent layer that runs in the block; 0 ``frames`` = none."""
+    found: list[Tensor] = []
+
+    def add(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        assert isinstance(layer, Recurrent)
+        found.append(layer.memory_excess(inputs[0], output[0], frames))
+
+    layers = [module for module in model.modules() if isinstance(module, Recurrent)] if frames else []
+    hooks = [layer.register_forward_hook(add) for layer in layers]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -14,13 +14,13 @@ def detach(state: State) -> State:
     return None if state is None else state.detach()
 
 
-def keep(state: State, rows: Tensor) -> State:
-    """The state with the rows (N,) bool that are False put back to the initial (zero) state."""
+def reset_rows(state: State, rows: Tensor) -> State:
+    """The state with those of its rows put back to the initial (zero) state where ``rows`` (N,) bool is True."""
     if isinstance(state, tuple):
-        return tuple(keep(part, rows) for part in state)
+        return tuple(reset_rows(part, rows) for part in state)
     if state is None:
         return None
-    return state * rows.view(-1, *[1] * (state.dim() - 1)).to(state.dtype)
+    return state * (~rows).view(-1, *[1] * (state.dim() - 1)).to(state.dtype)
 
 
 def copy_weights(model: nn.Module) -> dict[str, Tensor]:

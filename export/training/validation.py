@@ -13,7 +13,8 @@ from export.models import State
 from export.training.epochs import ClipEpoch, StreamEpoch
 from export.training.loss import frame_loss
 from export.training.sampler import Sampler
-from export.training.tensors import keep
+from export.training.loop import logits_of
+from export.training.tensors import reset_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,10 @@ def score(model: nn.Module, source: Sampler, *, carried: bool) -> Scores:
     with torch.no_grad():
         for owned in epoch.owned():
             batch = owned.batch.to(device)
-            if batch.fresh is None:
-                logits = model(batch.features)
+            if batch.reset is None:
+                logits = logits_of(model(batch.features))
             else:
-                logits, state = model.stream(batch.features, keep(state, ~batch.fresh))  # type: ignore[operator]
+                logits, state = model(batch.features, reset_rows(state, batch.reset))
             logits = logits.float()
             weight = float(batch.weight.sum())
             loss += float(frame_loss(logits, batch.targets, batch.weight, activation)) * weight

@@ -104,8 +104,9 @@ def listen(options: Options) -> None:
 
 
 def make_classifier(model: Model, options: Options) -> StreamClassifier:
-    from stream.classifier import MAX_GAP_SECONDS, StreamClassifier
+    from stream.classifier import StreamClassifier
     from stream.cli.rules import detector_spec
+    from stream.features.conditioner import MAX_GAP_SECONDS
 
     rules = detector_spec(
         model.card.detector,

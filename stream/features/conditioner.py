@@ -20,6 +20,7 @@ from stream.snapshot import Snapshot
 if TYPE_CHECKING:
     from stream.features.resample import StreamingResampler
 
+MAX_GAP_SECONDS = 1.0  # of lost sound, over which a model's state is still worth keeping
 _KIND = "conditioner"
 
 

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from stream import snapshot as snapshots
 from stream.errors import SpecError, UsageError
 from stream.features.batch import BatchFrontEnd
+from stream.features.conditioner import MAX_GAP_SECONDS
 from stream.inference.engine import SlabEngine
 from stream.inference.session import Model
 from stream.snapshot import Snapshot
 
-MAX_GAP_SECONDS = 1.0  # of lost sound, over which the model's state is still worth keeping
 _KIND = "slab row"
 
 

@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.classifier import MAX_GAP_SECONDS, StreamClassifier
+from stream.classifier import StreamClassifier
 from stream.errors import SpecError
+from stream.features.conditioner import MAX_GAP_SECONDS
 from stream.features.repair import MAX_REPAIR_SECONDS
 from stream.inference.session import Model
 from stream.messages import Chunk, Result

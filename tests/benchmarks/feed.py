@@ -44,6 +44,7 @@ class Feed(threading.Thread):
         server.pactl("set-default-source", SOURCE)
         self._pipe = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
         fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self.seconds = len(sound) / rate
         self.dropped = 0  # blocks that found the pipe full: nobody listened
 
     def run(self) -> None:
@@ -69,4 +70,4 @@ class Feed(threading.Thread):
 
     def stop(self) -> None:
         self._stop_asked.set()
-        self.join()
+        self.join(20)

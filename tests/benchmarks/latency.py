@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from tests.benchmarks.feed import PERIOD, Feed
 from tests.benchmarks.level import RATE, bursts, level_model
+from tests.support.command import running
 from tests.support.pulse import PulseServer, pulse_server
 
 LEAD = 6.0  # seconds before the first burst, for the command to start
@@ -134,10 +135,10 @@ def _listen(
     ]
     environment = {**os.environ, **server.env}
     feed.start()
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as child:
+    with running(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE)) as child:
 
         def end() -> None:
-            feed.join()
+            feed.join(feed.seconds + 20)
             child.send_signal(signal.SIGTERM)
 
         threading.Thread(target=end, daemon=True).start()
@@ -147,6 +148,7 @@ def _listen(
             now = time.monotonic()
             *whole, rest = (rest + data).split(b"\n")
             lines += [(now, json.loads(line)) for line in whole]
+        child.wait(20)
     if child.returncode:
         raise RuntimeError(f"the command ended with {child.returncode}")
     return lines

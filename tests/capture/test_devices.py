@@ -32,7 +32,7 @@ from stream.errors import (
     StreamClassifyError,
     UnsupportedRate,
 )
-from tests.support.pulse import PulseServer
+from tests.support.pulse import PulseServer, until
 
 
 def device(
@@ -258,14 +258,12 @@ def test_lists_what_is_there_now(virtual_mic: PulseServer) -> None:
 def test_refresh_spares_an_open_stream(virtual_mic: PulseServer) -> None:
     with Microphone("pulse") as microphone:
         chunks = iter(microphone)
-        while not len(next(chunks).samples):
-            pass
+        until(chunks, lambda chunk: len(chunk.samples) > 0)
         devices = refresh()
         assert any(d.name == "pulse" for d in devices)
         assert devices == list_devices()
         before = next(chunks).end
-        while next(chunks).end < before + microphone.sample_rate // 2:
-            pass
+        until(chunks, lambda chunk: chunk.end >= before + microphone.sample_rate // 2)
         assert microphone.report().lost == 0
 
 

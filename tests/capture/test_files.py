@@ -92,7 +92,9 @@ def test_odd_formats_made_by_another_program(tmp_path: Path, suffix: str, option
     path = tmp_path / f"a.{'wav' if suffix == 'gsm' else suffix}"
     encoding = ["-e", "gsm-full-rate"] if suffix == "gsm" else options
     subprocess.run(
-        ["sox", "-n", "-r", "8000", "-c", "1", *encoding, path, "synth", "1", "sine", "440"], check=True
+        ["sox", "-n", "-r", "8000", "-c", "1", *encoding, path, "synth", "1", "sine", "440"],
+        check=True,
+        timeout=60,
     )
     got = gathered(FileSource(path))
     assert abs(len(got) - 8_000) < 600  # these codecs fill their last block
@@ -181,7 +183,7 @@ def test_closing_wakes_a_file_that_waits_for_its_time(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, noise(16_000), 16_000)
     source = FileSource(path, fast=False, block=16_000, clock=lambda: 0.0)  # that second never comes
-    thread = threading.Thread(target=lambda: list(source))
+    thread = threading.Thread(target=lambda: list(source), daemon=True)
     thread.start()
     source.close()
     thread.join(20)

@@ -98,7 +98,7 @@ def test_reading_beside_the_writer_never_sees_half_a_write() -> None:
             if not np.array_equal(samples, np.arange(first, first + len(samples), dtype=np.float32)):
                 wrong.append(first)
 
-    readers = [threading.Thread(target=read) for _ in range(2)]
+    readers = [threading.Thread(target=read, daemon=True) for _ in range(2)]
     for reader in readers:
         reader.start()
     for at in range(0, 1_000_000, 370):

@@ -27,6 +27,7 @@ from stream.capture.opening import open_source
 from stream.capture.source import AudioSource
 from stream.errors import DeviceError
 from stream.messages import Chunk
+from tests.support.command import wait_for
 from tests.support.pulse import PulseServer, loud, until
 
 pytestmark = pytest.mark.pulse
@@ -116,8 +117,7 @@ def test_a_late_consumer_loses_samples_and_knows_exactly_which(
         received, end = first.end, first.end
         for _ in range(3):
             dropped = microphone.report().dropped
-            while microphone.report().dropped < dropped + 10_000:
-                time.sleep(0.05)
+            wait_for(lambda: microphone.report().dropped >= dropped + 10_000, "dropped samples")  # noqa: B023
             for _ in range(4):
                 chunk = until(chunks, lambda chunk: len(chunk.samples) > 0)
                 heard = noise[chunk.start - began : chunk.end - began]
@@ -268,7 +268,7 @@ def test_closing_ends_the_iteration_from_any_thread(virtual_mic: PulseServer) ->
         closing = threading.Timer(0.3, microphone.close)
         closing.start()
         assert sum(len(chunk.samples) for chunk in microphone) > 0
-        closing.join()
+        closing.join(20)
         microphone.close()
         assert list(microphone) == []
 
@@ -281,7 +281,7 @@ def test_closing_from_a_signal_handler(virtual_mic: PulseServer) -> None:
             kill.start()
             assert sum(len(chunk.samples) for chunk in microphone) > 0
         finally:
-            kill.join()
+            kill.join(20)
             signal.signal(signal.SIGUSR1, before)
 
 

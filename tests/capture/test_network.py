@@ -22,6 +22,7 @@ from stream import BackendMissing, SourceError, UsageError
 from stream.capture.backoff import Backoff
 from stream.capture.network.source import NetworkSource
 from stream.messages import Chunk
+from tests.support.command import wait_for
 
 RATE = 16_000
 Samples = NDArray[np.float32]
@@ -69,13 +70,13 @@ def server(answer: Answer) -> Iterator[str]:
         running.daemon_threads = True
         running.block_on_close = False
         running.handle_error = lambda *_: None  # type: ignore[method-assign, assignment]  # a client may leave
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{running.server_address[1]}/"
         finally:
             running.shutdown()
-            thread.join()
+            thread.join(20)
 
 
 def send(handler: http.server.BaseHTTPRequestHandler, body: bytes, *, length: int | None = None) -> None:
@@ -151,7 +152,7 @@ def test_at_the_pace_of_real_time_a_file_waits_for_the_clock(av: object, tmp_pat
         source = NetworkSource(address + "a.wav", fast=False, clock=lambda: 0.0)  # a clock that stands still
         assert source.info().live
         heard: list[Chunk] = []
-        thread = threading.Thread(target=lambda: heard.extend(source))
+        thread = threading.Thread(target=lambda: heard.extend(source), daemon=True)
         thread.start()
         thread.join(0.3)
         source.close()
@@ -231,8 +232,7 @@ def test_a_late_consumer_loses_the_oldest_and_is_told_how_much(av: object) -> No
     with server(answer) as address:
         source = NetworkSource(address + "live", queue_seconds=1.0)
         chunks = [next(iter(source))]  # and now the consumer is busy
-        while source.report().lost < 8 * RATE:
-            done.wait(0.01)
+        wait_for(lambda: source.report().lost >= 8 * RATE, "lost samples")
         for chunk in source:
             chunks.append(chunk)
             if chunk.end > 9.5 * RATE:
@@ -254,7 +254,7 @@ def test_closing_does_not_wait_for_the_network(av: object) -> None:
 
     with server(answer) as address:
         source = NetworkSource(address + "live", read_timeout=3600.0)
-        thread = threading.Thread(target=lambda: list(source))
+        thread = threading.Thread(target=lambda: list(source), daemon=True)
         thread.start()
         source.close()
         thread.join(20)

@@ -48,13 +48,13 @@ def chunk(n: int, start: int = 0) -> Chunk:
 def test_a_full_mailbox_makes_a_file_wait_and_end_releases_it() -> None:
     box = Mailbox(100, drop_oldest=False)
     box.put(chunk(200))  # alone, even a larger one passes
-    writer = threading.Thread(target=box.put, args=(chunk(1, 200),))
+    writer = threading.Thread(target=box.put, args=(chunk(1, 200),), daemon=True)
     writer.start()
     assert box.get(10) is not None
     writer.join(20)
     assert not writer.is_alive()
     box.put(chunk(98, 201))
-    writer = threading.Thread(target=box.put, args=(chunk(10, 299),))
+    writer = threading.Thread(target=box.put, args=(chunk(10, 299),), daemon=True)
     writer.start()
     box.end()
     writer.join(20)

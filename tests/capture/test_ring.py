@@ -100,7 +100,7 @@ def test_two_threads_lose_nothing_uncounted(policy: WhenLate) -> None:
                 time.sleep(0)
         ring.close()
 
-    writer = threading.Thread(target=write)
+    writer = threading.Thread(target=write, daemon=True)
     at = first = ring.end
     received = jumped = 0
     writer.start()
@@ -113,7 +113,7 @@ def test_two_threads_lose_nothing_uncounted(policy: WhenLate) -> None:
         jumped += start - at
         received += len(samples)
         at = start + len(samples)
-    writer.join()
+    writer.join(20)
     assert ring.closed
     assert at == ring.end
     assert received + ring.lost == ring.end - first == int(sizes.sum()) + 3 * (len(sizes) // 50)
@@ -156,7 +156,7 @@ def test_a_reader_that_waits_gets_what_comes_and_burns_nothing() -> None:
     before = time.thread_time()
     start, samples = ring.read(100, timeout=60)
     burnt = time.thread_time() - before
-    late.join()
+    late.join(20)
     assert (start, len(samples)) == (0, 10)
     assert burnt < 0.1
 
@@ -167,7 +167,7 @@ def test_fewer_than_the_minimum_come_only_after_the_timeout() -> None:
     more = threading.Timer(0.1, ring.write, [numbered(5, 5)])
     more.start()
     assert len(ring.read(100, timeout=60, minimum=8)[1]) == 10
-    more.join()
+    more.join(20)
     ring.write(numbered(10, 5))
     assert len(ring.read(100, timeout=0.01, minimum=8)[1]) == 5
 
@@ -184,7 +184,7 @@ def test_close_wakes_the_reader_and_leaves_what_is_there() -> None:
     closing = threading.Timer(0.1, ring.close)
     closing.start()
     assert len(ring.read(100, timeout=60, minimum=50)[1]) == 5
-    closing.join()
+    closing.join(20)
     ring.write(numbered(5, 5))
     assert len(ring.read(100, timeout=60)[1]) == 0
     assert ring.end == 5
@@ -210,10 +210,13 @@ def test_close_from_a_signal_handler_wakes_the_reader() -> None:
     kill = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGUSR1])
     try:
         kill.start()
-        while not ring.closed:
+        for _ in range(20):
             ring.read(100, timeout=1)
+            if ring.closed:
+                break
+        assert ring.closed
     finally:
-        kill.join()
+        kill.join(20)
         signal.signal(signal.SIGUSR1, before)
 
 

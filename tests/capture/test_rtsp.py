@@ -68,7 +68,7 @@ def test_rtsp_over_tcp_takes_only_the_sound_and_is_reopened_for_ever() -> None:
 
     with Server(("127.0.0.1", 0), Camera) as camera:
         camera.seen = []  # type: ignore[attr-defined]
-        thread = threading.Thread(target=camera.serve_forever, args=(0.01,))
+        thread = threading.Thread(target=camera.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         address = f"rtsp://user:pa#ss@127.0.0.1:{camera.server_address[1]}/live"
         source = NetworkSource(address, backoff=Backoff(0.01, 0.02), open_timeout=20, read_timeout=20)
@@ -79,7 +79,7 @@ def test_rtsp_over_tcp_takes_only_the_sound_and_is_reopened_for_ever() -> None:
             if sum(len(c.samples) for c in chunks) >= 2 * RATE:
                 source.close()
         camera.shutdown()
-        thread.join()
+        thread.join(20)
     joined: NDArray[np.float32] = np.concatenate([c.samples for c in chunks])
     np.testing.assert_array_equal(joined[:RATE], Camera.sound)
     np.testing.assert_array_equal(joined[RATE : 2 * RATE], Camera.sound)

@@ -206,7 +206,7 @@ def test_in_real_time_it_keeps_the_device_clock() -> None:
 
 def test_closing_wakes_it() -> None:
     source = SimulatedSource("sim:silence?unplug@0s&for=1h", fast=False, clock=lambda: 0.0)
-    thread = threading.Thread(target=lambda: list(source))
+    thread = threading.Thread(target=lambda: list(source), daemon=True)
     thread.start()
     source.close()
     thread.join(20)

@@ -229,5 +229,7 @@ def test_options_that_make_no_sense(recording: Path, options: dict[str, Any]) ->
 def test_the_door_is_light() -> None:
     """Opening it loads no decoder, no PortAudio and no FFmpeg."""
     code = "import sys, stream.capture.source; print({'soundfile', 'soxr', 'sounddevice', 'av'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout.strip() == "set()"

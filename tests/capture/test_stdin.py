@@ -86,7 +86,7 @@ def test_closing_ends_a_wait_for_bytes_that_never_come() -> None:
     with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb"):
         source = StdinSource(stream, sample_rate=16_000)
         assert source.info().live
-        thread = threading.Thread(target=lambda: list(source))
+        thread = threading.Thread(target=lambda: list(source), daemon=True)
         thread.start()
         source.close()
         thread.join(20)
@@ -113,19 +113,24 @@ with StdinSource(sample_rate=44100) as source:
 
 def test_the_real_standard_input() -> None:
     data = pcm(np.zeros(44_100), "s16le")
-    done = subprocess.run([sys.executable, "-c", SCRIPT], input=data, capture_output=True, check=True)
+    command = [sys.executable, "-c", SCRIPT]
+    done = subprocess.run(command, input=data, capture_output=True, check=True, timeout=60)
     assert done.stdout.strip() == b"44100"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="closing standard input is a matter of POSIX shells")
 def test_no_standard_input_and_a_keyboard_are_clear_errors() -> None:
-    done = subprocess.run(f"{sys.executable} -c '{SCRIPT}' <&-", shell=True, capture_output=True, text=True)
+    command = f"{sys.executable} -c '{SCRIPT}'"
+    done = subprocess.run(f"{command} <&-", shell=True, capture_output=True, text=True, timeout=60)
     assert "SourceError: there is no standard input" in done.stderr
     if shutil.which("script") is None:
         pytest.skip("script(1) is not installed: the keyboard part was not run")
-    command = f"{sys.executable} -c '{SCRIPT}'"
     done = subprocess.run(
-        ["script", "-qec", command, "/dev/null"], capture_output=True, text=True, stdin=subprocess.PIPE
+        ["script", "-qec", command, "/dev/null"],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.PIPE,
+        timeout=60,
     )
     assert "SourceError: standard input is a keyboard" in done.stdout
     assert "parec --raw" in done.stdout

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from stream.capture.source import ArraySource
-from stream.classifier import MAX_GAP_SECONDS, StreamClassifier, classify, merge
+from stream.classifier import StreamClassifier, classify, merge
 from stream.errors import ClosedError, SpecError, UsageError
 from stream.features.mfcc import mfcc
 from stream.inference.session import Model

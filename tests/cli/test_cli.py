@@ -6,7 +6,6 @@ import json
 import re
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 import soundfile
 
 from stream.cli.app import app
-from tests.support.command import start, stream_classify
+from tests.support.command import running, start, stream_classify, wait_for
 from tests.support.sounds import make
 from tests.support.toy_models import toy_bytes, toy_card, toy_file, toy_graph
 
@@ -287,16 +286,11 @@ def test_signals_end_a_live_run_in_time_with_everything_written(
         assert child.stdin is not None
         child.stdin.write(bytes(32000))  # and then nothing more, though the pipe stays open
         child.stdin.flush()
-    try:
-        while not out.exists() or out.stat().st_size < 2000:
-            assert child.poll() is None, child.stderr.read() if child.stderr else ""
-            time.sleep(0.02)
+    with running(child):
+        wait_for(lambda: out.exists() and out.stat().st_size >= 2000, "the first lines", child)
         child.send_signal(number)
         stderr = child.communicate(timeout=10)[1].decode() if child.stdin is None else ""
         assert child.wait(timeout=10) == 0, stderr
-    finally:
-        child.kill()
-        child.communicate()
     lines = out.read_bytes().splitlines(keepends=True)
     assert all(line.endswith(b"\n") for line in lines)
     records = [json.loads(line) for line in lines]
@@ -333,10 +327,10 @@ def test_inspect_prints_a_line_for_every_group_of_figures(tmp_path: Path) -> Non
 def test_head_ends_it_quietly(here: Path) -> None:
     """The reader of our output leaves: exit code 0 and not a word."""
     child = start("-m", "toy.onnx", "--input", "sim:noise?loop=forever", "--scores", cwd=here)
-    assert child.stdout is not None
-    assert child.stderr is not None
-    json.loads(child.stdout.readline())
-    child.stdout.close()
-    assert child.wait(timeout=10) == 0
-    assert child.stderr.read() == b""
-    child.stderr.close()
+    with running(child):
+        assert child.stdout is not None
+        assert child.stderr is not None
+        json.loads(child.stdout.readline())
+        child.stdout.close()
+        assert child.wait(timeout=10) == 0
+        assert child.stderr.read() == b""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import running
 from tests.support.toy_models import toy_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,14 +30,13 @@ def test_ready_once_then_watchdog_while_the_loop_turns(tmp_path: Path) -> None:
         env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "300000"},
         stdout=subprocess.DEVNULL,
     )
-    try:
-        said: list[str] = []
+    said: list[str] = []
+    with supervisor, running(runner):
         while said.count("WATCHDOG=1") < 12 or "STATUS=listening" not in said:
+            assert len(said) < 1000, said[-20:]
             said += supervisor.recv(4096).decode().splitlines()
-    finally:
         runner.terminate()
         runner.wait(20)
-        supervisor.close()
     assert said[0] == "READY=1"
     assert said.count("READY=1") == 1
     gone = said.index("STATUS=recovering")

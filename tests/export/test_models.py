@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -38,12 +40,12 @@ def network(name: str, changes: dict) -> torch.nn.Module:
 def test_in_pieces_as_in_one(name: str, changes: dict) -> None:
     model, x = network(name, changes), torch.randn(2, 60, 11)
     with torch.no_grad():
-        whole = model(x)
+        whole, _ = model(x)
         state, parts = None, []
         for piece in x.split([6, 12, 6, 30, 6], dim=1):
-            logits, state = model.stream(piece, state)
+            logits, state = model(piece, state)
             parts.append(logits)
-        forgetful = torch.cat([model.stream(piece)[0] for piece in x.split(30, dim=1)], dim=1)
+        forgetful = torch.cat([model(piece)[0] for piece in x.split(30, dim=1)], dim=1)
     assert whole.shape == (2, 60 // model.config.stride, 3)
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-5, rtol=0)
     assert (forgetful - whole).abs().max() > 1e-4, "the state makes no difference"
@@ -55,7 +57,7 @@ def test_no_output_depends_on_a_later_frame(name: str, changes: dict) -> None:
     other = x.clone()
     other[:, 36:] = torch.randn(1, 24, 11) * 10
     with torch.no_grad():
-        one, two = model(x), model(other)
+        one, two = model(x)[0], model(other)[0]
     rows = 36 // model.config.stride
     torch.testing.assert_close(one[:, :rows], two[:, :rows], atol=0, rtol=0)
     assert not torch.allclose(one[:, rows:], two[:, rows:])
@@ -66,14 +68,14 @@ def test_the_receptive_field_is_as_stated(stride: int) -> None:
     model = network("tcn", {"layers": 3, "stride": stride})
     field = model.receptive_field
     x = torch.randn(1, 60, 11, requires_grad=True)
-    model(x)[0, -1].sum().backward()
+    model(x)[0][0, -1].sum().backward()
     touched = x.grad[0].abs().sum(1).nonzero()
     assert field == 60 - int(touched.min())
     assert network("gru", {}).receptive_field is None
 
 
 def test_convolutions_over_time_and_frequency_take_powers_of_two() -> None:
-    rows = network("crnn", {"axes": "time-frequency", "conv_layers": 2, "stride": 4})(torch.randn(1, 40, 11))
+    rows = network("crnn", {"axes": "time-frequency", "conv_layers": 2, "stride": 4})(torch.randn(1, 40, 11))[0]
     assert rows.shape == (1, 10, 3)
     with pytest.raises(SpecError, match="stride 8: 2 convolutions"):
         preset("crnn", features=11, classes=3, axes="time-frequency", conv_layers=2, stride=8)
@@ -96,7 +98,7 @@ def test_bands_begin_as_mel_bands() -> None:
     model = build(preset("gru", features=11, classes=2, bands=True))
     model.fit(mfcc.mean(0), mfcc.std(0))
     with torch.no_grad():
-        out = model.layers[0](model.normalise(mfcc))
+        out, _ = model.layers[0](model.normalise(mfcc))
     centred = mel - mel.mean(0)
     scale = (out * centred).sum() / centred.square().sum()
     torch.testing.assert_close(out, centred * scale, atol=1e-4, rtol=0)
@@ -128,7 +130,7 @@ def test_an_unknown_preset_lists_the_known() -> None:
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_holding_reads_the_gate_that_keeps_state(cell: str) -> None:
+def test_memory_excess_reads_the_gate_that_keeps_state(cell: str) -> None:
     """A gate shut by its bias shows with its logit; opened, it does not; and the penalty opens it."""
     torch.manual_seed(0)
     layer = Recurrent(cell, 4, 8, 1, 0.0)
@@ -137,17 +139,17 @@ def test_holding_reads_the_gate_that_keeps_state(cell: str) -> None:
             weight.zero_()
         layer.rnn.bias_hh_l0[8:16] = 9.0  # update gate of a GRU, forget gate of an LSTM
     x = torch.randn(2, 50, 4)
-    y, _ = layer.stream(x)
-    penalty = layer.holding(x, y, limit=6.0)
+    y, _ = layer(x)
+    penalty = layer.memory_excess(x, y, 1 + math.exp(6))
     assert penalty.item() == pytest.approx(3.0)
     penalty.backward()
     gradient = layer.rnn.bias_hh_l0.grad
     assert (gradient[8:16] > 0).all()
     assert not gradient[:8].any()
-    assert layer.holding(x, y, limit=10.0).item() == 0
+    assert layer.memory_excess(x, y, 1 + math.exp(10)).item() == 0
 
 
-def test_holding_counts_the_mean_over_time() -> None:
+def test_memory_excess_counts_the_mean_over_time() -> None:
     """Holding on through a pause is free: only a unit whose gate stays shut pays."""
     layer = Recurrent("gru", 1, 1, 1, 0.0)
     with torch.no_grad():
@@ -156,11 +158,11 @@ def test_holding_counts_the_mean_over_time() -> None:
         layer.rnn.weight_ih_l0[1] = 10.0
     pause = torch.zeros(1, 40, 1)
     pause[:, 20:30] = 1.0  # a logit of 10 for a quarter of the time
-    y, _ = layer.stream(pause)
-    assert layer.holding(pause, y, limit=5.0).item() == 0
+    y, _ = layer(pause)
+    assert layer.memory_excess(pause, y, 1 + math.exp(5)).item() == 0
     shut = torch.ones(1, 40, 1)
-    y, _ = layer.stream(shut)
-    assert layer.holding(shut, y, limit=5.0).item() == pytest.approx(5.0)
+    y, _ = layer(shut)
+    assert layer.memory_excess(shut, y, 1 + math.exp(5)).item() == pytest.approx(5.0)
 
 
 def test_a_plain_rnn_is_kept_from_amplifying() -> None:
@@ -177,12 +179,12 @@ def test_a_plain_rnn_is_kept_from_amplifying() -> None:
 
     def apart() -> float:
         with torch.no_grad():
-            return float((layer(x) - layer(other))[:, -100:].abs().max())
+            return float((layer(x)[0] - layer(other)[0])[:, -100:].abs().max())
 
     assert apart() > 0.1
-    layer.steady()
+    layer.limit_gain()
     assert apart() < 1e-3
     before = [weight.clone() for weight in layer.rnn.parameters()]
-    layer.steady()  # nothing to do the second time
+    layer.limit_gain()  # nothing to do the second time
     for a, b in zip(before, layer.rnn.parameters(), strict=True):
         torch.testing.assert_close(a, b)

@@ -9,8 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from stream.messages import Event, Gap, Result, Scores, Status
 from stream.outputs.jsonl import JsonLines
 from stream.outputs.lines import LineFile
 from stream.outputs.records import Origin, wall_time
-from tests.support.command import start, stream_classify
+from tests.support.command import running, start, stream_classify, wait_for
 from tests.support.toy_models import toy_file
 
 ORIGIN = Origin("mic 1", "toy", "ab" * 32)
@@ -194,28 +194,19 @@ def test_devices_are_for_everybody() -> None:
 def live(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts live runs that write scores to a file; ends them afterwards."""
     toy_file(tmp_path)
-    running: list[subprocess.Popen[bytes]] = []
+    with ExitStack() as stack:
 
-    def begin(path: str = "out.jsonl") -> subprocess.Popen[bytes]:
-        words = ["-m", "toy.onnx", "--input", "sim:noise?loop=forever", "--scores", "--jsonl", path]
-        running.append(start(*words, cwd=tmp_path))
-        wait_for(lambda: size(tmp_path / path) > 1000, running[-1])
-        return running[-1]
+        def begin(path: str = "out.jsonl") -> subprocess.Popen[bytes]:
+            words = ["-m", "toy.onnx", "--input", "sim:noise?loop=forever", "--scores", "--jsonl", path]
+            child = stack.enter_context(running(start(*words, cwd=tmp_path)))
+            wait_for(lambda: size(tmp_path / path) > 1000, "the first scores", child)
+            return child
 
-    yield begin
-    for child in running:
-        child.kill()
-        child.communicate()
+        yield begin
 
 
 def size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def wait_for(ready: Callable[[], bool], child: subprocess.Popen[bytes]) -> None:
-    while not ready():
-        assert child.poll() is None, child.stderr.read() if child.stderr else ""
-        time.sleep(0.02)
 
 
 @needs_posix
@@ -230,7 +221,7 @@ def test_a_second_instance_on_one_output_is_refused(
     assert child.poll() is None
     assert stream_classify(*words, "other.jsonl", cwd=tmp_path).returncode == 0
     child.kill()
-    child.wait()
+    child.wait(20)
     assert stream_classify(*words, "out.jsonl", cwd=tmp_path).returncode == 0, "the lock dies with its owner"
 
 
@@ -239,9 +230,9 @@ def test_sighup_goes_on_in_a_new_file(live: Callable[..., subprocess.Popen[bytes
     child = live()
     (tmp_path / "out.jsonl").rename(tmp_path / "out.jsonl.1")
     before = size(tmp_path / "out.jsonl.1")
-    wait_for(lambda: size(tmp_path / "out.jsonl.1") > before, child)  # still the old file
+    wait_for(lambda: size(tmp_path / "out.jsonl.1") > before, "more scores", child)  # still the old file
     child.send_signal(signal.SIGHUP)
-    wait_for(lambda: size(tmp_path / "out.jsonl") > 1000, child)
+    wait_for(lambda: size(tmp_path / "out.jsonl") > 1000, "the new file", child)
     child.send_signal(signal.SIGTERM)
     assert child.wait(timeout=10) == 0
     old, new = written(tmp_path / "out.jsonl.1"), written(tmp_path / "out.jsonl")
@@ -256,7 +247,7 @@ def test_kill_9_loses_nothing_that_was_told(
     child = live()
     told = (tmp_path / "out.jsonl").read_bytes()
     child.kill()
-    child.wait()
+    child.wait(20)
     after = (tmp_path / "out.jsonl").read_bytes()
     assert after.startswith(told)
     rows = [json.loads(line)["sample"] for line in after.splitlines() if b'"scores"' in line]
@@ -273,13 +264,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
     try:
-        mounted = subprocess.run(command, capture_output=True).returncode == 0
+        mounted = subprocess.run(command, capture_output=True, timeout=20).returncode == 0
     except OSError:
         mounted = False
     if not mounted:
         pytest.skip("cannot mount a small file system here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    try:
+        yield folder
+    finally:  # a test that failed may have left a file open there: --lazy takes the mount away all the same
+        subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=20)
 
 
 def test_a_full_disk(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:

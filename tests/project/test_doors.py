@@ -13,7 +13,7 @@ import pytest
 
 import stream
 from stream.capture.opening import open_source
-from stream.classifier import MAX_GAP_SECONDS, StreamClassifier, classify
+from stream.classifier import StreamClassifier, classify
 from stream.cli.app import app
 from stream.inference.session import Model
 from stream.inference.verify import verify
@@ -102,7 +102,7 @@ def test_names_are_imported_when_first_used() -> None:
         "import sys, stream; assert 'numpy' not in sys.modules; stream.Model; "
         "assert 'stream.inference.session' in sys.modules; assert 'stream.capture.device.microphone' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=SOURCE.parents[1])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=SOURCE.parents[1], timeout=60)
 
 
 def default(function: Any, name: str) -> Any:
@@ -155,7 +155,11 @@ def test_the_door_of_export_is_lazy_and_complete() -> None:
     """``import export`` costs nothing; each name it offers is there, and there is no other."""
     code = "import sys, export; assert not {'torch', 'onnx', 'numpy'} & set(sys.modules), sys.modules.keys()"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     import export

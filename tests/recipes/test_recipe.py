@@ -54,6 +54,7 @@ from stream.errors import DataError, ExportError, SpecError  # noqa: E402
 from stream.features.mfcc import mfcc  # noqa: E402
 from stream.features.spec import MfccSpec  # noqa: E402
 from stream.inference.session import Model  # noqa: E402
+from tests.support.command import running  # noqa: E402
 
 RESERVED = (
     "asterisk-core-sounds-ru-g722", "fillets-ng-data-nl", "singularity-music", "fretsonfire-songs-sectoid",
@@ -278,7 +279,10 @@ def test_a_package_is_fetched_into_an_empty_cache(tmp_path, monkeypatch):
     tools = tmp_path / "bin"
     tools.mkdir()
     subprocess.run(
-        ["dpkg-deb", "-b", str(tree), str(tools / "tones_1_all.deb")], check=True, capture_output=True
+        ["dpkg-deb", "-b", str(tree), str(tools / "tones_1_all.deb")],
+        check=True,
+        capture_output=True,
+        timeout=60,
     )
     # The one thing that is not there in a test is the network.
     (tools / "apt-get").write_text(f'#!/bin/sh\ncp {tools}/"$3"_1_all.deb . || exit 100\n')
@@ -423,9 +427,8 @@ def test_workers_end_with_the_process_that_they_work_for(tmp_path):
         "    list(at_once(2, work, [(Path(name),) for name in sys.argv[1:]]))\n"
     )
     beats = [tmp_path / name for name in ("one", "two")]
-    with subprocess.Popen(
-        [sys.executable, str(script), *map(str, beats)], env={**os.environ, "PYTHONPATH": os.getcwd()}
-    ) as parent:
+    command = [sys.executable, str(script), *map(str, beats)]
+    with running(subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.getcwd()})) as parent:
         _until(lambda: all(path.is_file() for path in beats), "the workers begin")
         parent.kill()
     # A worker that is alive beats ten times a second.
@@ -515,8 +518,8 @@ def test_streams_are_made_once_and_played_in_order(tmp_path):
     play = Playlist(data, SPEC, rows=2, chunk=100, seed=1, shake=2.0, narrow=0.5)
     batches = list(play(0))
     assert len(batches) == len(play(0)) == 3
-    assert batches[0].fresh.all()  # the first streams of an epoch begin anew
-    assert not batches[1].fresh.any()
+    assert batches[0].reset.all()  # the first streams of an epoch begin anew
+    assert not batches[1].reset.any()
     for one, two in zip(batches, play(0), strict=True):
         assert torch.equal(one.features, two.features)
     assert not torch.equal(batches[0].features, next(iter(play(1))).features)

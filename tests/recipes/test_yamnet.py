@@ -76,7 +76,7 @@ def test_it_answers_as_the_file_does_without_rounding(tmp_path: Path) -> None:
     front = Yamnet(toy_yamnet(tmp_path))
     tensors = {t.name: numpy_helper.to_array(t) for t in onnx.load(tmp_path / "toy.onnx").graph.initializer}
     x = sound(2)[:, : 4 * STRIDE]
-    answers = front(x)
+    answers, _ = front(x)
     assert answers.shape == (1, 4, WIDTH)
     patch = np.log(np.exp(x[0, STRIDE : 3 * STRIDE].numpy() * np.log(10) / 20 + front.level.numpy()) + 1e-3)
     padded = np.pad(patch, ((0, 1), (0, 1)))
@@ -105,12 +105,12 @@ def test_pieces_give_what_the_whole_gives(tmp_path: Path) -> None:
     model = Fronted(front, build(shape), dropout=0.5).eval()
     x = sound(4)[:, : 8 * STRIDE]
     with torch.no_grad():
-        whole = model(x)
+        whole, _ = model(x)
         state, parts = None, []
         for piece in x.split((STRIDE, 3 * STRIDE, 4 * STRIDE), dim=1):
-            part, state = model.stream(piece, state)
+            part, state = model(piece, state)
             parts.append(part)
-        fresh = model.stream(x[:, STRIDE:])[0]
+        fresh = model(x[:, STRIDE:])[0]
     torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(fresh[:, 0], whole[:, 1]), "the state matters"
 
@@ -119,8 +119,8 @@ def test_before_the_start_was_silence(tmp_path: Path) -> None:
     front = Yamnet(toy_yamnet(tmp_path))
     silence = torch.from_numpy(mfcc(np.zeros(400 + 112 + 160 * STRIDE, np.float32), SPEC))[None, :STRIDE]
     x = sound(1)[:, :STRIDE]
-    _, state = front.stream(silence)
-    torch.testing.assert_close(front.stream(x)[0], front.stream(x, state)[0], rtol=1e-4, atol=1e-5)
+    _, state = front(silence)
+    torch.testing.assert_close(front(x)[0], front(x, state)[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("content", [b"", b"no network"])

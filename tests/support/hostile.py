@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import signal
 import struct
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
+HANG_SECONDS = 30  # a case that takes longer is taken to hang
 OPERATORS = ["Add", "Concat", "Conv", "Expand", "Gather", "GRU", "LSTM", "MatMul", "Pad", "Range", "Relu"]
 OPERATORS += ["Reshape", "Resize", "Scan", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Tile", "Where"]
 NUMBERS = [0, 1, -1, 2, 3, 17, 255, 2**15, 2**20, 2**31 - 1, 2**31, 2**40, -(2**31), 2**62, -(2**63)]
@@ -149,7 +151,8 @@ def _holders(tree: Any) -> list[Any]:
 def try_in_child(cases: list[bytes], folder: Path, seconds: float = 2.0) -> Iterator[tuple[int, str]]:
     """(index, what went wrong) of every case that neither loads nor is refused as it should be, or is slow.
 
-    A child process takes the cases in turn; when it dies, a new one goes on behind the one that killed it.
+    A child process takes the cases in turn; when it dies, as it does by a case that hangs, a new one goes on behind
+    the one that killed it.
     """
     pack = folder / "cases.bin"
     pack.write_bytes(b"".join(struct.pack("<I", len(case)) + case for case in cases))
@@ -161,6 +164,7 @@ def try_in_child(cases: list[bytes], folder: Path, seconds: float = 2.0) -> Iter
             env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
+            timeout=60 + HANG_SECONDS * (len(cases) - begin),
         )
         done = begin - 1
         for line in child.stdout.splitlines():
@@ -193,6 +197,7 @@ def main(pack: str, begin: int) -> None:
         case = data[at + 4 : at + 4 + size]
         at += 4 + size
         if index >= begin:
+            signal.alarm(HANG_SECONDS)  # the end of this process, even from within a library
             start = time.process_time()
             verdict = "fine"
             try:

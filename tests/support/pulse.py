@@ -123,10 +123,10 @@ class PulseServer:
     def stop(self) -> None:
         for player in self._players:
             player.kill()
-            player.wait()
+            player.wait(20)
         if self._daemon is not None:
             self._daemon.kill()
-            self._daemon.wait()
+            self._daemon.wait(20)
 
 
 @contextmanager
@@ -146,8 +146,10 @@ def pulse_server() -> Iterator[PulseServer]:
         server.start()
         yield server
     finally:
-        server.stop()
-        shutil.rmtree(folder)
+        try:
+            server.stop()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -25,7 +25,11 @@ class Terminal:
         width, height = self._size
         shell = ["env", "PS1=ready$ ", "sh"]
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height), *shell)
-        self.wait_for(lambda text: "ready$" in text)
+        try:
+            self.wait_for(lambda text: "ready$" in text)
+        except BaseException:
+            self.tmux("kill-server")
+            raise
         return self
 
     def __exit__(

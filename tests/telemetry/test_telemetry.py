@@ -290,7 +290,7 @@ def test_drawing_while_working() -> None:
                 torn.append("version went back")
             version = snapshot.version
 
-    thread = threading.Thread(target=draw)
+    thread = threading.Thread(target=draw, daemon=True)
     thread.start()
     samples, features = np.zeros(COLUMN, np.float32), np.zeros((10, 40), np.float32)
     for i in range(400):
@@ -310,7 +310,8 @@ def test_drawing_while_working() -> None:
             float(i),
         )
     done.set()
-    thread.join()
+    thread.join(20)
+    assert not thread.is_alive()
     assert torn == []
 
 

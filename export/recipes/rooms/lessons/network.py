@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -27,7 +26,7 @@ def scores(model: nn.Module, data: Streams, chunk: int = 1000) -> Probs:
     with torch.no_grad():
         for start in range(0, data.features.shape[1], chunk):
             piece = torch.from_numpy(data.features[:, start : start + chunk].astype(np.float32))
-            logits, state = cast(FrameClassifier, model).stream(piece, state)
+            logits, state = model(piece, state)
             parts.append(torch.sigmoid(logits).numpy())
     return np.concatenate(parts, axis=1)
 
