@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import importlib.util
+import itertools
 import json
 import re
 import subprocess
@@ -140,9 +141,11 @@ def test_commands_shown_are_accepted(block: Block) -> None:
 
 def check_settings(arguments: list[str]) -> None:
     """``--set NAME=VALUE`` and the names that a search compares."""
-    pairs = [after for before, after in zip(arguments, arguments[1:], strict=False) if before == "--set"]
+    pairs = [after for before, after in itertools.pairwise(arguments) if before == "--set"]
     if "--search" in arguments:
-        pairs += [f"{word.split('=')[0]}={word.split('=')[1].split(',')[0]}" for word in arguments if "=" in word]
+        pairs += [
+            f"{word.split('=')[0]}={word.split('=')[1].split(',')[0]}" for word in arguments if "=" in word
+        ]
     if pairs:
         pytest.importorskip("torch")
         from export.training.config import TrainConfig
@@ -181,7 +184,9 @@ def test_options_named_in_prose_exist(guide: str) -> None:
 
 def test_the_listening_guide_names_every_option() -> None:
     text = text_of("stream/README.md")
-    table = next(section for section in sections("stream/README.md") if section.startswith("## Options by task"))
+    table = next(
+        section for section in sections("stream/README.md") if section.startswith("## Options by task")
+    )
     from stream.cli.app import app
 
     for parameter in app.params:
@@ -220,7 +225,9 @@ def test_json_lines_shown_are_what_is_written(block: Block) -> None:
         shown = json.loads(line)
         real = written[shown["type"]]
         assert set(shown) <= set(real)
-        assert [name for name in real if name in shown] == list(shown), "in the order in which they are written"
+        assert [name for name in real if name in shown] == list(shown), (
+            "in the order in which they are written"
+        )
         for name, value in shown.items():
             assert isinstance(value, type(real[name])), name
         if block.mark:
@@ -311,7 +318,9 @@ def test_the_readme_is_short() -> None:
 
 
 def test_the_python_version_is_the_one_that_is_required() -> None:
-    required = re.search(r'^requires-python = ">=(3\.\d+)"', (ROOT / "pyproject.toml").read_text(), flags=re.M)
+    required = re.search(
+        r'^requires-python = ">=(3\.\d+)"', (ROOT / "pyproject.toml").read_text(), flags=re.M
+    )
     assert required is not None
     assert f"Python {required[1]} or newer" in text_of("README.md")
 
@@ -323,7 +332,9 @@ def test_figures_stand_beside_commands(guide: str) -> None:
         tables = re.findall(r"(?:^\|.*\n)+", section, flags=re.M)
         if any(re.search(r"\d\.\d", table) for table in tables):
             heading = section.splitlines()[0]
-            assert re.search(r"`?(stream-classify|python -m) \w", section), f"no command beside the figures: {heading}"
+            assert re.search(r"`?(stream-classify|python -m) \w", section), (
+                f"no command beside the figures: {heading}"
+            )
 
 
 @every_guide

@@ -39,7 +39,8 @@ def lines_of(block: Block) -> list[list[str]]:
 
 
 def marked(guide: str, *marks: str) -> list[list[str]]:
-    return [words for block in blocks("sh") if block.guide == guide and block.mark in marks for words in lines_of(block)]
+    chosen = [block for block in blocks("sh") if block.guide == guide and block.mark in marks]
+    return [words for block in chosen for words in lines_of(block)]
 
 
 class Walker:

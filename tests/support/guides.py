@@ -18,7 +18,9 @@ from stream.capture.files import read_audio
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = ("README.md", "stream/README.md", "export/README.md", "CONTRIBUTING.md")
 CLASSES = ("bird", "cat", "dog")
-_BLOCK = re.compile(r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S)
+_BLOCK = re.compile(
+    r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S
+)
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,9 @@ def options_of_all_commands() -> dict[str, set[str]]:
     context: Any = app.make_context("stream-classify", [], resilient_parsing=True)
     named = {"": app, **{name: app.get_command(context, name) for name in app.list_commands(context)}}
     return {
-        name: {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        name: {
+            option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+        }
         | {"-h", "--help"}
         for name, command in named.items()
         if command is not None
