@@ -3,7 +3,7 @@
 Sound flows through stages, each usable alone:
 
     capture     Microphone, FileSource, ArraySource, open_source          -> Chunk
-                read_audio (a whole file), SoundHistory (the last seconds)
+                list_devices; read_audio (a whole file); SoundHistory (the last seconds of a source)
     features    Conditioner (resampling, repair, gaps), FrontEnd          -> frames (T, F)
     inference   Model, Engine: LoneEngine, SlabRow, DeviceEngine; Slab    -> Scores
     decisions   DetectorSpec, ClassRule, Detector                         -> Event
@@ -35,6 +35,7 @@ from stream._version import __version__
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    from stream.capture.device.lookup import DeviceInfo, list_devices
     from stream.capture.device.microphone import Microphone
     from stream.capture.files import FileSource, read_audio
     from stream.capture.history import SoundHistory
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "stream.capture.files": ["FileSource", "read_audio"],
     "stream.capture.history": ["SoundHistory"],
+    "stream.capture.device.lookup": ["DeviceInfo", "list_devices"],
     "stream.capture.device.microphone": ["Microphone"],
     "stream.capture.opening": ["open_source"],
     "stream.capture.source": ["ArraySource", "AudioSource", "SourceReport"],
@@ -146,6 +148,7 @@ __all__ = [
     "DeviceBusy",
     "DeviceEngine",
     "DeviceError",
+    "DeviceInfo",
     "DeviceNotFound",
     "Engine",
     "Event",
@@ -187,6 +190,7 @@ __all__ = [
     "WaveformSpec",
     "__version__",
     "classify",
+    "list_devices",
     "make_front_end",
     "mfcc",
     "open_source",

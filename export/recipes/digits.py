@@ -87,7 +87,7 @@ def settings(out: Path) -> TrainConfig:
         ),
         fit=FitConfig(epochs=4, learning_rate=3e-3, average=0.99, smoothing=0.05),
         augment=AugmentConfig(
-            gain=12, tilt=3, warp=0.12, stretch=0.25, thin=0.5, hiss=0.4, snr=(0, 30),
+            gain=12, tilt=3, warp=0.12, stretch=0.25, high_pass=0.5, stationary_noise=0.4, snr=(0, 30),
             time_mask=0.2, band_mask=0.3,
         ),
         streams=StreamConfig(rows=32, frames=100, gap=(0.1, 0.6), silence=1),

@@ -46,7 +46,9 @@ def settings(data: Path, model: str) -> TrainConfig:
         model_changes=CHANGES[model],
         features=SPEC,
         fit=FitConfig(epochs=1, average=0.98, learning_rate=3e-3, weight_decay=0.05, warmup=0.1),
-        augment=AugmentConfig(gain=4, tilt=2, warp=0.08, stretch=0.2, thin=0.1, hiss=0.2, snr=(5, 30)),
+        augment=AugmentConfig(
+            gain=4, tilt=2, warp=0.08, stretch=0.2, high_pass=0.1, stationary_noise=0.2, snr=(5, 30)
+        ),
         streams=StreamConfig(rows=32, frames=104, gap=(0.1, 0.6), silence=1),
         steps=600,
         validation=0,

@@ -58,9 +58,9 @@ def settings(data: Path, model: str) -> TrainConfig:
         ),
         fit=FitConfig(epochs=4, average=0.98, learning_rate=2e-3),
         augment=AugmentConfig(
-            gain=6, tilt=3, warp=0.1, under=0.6, snr=(0, 25), time_mask=0.4, mask_frames=25, band_mask=0.4
+            gain=6, tilt=3, warp=0.1, mix=0.6, snr=(0, 25), time_mask=0.4, mask_frames=25, band_mask=0.4
         ),
-        streams=StreamConfig(rows=32, frames=128, even=0.5),
+        streams=StreamConfig(rows=32, frames=128, balance=0.5),
         where="all",
         steps=600,
         validation=0,

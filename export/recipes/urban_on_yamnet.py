@@ -30,9 +30,9 @@ def settings(data: Path, model: str) -> TrainConfig:
         features=SPEC,
         fit=FitConfig(epochs=1, average=0.98, learning_rate=2e-3, weight_decay=0.05, warmup=0.1),
         augment=AugmentConfig(
-            gain=6, tilt=2, warp=0.05, under=0.4, snr=(3, 25), time_mask=0.2, mask_frames=25, band_mask=0.2
+            gain=6, tilt=2, warp=0.05, mix=0.4, snr=(3, 25), time_mask=0.2, mask_frames=25, band_mask=0.2
         ),
-        streams=StreamConfig(rows=32, frames=2 * STRIDE, even=0.5),
+        streams=StreamConfig(rows=32, frames=2 * STRIDE, balance=0.5),
         where="all",
         steps=300,
         validation=0,

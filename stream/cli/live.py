@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stream.cli.models import load_model
-from stream.errors import UsageError
+from stream.errors import ClosedError, UsageError
 
 if TYPE_CHECKING:
     from stream.capture.source import AudioSource
@@ -140,24 +140,26 @@ def warm_up(classifier: StreamClassifier) -> None:
     classifier.reset()
 
 
-def open_input(options: Options, chunk: float | None = None) -> AudioSource:
-    """The source that was asked for; ``chunk`` as `open_source` takes it."""
+def open_input(options: Options, chunk_seconds: float | None = None) -> AudioSource:
+    """The source that was asked for; ``chunk_seconds`` as `open_source` takes it."""
     from stream.assets import asset
     from stream.capture.opening import open_source
+    from stream.cli.quiet import quieten_portaudio
 
+    quieten_portaudio()
     text = str(asset("demo.ogg")) if options.demo else options.input or options.device
     if options.device is not None and not options.device.strip():
         raise UsageError("--device '': want a number or part of a name; see --list-devices")
     return open_source(
         text,
-        samplerate=options.samplerate,
+        sample_rate=options.samplerate,
         channel=options.channel,
-        blocksize=options.blocksize,
+        block_samples=options.blocksize,
         format=options.format,
         channels=options.channels,
         fast=options.fast,
         when_late=options.when_late,
-        chunk=chunk,
+        chunk_seconds=chunk_seconds,
     )
 
 
@@ -193,6 +195,8 @@ def stop_signals(stop: Callable[[], None], outputs: list[JsonLines]) -> Iterator
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
+    except ClosedError:
+        pass  # stopped before the first sound was asked for
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -16,6 +16,7 @@ import soundfile
 from stream.capture.source import ArraySource
 from stream.classifier import StreamClassifier, classify, merge
 from stream.errors import ClosedError, SpecError, UsageError
+from stream.features.conditioner import MAX_GAP_SECONDS
 from stream.features.mfcc import mfcc
 from stream.inference.session import Model
 from stream.messages import Chunk, Result
@@ -92,7 +93,7 @@ def test_other_rates_are_resampled_alike(rate: int, model: Model, tmp_path: Path
     assert_equal(classify(sound, model, sample_rate=rate), want)
     for block in (100, 1000):
         classifier = StreamClassifier(model)
-        got = merge(list(classifier.stream(ArraySource(sound, rate, block=block))), classifier)
+        got = merge(list(classifier.stream(ArraySource(sound, rate, block_samples=block))), classifier)
         assert_equal(got, want)
     resampler = StreamingResampler(rate, 16000)
     by_hand = np.concatenate([resampler.push(sound), resampler.flush()])

@@ -23,6 +23,7 @@ from stream.outputs.jsonl import JsonLines
 from stream.outputs.lines import LineFile
 from stream.outputs.records import Origin, wall_time
 from tests.support.command import running, start, stream_classify, wait_for
+from tests.support.disk import small_disk
 from tests.support.toy_models import toy_file
 
 ORIGIN = Origin("mic 1", "toy", "ab" * 32)
@@ -258,32 +259,22 @@ def test_kill_9_loses_nothing_that_was_told(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 16 KiB; needs root and mount."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(command, capture_output=True, timeout=20).returncode == 0
-    except OSError:
-        mounted = False
-    if not mounted:
-        pytest.skip("cannot mount a small file system here")
-    try:
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Of 16 KiB; needs root and mount."""
+    (tmp_path / "disk").mkdir()
+    with small_disk(tmp_path / "disk") as folder:
         yield folder
-    finally:  # a test that failed may have left a file open there: --lazy takes the mount away all the same
-        subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=20)
 
 
-def test_a_full_disk(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk(disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Lines that do not fit are dropped whole and counted; when there is room again, it goes on."""
-    ballast = small_disk / "ballast"
+    ballast = disk / "ballast"
     ballast.write_bytes(bytes(10_000))
-    out = JsonLines(small_disk / "out.jsonl", ORIGIN)
+    out = JsonLines(disk / "out.jsonl", ORIGIN)
     with caplog.at_level(logging.WARNING):
         for number in range(100):
             out.write(result(event(number)))
-    whole = written(small_disk / "out.jsonl")  # no half line among them
+    whole = written(disk / "out.jsonl")  # no half line among them
     assert 0 < len(whole) < 100
     assert out._file.dropped == 100 - len(whole)
     assert sum("still listening" in message for message in caplog.messages) == 1
@@ -291,7 +282,7 @@ def test_a_full_disk(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None
     with caplog.at_level(logging.WARNING):
         out.write(result(event(1000)))
     out.close()
-    assert [r["id"] for r in written(small_disk / "out.jsonl")] == [*range(len(whole)), 1000]
+    assert [r["id"] for r in written(disk / "out.jsonl")] == [*range(len(whole)), 1000]
     assert f"{100 - len(whole)} lines were lost" in caplog.messages[-1]
 
 

@@ -15,6 +15,7 @@ import stream
 from stream.capture.opening import open_source
 from stream.classifier import StreamClassifier, classify
 from stream.cli.app import app
+from stream.features.conditioner import MAX_GAP_SECONDS
 from stream.inference.session import Model
 from stream.inference.verify import verify
 from stream.outputs.jsonl import JsonLines
@@ -115,8 +116,8 @@ def option(name: str) -> Any:
 
 
 def test_defaults_that_are_told_twice_agree() -> None:
-    for name in ("blocksize", "channels", "fast"):
-        assert option(name) == default(open_source, name), name
+    for name, argument in {"blocksize": "block_samples", "channels": "channels", "fast": "fast"}.items():
+        assert option(name) == default(open_source, argument), name
     assert option("format_") == default(open_source, "format")
     assert option("repair") == default(StreamClassifier, "repair")
     assert option("provider") == default(Model.load, "provider") == default(Model.bundled, "provider")

@@ -4,24 +4,38 @@
         ▲                             │  └──a flat line, or no sound────▶ │
         └──────── ended, or no sound for too long ◀──────────────────────┘
 
-Time comes in as an argument, so that every path can be tested in no time. A microphone uses it, and so can
-any source that has to be opened again.
+Time comes in as an argument, so that every path can be tested in no time. Microphones and network streams use it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.capture.backoff import Backoff
 from stream.errors import SpecError
 from stream.messages import SourceState
 
-FLAT_LINE = "the sound is a flat line"
 Action = Literal["wait", "open", "close", "give up"]
+
+
+class Health(NamedTuple):
+    """What a source is doing, and why: one value, so that the two always belong together.
+
+    Attributes:
+        state: as in `stream.messages.Chunk`.
+        detail: why, in words; "" while there is nothing to say.
+    """
+
+    state: SourceState
+    detail: str = ""
+
+
+LISTENING = Health("listening")
+FLAT_LINE = Health("silent", "the sound is a flat line")
+STALLED = Health("silent", "no sound arrives")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +82,17 @@ class Patience:
 class Supervisor:
     """Decides when a source is opened, closed and given up, and says what it is doing meanwhile.
 
-    The owner calls `step` regularly (ten times a second will do), does what it says, and reports back with
-    `opened` or `lost`. It starts with a source that is closed.
+    The thread that keeps the source open calls `step` regularly (ten times a second will do), does what it says, and
+    reports back with `opening`, `opened` and `lost`. Whoever receives the sound calls `heard` with every block. It
+    starts with a source that is closed.
 
     Args:
+        sample_rate: Hz.
         patience: how long to wait for what.
         reopen: False = a source that is lost has failed for good.
     """
 
-    def __init__(self, patience: Patience | None = None, *, reopen: bool = True) -> None:
+    def __init__(self, sample_rate: int, patience: Patience | None = None, *, reopen: bool = True) -> None:
         self._patience = patience = patience or Patience()
         self._reopen = reopen
         self._open = False
@@ -85,28 +101,36 @@ class Supervisor:
         self._retry_at = float("-inf")
         self._start = Backoff(patience.start, patience.longest_start)
         self._start_by = float("inf")
-        self._flat = Backoff(patience.flat_reopen or float("inf"), patience.longest_flat_reopen)
+        self._flat_line = FlatLine(sample_rate, patience.flat)
+        self._flat_reopen = Backoff(patience.flat_reopen or float("inf"), patience.longest_flat_reopen)
         self._flat_until: float | None = None
-        self.state: SourceState = "listening"
-        self.detail = ""
+        self._expecting = False  # blocks of a source that is lost may still be on their way
+        self._heard_at: float | None = None  # since opening
+        self._health = LISTENING  # replaced whole: another thread never sees half of it
 
-    def step(self, now: float, heard_at: float | None, flat: bool) -> Action:
-        """What to do now.
+    def health(self, now: float) -> Health:
+        """What the source is doing now. From any thread."""
+        heard_at = self._heard_at
+        if self._open and heard_at is not None and now - heard_at > self._patience.stalled:
+            return STALLED
+        return self._health
 
-        Args:
-            now: seconds.
-            heard_at: when the newest block since opening arrived; None = none has.
-            flat: the sound has been a flat line for the time `Patience.flat` asks for (see `FlatLine`).
+    def heard(self, samples: NDArray[np.float32], now: float) -> Health:
+        """A block of (n,) float32 arrived; returns what the source is doing with it."""
+        flat = self._flat_line.push(samples)
+        health = FLAT_LINE if flat else LISTENING
+        if self._expecting and len(samples):
+            self._heard_at = now
+            self._health = health
+        return health
 
-        Returns:
-            "open" and "close" ask for just that; "give up" comes when the source has failed for good.
-        """
+    def step(self, now: float) -> Action:
+        """What to do now: "open" and "close" ask for just that; "give up" comes when it has failed for good."""
         if not self._open:
             if self._ever_opened and not self._reopen:
-                self.state = "failed"
                 return "give up"
             return "open" if now >= self._retry_at else "wait"
-        if heard_at is None:
+        if self._heard_at is None:
             if now < self._start_by:
                 return "wait"
             self.lost(now, "opened, but no sound came")
@@ -114,34 +138,42 @@ class Supervisor:
             # it gets for that.
             self._retry_at = now
             return "close"
-        self._retry.reset()
-        self._start.reset()
-        quiet = now - heard_at
+        quiet = now - self._heard_at
         if quiet > self._patience.dead:
             self.lost(now, f"no sound for {quiet:.1f} s")
             return "close"
-        stalled = quiet > self._patience.stalled
-        self.state = "silent" if stalled or flat else "listening"
-        self.detail = "no sound arrives" if stalled else FLAT_LINE if flat else ""
-        return self._step_flat(now) if flat else self._step_varied()
+        return self._step_flat(now) if self._flat_line.flat else self._step_varied()
+
+    def opening(self) -> None:
+        """The source is about to be opened: its first block may arrive before `opened` is called."""
+        self._heard_at = None
+        self._expecting = True
 
     def opened(self, now: float) -> None:
         """The source was opened. Its state changes with its first block."""
         self._open = True
         self._ever_opened = True
         self._start_by = now + self._start.next()
-        self.detail = "opened, waiting for sound"
+        if self._heard_at is None:
+            self._health = Health(self._health.state, "opened, waiting for sound")
 
     def lost(self, now: float, why: str) -> None:
         """The source ended or could not be opened."""
-        self._open = False
+        if self._heard_at is not None:  # it worked, so the waits begin again
+            self._retry.reset()
+            self._start.reset()
+        self._open = self._expecting = False
+        self._heard_at = None
         self._retry_at = now + self._retry.next()
         self._flat_until = None
-        self.state = "recovering" if self._reopen else "failed"
-        self.detail = why
+        self._health = Health("recovering" if self._reopen else "failed", why)
+
+    def retry_in(self, now: float) -> float:
+        """Seconds until `step` will ask to open a source that is lost; 0 when it is time."""
+        return max(0.0, self._retry_at - now)
 
     def _step_varied(self) -> Action:
-        self._flat.reset()
+        self._flat_reopen.reset()
         self._flat_until = None
         return "wait"
 
@@ -149,11 +181,36 @@ class Supervisor:
         if self._patience.flat_reopen is None or not self._reopen:
             return "wait"
         if self._flat_until is None:
-            self._flat_until = now + self._flat.next()
+            self._flat_until = now + self._flat_reopen.next()
         if now < self._flat_until:
             return "wait"
-        self.lost(now, "a flat line for long: looking for the device anew")
+        self.lost(now, "a flat line for a long time: looking for the device again")
         return "close"
+
+
+class Backoff:
+    """Growing waits: ``first`` seconds, then ``factor`` times more each, never above ``longest``.
+
+    Args:
+        first, longest: seconds; first is at most longest.
+        factor: at least 1.
+    """
+
+    def __init__(self, first: float = 0.25, longest: float = 10.0, factor: float = 2.0) -> None:
+        self._first = first
+        self._longest = longest
+        self._factor = factor
+        self._wait = first
+
+    def next(self) -> float:
+        """Seconds to wait now; the following wait will be longer."""
+        wait = self._wait
+        self._wait = min(self._wait * self._factor, self._longest)
+        return wait
+
+    def reset(self) -> None:
+        """It worked: begin with the first wait next time."""
+        self._wait = self._first
 
 
 class FlatLine:

@@ -1,4 +1,4 @@
-"""What a soak looks at while sound goes through: probabilities, indices, events, state, memory."""
+"""What is checked while a soak runs: probabilities, indices, events, state and memory."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from stream.features.framing import frame_count
 from stream.features.spec import FeatureSpec
 from stream.messages import Event, Result, Scores
-from stream.soak.schedule import Books
+from stream.soak.schedule import Ledger
 
 
 def resident_bytes() -> int | None:
-    """Memory of this process that is in RAM now; None where the system does not say (only Linux is asked).
+    """Resident memory of this process; None where it is not known (it is read on Linux only).
 
-    What was freed but kept by the allocator is handed back first: it is no leak.
+    Memory that was freed and kept by the allocator is handed back first, because it is no leak.
     """
     statm = Path("/proc/self/statm")
     if not statm.is_file():
@@ -31,11 +31,11 @@ def resident_bytes() -> int | None:
     return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-class Watch:
-    """Checks every result of one stream against the books.
+class Monitor:
+    """Checks every result of one stream against the ledger.
 
     Args:
-        books: of the schedule that feeds it.
+        ledger: of the schedule that feeds it.
         features: of the model.
         stride: feature frames a row.
         reference: samples from a run's first sample to the reference sample of its first row.
@@ -43,69 +43,69 @@ class Watch:
 
     Attributes:
         rows: probability rows seen.
-        bad_rows: those with a value that is not in 0 to 1.
-        bad_indices: rows whose sample index is neither one hop after the last one nor the first of a new run.
+        invalid_rows: those with a value that is not in 0 to 1.
+        wrong_indices: rows whose sample index is neither one hop after the last one nor the first of a new run.
         events: complete ones.
         disorder: the first event out of order, in words.
-        lost, missing, repaired: as the stream reported them.
+        lost, invalid, repaired: as the stream reported them.
     """
 
-    def __init__(self, books: Books, features: FeatureSpec, stride: int, reference: int, hop: int) -> None:
-        self._books = books
+    def __init__(self, ledger: Ledger, features: FeatureSpec, stride: int, reference: int, hop: int) -> None:
+        self._ledger = ledger
         self._spec = features
         self._stride = stride
         self._reference = reference
         self._hop = hop
         self._run = 0  # the run that rows come from
         self._row = 0  # rows that it has given
-        self.rows = self.bad_rows = self.bad_indices = 0
+        self.rows = self.invalid_rows = self.wrong_indices = 0
         self.events = 0
         self.disorder = ""
-        self.lost = self.missing = self.repaired = 0
-        self._decided = books.end
+        self.lost = self.invalid = self.repaired = 0
+        self._decided = ledger.end
         self._free: dict[str, int] = {}  # label -> offset of its last event
         self._open: dict[int, Event] = {}
 
-    def see(self, result: Result) -> None:
+    def observe(self, result: Result) -> None:
         """Take one result."""
         self.repaired += result.repaired
         for gap in result.gaps:
             if gap.reason == "lost":
                 self.lost += gap.length
             else:
-                self.missing += gap.length
+                self.invalid += gap.length
         if len(result.scores):
-            self._see_scores(result.scores)
+            self._observe_scores(result.scores)
         for event in result.events:
-            self._see_event(event)
+            self._observe_event(event)
 
-    def _see_scores(self, scores: Scores) -> None:
+    def _observe_scores(self, scores: Scores) -> None:
         self.rows += len(scores)
         good = (scores.probs >= 0) & (scores.probs <= 1)  # False for NaN
-        self.bad_rows += int((~good.all(axis=1)).sum())
-        runs, done = self._books.runs, 0
+        self.invalid_rows += int((~good.all(axis=1)).sum())
+        runs, done = self._ledger.runs, 0
         while done < len(scores):
             while self._row >= self._rows_of(self._run) and self._run + 1 < len(runs):
                 self._run, self._row = self._run + 1, 0
             count = min(len(scores) - done, self._rows_of(self._run) - self._row)
             if count <= 0:  # more rows than there was sound for
-                self.bad_indices += len(scores) - done
+                self.wrong_indices += len(scores) - done
                 return
             first = runs[self._run][0] + self._reference
             want = first + self._hop * np.arange(self._row, self._row + count, dtype=np.int64)
-            self.bad_indices += int((scores.sample[done : done + count] != want).sum())
+            self.wrong_indices += int((scores.sample[done : done + count] != want).sum())
             self._row += count
             done += count
 
     def _rows_of(self, run: int) -> int:
-        low, high = self._books.runs[run]
+        low, high = self._ledger.runs[run]
         return frame_count(high - low, self._spec) // self._stride
 
-    def rows_missing(self) -> int:
-        """Rows that the sound pushed so far should have given and did not; call when the stream has caught up."""
-        return sum(self._rows_of(run) for run in range(len(self._books.runs))) - self.rows
+    def missing_rows(self) -> int:
+        """Rows that the sound pushed so far should have given and did not; for use after the end of the stream."""
+        return sum(self._rows_of(run) for run in range(len(self._ledger.runs))) - self.rows
 
-    def _see_event(self, event: Event) -> None:
+    def _observe_event(self, event: Event) -> None:
         wrong = ""
         if event.decided < self._decided:
             wrong = f"decided at sample {event.decided}, after one at {self._decided}"
@@ -132,8 +132,8 @@ class StateNorm:
     def begin_round(self) -> None:
         self.rounds.append(0.0)
 
-    def see(self, state: tuple[NDArray[np.floating], ...]) -> None:
-        """Take the state as it is now. Integer states are counters, and grow."""
+    def observe(self, state: tuple[NDArray[np.floating], ...]) -> None:
+        """Take the state as it is now. Integer states are left out: they are counters, and grow."""
         square = sum(
             float(np.square(a, dtype=np.float64).sum()) for a in state if np.issubdtype(a.dtype, np.floating)
         )

@@ -1,4 +1,4 @@
-"""Where the time of a hop goes: its arithmetic alone, and the price of a call that computes nothing."""
+"""Lower bounds of what a hop can cost: its arithmetic alone, and a call that computes nothing."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from stream.bench.graphs import identity_model
 from stream.bench.timing import Case, Timing
 from stream.features.kernel import Kernel, kernel_name, make_kernel
 from stream.features.numpy_kernel import NumpyKernel
-from stream.features.spec import MfccSpec
+from stream.features.spec import FeatureSpec, MfccSpec
 from stream.inference.options import CPU, create_session
 from stream.inference.session import Model
 
-LONG = 1000  # steps in one call, over which the price of a call no longer counts
+LONG_STEPS = 1000  # in one call, so many that the cost of the call itself no longer counts
 
 
-def kernel_cases(spec: MfccSpec, sound: NDArray[np.float32]) -> list[Case]:
-    """The kernel in use on one frame that lies ready; beside it NumPy's, where the compiled one is in use."""
-    seconds, frame = spec.hop_length / spec.sample_rate, sound[: spec.n_fft]
+def kernel_cases(spec: FeatureSpec, sound: NDArray[np.float32]) -> list[Case]:
+    """The feature kernel in use, on one frame; NumPy's beside it where the compiled one is in use.
+
+    None for a front end without a kernel.
+    """
+    if not isinstance(spec, MfccSpec):
+        return []
+    seconds, frame = spec.hop_length / spec.sample_rate, sound[: spec.span]
     ours = _one_frame(make_kernel(spec), frame)
     cases = [Case("kernel", "features, a frame's arithmetic", ours, seconds, 1, "frame")]
     if kernel_name(spec) == "compiled":
@@ -34,8 +39,8 @@ def _one_frame(kernel: Kernel, frame: NDArray[np.float32]) -> Callable[[], objec
     return lambda: kernel.compute_one(place)
 
 
-def model_floor_cases(model: Model, features: NDArray[np.float32]) -> list[Case]:
-    """A step's arithmetic, from one long call; a call of a graph that only hands its input back.
+def model_bound_cases(model: Model, features: NDArray[np.float32]) -> list[Case]:
+    """The arithmetic of a step, from one long call; and a call of a graph that only returns its input.
 
     Args:
         model: what is timed beside them.
@@ -43,7 +48,7 @@ def model_floor_cases(model: Model, features: NDArray[np.float32]) -> list[Case]
     """
     card = model.card
     seconds = card.stride * card.features.hop_length / card.features.sample_rate
-    many = np.resize(features, (1, LONG * card.stride, features.shape[1]))
+    many = np.resize(features, (1, LONG_STEPS * card.stride, features.shape[1]))
     one = np.ascontiguousarray(many[:, : card.stride])
     state = model.initial_state()
     session = create_session(identity_model(features.shape[1]), [CPU])
@@ -51,10 +56,10 @@ def model_floor_cases(model: Model, features: NDArray[np.float32]) -> list[Case]
     return [
         Case(
             "arithmetic",
-            f"model, {LONG} steps in one call",
+            f"model, {LONG_STEPS} steps in one call",
             lambda: model.step(many, state),
-            LONG * seconds,
-            LONG,
+            LONG_STEPS * seconds,
+            LONG_STEPS,
             "step",
         ),
         Case(
@@ -69,6 +74,6 @@ def model_floor_cases(model: Model, features: NDArray[np.float32]) -> list[Case]
     ]
 
 
-def over_floor(timings: Mapping[str, Timing]) -> float:
-    """A step's median over the sum of a call's and its arithmetic's."""
+def step_over_bound(timings: Mapping[str, Timing]) -> float:
+    """The median of a step over the sum of the two lower bounds: an empty call and the arithmetic."""
     return timings["step"].median / (timings["floor"].median + timings["arithmetic"].median)

@@ -8,15 +8,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from stream.capture.device.intake import Intake
 from stream.capture.device.lookup import DeviceIdentity, DeviceInfo, refresh
 from stream.capture.device.portaudio import abandon, close_stream
-from stream.capture.device.supervise import Supervisor
+from stream.capture.live.receiver import Receiver
 from stream.errors import DeviceError
 
-_PACE = 0.1  # seconds between two looks at the device
-_OPENING = 10.0  # seconds the first opening may take
-_CLOSING = 1.0  # seconds to wait for a device that does not close, before it is left to itself
+_STEP_SECONDS = 0.1  # between two looks at the device
+_OPENING_SECONDS = 10.0  # that the first opening may take
+_CLOSING_SECONDS = 1.0  # to wait for a device that does not close, before it is left to itself
 
 
 class DeviceThread:
@@ -26,10 +25,8 @@ class DeviceThread:
         device: to open at first.
         identity: to find it by later.
         open_input: `open_stream` with its settings.
-        intake: takes the blocks.
-        supervisor: decides what to do.
-        flat: whether the sound is a flat line.
-        clock: seconds, monotonic.
+        receiver: takes the blocks, and says what to do.
+        ended: called last, with the error that ended the thread, or None.
     """
 
     def __init__(
@@ -37,22 +34,17 @@ class DeviceThread:
         device: DeviceInfo,
         identity: DeviceIdentity,
         open_input: Callable[..., Any],
-        intake: Intake,
-        supervisor: Supervisor,
+        receiver: Receiver,
         *,
-        flat: Callable[[], bool],
-        clock: Callable[[], float],
+        ended: Callable[[Exception | None], None],
     ) -> None:
-        self.supervisor = supervisor
-        self.error: Exception | None = None  # what ended the thread, if it was not asked to stop
         self._device = device
         self._identity = identity
         self._open_input = open_input
-        self._intake = intake
-        self._flat = flat
-        self._clock = clock
-        # Wakes the thread. A SimpleQueue, because its put() may interrupt itself: signal handlers call it.
-        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._receiver = receiver
+        self._report_end = ended
+        # A SimpleQueue, because its put() may interrupt itself: signal handlers call it.
+        self._wakeup: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._first_try: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
         self._stream: Any = None
         self._ended = False
@@ -69,10 +61,10 @@ class DeviceThread:
         self._thread = threading.Thread(target=self._run, name="microphone", daemon=True)
         self._thread.start()
         try:
-            error = self._first_try.get(timeout=_OPENING)
+            error = self._first_try.get(timeout=_OPENING_SECONDS)
         except queue.Empty:
             raise DeviceError(
-                f"microphone '{self._device.name}' did not open within {_OPENING:g} s: "
+                f"microphone '{self._device.name}' did not open within {_OPENING_SECONDS:g} s: "
                 "restart the sound server, or choose another device"
             ) from None
         if error is not None:
@@ -80,13 +72,13 @@ class DeviceThread:
 
     def ask_to_stop(self) -> None:
         self._stopping = True
-        self._bell.put(None)
+        self._wakeup.put(None)
 
     def join(self) -> None:
-        """Wait until the device is closed, but not for ever."""
+        """Wait until the device is closed, but not forever."""
         if self._thread is None or self._abandoned:
             return
-        self._thread.join(_CLOSING)
+        self._thread.join(_CLOSING_SECONDS)
         if self._thread.is_alive():
             self._abandoned = True
             abandon()
@@ -98,49 +90,60 @@ class DeviceThread:
             self._first_try.put(error)
             return
         self._first_try.put(None)
+        failure: Exception | None = None
         try:
             while not self._stopping and self._act():
                 with contextlib.suppress(queue.Empty):
-                    self._bell.get(timeout=_PACE)
+                    self._wakeup.get(timeout=_STEP_SECONDS)
         except Exception as error:
-            # A thread that dies in silence would look like a device that is gone: the consumer raises this.
-            self.error = error
+            failure = error
         finally:
+            self._report_end(failure)
             # Whoever closes a microphone while PortAudio hangs is not interested in why.
             with contextlib.suppress(DeviceError):
                 self._close()
 
     def _act(self) -> bool:
         """One look at the device; False when it has failed for good."""
-        now = self._clock()
         try:
             if self._ended and self._stream is not None:
-                self.supervisor.lost(now, "the device ended the stream")
+                self._receiver.lost("the device ended the stream")
                 self._close()
-            action = self.supervisor.step(now, self._intake.heard_at, self._flat())
+            action = self._receiver.step()
             if action in ("close", "open"):
                 # Also before opening: an earlier attempt to close may have failed.
                 self._close()
             if action == "open":
                 self._open(self._identity.find(refresh()))
         except DeviceError as error:
-            self.supervisor.lost(self._clock(), str(error))
+            self._receiver.lost(str(error))
             return True
         return action != "give up"
 
     def _open(self, device: DeviceInfo) -> None:
-        self._intake.reopening()
+        self._receiver.opening()
         self._ended = False
         self._stream = self._open_input(
-            device.index, device.name, on_block=self._intake.block, on_end=self._on_end
+            device.index, device.name, on_block=self._on_block, on_end=self._on_end
         )
-        self.supervisor.opened(self._clock())
+        self._receiver.opened()
 
     def _close(self) -> None:
         if self._stream is not None:
             close_stream(self._stream)
             self._stream = None
 
+    def _on_block(self, frames: Any, count: int, times: Any, status: Any) -> None:
+        """sounddevice's callback, in PortAudio's thread.
+
+        Args:
+            frames: (count, channels) float32, valid during the call only.
+            times: of which ``inputBufferAdcTime`` is the device's stamp of the first frame.
+            status: `sounddevice.CallbackFlags`.
+        """
+        overflow = bool(status) and status.input_overflow
+        self._receiver.receive(frames, adc_time=times.inputBufferAdcTime, overflow=overflow)
+
     def _on_end(self) -> None:
         self._ended = True
-        self._bell.put(None)
+        self._wakeup.put(None)

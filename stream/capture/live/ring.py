@@ -4,22 +4,57 @@ Every sample has an absolute index that never restarts. Where samples were lost,
 reader was late or before the ring because the device dropped them, the indices the reader gets jump by
 exactly that many.
 
-One short lock is held round each copy. The writer never waits for room: what does not fit is lost by a
-declared policy, and counted.
+Each write also leaves a mark: when it arrived, and what the source was doing then. So what the reader gets says what
+was true of those very samples, however late they are read.
+
+One short lock is held round each copy. What does not fit is lost by a declared policy and counted, or the writer
+waits.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.capture.live.supervisor import LISTENING, Health
 from stream.errors import SpecError
 
-WhenLate = Literal["drop-oldest", "skip-to-now"]
+WhenLate = Literal["drop-oldest", "skip-to-now", "wait"]
+
+
+_MOST_NOTES = 16  # a consumer that does not read for hours finds the newest
+
+
+class Mark(NamedTuple):
+    """What was true when the samples before absolute index ``end`` were written.
+
+    Attributes:
+        end: one past the last sample of the write, or of those before a note.
+        arrived_at: seconds of the source's clock.
+        health: what the source was doing, and why.
+    """
+
+    end: int
+    arrived_at: float
+    health: Health
+
+
+class Run(NamedTuple):
+    """Consecutive samples that were read.
+
+    Attributes:
+        start: absolute index of the first one; with no samples, that after the last sample read.
+        samples: (n,) float32 that the reader owns.
+        mark: of the write that brought the last sample; without samples a note, or None where nothing came.
+    """
+
+    start: int
+    samples: NDArray[np.float32]
+    mark: Mark | None
 
 
 class Ring:
@@ -29,9 +64,10 @@ class Ring:
 
     Args:
         capacity: samples that fit.
-        when_late: what a full ring does. "drop-oldest" loses the oldest samples, as few as will do: the
+        when_late: what a full ring does. "drop-oldest" loses the oldest samples, as few as necessary: the
             consumer stays late, and the sound it gets has few, long runs. "skip-to-now" loses all but the
-            newest ``keep`` samples: one large hole, and the consumer is on time again.
+            newest ``keep`` samples: one large gap, and the consumer is on time again. "wait" loses nothing and makes
+            the writer wait.
         keep: for "skip-to-now"; 1 to ``capacity``.
         start: absolute index of the first sample.
 
@@ -47,11 +83,13 @@ class Ring:
         if not 1 <= keep <= capacity:
             raise SpecError(f"ring of {capacity} samples that keeps {keep}: needs 1 <= keep <= capacity")
         self._buffer = np.zeros(capacity, np.float32)
-        self._skip = when_late == "skip-to-now"
+        self._when_late = when_late
         self._keep = keep
         self._oldest = 0  # position of the oldest sample in the buffer
         self._waiting = 0
         self._runs: deque[list[int]] = deque()  # [absolute start, length] of each unbroken run, oldest first
+        self._marks: deque[Mark] = deque()
+        self._notes: deque[Mark] = deque(maxlen=_MOST_NOTES)
         self._end = start
         self._next = start
         self._dropped = 0
@@ -61,50 +99,74 @@ class Ring:
         # Condition's own lock is an RLock: a signal handler may call close() while its thread is in read().
         self._change = threading.Condition()
 
-    def write(self, samples: NDArray[np.float32], lost_before: int = 0) -> None:
-        """Append samples; never waits for room. Does nothing when closed.
+    def write(
+        self,
+        samples: NDArray[np.float32],
+        lost_before: int = 0,
+        arrived_at: float = 0.0,
+        health: Health = LISTENING,
+    ) -> None:
+        """Append samples. Does nothing when closed.
 
         Args:
             samples: (n,) float32, copied.
-            lost_before: samples that went missing between the previous write and this one.
+            lost_before: samples that were lost between the previous write and this one.
+            arrived_at: seconds of the source's clock.
+            health: what the source is doing.
         """
         with self._change:
             if self._closed:
                 return
             self._end += lost_before
             self._missed += lost_before
+            if self._when_late == "wait":
+                samples = self._wait_for_room(samples)
             excess = self._waiting + len(samples) - len(self._buffer)
             if excess > 0:
-                if self._skip:
+                if self._when_late == "skip-to-now":
                     excess = self._waiting + len(samples) - self._keep
                 samples = samples[self._drop(excess) :]
             self._append(samples)
+            if len(samples):
+                self._marks.append(Mark(self._end, arrived_at, health))
             if self._waiting >= self._wanted:
                 self._change.notify_all()
 
-    def read(self, maximum: int, timeout: float, minimum: int = 1) -> tuple[int, NDArray[np.float32]]:
-        """Take the oldest unbroken run.
+    def note(self, arrived_at: float, health: Health) -> None:
+        """Tell the reader of a change at this place, where no sound comes with it. Does nothing when closed."""
+        with self._change:
+            if not self._closed:
+                self._notes.append(Mark(self._end, arrived_at, health))
+                self._change.notify_all()
+
+    def read(self, maximum: int, timeout: float, minimum: int = 1) -> Run:
+        """Take the oldest unbroken run, up to the next note; or the note.
 
         Args:
             maximum: most samples to take.
-            timeout: seconds to wait, without spinning, until ``minimum`` samples are there. Afterwards what
-                is there is given, be it nothing.
-            minimum: fewer are given only after the timeout, before a hole, or once closed.
-
-        Returns:
-            Absolute index of the first sample, and (n,) float32 that the caller owns, n <= ``maximum``.
-            With n = 0 the index is that after the last sample read.
+            timeout: seconds to wait, without spinning, until ``minimum`` samples are there. After that, whatever is
+                there is given, even nothing.
+            minimum: fewer are given only after the timeout, before a gap, or once closed.
         """
         with self._change:
             self._wanted = min(minimum, len(self._buffer))
-            self._change.wait_for(lambda: self._closed or self._waiting >= self._wanted, timeout)
-            if not self._waiting:
-                return self._next, np.empty(0, np.float32)
-            start = self._runs[0][0]
-            samples = self._copy(min(maximum, self._runs[0][1]))
-            self._forget(len(samples))
+            self._change.wait_for(
+                lambda: self._closed or bool(self._notes) or self._waiting >= self._wanted, timeout
+            )
+            start, length = self._runs[0] if self._runs else (self._end, 0)
+            if self._notes:
+                if self._notes[0].end <= start:
+                    return Run(self._next, np.empty(0, np.float32), self._notes.popleft())
+                maximum = min(maximum, self._notes[0].end - start)
+            if not length:
+                return Run(self._next, np.empty(0, np.float32), None)
+            samples = self._copy(min(maximum, length))
             self._next = start + len(samples)
-            return start, samples
+            mark = next((mark for mark in self._marks if mark.end >= self._next), None)
+            self._forget(len(samples))
+            if self._when_late == "wait":
+                self._change.notify_all()
+            return Run(start, samples, mark)
 
     def close(self) -> None:
         """Take no more samples and wake the reader, who can still read what is there. Idempotent."""
@@ -115,6 +177,12 @@ class Ring:
     @property
     def closed(self) -> bool:
         return self._closed
+
+    @property
+    def finished(self) -> bool:
+        """Closed and empty: nothing will ever come."""
+        with self._change:
+            return self._closed and not self._waiting and not self._notes
 
     @property
     def end(self) -> int:
@@ -133,7 +201,7 @@ class Ring:
 
     @property
     def lost(self) -> int:
-        """All lost samples: dropped here, or reported missing by the writer."""
+        """All lost samples: dropped here, or reported as lost by the writer."""
         with self._change:
             return self._dropped + self._missed
 
@@ -157,6 +225,18 @@ class Ring:
             count -= step
             if not run[1]:
                 self._runs.popleft()
+        oldest = self._runs[0][0] if self._runs else self._end
+        while self._marks and self._marks[0].end <= oldest:
+            self._marks.popleft()
+
+    def _wait_for_room(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Append what fits, wait for the reader, and so on; returns the rest, which fits, or nothing once closed."""
+        while (room := len(self._buffer) - self._waiting) < len(samples) and not self._closed:
+            self._append(samples[:room])
+            samples = samples[room:]
+            self._change.notify_all()
+            self._change.wait_for(lambda: self._closed or self._waiting < len(self._buffer))
+        return samples[:0] if self._closed else samples
 
     def _append(self, samples: NDArray[np.float32]) -> None:
         if not len(samples):

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from stream.capture.device.supervise import Action, FlatLine, Patience, Supervisor
-from stream.capture.timeline import Timeline
+from stream.capture.live.supervisor import Action, Backoff, FlatLine, Patience, Supervisor
+from stream.capture.live.timeline import Timeline
 from stream.errors import SpecError
 
 RATE = 16000
@@ -19,9 +19,8 @@ class Rehearsal:
     """A supervisor and its source, stepped ten times a second."""
 
     def __init__(self, patience: Patience | None = None, *, reopen: bool = True) -> None:
-        self.supervisor = Supervisor(patience, reopen=reopen)
+        self.supervisor = Supervisor(20, patience, reopen=reopen)
         self.now = 1000.0
-        self.heard_at: float | None = None
         self.there = True  # can be opened
         self.speaks = True  # gives blocks once open
         self.flat = False
@@ -31,12 +30,12 @@ class Rehearsal:
 
     def step(self) -> Action:
         if self.open and self.speaks:
-            self.heard_at = self.now
-        action = self.supervisor.step(self.now, self.heard_at, self.flat)
+            self.supervisor.heard(np.float32([0, 0 if self.flat else 1]), self.now)
+        action = self.supervisor.step(self.now)
         if action != "wait":
             self.log.append((round(self.now - 1000, 3), action))
         if action == "open":
-            self.heard_at = None
+            self.supervisor.opening()
             if self.there:
                 self.open = True
                 self.supervisor.opened(self.now)
@@ -44,10 +43,18 @@ class Rehearsal:
                 self.supervisor.lost(self.now, "not there")
         elif action == "close":
             self.open = False
-        if not self.states or self.states[-1] != self.supervisor.state:
-            self.states.append(self.supervisor.state)
+        if not self.states or self.states[-1] != self.state:
+            self.states.append(self.state)
         self.now += 0.1
         return action
+
+    @property
+    def state(self) -> str:
+        return self.supervisor.health(self.now).state
+
+    @property
+    def detail(self) -> str:
+        return self.supervisor.health(self.now).detail
 
     def run(self, seconds: float) -> None:
         for _ in range(round(seconds * 10)):
@@ -62,25 +69,25 @@ def test_opens_and_listens() -> None:
     source.run(60)
     assert source.log == [(0.0, "open")]
     assert source.states == ["listening"]
-    assert source.supervisor.detail == ""
+    assert source.detail == ""
 
 
-def test_a_source_that_ends_is_tried_with_growing_waits_for_ever_and_found_soon_after_its_return() -> None:
+def test_a_source_that_ends_is_tried_with_growing_waits_forever_and_found_soon_after_its_return() -> None:
     source = Rehearsal()
     source.run(5)
     source.there = source.open = False
     source.supervisor.lost(source.now, "unplugged")
-    assert source.supervisor.detail == "unplugged"
+    assert source.detail == "unplugged"
     left = source.now - 1000
     source.run(100)
     waits = np.diff([left, *source.opens()[1:]])
     np.testing.assert_allclose(waits[:4], [0.1, 0.2, 0.4, 0.8], atol=0.11)
     np.testing.assert_allclose(waits[4:], 1.0, atol=0.11)
     assert len(waits) > 90
-    assert source.supervisor.state == "recovering"
+    assert source.state == "recovering"
     source.there = True
     source.run(1.3)
-    assert source.supervisor.state == "listening"
+    assert source.state == "listening"
     assert source.states == ["listening", "recovering", "listening"]
 
 
@@ -104,14 +111,14 @@ def test_a_stream_that_is_open_and_dead_is_silent_then_reopened() -> None:
     source.run(3)
     source.speaks = False
     source.run(0.8)
-    assert source.supervisor.state == "silent"
+    assert source.state == "silent"
     assert source.open
     source.run(0.5)
-    assert source.supervisor.state == "recovering"
+    assert source.state == "recovering"
     assert (4.0, "close") in [(round(at, 0), action) for at, action in source.log]
     source.speaks = True
     source.run(1)
-    assert source.supervisor.state == "listening"
+    assert source.state == "listening"
     assert source.states == ["listening", "silent", "recovering", "listening"]
 
 
@@ -125,12 +132,12 @@ def test_a_device_slow_to_start_gets_longer_each_time() -> None:
     assert 4.0 <= waited[-1] <= 4.3
 
 
-def test_a_flat_line_is_silent_and_the_device_is_looked_for_ever_more_rarely() -> None:
+def test_a_flat_line_is_silent_and_the_device_is_looked_forever_more_rarely() -> None:
     source = Rehearsal()
     source.run(3)
     source.flat = True
     source.run(5)
-    assert source.supervisor.state == "silent"
+    assert source.state == "silent"
     assert source.log == [(0.0, "open")]
     source.run(4000)
     waits = np.diff(source.opens())
@@ -138,9 +145,9 @@ def test_a_flat_line_is_silent_and_the_device_is_looked_for_ever_more_rarely() -
     np.testing.assert_allclose(waits[6:], 300, atol=1)
     source.flat = False
     source.run(1)
-    assert source.supervisor.state == "listening"
+    assert source.state == "listening"
     source.flat = True
-    source.run(11)
+    source.run(13)
     assert source.opens()[-1] > source.now - 1000 - 2
 
 
@@ -149,7 +156,7 @@ def test_a_flat_line_is_left_alone_if_so_asked() -> None:
     source.flat = True
     source.run(1000)
     assert len(source.opens()) == 1
-    assert source.supervisor.state == "silent"
+    assert source.state == "silent"
 
 
 @pytest.mark.parametrize("dies", ["ends", "stalls"])
@@ -162,7 +169,7 @@ def test_without_reopening_it_fails_for_good(dies: str) -> None:
     else:
         source.speaks = False
     source.run(10)
-    assert source.supervisor.state == "failed"
+    assert source.state == "failed"
     assert source.step() == "give up"
     assert len(source.opens()) == 1
 
@@ -244,7 +251,7 @@ def test_nothing_was_dropped_before_the_first_block() -> None:
 
 
 @pytest.mark.parametrize("drift", [-200e-6, 0.0, 200e-6])
-def test_a_hole_is_as_long_as_it_lasted_after_a_day_of_drift(drift: float) -> None:
+def test_a_gap_is_as_long_as_it_lasted_after_a_day_of_drift(drift: float) -> None:
     line = Timeline(RATE)
     rng = np.random.default_rng(3)
     now = 0.0
@@ -257,14 +264,14 @@ def test_a_hole_is_as_long_as_it_lasted_after_a_day_of_drift(drift: float) -> No
     assert abs(lost / RATE - 7.25) < 0.01
 
 
-def test_a_clock_that_says_no_time_passed_makes_no_hole() -> None:
+def test_a_clock_that_says_no_time_passed_makes_no_gap() -> None:
     line = Timeline(RATE)
     line.place(1600, 1.0)
     assert line.place(1600, 1.05, reopened=True) == 0
     assert line.end == 3200
 
 
-def test_a_thousand_holes_do_not_add_up_the_delays_of_their_first_blocks() -> None:
+def test_a_thousand_gaps_do_not_add_up_the_delays_of_their_first_blocks() -> None:
     line = Timeline(RATE)
     rng = np.random.default_rng(4)
     now = 0.0
@@ -277,3 +284,59 @@ def test_a_thousand_holes_do_not_add_up_the_delays_of_their_first_blocks() -> No
     end = now
     line.place(160, end + 0.01, reopened=True)
     assert abs(line.end / RATE - (end + 0.01)) < 0.12
+
+
+def test_backoff_grows_to_its_limit_and_starts_again() -> None:
+    backoff = Backoff(0.5, 3.0)
+    assert [backoff.next() for _ in range(5)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    backoff.reset()
+    assert backoff.next() == 0.5
+
+
+def test_state_and_reason_are_one_value() -> None:
+    """Each state with its own reason, in every phase: never the state of now with the reason of before."""
+    source = Rehearsal()
+    pairs: list[tuple[str, str]] = []
+
+    def see(seconds: float) -> None:
+        for _ in range(round(seconds * 10)):
+            source.step()
+            health = tuple(source.supervisor.health(source.now))
+            if not pairs or pairs[-1] != health:
+                pairs.append(health)
+
+    see(3)
+    source.flat = True
+    see(3)
+    source.flat = False
+    see(1)
+    source.speaks = False
+    see(0.9)
+    source.speaks = True
+    see(1)
+    source.there = source.open = False
+    source.supervisor.lost(source.now, "unplugged")
+    see(1)
+    source.there = True
+    see(2)
+    assert pairs == [
+        ("listening", "opened, waiting for sound"),
+        ("listening", ""),
+        ("silent", "the sound is a flat line"),
+        ("listening", ""),
+        ("silent", "no sound arrives"),
+        ("listening", ""),
+        ("recovering", "unplugged"),
+        ("recovering", "not there"),
+        ("recovering", "opened, waiting for sound"),
+        ("listening", ""),
+    ]
+
+
+def test_blocks_of_a_source_that_is_lost_do_not_make_it_well_again() -> None:
+    source = Rehearsal()
+    source.run(3)
+    source.open = False
+    source.supervisor.lost(source.now, "unplugged")
+    source.supervisor.heard(np.float32([0, 1]), source.now)
+    assert (source.state, source.detail) == ("recovering", "unplugged")

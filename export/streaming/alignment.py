@@ -1,4 +1,4 @@
-"""Track: how a tensor of the streaming graph follows its counterpart in the offline graph.
+"""Alignment: how a tensor of the streaming graph follows its counterpart in the offline graph.
 
 Let v[j] be row j of the offline tensor when the sequence never ends. The streaming tensor of a chunk that starts at
 row m (m = first frame * rate) always holds exactly as many rows as the chunk brings, and its row i is
@@ -23,7 +23,7 @@ from export.streaming.axes import Axes, Axis, find
 
 
 @dataclass(frozen=True)
-class Track:
+class Alignment:
     """A tensor that depends on the sound.
 
     Attributes:
@@ -38,7 +38,7 @@ class Track:
         open: True if the streaming tensor has its time axis right behind its batch axis, where the offline tensor
             has it folded into the batch axis, or none (summary).
         warmup: rows at the start for which the offline network has no answer (too short for its windows).
-        blame: the layer that first needed frames to come, for messages.
+        lookahead_layer: the layer that first needed frames to come, for messages.
         time_major: a "both" axis counts frames slowest (T, N) instead of streams (N, T).
     """
 
@@ -52,7 +52,7 @@ class Track:
     summary: bool = False
     open: bool = False
     warmup: int = 0
-    blame: str = ""
+    lookahead_layer: str = ""
     time_major: bool = False
 
     @property
