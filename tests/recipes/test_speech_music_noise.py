@@ -26,7 +26,9 @@ from export.evaluation import evaluate
 from export.metrics import Prediction, best_threshold, event_figures, f1_score
 from export.models import preset
 from export.recipes.speech_music_noise import parallel
+from export.recipes.speech_music_noise.build import build
 from export.recipes.speech_music_noise.release import draws, peers
+from export.recipes.speech_music_noise.release import report as report_module
 from export.recipes.speech_music_noise.release.calibrate import (
     RuleFigures,
     ScoredValidation,
@@ -47,10 +49,13 @@ from export.recipes.speech_music_noise.scenes.labels import (
 )
 from export.recipes.speech_music_noise.scenes.mix import HARD, HARD_NO_SPEECH, TRAIN, Mix
 from export.recipes.speech_music_noise.scenes.mix import PLAIN as PLAIN_VALIDATION
+from export.recipes.speech_music_noise.settings import COMMON_SHAPE, DELAY_FRAMES, FEATURES, RecipeSettings
 from export.recipes.speech_music_noise.sources import gather, soundfont
 from export.recipes.speech_music_noise.sources.bank import Bank, Clip
 from export.recipes.speech_music_noise.sources.corpora import FOLDERS, PACKAGES
 from export.recipes.speech_music_noise.sources.rules import KINDS, Corpus, Rule
+from export.recipes.speech_music_noise.training import data as data_module
+from export.recipes.speech_music_noise.training import distillation
 from export.recipes.speech_music_noise.training.data import RecipeData, StreamSet, compose_again, load_set
 from export.recipes.speech_music_noise.training.network import (
     average_best_and_last,
@@ -733,3 +738,45 @@ def test_a_card_says_what_evaluate_says(tmp_path):
     assert (
         card["false_speech_per_hour"] == found["events"]["classes"]["speech"]["false_alarms_per_hour"] == 60
     )
+
+
+@pytest.fixture
+def one_thread():
+    """Recurrent layers this small are many times slower when threads wait for each other at every frame."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_recipe_from_streams_to_a_proven_file(tmp_path, monkeypatch, capsys):
+    """Everything but the downloads, small: teachers, their targets, a published network, its file, card and tables."""
+    _bank(tmp_path / "bank")
+    monkeypatch.setattr(data_module, "gather", lambda cache, recordings, jobs: cache / "bank")
+    monkeypatch.setattr(data_module, "STREAM_SECONDS", 8.0)
+    monkeypatch.setattr(data_module, "TRAIN", HARD)  # the bank has no drums and no notes
+    names = ("plain", "plain-no-speech", "hard", "hard-no-speech")
+    sets = [
+        StreamSet(name, "hard", HARD_NO_SPEECH if "no-speech" in name else HARD, 3, 24.0, 7) for name in names
+    ]
+    monkeypatch.setattr(data_module, "VALIDATION_SETS", tuple(sets))
+    tiny = {**COMMON_SHAPE, "channels": 2, "hidden": 6}
+    monkeypatch.setattr(distillation, "NETWORK_SHAPES", {"default": tiny, "small": tiny})
+    whole = report_module.model_probs
+    monkeypatch.setattr(report_module, "model_probs", lambda model, data, hours=0.0: whole(model, data))
+    ones = dict.fromkeys(("teacher", "default", "small"), 1)
+    settings = RecipeSettings(hours=32 * 8 / 3600, rounds=2, teacher_seeds=(1, 2), passes=ones)
+
+    ((name, made),) = build(["default"], tmp_path, None, settings, tmp_path / "out", jobs=1)
+    card = Model.load(tmp_path / "out" / f"{name}.onnx", provider="cpu").card
+    assert (card.labels, card.delay, card.features) == (KINDS, DELAY_FRAMES, FEATURES)
+    assert set(card.metrics["frames"]) == {*KINDS, "silence"}
+    measured = made["plain"]["frames"]["noise"]["f1"]
+    assert card.metrics["frames"]["noise"]["f1"] == pytest.approx(measured, abs=1e-4)
+    assert card.provenance["seed"] == settings.seeds[name]
+    assert (tmp_path / "runs" / f"{name}-report.md").read_text().count("### On the") == 2
+    assert len(list((tmp_path / "runs").glob("teacher-targets-*.npy"))) == 2
+    capsys.readouterr()
+    assert distillation.train_teacher(tmp_path, settings, 1) > 0
+    assert "pass 1 of" not in capsys.readouterr().err, "what is done is kept"
