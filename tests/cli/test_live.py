@@ -140,7 +140,6 @@ def test_pulling_the_plug_is_a_gap_and_no_event(virtual_mic: PulseServer, tmp_pa
         wait_for(lambda: "recovering" in states(), "recovering", listener, 40)
         gone = time.monotonic()
         time.sleep(2.0)
-        before = states().count("listening")
         virtual_mic.replug()
         wait_for(lambda: states()[-1] != "recovering", "sound again, if only a flat line", listener, 40)
         lasted = time.monotonic() - gone
