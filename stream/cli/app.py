@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from stream._version import __version__
+from stream.cli.deprecated import RenamedOption
 
 # name -> (home, attribute, one line for --help, needs the export extra)
 _COMMANDS: dict[str, tuple[str, str, str, bool]] = {
@@ -210,10 +211,12 @@ def _list_devices(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     help="Probability at which a class begins. Repeatable. Default: the model's own.",
 )
 @click.option(
-    "--confirm",
+    "--peak-threshold",
+    cls=RenamedOption,
+    was="--confirm",
     multiple=True,
     metavar="[LABEL=]P",
-    help="Probability it must reach before it is reported; --threshold alone means no more than that.",
+    help="Probability a class must reach once before it is reported. Default: the model's own; none with --threshold.",
 )
 @click.option(
     "--min-on", multiple=True, metavar="[LABEL=]S", help="Seconds a class must last to be reported."

@@ -48,7 +48,7 @@ class Options:
     model: str
     provider: str
     threshold: tuple[str, ...]
-    confirm: tuple[str, ...]
+    peak_threshold: tuple[str, ...]
     min_on: tuple[str, ...]
     min_off: tuple[str, ...]
     refractory: tuple[str, ...]
@@ -113,7 +113,7 @@ def make_classifier(model: Model, options: Options) -> StreamClassifier:
         model.labels,
         {
             "threshold": options.threshold,
-            "peak_threshold": options.confirm,
+            "peak_threshold": options.peak_threshold,
             "min_on": options.min_on,
             "min_off": options.min_off,
             "refractory": options.refractory,

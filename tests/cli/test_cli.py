@@ -55,8 +55,8 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "threshold of no class": ([*FILE, "--threshold", "dog=0.5"], 2, "no class 'dog'.*speech"),
     "threshold 2": ([*FILE, "--threshold", "2"], 2, "at most 1"),
     "threshold nan": ([*FILE, "--threshold", "nan"], 2, "threshold nan"),
-    "confirm under the threshold": (
-        [*FILE, "--threshold", "0.6", "--confirm", "0.5"],
+    "peak-threshold under the threshold": (
+        [*FILE, "--threshold", "0.6", "--peak-threshold", "0.5"],
         2,
         "peak_threshold 0.5",
     ),
@@ -223,9 +223,15 @@ def test_options_reach_what_they_set(here: Path) -> None:
     assert events("--threshold", "1.0") == []
     only = events("--threshold", "1.0", "--threshold", "noise=0.5")
     assert {e["label"] for e in only} <= {"noise"}
-    assert events("--confirm", "1.0") == []
+    assert events("--peak-threshold", "1.0") == []
     assert len(events("--min-on", "1.5")) < len(all_of_them)
     assert events("--reset-after", "0.1") != all_of_them
+
+
+def test_confirm_is_the_old_name_of_peak_threshold(here: Path) -> None:
+    done = stream_classify(*FILE, "--confirm", "1.0", cwd=here)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.count("--confirm is now called --peak-threshold") == 1
 
 
 def test_pcm_on_stdin_equals_the_file(here: Path) -> None:
