@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.assets import asset
+from stream.installation import asset
 from stream.bench.cases import WHOLE, our_cases
 from stream.bench.peers import HIDDEN, peer_cases
 from stream.bench.recordings import OTHER_RATE, flac_cases

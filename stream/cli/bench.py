@@ -7,13 +7,16 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from stream.cli.completion import complete_model
+from stream.cli.help import TaskCommand
 from stream.errors import OutputError, UsageError
 
 
-@click.command(epilog="Example: stream-classify bench --hidden 64 --json bench.json")
+@click.command(cls=TaskCommand, epilog="Example: stream-classify bench --hidden 64 --json bench.json")
 @click.option(
     "-m",
     "--model",
+    shell_complete=complete_model,
     help="A model file, or a bundled one by name.  [default: default]",
 )
 @click.option(
@@ -49,7 +52,6 @@ def bench(
     """
     import msgspec
 
-    from stream.assets import asset
     from stream.bench.cases import in_hops
     from stream.bench.graphs import gru_model
     from stream.bench.growth import growth
@@ -61,6 +63,7 @@ def bench(
     from stream.bench.timing import measure
     from stream.cli.models import memory_ceiling, model_path
     from stream.inference.session import Model
+    from stream.installation import asset
 
     if model is not None and hidden is not None:
         raise UsageError("--model and --hidden: each says what to time; give one of them")

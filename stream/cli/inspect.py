@@ -8,9 +8,12 @@ from typing import Any
 import click
 import msgspec
 
+from stream.cli.completion import complete_model
+from stream.cli.help import TaskCommand
 
-@click.command(epilog="Example: stream-classify inspect model.onnx")
-@click.argument("model", type=click.Path())
+
+@click.command(cls=TaskCommand, epilog="Example: stream-classify inspect model.onnx")
+@click.argument("model", type=click.Path(), shell_complete=complete_model)
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 def inspect(model: str, as_json: bool) -> None:
     """Print what MODEL says about itself: card, graph, states, receptive field, latency, size, digest.

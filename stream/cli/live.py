@@ -38,9 +38,9 @@ class Options:
     input: str | None
     device: str | None
     demo: bool
-    samplerate: int | None
+    sample_rate: int | None
     channel: str | None
-    blocksize: int
+    block_samples: int
     format: str
     channels: int
     fast: bool
@@ -142,17 +142,17 @@ def warm_up(classifier: StreamClassifier) -> None:
 
 def open_input(options: Options, chunk: float | None = None) -> AudioSource:
     """The source that was asked for; ``chunk`` as `open_source` takes it."""
-    from stream.assets import asset
     from stream.capture.opening import open_source
+    from stream.installation import asset
 
     text = str(asset("demo.ogg")) if options.demo else options.input or options.device
     if options.device is not None and not options.device.strip():
         raise UsageError("--device '': want a number or part of a name; see --list-devices")
     return open_source(
         text,
-        samplerate=options.samplerate,
+        samplerate=options.sample_rate,
         channel=options.channel,
-        blocksize=options.blocksize,
+        blocksize=options.block_samples,
         format=options.format,
         channels=options.channels,
         fast=options.fast,

@@ -8,13 +8,20 @@ from contextlib import contextmanager
 
 import click
 
+from stream.cli.completion import complete_model
+from stream.cli.help import TaskCommand
 from stream.errors import OutputError
 
 
-@click.command(epilog="Example: stream-classify soak --hours 24 --report soak.json")
+@click.command(cls=TaskCommand, epilog="Example: stream-classify soak --hours 24 --report soak.json")
 @click.option("--hours", type=click.FloatRange(0, min_open=True), default=24.0, show_default=True)
 @click.option(
-    "-m", "--model", default="default", show_default=True, help="A model file, or a bundled one by name."
+    "-m",
+    "--model",
+    default="default",
+    show_default=True,
+    shell_complete=complete_model,
+    help="A model file, or a bundled one by name.",
 )
 @click.option(
     "-i",
@@ -59,9 +66,9 @@ def soak(
     """
     import msgspec
 
-    from stream.assets import asset
     from stream.capture.files import read_audio
     from stream.cli.models import load_model
+    from stream.installation import asset
     from stream.soak.soak import soak as run
 
     loaded = load_model(model)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
+from stream.cli.completion import complete_model
+from stream.cli.help import TaskCommand
 from stream.errors import StreamClassifyError
 
 
-@click.command(epilog="Example: stream-classify verify model.onnx")
-@click.argument("model", type=click.Path())
+@click.command(cls=TaskCommand, epilog="Example: stream-classify verify model.onnx")
+@click.argument("model", type=click.Path(), shell_complete=complete_model)
 @click.option("--provider", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 def verify(model: str, provider: str) -> None:
     """Prove that MODEL works on this machine as it did when it was exported.

@@ -45,9 +45,9 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "no such option": (["--nonsense"], 2, "No such option"),
     "no such command": (["trian"], 2, "No such command"),
     "a file without --input": (["talk.wav"], 2, "--input talk.wav"),
-    "no number": ([*FILE, "--samplerate", "fast"], 2, "integer"),
-    "rate 0": ([*FILE, "--samplerate", "0"], 2, "range"),
-    "negative block": ([*FILE, "--blocksize", "-1"], 2, "range"),
+    "no number": ([*FILE, "--sample-rate", "fast"], 2, "integer"),
+    "rate 0": ([*FILE, "--sample-rate", "0"], 2, "range"),
+    "negative block": ([*FILE, "--block-samples", "-1"], 2, "range"),
     "unknown provider": ([*FILE, "--provider", "tpu"], 2, "cuda"),
     "unknown policy": ([*FILE, "--when-late", "never"], 2, "drop-oldest"),
     "unknown repair": ([*FILE, "--repair", "magic"], 2, "interpolate"),
@@ -236,7 +236,7 @@ def test_confirm_is_the_old_name_of_peak_threshold(here: Path) -> None:
 
 def test_pcm_on_stdin_equals_the_file(here: Path) -> None:
     samples, rate = soundfile.read(here / "talk.wav", dtype="int16")
-    words = ["-m", "toy.onnx", "--input", "-", "--samplerate", str(rate)]
+    words = ["-m", "toy.onnx", "--input", "-", "--sample-rate", str(rate)]
     piped = stream_classify(*words, cwd=here, stdin=samples.tobytes())
     floats = (samples / np.float32(32768)).astype("<f4").tobytes()
     as_floats = stream_classify(*words, "--format", "f32le", cwd=here, stdin=floats)
@@ -288,7 +288,7 @@ def test_signals_end_a_live_run_in_time_with_everything_written(
     if what.startswith("sim:"):
         child = start(*words, "--input", what, cwd=here)
     else:
-        child = start(*words, "--input", "-", "--samplerate", "16000", cwd=here, stdin=-1)
+        child = start(*words, "--input", "-", "--sample-rate", "16000", cwd=here, stdin=-1)
         assert child.stdin is not None
         child.stdin.write(bytes(32000))  # and then nothing more, though the pipe stays open
         child.stdin.flush()
