@@ -19,7 +19,9 @@ from export.models.config import Cell
 from stream.features.tables import dct_matrix
 
 State = Tensor | tuple["State", ...] | None
-MAX_RECURRENT_GAIN = 1.15  # of a plain RNN; the slope of tanh, below one where a unit is active, does the rest
+MAX_RECURRENT_GAIN = (
+    1.15  # of a plain RNN; the slope of tanh, below one where a unit is active, does the rest
+)
 
 
 class Layer(nn.Module):
@@ -150,7 +152,9 @@ class TimeFrequencyBlock(Layer):
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         joined, state = with_past(x, state, self.past)
-        maps = joined.reshape(*joined.shape[:2], self.inputs, self.bins).transpose(1, 2)  # (N, inputs, T, bins)
+        maps = joined.reshape(*joined.shape[:2], self.inputs, self.bins).transpose(
+            1, 2
+        )  # (N, inputs, T, bins)
         z: Tensor = self.dropout(functional.relu(self.norm(self.conv(maps))))
         return z.transpose(1, 2).flatten(2), state
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from export.models import State
 from export.training.epochs import ClipEpoch, StreamEpoch
+from export.training.loop import logits_of
 from export.training.loss import frame_loss
 from export.training.sampler import Sampler
-from export.training.loop import logits_of
 from export.training.tensors import reset_rows
 
 

@@ -16,6 +16,7 @@ import soundfile
 from stream.capture.source import ArraySource
 from stream.classifier import StreamClassifier, classify, merge
 from stream.errors import ClosedError, SpecError, UsageError
+from stream.features.conditioner import MAX_GAP_SECONDS
 from stream.features.mfcc import mfcc
 from stream.inference.session import Model
 from stream.messages import Chunk, Result

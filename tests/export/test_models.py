@@ -75,7 +75,9 @@ def test_the_receptive_field_is_as_stated(stride: int) -> None:
 
 
 def test_convolutions_over_time_and_frequency_take_powers_of_two() -> None:
-    rows = network("crnn", {"axes": "time-frequency", "conv_layers": 2, "stride": 4})(torch.randn(1, 40, 11))[0]
+    rows = network("crnn", {"axes": "time-frequency", "conv_layers": 2, "stride": 4})(torch.randn(1, 40, 11))[
+        0
+    ]
     assert rows.shape == (1, 10, 3)
     with pytest.raises(SpecError, match="stride 8: 2 convolutions"):
         preset("crnn", features=11, classes=3, axes="time-frequency", conv_layers=2, stride=8)

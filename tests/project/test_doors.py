@@ -15,6 +15,7 @@ import stream
 from stream.capture.opening import open_source
 from stream.classifier import StreamClassifier, classify
 from stream.cli.app import app
+from stream.features.conditioner import MAX_GAP_SECONDS
 from stream.inference.session import Model
 from stream.inference.verify import verify
 from stream.outputs.jsonl import JsonLines
