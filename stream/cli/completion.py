@@ -45,9 +45,9 @@ def completion(shell: str) -> None:
 
 
 def complete_model(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
-    """Bundled models by name, then files."""
+    """Bundled models by name, and files: those first, for bash's script forgets what stands before them."""
     names = [CompletionItem(name) for name in BUNDLED_MODELS if name.startswith(incomplete)]
-    return [*names, CompletionItem(incomplete, type="file")]
+    return [CompletionItem(incomplete, type="file"), *names]
 
 
 def outline(entry: EntryPoint) -> click.Command:
