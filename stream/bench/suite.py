@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.installation import asset
 from stream.bench.cases import WHOLE, our_cases
 from stream.bench.peers import HIDDEN, peer_cases
 from stream.bench.recordings import OTHER_RATE, flac_cases
@@ -16,6 +15,7 @@ from stream.bench.timing import Case
 from stream.capture.files import read_audio
 from stream.features.spec import MfccSpec
 from stream.inference.session import Model
+from stream.installation import asset
 
 SECONDS = 20  # of the recording that the hops are taken from
 

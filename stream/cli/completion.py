@@ -25,7 +25,7 @@ Install it, then start a new shell:
   bash  stream-classify completion bash \\
           > ~/.local/share/bash-completion/completions/stream-classify
   zsh   stream-classify completion zsh > ~/.zfunc/_stream-classify
-          with these lines in ~/.zshrc: fpath+=~/.zfunc; autoload -Uz compinit; compinit
+          and in ~/.zshrc: fpath+=~/.zfunc; autoload -Uz compinit; compinit
   fish  stream-classify completion fish \\
           > ~/.config/fish/completions/stream-classify.fish
 \b
@@ -110,7 +110,7 @@ def _text(node: ast.expr | None) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _choice(node: ast.expr) -> click.ParamType | None:
+def _choice(node: ast.expr) -> Any:
     """Literal choices; a path where the type is one; else no more than that there is a value."""
     if not isinstance(node, ast.Call):
         return None

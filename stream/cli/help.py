@@ -43,7 +43,7 @@ class TaskCommand(click.Command):
         rows: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(parameter, click.Option):
                 rows.setdefault(sections.get(parameter.name, other), []).append(record)
         if other in rows:
             rows[other] = rows.pop(other)  # last

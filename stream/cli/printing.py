@@ -1,4 +1,4 @@
-"""What is printed and done: ``--version``, ``--list-devices``, ``schema``."""
+"""What only prints: ``--version``, ``--list-devices``, ``schema``; and how to print what comes from outside."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import json
 import click
 
 from stream.cli.help import TaskCommand
+
+
+def printable(text: str) -> str:
+    """Text from outside (a card, a file name, a device) as one line that cannot steer the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -28,9 +33,9 @@ def print_devices(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         click.echo("no input devices; connect a microphone, or use --input FILE", err=True)
     for device in found:
         mark = ">" if device.is_default else " "
+        name = printable(f"{device.name}, {device.hostapi}")
         click.echo(
-            f"{mark} {device.index:3d}  {device.name}, {device.hostapi}"
-            f"  ({device.max_input_channels} in, {device.default_rate} Hz)"
+            f"{mark} {device.index:3d}  {name}  ({device.max_input_channels} in, {device.default_rate} Hz)"
         )
     ctx.exit()
 

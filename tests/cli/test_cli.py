@@ -78,7 +78,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "text as wav": (["-m", "toy.onnx", "--input", "text.wav"], 3, r"text\.wav"),
     "cut in its header": (["-m", "toy.onnx", "--input", "short.wav"], 3, r"short\.wav"),
     "unknown scheme": (["-m", "toy.onnx", "--input", "gopher://x"], 2, "gopher"),
-    "stdin without a rate": (["-m", "toy.onnx", "--input", "-"], 2, "samplerate"),
+    "stdin without a rate": (["-m", "toy.onnx", "--input", "-"], 2, "--sample-rate"),
     "sim without material": (["-m", "toy.onnx", "--input", "sim:"], 2, "sim"),
     "sim with an unknown fault": (["-m", "toy.onnx", "--input", "sim:tone?explode@1s"], 2, "explode"),
     "sim with an unknown key": (["-m", "toy.onnx", "--input", "sim:tone?colour=red"], 2, "colour"),
@@ -162,7 +162,7 @@ def test_help_has_every_option_and_examples() -> None:
             assert getattr(parameter, "help", None), f"{parameter.name} has no help"
     examples = done.stdout.split("Examples:")[1]
     assert examples.count("stream-classify") >= 5
-    used = set(re.findall(r"(--[a-z-]+)", examples)) - {"--raw"}
+    used = set(re.findall(r"(--[a-z-]+)", examples)) - {"--raw", "--rate", "--help"}
     assert used <= {name for p in app.params for name in (*p.opts, *p.secondary_opts)}
     for name in ("train", "export", "verify", "soak"):
         assert re.search(rf"^  {name} ", done.stdout, re.MULTILINE)
