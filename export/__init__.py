@@ -6,8 +6,9 @@
     training      fit() for prepared batches, train() from labelled audio, search() over settings
     streaming     the pass over an offline graph that turns left context into state
     conversion    to_onnx(): any causal torch module or offline ONNX to a stateful graph, checked to be equal
-    evaluation    figures with the live classifier and detector
-    recipes       how the bundled models were made
+    metrics       figures of merit, defined once for evaluations, cards and the README
+    evaluation    a model on labelled recordings, with the live classifier and detector
+    recipes       how the bundled models were made; in a clone, not in the installed package
     cli           the commands train, export and evaluate
 
     from export import to_onnx
@@ -18,10 +19,10 @@ Names are imported when first used: torch takes a second.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import stream  # noqa: F401  # before ONNX Runtime, whatever is imported first: see there
+from export.lazy import lazy_names
 
 if TYPE_CHECKING:
     from export.conversion.onnx_export import to_onnx
@@ -59,14 +60,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'export' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME_OF)

@@ -1,8 +1,8 @@
-"""Changes that only log-mel energies show: drawn anew at each use, then on to the features a network hears.
+"""Augmentation of log-mel energies, drawn anew at each use; then converted to the features of the network.
 
-Few recordings need endless variety, and computing features of changed sounds anew each time would cost more
+A small data set needs endless variety, and computing the features of augmented sound each time would cost more
 than the training. Log-mel energies are the middle ground: other vocal tracts, noise and a second sound can be
-put into them in microseconds, and one small matrix makes cepstra of them.
+simulated in them in microseconds, and one small matrix turns them into cepstra.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stream.features.tables import dct_matrix
 
 Mel = NDArray[np.float32]
 """(T, n_mels) float32, dB."""
-RIPPLE = 6.0  # shape of the gamma distribution that noise power in a band follows from frame to frame
+NOISE_GAMMA_SHAPE = 6.0  # noise power in a band varies from frame to frame by this gamma distribution
 
 
 def mel_spec(spec: MfccSpec) -> MfccSpec:
@@ -28,7 +28,7 @@ def mel_spec(spec: MfccSpec) -> MfccSpec:
 
 
 class MelAugmentation(FeatureAugmentation):
-    """Feature changes on log-mel energies, given on as the features of ``target``: its ``mel_spec`` in, it out."""
+    """Augmentation of log-mel energies (features of ``mel_spec(target)``) that returns features of ``target``."""
 
     def __init__(self, augment: AugmentConfig, target: MfccSpec) -> None:
         super().__init__(augment, mel_spec(target))
@@ -43,37 +43,47 @@ class MelAugmentation(FeatureAugmentation):
     def __call__(
         self, features: Mel, rng: np.random.Generator, other: Mel | None = None
     ) -> NDArray[np.float32]:
-        """A changed copy (T, target.width); ``other``: what may be put beneath, at least one frame."""
+        """Augmented features.
+
+        Args:
+            features: (T, n_mels) float32, dB; not changed.
+            rng: of every draw.
+            other: (T', n_mels) another recording that may be mixed in, at least one frame.
+
+        Returns:
+            (T, target.width) float32.
+        """
         a = self.augment
         mel = warped(features, np.exp(rng.uniform(-a.warp, a.warp))) if a.warp else features
-        if other is not None and rng.random() < a.under:
+        if other is not None and rng.random() < a.mix:
             start = int(rng.integers(len(other)))
-            beneath = np.resize(np.roll(other, -start, axis=0), mel.shape)
-            mel = sum_of(mel, beneath, rng.uniform(*a.snr))
-        if a.thin and rng.random() < a.thin:
-            mel = mel - self.fall(rng)
-        if a.hiss and rng.random() < a.hiss:
-            mel = sum_of(mel, self.noise(len(mel), rng), rng.uniform(*a.snr))
-        return self.finish(np.maximum(super().__call__(mel, rng), self.floor))
+            second = np.resize(np.roll(other, -start, axis=0), mel.shape)
+            mel = mix(mel, second, rng.uniform(*a.snr))
+        if a.high_pass and rng.random() < a.high_pass:
+            mel = mel - self.attenuation(rng)
+        if a.stationary_noise and rng.random() < a.stationary_noise:
+            mel = mix(mel, self.noise(len(mel), rng), rng.uniform(*a.snr))
+        return self.convert(np.maximum(super().__call__(mel, rng), self.floor))
 
     def times(self, frames: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Where in a recording of ``frames`` each frame of it at another speed lies; frame numbers, not whole."""
+        """(T',) fractional frame numbers of a recording of ``frames`` frames: its frames at another speed."""
         speed = np.exp(rng.uniform(-self.augment.stretch, self.augment.stretch))
-        return np.minimum(np.arange(max(1, round(frames / speed))) * speed, frames - 1).astype(np.float32)
+        times = np.minimum(np.arange(max(1, round(frames / speed))) * speed, frames - 1)
+        return np.asarray(times, np.float32)
 
-    def fall(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(n_mels,) dB that a high-pass filter takes: 1 to 5 dB a band below a random edge."""
+    def attenuation(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        """(n_mels,) dB by which a high-pass filter attenuates: 1 to 5 dB a band below a random edge."""
         below = np.maximum(rng.uniform(0, self.base / 5) - np.arange(self.base), 0)
-        return (below * rng.uniform(1, 5)).astype(np.float32)
+        return np.asarray(below * rng.uniform(1, 5), np.float32)
 
     def noise(self, frames: int, rng: np.random.Generator) -> Mel:
         """(frames, n_mels) stationary noise whose spectrum is smooth and random."""
         colour = rng.normal(0, 5, len(self.bands)) @ self.bands
-        power = rng.gamma(RIPPLE, 1 / RIPPLE, (frames, self.base))
-        return (colour + 10 * np.log10(power + 1e-6)).astype(np.float32)
+        power = rng.gamma(NOISE_GAMMA_SHAPE, 1 / NOISE_GAMMA_SHAPE, (frames, self.base))
+        return np.asarray(colour + 10 * np.log10(power + 1e-6), np.float32)
 
-    def finish(self, mel: Mel) -> NDArray[np.float32]:
-        """(T, target.width): what the front end would have given."""
+    def convert(self, mel: Mel) -> NDArray[np.float32]:
+        """(T, target.width): what the front end would have computed from that sound."""
         static = mel if self.cepstra is None else mel @ self.cepstra
         parts = [static]
         for _ in range(self.target.deltas):
@@ -90,7 +100,7 @@ def at_times(mel: Mel, times: NDArray[np.float32]) -> Mel:
 
 
 def warped(mel: Mel, factor: float) -> Mel:
-    """The spectrum with band k where band k * factor was, as a longer (above 1) or shorter vocal tract gives it."""
+    """The spectrum with band k taken from band k * factor: a longer (above 1) or shorter vocal tract."""
     last = mel.shape[1] - 1
     at = np.minimum(np.arange(last + 1) * factor, last)
     low = np.minimum(at.astype(int), last - 1)
@@ -99,9 +109,9 @@ def warped(mel: Mel, factor: float) -> Mel:
     return out
 
 
-def sum_of(mel: Mel, other: Mel, snr: float) -> Mel:
-    """Two sounds at a time, ``other`` (same shape) with its mean power ``snr`` dB below that of ``mel``."""
-    power, beneath = 10 ** (mel / 10), 10 ** (other / 10)
-    share = power.mean() / max(float(beneath.mean()), 1e-30) * 10 ** (-snr / 10)
-    out: Mel = (10 * np.log10(np.maximum(power + beneath * np.float32(share), 1e-37))).astype(np.float32)
+def mix(mel: Mel, other: Mel, snr: float) -> Mel:
+    """Both sounds at once, ``other`` (same shape) with a mean power ``snr`` dB below that of ``mel``."""
+    power, added = 10 ** (mel / 10), 10 ** (other / 10)
+    share = power.mean() / max(float(added.mean()), 1e-30) * 10 ** (-snr / 10)
+    out: Mel = (10 * np.log10(np.maximum(power + added * np.float32(share), 1e-37))).astype(np.float32)
     return out

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from export.data.recording import Split
 
 
 @click.command(
@@ -58,22 +62,22 @@ def evaluate(
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:
             if what not in tasks:
                 tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)  # type: ignore[arg-type]
+            bar.update(tasks[what], completed=done)
 
         result = measure(
             loaded,
             data,
-            split=split,
+            split=cast("Split | None", split),
             unknown=unknown,
             detector=rules,
             strict=strict,
             seed=seed,
-            progress=show,  # type: ignore[arg-type]
+            progress=show,
         )
     for line in result.report["skipped"]:
         click.echo(f"skipped {line['recording']}: {line['reason']}", err=True)

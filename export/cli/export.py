@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -10,6 +11,9 @@ import msgspec
 from stream.errors import CardInvalid, UsageError
 from stream.features.spec import MfccSpec
 from stream.inference.card import ModelCard
+
+if TYPE_CHECKING:
+    from export.conversion.onnx_export import Network
 
 
 @click.command(
@@ -121,7 +125,7 @@ def export(
         quantise_measured(output, data, force)
 
 
-def _network(path: Path) -> tuple[object, ModelCard | None]:
+def _network(path: Path) -> tuple[Network, ModelCard | None]:
     """What to export, and the card that came with it."""
     if path.suffix == ".onnx":
         return path, None

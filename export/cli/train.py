@@ -8,11 +8,10 @@ import click
 import msgspec
 from rich.console import Console
 
-from export.models import PRESETS
-from export.training import RichReport, TrainConfig
-from export.training import train as run_training
-from export.training.search import parse_grid, search
-from export.training.settings import change
+from export.cli.deprecated import current_settings, warn_renamed
+from export.models.config import PRESETS
+from export.training.config import TrainConfig, read_config
+from export.training.settings import change, parse_grid
 from stream.errors import SpecError, UsageError
 
 EPILOG = """\b
@@ -36,7 +35,7 @@ _DIRECT = {
     "seed": "fit.seed", "sample_rate": "features.sample_rate", "n_fft": "features.n_fft",
     "win_length": "features.win_length", "hop_length": "features.hop_length", "n_mels": "features.n_mels",
     "n_mfcc": "features.n_mfcc", "deltas": "features.deltas", "where": "where", "background": "background",
-    "quiet": "streams.quiet", "copies": "augment.copies", "validation_fold": "validation_folds",
+    "background_class": "streams.background_class", "copies": "augment.copies", "validation_fold": "validation_folds",
     "test_fold": "test_folds", "validation_group": "validation_groups", "test_group": "test_groups",
     "cache": "cache",
 }  # fmt: skip
@@ -92,14 +91,14 @@ _DIRECT = {
     help="Where a clip's label is learnt: second half, or all of it.  [default: end]",
 )
 @click.option("--background", metavar="DIR", help="Sound of no class, between and under clips.")
-@click.option("--quiet", metavar="NAME", help="Class of the gaps between clips.  [default: none]")
+@click.option("--background-class", metavar="NAME", help="Class of the gaps between clips.  [default: none]")
 @click.option("--copies", metavar="N", help="Augmented variants of each recording.  [default: 0]")
 @click.option("--validation-fold", metavar="A:B", help="Folds of the manifest for validation.")
 @click.option("--test-fold", metavar="A:B", help="Folds for the test.")
 @click.option("--validation-group", metavar="A:B", help="Speakers or sources for validation.")
 @click.option("--test-group", metavar="A:B", help="Speakers or sources for the test.")
 @click.option("--cache", metavar="DIR", help="Where features are kept.  [default: ~/.cache/stream-classify]")
-@click.option("--balance", is_flag=True, help="Weigh rare classes more.")
+@click.option("--class-weights", is_flag=True, help="Give rare classes more weight in the loss.")
 @click.option("--strict", is_flag=True, help="Refuse unreadable audio instead of skipping it.")
 @click.option(
     "--set",
@@ -112,19 +111,25 @@ _DIRECT = {
     "--search", "searching", is_flag=True, help="Compare settings by cross-validation: NAME=V,V … follow."
 )
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Of the search.")
-@click.option("-q", "--quietly", is_flag=True, help="No progress, only the result.")
+@click.option("-q", "--no-progress", is_flag=True, help="No progress, only the result.")
+@click.option("--quiet", "old_quiet", metavar="NAME", hidden=True)
+@click.option("--balance", "old_balance", is_flag=True, hidden=True)
+@click.option("--quietly", "old_quietly", is_flag=True, hidden=True)
 def train(
     words: tuple[str, ...],
     output: Path | None,
     run: Path | None,
     resume: bool,
     config: Path | None,
-    balance: bool,
+    class_weights: bool,
     strict: bool,
     settings: tuple[str, ...],
     searching: bool,
     folds: int,
-    quietly: bool,
+    no_progress: bool,
+    old_quiet: str | None,
+    old_balance: bool,
+    old_quietly: bool,
     **direct: str | None,
 ) -> None:
     """Train a classifier on labelled recordings.
@@ -132,6 +137,14 @@ def train(
     Recordings are laid end to end in long streams and the network's state is carried through them, so that
     what is measured here holds after hours of listening. The checkpoint goes to stream-classify export.
     """
+    for old, new, given in (
+        ("--quiet", "--background-class", old_quiet is not None),
+        ("--balance", "--class-weights", old_balance),
+        ("--quietly", "--no-progress", old_quietly),
+    ):
+        if given:
+            warn_renamed(old, new)
+    direct["background_class"] = direct["background_class"] or old_quiet
     grid = [word for word in words if "=" in word and not Path(word).exists()]
     data = [word for word in words if word not in grid]
     if len(data) > 1 or (not data and config is None):
@@ -145,13 +158,14 @@ def train(
         if not sign:
             raise UsageError(f"--set {word}: want NAME=VALUE")
         changes[name] = text
-    wanted = change(wanted, changes)
-    wanted = msgspec.structs.replace(
-        wanted, balance=wanted.balance or balance, strict=wanted.strict or strict
-    )
-    console = Console(stderr=True, quiet=quietly)
+    if class_weights or old_balance:
+        changes["class_weights"] = "true"
+    if strict:
+        changes["strict"] = "true"
+    wanted = change(wanted, current_settings(changes))
+    console = Console(stderr=True, quiet=no_progress or old_quietly)
     if searching:
-        _search(wanted, grid, folds, output, console)
+        _search(wanted, current_settings(parse_grid(grid)), folds, output, console)
         return
     target = output or Path("model.pt")
     _train(wanted, target, run or target.with_suffix(".run"), resume, console)
@@ -161,13 +175,16 @@ def _config(path: Path | None, data: str | None) -> TrainConfig:
     if path is None:
         return TrainConfig(data=str(data))
     try:
-        loaded = msgspec.json.decode(path.read_bytes(), type=TrainConfig)
-    except (msgspec.MsgspecError, SpecError, UnicodeDecodeError) as error:
+        loaded = read_config(path.read_bytes())
+    except SpecError as error:
         raise UsageError(f"{path}: is not the config.json of a run: {error}") from None
     return loaded if data is None else msgspec.structs.replace(loaded, data=data)
 
 
 def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: Console) -> None:
+    from export.training.pipeline import train as run_training
+    from export.training.progress import RichReport
+
     try:
         with RichReport(console) as report:
             result = run_training(
@@ -184,12 +201,20 @@ def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: 
     click.echo(f"wrote {output}", err=True)
 
 
-def _search(config: TrainConfig, grid: list[str], folds: int, output: Path | None, console: Console) -> None:
+def _search(
+    config: TrainConfig,
+    grid: dict[str, tuple[str, ...]],
+    folds: int,
+    output: Path | None,
+    console: Console,
+) -> None:
+    from export.training.search import search
+
     def show(settings: dict[str, str], fold: int, score: float) -> None:
         named = " ".join(f"{name}={value}" for name, value in settings.items())
         console.print(f"{named}  fold {fold + 1}/{folds}  {score:.4f}", highlight=False, markup=False)
 
-    result = search(config, parse_grid(grid), folds=folds, progress=show)
+    result = search(config, grid, folds=folds, progress=show)
     Console(quiet=False).print(result.table())
     target = (output or Path("search.json")).with_suffix(".json")
     target.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")

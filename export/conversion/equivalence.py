@@ -1,4 +1,4 @@
-"""Prove that a streaming graph equals the network it came from. Nothing is exported unless every check passes."""
+"""Check that a streaming graph equals the network it came from. Nothing is exported unless every comparison passes."""
 
 from __future__ import annotations
 
@@ -7,63 +7,74 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
-from export.conversion.fault_localisation import worst_layer
+from export.conversion.fault_localisation import first_different_layer
+from export.conversion.operators import check_operators
 from export.conversion.step_runner import StreamRunner
 from export.streaming import Streaming
-from export.streaming.synthetic_features import draw_like
+from export.streaming.synthetic_features import synthetic_features
 from stream.errors import ParityError
+from stream.inference.card import Activation
 
 Array = NDArray[Any]
 TOLERANCE = 1e-5
-_FORBIDDEN = frozenset(["Loop", "Scan", "If"])
 
 
 @dataclass(frozen=True)
-class Check:
-    """One comparison: what, and the largest absolute difference of a probability."""
+class Comparison:
+    """One comparison.
+
+    Attributes:
+        name: what was compared.
+        difference: largest absolute difference of a probability.
+        internal: both sides are the streaming graph's own, so that not a bit should differ.
+    """
 
     name: str
     difference: float
+    internal: bool
 
 
 @dataclass(frozen=True)
-class Proof:
+class EquivalenceReport:
     """All comparisons of an export.
 
     Attributes:
-        checks: in the order made.
-        exact: every chunking and batch gave the same bits.
+        comparisons: in the order they were made.
         frames: length of the sequences compared.
     """
 
-    checks: tuple[Check, ...]
-    exact: bool
+    comparisons: tuple[Comparison, ...]
     frames: int
 
     @property
-    def worst(self) -> float:
-        return max(check.difference for check in self.checks)
+    def exact(self) -> bool:
+        """Whether every chunking and batch gave the same bits."""
+        return all(each.difference == 0 for each in self.comparisons if each.internal)
+
+    @property
+    def largest_difference(self) -> float:
+        """Of all comparisons."""
+        return max(each.difference for each in self.comparisons)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The network as it was.
+    """The original network.
 
     Attributes:
-        whole: (N, T, F) float32 -> its output, whole sequence, before any appended activation.
+        run: (N, T, F) float32 -> its output for whole sequences, before any appended activation.
         activation: appended to the streaming graph: "softmax", "sigmoid" or None.
-        culprit: names a layer whose offline graph differs from the network, given (N, T, F).
+        locate_fault: given (N, T, F), names a layer whose offline graph differs from the network; "" if none.
     """
 
-    whole: Callable[[Array], Array]
-    activation: str | None = None
-    culprit: Callable[[Array], str] | None = None
+    run: Callable[[Array], Array]
+    activation: Activation | None = None
+    locate_fault: Callable[[Array], str] | None = None
 
 
-def prove(
+def check_equivalence(
     streaming: Streaming,
     reference: Reference,
     example: Array,
@@ -71,47 +82,50 @@ def prove(
     frames: int = 6000,
     tolerance: float = TOLERANCE,
     seed: int = 0,
-) -> Proof:
-    """Compare, with features of the example's level, for several chunkings, batch sizes and states.
+) -> EquivalenceReport:
+    """Compare the streaming graph with the network, for several chunkings, batch sizes and states.
 
     Args:
-        example: (N, T, F) features; the proof runs on mixtures of its frames.
-        frames: length of the sequences; 6000 is 60 s at 100 frames a second.
+        streaming: the graph.
+        reference: the network.
+        example: (N, T, F) features; synthetic features of their level are made of them.
+        frames: length of the sequences; 6000 is 60 s at 100 frames per second.
+        tolerance: largest difference of a probability.
+        seed: of the synthetic features.
 
     Raises:
-        ParityError: names the check, the difference and the worst layer.
+        ParityError: names the comparison, the difference and the first layer that differs.
     """
-    check_inventory(streaming.model)
+    check_operators(streaming.model)
     runner = StreamRunner(streaming.model, streaming.states)
     rng = np.random.default_rng(seed)
     frames = max(frames // streaming.stride, 1) * streaming.stride
-    checks: list[Check] = []
-    same: list[bool] = []
-    for name, difference, internal in _run(_comparisons(streaming, reference, runner, example, frames, rng)):
-        if not difference <= tolerance:  # also catches NaN
-            own = 0.0 if internal else _restlessness(streaming, reference, example, frames, rng)
-            if own > max(tolerance / 2, difference / 50):  # faults move answers by thousands of roundings
+    done: list[Comparison] = []
+    for each in _run(_comparisons(streaming, reference, runner, example, frames, rng)):
+        if not each.difference <= tolerance:  # also catches NaN
+            own = 0.0 if each.internal else _conditioning(streaming, reference, example, frames, rng)
+            if own > max(
+                tolerance / 2, each.difference / 50
+            ):  # a fault changes scores by thousands of roundings
                 raise ParityError(
-                    f"the network turns a rounding of its input into {own:.2g} after a while, so {name} differs by "
-                    f"{difference:.2g}, allowed {tolerance:g}; nothing was written; train it to be stable: stronger "
-                    "weight decay, fewer units, or gru or lstm instead of a plain rnn"
+                    f"the network turns a rounding of its input into {own:.2g} after a while, so {each.name} differs "
+                    f"by {each.difference:.2g}, allowed {tolerance:g}; nothing was written; train it to be stable: "
+                    "stronger weight decay, fewer units, or gru or lstm instead of a plain rnn"
                 )
-            x = draw_like(example, 2, 40 * streaming.stride, rng)
-            layer = (reference.culprit and reference.culprit(x)) or worst_layer(streaming, x)
+            x = synthetic_features(example, 2, 40 * streaming.stride, rng)
+            layer = (reference.locate_fault and reference.locate_fault(x)) or first_different_layer(
+                streaming, x
+            )
             raise ParityError(
-                f"{layer}: {name} differs by {difference:.2g} from the original, allowed {tolerance:g}; "
+                f"{layer}: {each.name} differs by {each.difference:.2g} from the original, allowed {tolerance:g}; "
                 "nothing was written; replace this layer, or report it with the network"
             )
-        checks.append(Check(name, difference))
-        same.append(not internal or difference == 0)
-    return Proof(tuple(checks), all(same), frames)
-
-
-Comparison = tuple[str, float, bool]  # name, difference, True if both sides are our own answers
+        done.append(each)
+    return EquivalenceReport(tuple(done), frames)
 
 
 def _run(comparisons: Iterator[Comparison]) -> Iterator[Comparison]:
-    """The same; a graph that ONNX Runtime cannot run is reported as what it is, unproven."""
+    """The comparisons one by one; ParityError if ONNX Runtime cannot run the graph."""
     while True:
         try:
             comparison = next(comparisons)
@@ -133,16 +147,17 @@ def _comparisons(
     frames: int,
     rng: np.random.Generator,
 ) -> Iterator[Comparison]:
-    """Every check."""
+    """Every comparison."""
     step = streaming.stride
     for batch, name, sizes in (
         (1, "the whole sequence at once", [frames]),
         (2, "one step at a time", [step]),
         (5, "random chunks", (step * rng.integers(1, 30, 499)).tolist()),
     ):
-        x = draw_like(example, batch, frames, rng)
+        x = synthetic_features(example, batch, frames, rng)
         rows, _ = runner.run(x, sizes)
-        yield f"{name}, {batch} stream(s)", against_whole(streaming, reference, x, rows), False
+        difference = difference_from_whole(streaming, reference, x, rows)
+        yield Comparison(f"{name}, {batch} stream(s)", difference, internal=False)
         if batch == 5:
             yield from _between(runner, x, rows, sizes, step)
     yield from _from_states(runner, example, step, rng)
@@ -153,20 +168,20 @@ def _between(
 ) -> Iterator[Comparison]:
     """Streams alone against in a batch, and chunkings against each other."""
     alone, _ = runner.run(x[2:3], sizes)
-    yield "a stream alone against among others", _difference(alone, rows[2:3]), True
+    yield _internal("a stream alone against among others", alone, rows[2:3])
     half = len(x[0]) // 2 // step * step
     others = np.concatenate([x[:2, :half][:, ::-1], x[2:3, :half], x[3:, :half][:, ::-1]])
     beside, _ = runner.run(others, sizes)
-    yield "a stream beside different ones", _difference(beside[2], rows[2, : half // step]), True
+    yield _internal("a stream beside different ones", beside[2], rows[2, : half // step])
     whole, _ = runner.run(x, [x.shape[1]])
-    yield "chunks against the whole", _difference(whole, rows), True
+    yield _internal("chunks against the whole", whole, rows)
 
 
 def _from_states(
     runner: StreamRunner, example: Array, step: int, rng: np.random.Generator
 ) -> Iterator[Comparison]:
-    """From a state reached and from a disturbed one, chunkings must agree."""
-    x = draw_like(example, 3, 200 * step, rng)
+    """Chunkings must agree from the state after some frames, and from a disturbed one."""
+    x = synthetic_features(example, 3, 200 * step, rng)
     _, reached = runner.run(x, [step * 7])
     disturbed = tuple(
         (v + 0.1 * rng.standard_normal(v.shape)).astype(v.dtype) if v.dtype == np.float32 else v
@@ -176,20 +191,24 @@ def _from_states(
         whole, _ = runner.run(x, [x.shape[1]], state)
         for what, sizes in (("steps", [step]), ("chunks", (step * rng.integers(1, 30, 99)).tolist())):
             rows, _ = runner.run(x, sizes, state)
-            yield f"{what} against the whole from {name}", _difference(rows, whole), True
+            yield _internal(f"{what} against the whole from {name}", rows, whole)
 
 
-def _restlessness(
+def _internal(name: str, a: Array, b: Array) -> Comparison:
+    return Comparison(name, _difference(a, b), internal=True)
+
+
+def _conditioning(
     streaming: Streaming, reference: Reference, example: Array, frames: int, rng: np.random.Generator
 ) -> float:
-    """How far the network's own answers move when every feature changes in its last bit."""
-    x = draw_like(example, 5, frames, rng)
-    calm = _offline(streaming, reference, x)
+    """How far the network's own scores change when every feature changes in its last bit."""
+    x = synthetic_features(example, 5, frames, rng)
+    scores = _offline(streaming, reference, x)
     nudged = [np.nextafter(x, np.float32(end), dtype=np.float32) for end in (np.inf, -np.inf)]
-    return max(_difference(_offline(streaming, reference, each), calm) for each in nudged)
+    return max(_difference(_offline(streaming, reference, each), scores) for each in nudged)
 
 
-def against_whole(streaming: Streaming, reference: Reference, x: Array, rows: Array) -> float:
+def difference_from_whole(streaming: Streaming, reference: Reference, x: Array, rows: Array) -> float:
     """Largest difference between streaming rows (N, rows, C) and the offline network on the same features."""
     if streaming.summary:
         return max(
@@ -205,7 +224,7 @@ def against_whole(streaming: Streaming, reference: Reference, x: Array, rows: Ar
 
 
 def _lengths(streaming: Streaming, frames: int) -> list[int]:
-    """Lengths at which a network with one answer a sequence is asked: the first ones, some, the last."""
+    """Sequence lengths to compare at, of a network with one output per sequence: the first few, some, the last."""
     step = streaming.stride
     first = streaming.warmup * step + step
     picks = [first, first + step, first + 2 * step, *np.geomspace(first + 3 * step, frames, 7).astype(int)]
@@ -213,15 +232,15 @@ def _lengths(streaming: Streaming, frames: int) -> list[int]:
 
 
 def _offline(streaming: Streaming, reference: Reference, x: Array) -> Array:
-    """The network's answer as (N, rows, C) probabilities."""
-    y = np.asarray(reference.whole(np.ascontiguousarray(x)))
-    track, classes = streaming.output, streaming.n_classes
+    """The network's output as (N, rows, C) probabilities."""
+    y = np.asarray(reference.run(np.ascontiguousarray(x)))
+    alignment, classes = streaming.output, streaming.n_classes
     if streaming.summary:
-        rows = np.moveaxis(y, track.batch, 0).reshape(len(x), 1, classes)
-    elif track.time is None:
+        rows = np.moveaxis(y, alignment.batch, 0).reshape(len(x), 1, classes)
+    elif alignment.time is None:
         rows = y.reshape(len(x), -1, classes)
     else:
-        rows = np.moveaxis(y, (track.batch, track.time), (0, 1))
+        rows = np.moveaxis(y, (alignment.batch, alignment.time), (0, 1))
         rows = rows.reshape(len(x), rows.shape[1], classes)
     if reference.activation == "softmax":
         odds = np.exp(rows - rows.max(axis=-1, keepdims=True))
@@ -235,32 +254,3 @@ def _difference(a: Array, b: Array) -> float:
     if a.shape != b.shape:
         return float("inf")
     return float(np.abs(a.astype(np.float64) - b).max(initial=0.0))
-
-
-def check_inventory(model: onnx.ModelProto, from_torch: bool = False) -> None:
-    """What a streaming graph must never hold, whatever it computes.
-
-    Raises:
-        ParityError: a loop or branch, an operator of another domain, a literal batch or length, or a GRU from torch
-            without linear_before_reset (how an exporter once went silently wrong).
-    """
-    for node in model.graph.node:
-        if node.op_type in _FORBIDDEN:
-            raise ParityError(
-                f"operator '{node.name}' ({node.op_type}): loops and branches have no place in a step"
-            )
-        if node.domain not in ("", "ai.onnx"):
-            raise ParityError(
-                f"operator '{node.name}' ({node.domain}): only standard operators run everywhere"
-            )
-        if node.op_type == "GRU" and from_torch:
-            flags = [a.i for a in node.attribute if a.name == "linear_before_reset"]
-            if flags != [1]:
-                raise ParityError(
-                    f"operator '{node.name}' (GRU): torch's GRU needs linear_before_reset=1; upgrade onnxscript"
-                )
-    if any(entry.domain not in ("", "ai.onnx") for entry in model.opset_import):
-        raise ParityError("the graph imports operators of another domain; only standard ones run everywhere")
-    for axis in (0, 1):
-        if not model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param:
-            raise ParityError("the graph fixes its batch or length; both must stay free")

@@ -1,4 +1,4 @@
-"""Find the layer at fault when a proof fails: the first tensor, in order, that differs between two graphs."""
+"""Fault localisation, when a comparison fails: the first tensor, in order, that differs between two graphs."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from torch import nn
 
 from export.conversion.step_runner import StreamRunner
 from export.streaming import Streaming
+from export.streaming.alignment import Alignment
 from export.streaming.node import Node
 from export.streaming.probe import open_session
-from export.streaming.track import Track
 
 Array = NDArray[Any]
-_NOTICEABLE = 1e-4  # relative to the tensor's own size
+_RELATIVE_TOLERANCE = 1e-4  # of the largest value of a tensor
 
 
-def worst_layer(streaming: Streaming, x: Array) -> str:
+def first_different_layer(streaming: Streaming, x: Array) -> str:
     """The layer from which on the streaming graph differs from the offline graph.
 
     Args:
         x: (N, T, F) features, T a multiple of the stride and at least 40 steps.
     """
     made = {name for node in streaming.model.graph.node for name in node.output}
-    tracks = [
+    alignments = [
         t
-        for t in streaming.tracks.values()
+        for t in streaming.alignments.values()
         if t.name in made
         and t.source in streaming.labels
         and not t.summary
         and t.time is not None
         and not t.open
     ]
-    whole = _all_tensors(streaming.offline, [t.source for t in tracks], x)
-    runner = StreamRunner(streaming.model, streaming.states, [t.name for t in tracks])
+    whole = _all_tensors(streaming.offline, [t.source for t in alignments], x)
+    runner = StreamRunner(streaming.model, streaming.states, [t.name for t in alignments])
     state = runner.initial(len(x))
     chunks: list[list[Array]] = []
     for size in _pieces(x.shape[1], streaming.stride):
         _, state, values = runner.step(x[:, size[0] : size[1]], state)
         chunks.append(values)
-    for i, track in enumerate(tracks):
-        rows = np.concatenate([values[i] for values in chunks], axis=track.real_time)
-        if _differs(track, rows, whole[track.source]):
-            return streaming.labels[track.source]
+    for i, alignment in enumerate(alignments):
+        rows = np.concatenate([values[i] for values in chunks], axis=alignment.real_time)
+        if _differs(alignment, rows, whole[alignment.source]):
+            return streaming.labels[alignment.source]
     return "the output"
 
 
@@ -56,16 +56,16 @@ def _pieces(frames: int, step: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
-def _differs(track: Track, rows: Array, whole: Array) -> bool:
-    time = track.time
+def _differs(alignment: Alignment, rows: Array, whole: Array) -> bool:
+    time = alignment.time
     assert time is not None
     rows, whole = np.moveaxis(rows, time, 0), np.moveaxis(whole, time, 0)
-    whole = whole[: len(whole) - max(track.surplus, 0)]
-    first = max(track.lag, 0)  # streaming rows before have no counterpart
-    rows, whole = rows[first:], whole[max(-track.lag, 0) :]
+    whole = whole[: len(whole) - max(alignment.surplus, 0)]
+    first = max(alignment.lag, 0)  # streaming rows before have no counterpart
+    rows, whole = rows[first:], whole[max(-alignment.lag, 0) :]
     count = min(len(rows), len(whole))
     a, b = rows[:count].astype(np.float64), whole[:count].astype(np.float64)
-    return bool(np.abs(a - b).max(initial=0.0) > _NOTICEABLE * (1 + np.abs(b).max(initial=0.0)))
+    return bool(np.abs(a - b).max(initial=0.0) > _RELATIVE_TOLERANCE * (1 + np.abs(b).max(initial=0.0)))
 
 
 def _all_tensors(model: onnx.ModelProto, names: list[str], x: Array) -> dict[str, Array]:
@@ -77,7 +77,7 @@ def _all_tensors(model: onnx.ModelProto, names: list[str], x: Array) -> dict[str
     return dict(zip(names, values, strict=True))
 
 
-def exporter_fault(network: nn.Module, offline: onnx.ModelProto, x: Array, prefix: str = "net") -> str:
+def locate_exporter_fault(network: nn.Module, offline: onnx.ModelProto, x: Array, prefix: str = "net") -> str:
     """The first layer whose output in the offline graph is not what torch computes; "" if none.
 
     Layouts differ between the two, so outputs are compared as sorted numbers.
@@ -112,7 +112,7 @@ def exporter_fault(network: nn.Module, offline: onnx.ModelProto, x: Array, prefi
             if name
         ]
         candidates = [c for c in candidates if c.shape == expected.shape]
-        limit = _NOTICEABLE * (1 + np.abs(expected).max(initial=0.0))
+        limit = _RELATIVE_TOLERANCE * (1 + np.abs(expected).max(initial=0.0))
         if candidates and not any(np.abs(c - expected).max(initial=0.0) <= limit for c in candidates):
             return f"layer '{layer}' ({type(network.get_submodule(f'{prefix}.{layer}')).__name__})"
     return ""

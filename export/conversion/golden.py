@@ -1,4 +1,4 @@
-"""Golden vectors: the proof a model file carries with it."""
+"""Golden vectors: inputs with their expected outputs, carried in a model file to be verified anywhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.features.mfcc import mfcc
+from stream.features.frontend import extract
 from stream.inference.card import Golden, ModelCard, pack_array
 
 Array = NDArray[np.float32]
@@ -15,13 +15,13 @@ _SECONDS = 0.6
 _FRAMES = 120
 
 
-def golden_vectors(card: ModelCard, features: Array, answer: Callable[[Array], Array]) -> Golden:
-    """Vectors for a finished model.
+def golden_vectors(card: ModelCard, features: Array, run: Callable[[Array], Array]) -> Golden:
+    """Golden vectors of a finished model.
 
     Args:
         card: its card.
         features: (T, F) float32 of realistic level; shortened to about 120 frames.
-        answer: (1, T, F) -> (1, T / stride, C), streaming from the initial state.
+        run: (1, T, F) -> (1, T / stride, C), streaming from the initial state.
     """
     audio = golden_audio(card.features.sample_rate)
     count = max(_FRAMES // card.stride, 1) * card.stride
@@ -29,9 +29,9 @@ def golden_vectors(card: ModelCard, features: Array, answer: Callable[[Array], A
     sequence = np.ascontiguousarray(np.tile(features, (repeats, 1))[:count], np.float32)
     return Golden(
         audio=pack_array(audio),
-        audio_features=pack_array(mfcc(audio.astype(np.float32) / 32768, card.features)),
+        audio_features=pack_array(extract(audio.astype(np.float32) / 32768, card.features)),
         features=pack_array(sequence),
-        probs=pack_array(answer(sequence[None])[0].astype(np.float32)),
+        probs=pack_array(run(sequence[None])[0].astype(np.float32)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Any network that maps a sequence to per-frame scores -> one proven streaming ONNX file."""
+"""to_onnx(): a network that maps a sequence to scores per frame -> one streaming ONNX file, checked to be equal."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ from numpy.typing import NDArray
 from torch import nn
 
 from export.atomic import write_bytes
-from export.conversion.equivalence import Proof, Reference, check_inventory, prove
-from export.conversion.fault_localisation import exporter_fault
+from export.conversion.equivalence import EquivalenceReport, Reference, check_equivalence
+from export.conversion.fault_localisation import locate_exporter_fault
 from export.conversion.golden import golden_audio, golden_vectors
 from export.conversion.input_layout import InputLayout
+from export.conversion.operators import check_operators
 from export.conversion.step_runner import StreamRunner
 from export.conversion.torch_export import EXPORTERS, Whole, offline_graph
 from export.streaming import Streaming, streamify
 from export.streaming.convert import Lookahead
 from export.streaming.probe import open_session
 from stream.errors import ExportError, NotStreamable, ParityError, UsageError
-from stream.features.mfcc import mfcc
+from stream.features.frontend import extract
+from stream.features.kernel import kernel_name
 from stream.inference.card import CARD_KEY, GOLDEN_KEY, ModelCard
 from stream.inference.session import Model
 from stream.inference.verify import compare as compare_golden
 
 Array = NDArray[np.float32]
 Network = nn.Module | onnx.ModelProto | str | Path
-SECONDS = 60.0
+COMPARED_SECONDS = 60.0  # of features, in every comparison with the network
 
 
 def to_onnx(
@@ -51,23 +53,24 @@ def to_onnx(
     opset: int = 17,
     seed: int = 0,
 ) -> ModelCard:
-    """Export a network as a stateful streaming graph, proven equal to the network itself.
+    """Export a network as a stateful streaming graph that was compared with the network itself.
 
     Args:
         network: a torch module in any state (it is copied, not changed), an offline ONNX graph, or the path of one.
-            It takes one float tensor, a whole sequence of features, and gives scores a frame, or one score vector
-            for the sequence so far (last frame, mean or maximum over time).
-        path: the file to write. It appears only when every check has passed.
+            It takes one float tensor, a whole sequence of features, and returns scores per frame, or one vector of
+            scores for the sequence so far (last frame, mean or maximum over time).
+        path: the file to write. It appears only if every comparison has passed.
         card: labels, activation and feature settings. States, stride and the rest are filled in here; ``delay`` is
-            what the network was trained to lag by, to which delayed layers add theirs.
-        example: features as the network takes them, float32, of realistic level; None = of a made sound, (N, T, F).
-        lookahead: "refuse" layers that need future frames, or "delay" the answers until they have come.
+            the delay the network was trained with, to which delayed layers add theirs.
+        example: features as the network takes them, float32, of realistic level; None = those of a synthetic
+            sound, (N, T, F).
+        lookahead: "refuse" layers that need future frames, or "delay" the scores until these have arrived.
         batch_axis, time_axis: which axes of ``example`` are streams and frames.
-        output_index: which output, if the network gives several.
-        activation_inside: the network gives probabilities already. Otherwise ``card.activation`` is appended,
+        output_index: which output, if the network returns several.
+        activation_inside: the network returns probabilities already. Otherwise ``card.activation`` is appended,
             unless the graph ends in it.
         opset: ONNX operator set of the file, 17 to 21.
-        seed: of the features the proof is run with.
+        seed: of the synthetic features the comparison uses.
 
     Returns:
         The completed card, as it stands in the file.
@@ -95,15 +98,15 @@ def to_onnx(
                 opset=opset,
             )
             _check_classes(made, card)
-            check_inventory(made.model, from_torch=exporter != "")
+            check_operators(made.model, from_torch=exporter != "")
             appended = None if made.activated else activation
-            frames = int(SECONDS * card.features.frame_rate)
-            reference = Reference(reference.whole, appended, reference.culprit)
-            proof = prove(made, reference, features, frames=frames, seed=seed)
+            frames = int(COMPARED_SECONDS * card.features.frame_rate)
+            reference = Reference(reference.run, appended, reference.locate_fault)
+            report = check_equivalence(made, reference, features, frames=frames, seed=seed)
         except (NotStreamable, ParityError) as error:
             faults.append(error)
             continue
-        finished = _complete(card, made, proof, exporter)
+        finished = _complete(card, made, report, exporter)
         write_bytes(path, _pack(made, finished, features))
         return finished
     raise _choose(faults)
@@ -114,7 +117,7 @@ def _example(example: Any, card: ModelCard, batch_axis: int, time_axis: int) -> 
     spec = card.features
     if example is None:
         sound = np.tile(golden_audio(spec.sample_rate), 3).astype(np.float32) / 32768
-        return mfcc(sound, spec)[None], InputLayout.of((1, 2, spec.width), batch_axis, time_axis)
+        return extract(sound, spec)[None], InputLayout.of((1, 2, spec.width), batch_axis, time_axis)
     array = example.detach().cpu().numpy() if isinstance(example, torch.Tensor) else np.asarray(example)
     layout = InputLayout.of(array.shape, batch_axis, time_axis)
     features = layout.from_network(array.astype(np.float32))
@@ -140,7 +143,7 @@ def _offline_graphs(
         return
     whole = Whole(network, layout, output_index)
 
-    def torch_answer(x: NDArray[Any]) -> NDArray[Any]:
+    def run_torch(x: NDArray[Any]) -> NDArray[Any]:
         with torch.no_grad():
             return np.asarray(whole(torch.from_numpy(x)).numpy())
 
@@ -152,11 +155,11 @@ def _offline_graphs(
         except ExportError as error:
             faults.append(error)
             continue
-        yield exporter, graph, Reference(torch_answer, None, _fault_finder(whole, graph))
+        yield exporter, graph, Reference(run_torch, None, _fault_finder(whole, graph))
 
 
 def _fault_finder(whole: Whole, graph: onnx.ModelProto) -> Any:
-    return lambda x: exporter_fault(whole, graph, x)
+    return lambda x: locate_exporter_fault(whole, graph, x)
 
 
 def _load(network: onnx.ModelProto | str | Path) -> onnx.ModelProto:
@@ -198,12 +201,13 @@ def _check_classes(made: Streaming, card: ModelCard) -> None:
         )
 
 
-def _complete(card: ModelCard, made: Streaming, proof: Proof, exporter: str) -> ModelCard:
+def _complete(card: ModelCard, made: Streaming, report: EquivalenceReport, exporter: str) -> ModelCard:
     created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     export = {
         "exporter": exporter or "offline ONNX graph",
-        "frames_compared": proof.frames,
-        "largest_difference": float(f"{proof.worst:.3g}"),
+        "frames_compared": report.frames,
+        "largest_difference": float(f"{report.largest_difference:.3g}"),
+        "feature_kernel": kernel_name(card.features),
         "onnx": onnx.__version__,
         "torch": str(torch.__version__),
     }
@@ -215,16 +219,16 @@ def _complete(card: ModelCard, made: Streaming, proof: Proof, exporter: str) -> 
         delay=card.delay + made.delay,
         warmup=max(card.warmup, made.warmup * made.stride),
         receptive_field=made.receptive_field,
-        exact=proof.exact,
+        exact=report.exact,
         provenance={**card.provenance, "export": export},
     )
 
 
 def _pack(made: Streaming, card: ModelCard, features: Array) -> bytes:
-    """The file: graph, card and golden vectors, proven once more as a user's machine will prove it.
+    """The file: graph, card and golden vectors, verified once as ``stream-classify verify`` will do.
 
     Raises:
-        ParityError: the packed file does not give its own golden vectors.
+        ParityError: the packed file does not reproduce its own golden vectors.
     """
     runner = StreamRunner(made.model, made.states)
     golden = golden_vectors(card, features[0], lambda x: runner.run(x, [x.shape[1]])[0])

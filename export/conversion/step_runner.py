@@ -1,4 +1,4 @@
-"""Run a streaming graph by hand, chunk by chunk, and look inside it. Used to prove it before it has a card."""
+"""Run a streaming graph that has no card yet, chunk by chunk, and read its inner tensors."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Features of many recordings in one memory-mapped file, computed once with the runtime's own code.
 
-A store is a folder named by a digest of the MfccSpec, the files (name, size, time of change) and the
-waveform augmentation, so a change in any of them makes a new store and never a wrong one:
+A store is a folder named by a digest of the feature specification, the kernel that computes it, the files (name,
+size, time of change) and the waveform augmentation, so a change in any of them makes a new store, never a wrong one:
 
     features.npy   (frames, F) float32, all recordings one after the other
     centres.npy    (frames,) float32, the middle of each frame in seconds of the original recording
@@ -28,14 +28,15 @@ from export.data.recording import Recording, files_digest
 from stream.capture.files import read_audio
 from stream.errors import DataError, UnreadableAudio
 from stream.features.framing import frame_centre, frame_count
-from stream.features.mfcc import mfcc
+from stream.features.frontend import extract
+from stream.features.kernel import kernel_name
 from stream.features.repair import MAX_REPAIR_SECONDS, repair
-from stream.features.spec import MfccSpec
+from stream.features.spec import FeatureSpec
 
-# Of how samples are read, resampled and repaired: a change there must not meet features from before it.
+# Raised when samples are read, resampled or repaired differently, so that no older features are used.
 VERSION = 2
 
-Change = Callable[[NDArray[np.float32], int], tuple[NDArray[np.float32], float, float]]
+Augmentation = Callable[[NDArray[np.float32], int], tuple[NDArray[np.float32], float, float]]
 """(samples, number of the recording) -> (samples, scale, offset): the sound at new time t was at t * scale + offset."""
 
 
@@ -60,7 +61,7 @@ class FeatureStore:
     centres: NDArray[np.float32]
     offsets: NDArray[np.int64]
     skipped: tuple[tuple[str, str], ...]
-    spec: MfccSpec
+    spec: FeatureSpec
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -78,18 +79,18 @@ class FeatureStore:
 
 
 def default_cache() -> Path:
-    """Where stores are kept unless told otherwise: XDG_CACHE_HOME or ~/.cache."""
+    """The folder of stores by default: in XDG_CACHE_HOME, or ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "stream-classify" / "features"
 
 
 def build_store(
     recordings: Sequence[Recording],
-    spec: MfccSpec,
+    spec: FeatureSpec,
     *,
     cache: Path | None = None,
-    change: Change | None = None,
-    change_digest: str = "",
+    augmentation: Augmentation | None = None,
+    augmentation_digest: str = "",
     strict: bool = False,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -100,9 +101,9 @@ def build_store(
         recordings: what to read.
         spec: what to compute.
         cache: folder of stores; None = ``default_cache()``.
-        change: waveform augmentation, applied after repair; ``change_digest`` must name all it does.
-        strict: refuse unreadable audio instead of leaving it out.
-        workers: threads; None = one a core.
+        augmentation: of waveforms, applied after repair; ``augmentation_digest`` must change whenever it does.
+        strict: refuse unreadable audio instead of skipping it.
+        workers: threads; None = one per core.
         progress: called with (done, all) while computing.
 
     Raises:
@@ -111,10 +112,12 @@ def build_store(
     if not recordings:
         raise DataError("no recording to compute features of; check the splits")
     paths = files_digest(r.path for r in recordings)
-    key = hashlib.sha256(f"{VERSION} {spec.digest} {paths} {change_digest}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(
+        " ".join([str(VERSION), spec.digest, kernel_name(spec), paths, augmentation_digest]).encode()
+    ).hexdigest()[:24]
     folder = (cache or default_cache()) / key
     if not (folder / "index.json").exists():
-        _compute(folder, recordings, spec, change, workers or os.cpu_count() or 1, progress)
+        _compute(folder, recordings, spec, augmentation, workers or os.cpu_count() or 1, progress)
     store = _open(folder, spec)
     if strict and store.skipped:
         where, reason = store.skipped[0]
@@ -125,11 +128,11 @@ def build_store(
     return store
 
 
-def load_audio(recording: Recording, spec: MfccSpec) -> NDArray[np.float32]:
-    """(n,) float32 at the spec's rate, short holes repaired as live; longer ones are still NaN.
+def load_audio(recording: Recording, spec: FeatureSpec) -> NDArray[np.float32]:
+    """(n,) float32 at the spec's rate, short gaps repaired as in a live stream; longer ones are still NaN.
 
     Raises:
-        DataError: unreadable, empty, or without one good sample. The message names file and row.
+        DataError: unreadable, empty, or without one valid sample. The message names file and row.
     """
     try:
         samples = repair(
@@ -138,19 +141,19 @@ def load_audio(recording: Recording, spec: MfccSpec) -> NDArray[np.float32]:
         )
     except (UnreadableAudio, OSError) as error:
         raise DataError(f"{recording.where}: {error}") from None
-    if len(samples) < spec.n_fft:
-        raise DataError(f"{recording.where}: {len(samples)} samples are less than one frame ({spec.n_fft})")
+    if not frame_count(len(samples), spec):
+        raise DataError(f"{recording.where}: {len(samples)} samples are less than one frame ({spec.span})")
     if not np.isfinite(samples).any():
-        raise DataError(f"{recording.where}: holds no sound, only missing values")
+        raise DataError(f"{recording.where}: has no valid sample")
     return samples
 
 
-def features_with_holes(
-    samples: NDArray[np.float32], spec: MfccSpec
+def features_with_gaps(
+    samples: NDArray[np.float32], spec: FeatureSpec
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Features (T, F) and centres (T,) seconds of samples in which NaN marks long holes.
+    """Features (T, F) and centres (T,) seconds of samples in which NaN marks gaps.
 
-    As live, framing begins anew after a hole and no frame contains one.
+    As in a live stream, framing begins anew after a gap and no frame contains one.
     """
     good = np.isfinite(samples)
     edges = np.flatnonzero(np.diff(np.concatenate(([0], good.view(np.int8), [0]))))
@@ -159,7 +162,7 @@ def features_with_holes(
     for start, stop in edges.reshape(-1, 2):
         frames = frame_count(int(stop - start), spec)
         if frames:
-            parts.append(mfcc(samples[start:stop], spec))
+            parts.append(extract(samples[start:stop], spec))
             first = frame_centre(int(start), spec)
             centres.append(
                 ((first + spec.hop_length * np.arange(frames)) / spec.sample_rate).astype(np.float32)
@@ -172,7 +175,9 @@ def features_with_holes(
 _Result = tuple[NDArray[np.float32], NDArray[np.float32], str]
 
 
-def _features(recording: Recording, number: int, spec: MfccSpec, change: Change | None) -> _Result:
+def _features(
+    recording: Recording, number: int, spec: FeatureSpec, augmentation: Augmentation | None
+) -> _Result:
     """Features, centres, and why there are none."""
     empty = np.zeros((0, spec.width), np.float32), np.zeros(0, np.float32)
     try:
@@ -180,9 +185,9 @@ def _features(recording: Recording, number: int, spec: MfccSpec, change: Change 
     except DataError as error:
         return *empty, str(error).removeprefix(f"{recording.where}: ")
     scale, offset = 1.0, 0.0
-    if change is not None and np.isfinite(samples).all():
-        samples, scale, offset = change(samples, number)
-    features, centres = features_with_holes(samples, spec)
+    if augmentation is not None and np.isfinite(samples).all():
+        samples, scale, offset = augmentation(samples, number)
+    features, centres = features_with_gaps(samples, spec)
     return (
         features,
         (centres * scale + offset).astype(np.float32),
@@ -193,8 +198,8 @@ def _features(recording: Recording, number: int, spec: MfccSpec, change: Change 
 def _compute(
     folder: Path,
     recordings: Sequence[Recording],
-    spec: MfccSpec,
-    change: Change | None,
+    spec: FeatureSpec,
+    augmentation: Augmentation | None,
     workers: int,
     progress: Callable[[int, int], None] | None,
 ) -> None:
@@ -205,7 +210,7 @@ def _compute(
         centres: list[NDArray[np.float32]] = []
         with open(draft / "features.raw", "wb") as raw:
             for done, (features, middle, reason) in enumerate(
-                _parallel(recordings, spec, change, workers), 1
+                _parallel(recordings, spec, augmentation, workers), 1
             ):
                 raw.write(features.tobytes())
                 centres.append(middle)
@@ -227,7 +232,7 @@ def _compute(
 
 
 def _parallel(
-    recordings: Sequence[Recording], spec: MfccSpec, change: Change | None, workers: int
+    recordings: Sequence[Recording], spec: FeatureSpec, augmentation: Augmentation | None, workers: int
 ) -> Iterator[_Result]:
     """Results in order, a few hundred recordings at a time; threads do, as NumPy and the decoders free the GIL."""
     block = 32 * workers
@@ -235,7 +240,7 @@ def _parallel(
         for begin in range(0, len(recordings), block):
             some = recordings[begin : begin + block]
             yield from pool.map(
-                lambda pair: _features(pair[1], pair[0], spec, change), enumerate(some, begin)
+                lambda pair: _features(pair[1], pair[0], spec, augmentation), enumerate(some, begin)
             )
 
 
@@ -251,7 +256,7 @@ def _with_header(draft: Path, frames: int, width: int) -> None:
     raw.unlink()
 
 
-def _open(folder: Path, spec: MfccSpec) -> FeatureStore:
+def _open(folder: Path, spec: FeatureSpec) -> FeatureStore:
     try:
         index = msgspec.json.decode((folder / "index.json").read_bytes(), type=_Index)
         features = np.load(folder / "features.npy", mmap_mode="r" if index.offsets[-1] else None)

@@ -1,7 +1,7 @@
-"""A folder with a folder a class: the layout of Speech Commands.
+"""A folder with one folder per class: the layout of Speech Commands.
 
 ``_background_noise_`` holds backgrounds, not a class. ``validation_list.txt`` and ``testing_list.txt`` name
-files of those splits, one ``class/file.wav`` a line; when either exists, all other files are for training.
+files of those splits, one ``class/file.wav`` per line; when either exists, all other files are for training.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from export.data.groups import group_of
-from export.data.recording import AUDIO_SUFFIXES, Dataset, Recording, Split
+from export.data.recording import Dataset, Recording, Split
+from stream.capture.suffixes import AUDIO_SUFFIXES
 from stream.errors import DataError
 
 BACKGROUND = "_background_noise_"
+SUFFIXES = AUDIO_SUFFIXES - {".raw", ".pcm"}  # without a header: nobody can tell their rate and format
 LISTS: dict[str, Split] = {"validation_list.txt": "validation", "testing_list.txt": "test"}
 
 
@@ -25,7 +27,7 @@ def read_folder(root: Path) -> Dataset:
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     classes = [p for p in folders if p.name != BACKGROUND]
     if not classes:
-        raise DataError(f"{root}: has no folder a class and no manifest.csv; want {root.name}/CLASS/*.wav")
+        raise DataError(f"{root}: has no folder per class and no manifest.csv; want {root.name}/CLASS/*.wav")
     listed = _lists(root)
     recordings: list[Recording] = []
     for folder in classes:
@@ -46,7 +48,7 @@ def read_folder(root: Path) -> Dataset:
 
 def audio_files(folder: Path) -> list[Path]:
     """Audio files anywhere below ``folder``, in name order."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
 def _lists(root: Path) -> dict[str, Split]:

@@ -12,8 +12,25 @@ without a state a sequence begins. Feature normalisation is part of the network.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from export.lazy import lazy_names
 from export.models.config import PRESETS, ModelConfig, preset
-from export.models.layers import State
-from export.models.network import FrameClassifier, build, count_parameters
+
+if TYPE_CHECKING:
+    from export.models.layers import State
+    from export.models.network import FrameClassifier, build, count_parameters
+
+_HOME_OF = {
+    "FrameClassifier": "export.models.network",
+    "PRESETS": "export.models.config",
+    "ModelConfig": "export.models.config",
+    "State": "export.models.layers",
+    "build": "export.models.network",
+    "count_parameters": "export.models.network",
+    "preset": "export.models.config",
+}
 
 __all__ = ["PRESETS", "FrameClassifier", "ModelConfig", "State", "build", "count_parameters", "preset"]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOME_OF)

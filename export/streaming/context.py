@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from export.streaming.alignment import Alignment
 from export.streaming.axes import Axes
 from export.streaming.node import Node
 from export.streaming.probe import Probe
-from export.streaming.track import Track
 from export.streaming.writer import Writer
 from stream.errors import NotStreamable
 
@@ -22,12 +22,12 @@ WHOLE = "it needs the whole sequence"
 
 
 class Context:
-    """The offline graph as measured, the streaming graph as written so far, and the tracks between them.
+    """The offline graph as measured, the streaming graph as written so far, and the alignments between them.
 
     Attributes:
         probe: values and axes of the offline tensors.
         write: the streaming graph.
-        tracks: offline tensor name -> Track, for tensors that depend on the sound.
+        alignments: offline tensor name -> Alignment, for tensors that depend on the sound.
         features: name of the streaming graph's feature input (N, T, F).
     """
 
@@ -35,7 +35,7 @@ class Context:
         self.probe = probe
         self.write = write
         self.features = features
-        self.tracks: dict[str, Track] = {}
+        self.alignments: dict[str, Alignment] = {}
         self._nodes = nodes
         self._producers = {name: node for node in nodes for name in node.outputs if name}
         self._refusals: dict[str, NotStreamable] = {}
@@ -49,14 +49,14 @@ class Context:
         """True if the tensor goes into one of these operators."""
         return any(node.op in ops and name in node.inputs for node in self._nodes)
 
-    def moves(self, name: str) -> bool:
+    def varies(self, name: str) -> bool:
         """True if the tensor depends on the sound (not just on its length)."""
-        return name in self.tracks or name in self._refusals
+        return name in self.alignments or name in self._refusals
 
-    def track(self, name: str) -> Track:
+    def alignment(self, name: str) -> Alignment:
         if name in self._refusals:
             raise self._refusals[name]
-        return self.tracks[name]
+        return self.alignments[name]
 
     def axes(self, node: Node, name: str) -> Axes:
         axes = self.probe.axes(name)
@@ -70,7 +70,7 @@ class Context:
 
     def fixed(self, node: Node, name: str) -> Array:
         """Value of a parameter; refused if it depends on the length or the sound."""
-        value = None if self.moves(name) else self.probe.fixed(name)
+        value = None if self.varies(name) else self.probe.fixed(name)
         if value is None:
             self.refuse(node, "a parameter of it is computed from the sequence", "use a constant")
         return value
@@ -84,17 +84,21 @@ class Context:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def set(self, track: Track) -> None:
-        self.tracks[track.source] = track
+    def set(self, alignment: Alignment) -> None:
+        self.alignments[alignment.source] = alignment
 
-    def derive(self, node: Node, like: Track, name: str, position: int = 0, **changes: Any) -> Track:
+    def derive(self, node: Node, like: Alignment, name: str, position: int = 0, **changes: Any) -> Alignment:
         """Register an output of a node that follows its input row by row."""
         source = node.outputs[position]
-        track = replace(like, source=source, name=name, axes=self.axes(node, source), **changes)
-        if not track.summary and track.time is None and not any(a.kind == "both" for a in track.axes):
+        alignment = replace(like, source=source, name=name, axes=self.axes(node, source), **changes)
+        if (
+            not alignment.summary
+            and alignment.time is None
+            and not any(a.kind == "both" for a in alignment.axes)
+        ):
             self.refuse(node, "time disappears in it", "keep the time axis")
-        self.set(track)
-        return track
+        self.set(alignment)
+        return alignment
 
     def copy(self, node: Node, inputs: list[str], count: int | None = None, **attrs: Any) -> list[str]:
         """Emit the same operator on streaming tensors; ``attrs`` replace its own, None removes one."""
@@ -102,12 +106,12 @@ class Context:
         hint = node.proto.name or node.output
         return self.write.emit(node.op, inputs, hint, count or len(node.outputs), **merged)
 
-    def blame(self, node: Node, track: Track, lag: int, rate: Fraction) -> str:
+    def lookahead_layer(self, node: Node, alignment: Alignment, lag: int, rate: Fraction) -> str:
         """Who is to be named if this lag reaches the output: the layer that first made it positive."""
         if lag <= 0:
             return ""
-        if track.blame:
-            return track.blame
+        if alignment.lookahead_layer:
+            return alignment.lookahead_layer
         return f"{node.label}: needs {ceil(lag / rate)} future frame(s)"
 
     def parameter(self, node: Node, name: str) -> str:

@@ -11,20 +11,19 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from export.streaming.alignment import Alignment
 from export.streaming.context import Context
 from export.streaming.memory import delay
 from export.streaming.node import Node
 from export.streaming.normalise import normalise
 from export.streaming.probe import Probe
 from export.streaming.rules import RULES
-from export.streaming.track import Track
 from export.streaming.writer import Writer
 from stream.errors import NotStreamable
-from stream.inference.card import StateSpec
+from stream.inference.card import Activation, StateSpec
 
 Array = NDArray[Any]
 Lookahead = Literal["refuse", "delay"]
-Activation = Literal["softmax", "sigmoid"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class Streaming:
         warmup: output rows at the start without meaning.
         receptive_field: feature frames that can influence an answer; None = unbounded.
         summary: the offline graph gives one answer for the whole sequence.
-        output: the track of the offline output.
-        tracks: every tensor, for finding a faulty layer.
+        output: the alignment of the offline output.
+        alignments: every tensor, for finding a faulty layer.
         labels: offline tensor -> layer that makes it, in topological order.
         activated: the offline graph ends in the activation; else it was appended.
     """
@@ -56,8 +55,8 @@ class Streaming:
     warmup: int
     receptive_field: int | None
     summary: bool
-    output: Track
-    tracks: dict[str, Track]
+    output: Alignment
+    alignments: dict[str, Alignment]
     labels: dict[str, str]
     activated: bool = field(default=False)
 
@@ -93,12 +92,12 @@ def streamify(
     source = model.graph.input[0].name
     axes = probe.axes(source)
     assert axes is not None
-    ctx.set(Track(source=source, name=ctx.features, axes=axes))
+    ctx.set(Alignment(source=source, name=ctx.features, axes=axes))
     target = model.graph.output[0].name
     labels = _walk(ctx, _needed(nodes, target), target)
-    track = _causal(ctx, ctx.track(target), lookahead)
-    name = _as_rows(ctx, track)
-    n_classes = int(np.prod([a.size for a in track.axes if a.kind == "fixed"], dtype=np.int64))
+    alignment = _causal(ctx, ctx.alignment(target), lookahead)
+    name = _as_rows(ctx, alignment)
+    n_classes = int(np.prod([a.size for a in alignment.axes if a.kind == "fixed"], dtype=np.int64))
     activated = _ends_in(ctx, target, activation)
     if activation and not activated:
         name = _activate(ctx, name, activation)
@@ -107,13 +106,13 @@ def streamify(
         offline=model,
         states=tuple(write.states),
         n_classes=n_classes,
-        stride=_stride(track),
-        delay=track.lag,
-        warmup=track.lag if not track.summary else max(track.warmup, 0),
-        receptive_field=_receptive_field(track),
-        summary=track.summary,
-        output=track,
-        tracks=dict(ctx.tracks),
+        stride=_stride(alignment),
+        delay=alignment.lag,
+        warmup=alignment.lag if not alignment.summary else max(alignment.warmup, 0),
+        receptive_field=_receptive_field(alignment),
+        summary=alignment.summary,
+        output=alignment,
+        alignments=dict(ctx.alignments),
         labels=labels,
         activated=activated,
     )
@@ -132,55 +131,55 @@ def _needed(nodes: list[Node], target: str) -> list[Node]:
 def _walk(ctx: Context, nodes: Iterable[Node], target: str) -> dict[str, str]:
     labels = {}
     for node in nodes:
-        if node.op in ("Shape", "Size") or not any(ctx.moves(name) for name in node.inputs):
+        if node.op in ("Shape", "Size") or not any(ctx.varies(name) for name in node.inputs):
             continue  # depends on the length only: the probe knows its value
         rule = RULES.get(node.op)
         if rule is None:
             ctx.refuse(node, "there is no rule to stream it", "use standard layers")
         rule(ctx, node)
         labels.update({name: node.label for name in node.outputs if name})
-    if not ctx.moves(target):
+    if not ctx.varies(target):
         raise NotStreamable("the output does not depend on the input; check the model")
     return labels
 
 
-def _causal(ctx: Context, track: Track, lookahead: Lookahead) -> Track:
+def _causal(ctx: Context, alignment: Alignment, lookahead: Lookahead) -> Alignment:
     """Give the output the lag it may have: none, or a stated delay."""
-    if track.lag > 0 and lookahead == "refuse":
-        more = ceil(track.lag / track.rate)
+    if alignment.lag > 0 and lookahead == "refuse":
+        more = ceil(alignment.lag / alignment.rate)
         raise NotStreamable(
-            f"{track.blame}, the output {more}; pad on the left only (kernel_size - 1 frames), "
+            f"{alignment.lookahead_layer}, the output {more}; pad on the left only (kernel_size - 1 frames), "
             f"or export with lookahead='delay' and answers {more} frame(s) late"
         )
-    if track.lag < 0:
-        producer = ctx.producer(track.source)
+    if alignment.lag < 0:
+        producer = ctx.producer(alignment.source)
         assert producer is not None
-        return delay(ctx, producer, track, -track.lag)
-    return track
+        return delay(ctx, producer, alignment, -alignment.lag)
+    return alignment
 
 
-def _as_rows(ctx: Context, track: Track) -> str:
+def _as_rows(ctx: Context, alignment: Alignment) -> str:
     """Bring the output to (N, rows, C)."""
-    write, axes = ctx.write, track.axes
+    write, axes = ctx.write, alignment.axes
     wide = [i for i, a in enumerate(axes) if a.kind == "fixed" and a.size != 1]
-    producer = ctx.producer(track.source)
-    label = producer.label if producer else track.source
-    if len(wide) > 1 or axes[track.batch].size != 1:
+    producer = ctx.producer(alignment.source)
+    label = producer.label if producer else alignment.source
+    if len(wide) > 1 or axes[alignment.batch].size != 1:
         sizes = " x ".join(str(axes[i].size) for i in wide) or "several rows"
         raise NotStreamable(
             f"{label}: the output has {sizes} values a frame; give one vector of class scores"
         )
     n_classes = axes[wide[0]].size if wide else 1
-    if not track.open and track.time is None:
+    if not alignment.open and alignment.time is None:
         streams = write.one("Shape", [ctx.features], "streams", start=0, end=1)
-        if track.time_major:
+        if alignment.time_major:
             raise NotStreamable(f"{label}: time is folded before the batch; fold as (batch * time)")
         shape = write.one("Concat", [streams, write.ints(-1, n_classes)], "shape", axis=0)
-        return write.one("Reshape", [track.name, shape], "rows")
-    rank = len(axes) + (1 if track.open else 0)
-    batch, time = track.real(track.batch), track.real_time
+        return write.one("Reshape", [alignment.name, shape], "rows")
+    rank = len(axes) + (1 if alignment.open else 0)
+    batch, time = alignment.real(alignment.batch), alignment.real_time
     order = [batch, time] + [i for i in range(rank) if i not in (batch, time)]
-    name = track.name
+    name = alignment.name
     if order != list(range(rank)):
         name = write.transpose(name, order, "rows")
     if rank != 3:
@@ -209,13 +208,13 @@ def _activate(ctx: Context, name: str, activation: Activation) -> str:
     return ctx.write.one("Sigmoid", [name], "sigmoid")
 
 
-def _stride(track: Track) -> int:
-    if track.rate.numerator != 1:
-        raise NotStreamable(f"the output has {track.rate} rows a frame; remove the upsampling")
-    return track.rate.denominator
+def _stride(alignment: Alignment) -> int:
+    if alignment.rate.numerator != 1:
+        raise NotStreamable(f"the output has {alignment.rate} rows a frame; remove the upsampling")
+    return alignment.rate.denominator
 
 
-def _receptive_field(track: Track) -> int | None:
-    if track.first is None:
+def _receptive_field(alignment: Alignment) -> int | None:
+    if alignment.first is None:
         return None
-    return ceil(track.last - track.first) + 1
+    return ceil(alignment.last - alignment.first) + 1

@@ -18,8 +18,9 @@ from onnx import numpy_helper
 
 from export.streaming.axes import Axes, classify
 from export.streaming.node import Node
-from export.streaming.synthetic_features import draw_like
+from export.streaming.synthetic_features import synthetic_features
 from stream.errors import ExportError, NotStreamable
+from stream.inference.options import CPU, session_options
 
 Array = NDArray[Any]
 
@@ -78,7 +79,7 @@ class Probe:
         return Node(node).label if node is not None else f"the offline graph ({problem[:200]})"
 
     def _run(self, batch: int, length: int) -> dict[str, Array]:
-        feed = draw_like(self._example, batch, length, self._noise)
+        feed = synthetic_features(self._example, batch, length, self._noise)
         values = self._session.run(None, {self._input: feed})
         return {self._input: feed, **dict(zip(self._names, values, strict=True))}
 
@@ -105,14 +106,11 @@ class Probe:
 
 
 def open_session(model: onnx.ModelProto, optimise: bool = False) -> ort.InferenceSession:
-    """A quiet, single-threaded CPU session; graph optimisations off so that every tensor keeps its name."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
+    """A CPU session as the runtime makes it; graph optimisations are off, so that every tensor keeps its name."""
+    options = session_options()
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(model.SerializeToString(), options, providers=[CPU])
 
 
 def _stride_bound(model: onnx.ModelProto) -> int:

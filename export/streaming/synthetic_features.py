@@ -1,4 +1,4 @@
-"""Made features that are like given ones: for measuring and proving a network where it is used."""
+"""Synthetic features at the level of given ones, to compare networks where they are used."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-_STILL = 1e-6
+_MIN_DEVIATION = 1e-6  # of a feature over the example
 
 
-def draw_like(example: Array, batch: int, frames: int, rng: np.random.Generator) -> Array:
+def synthetic_features(example: Array, batch: int, frames: int, rng: np.random.Generator) -> Array:
     """Random features at the level of an example.
 
     Every frame is a mixture of two of the example's, so each feature stays within the range it really has (a
     logarithm in the network never meets a negative energy). An example that hardly varies is replaced by noise
-    around it, because a network that is fed a constant hides its faults.
+    around it: with constant input many faults do not show.
 
     Args:
         example: (N, T, F).
@@ -25,7 +25,7 @@ def draw_like(example: Array, batch: int, frames: int, rng: np.random.Generator)
         (batch, frames, F) float32.
     """
     rows = example.reshape(-1, example.shape[-1])
-    if rows.std(axis=0).max() < _STILL:
+    if rows.std(axis=0).max() < _MIN_DEVIATION:
         return np.asarray(rows.mean(axis=0) + rng.standard_normal((batch, frames, rows.shape[1])), np.float32)
     first, second = rng.integers(0, len(rows), (2, batch, frames))
     share = rng.uniform(size=(batch, frames, 1))

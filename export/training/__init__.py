@@ -11,11 +11,11 @@ The lower half works on any prepared batches and any ``torch.nn.Module``::
                  validate=validate, folder=Path("runs/mine"), report=RichReport())
 
 Batch(features (N, T, F) float32, targets (N, T') int64 or (N, T', C) float32, weight (N, T') float32,
-fresh (N,) bool or None), T' = T // stride. With ``fresh`` the rows continue the rows of the batch before it,
-except where True (state-carrying training through ``model.stream``); None means whole sequences
+reset (N,) bool or None), T' = T // stride. With ``reset`` each row continues the same row of the batch before, in
+the state it was left in (``model(features, state)``), except where it is True; None means whole sequences
 (``model(features)``).
 
-The upper half, ``train(TrainConfig(data="recordings"), "model.pt")``, does all from labelled audio.
+The upper half, ``train(TrainConfig(data="recordings"), "model.pt")``, does everything from labelled audio on.
 
     config.py         TrainConfig
     settings.py       its fields by name and text
@@ -24,10 +24,12 @@ The upper half, ``train(TrainConfig(data="recordings"), "model.pt")``, does all 
     sampler.py        recordings, gaps and background, drawn and augmented
     batching.py       cut and stacked into batches
     epochs.py         recordings laid end to end in long streams, or side by side
+    long_streams.py   batches and curricula of long labelled streams whose features are already computed
     batch.py          Batch: what one step learns from
     loss.py           frame losses with weights
     tensors.py        carried states and sets of weights
-    loop.py           FitConfig, fit(): optimiser, schedule, early stop, averaging, resume
+    fit_config.py     FitConfig: how to train
+    loop.py           fit(): optimiser, schedule, early stop, averaging, resume
     validation.py     validation figures, with carried state and without
     progress.py       what is shown while it runs
     run_folder.py     what is kept of a run
@@ -38,20 +40,48 @@ The upper half, ``train(TrainConfig(data="recordings"), "model.pt")``, does all 
 
 from __future__ import annotations
 
-from export.training.batch import Batch
-from export.training.config import TrainConfig
-from export.training.loop import FitConfig, FitResult, fit
-from export.training.pipeline import TrainResult, train
-from export.training.progress import Report, RichReport
+from typing import TYPE_CHECKING
+
+from export.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from export.training.batch import Batch
+    from export.training.config import TrainConfig
+    from export.training.fit_config import FitConfig
+    from export.training.long_streams import Curriculum, LongStreamBatches
+    from export.training.loop import FitResult, fit
+    from export.training.pipeline import TrainResult, train
+    from export.training.progress import Report, RichReport
+    from export.training.stream_config import StreamConfig
+
+_HOME_OF = {
+    "Batch": "export.training.batch",
+    "Curriculum": "export.training.long_streams",
+    "FitConfig": "export.training.fit_config",
+    "FitResult": "export.training.loop",
+    "LongStreamBatches": "export.training.long_streams",
+    "Report": "export.training.progress",
+    "RichReport": "export.training.progress",
+    "StreamConfig": "export.training.stream_config",
+    "TrainConfig": "export.training.config",
+    "TrainResult": "export.training.pipeline",
+    "fit": "export.training.loop",
+    "train": "export.training.pipeline",
+}
 
 __all__ = [
     "Batch",
+    "Curriculum",
     "FitConfig",
     "FitResult",
+    "LongStreamBatches",
     "Report",
     "RichReport",
+    "StreamConfig",
     "TrainConfig",
     "TrainResult",
     "fit",
     "train",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOME_OF)

@@ -1,4 +1,4 @@
-"""Pieces of unequal length cut and stacked into batches of equal ones."""
+"""Labelled frames of unequal length, cut and stacked into batches of equal length."""
 
 from __future__ import annotations
 
@@ -11,64 +11,78 @@ from numpy.typing import NDArray
 
 from export.training.batch import Batch
 from export.training.sampler import Sampler
-from export.training.targets import Frames
-
-# Features (n, F), and where which frames begin, whose they are.
-Part = tuple[NDArray[np.float32], list[tuple[int, Frames, int]]]
+from export.training.targets import LabelledFrames
 
 
 @dataclass(frozen=True, slots=True)
-class Owned:
-    """A batch and, for each output frame (N, T'), the number of its recording; -1 = none."""
+class IndexedBatch:
+    """A batch and, for each row of logits (N, T'), the index of its recording; -1 = none."""
 
     batch: Batch
-    owner: NDArray[np.int64]
+    recording: NDArray[np.int64]
 
 
-class Reader:
-    """Cuts a row of pieces into equal lengths."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One row of a batch.
 
-    def __init__(self, pieces: Iterator[tuple[Frames, int]]) -> None:
+    Attributes:
+        features: (T, F) float32, zero after the end of the row's last recording.
+        spans: (first frame, labelled frames, index of their recording or -1).
+    """
+
+    features: NDArray[np.float32]
+    spans: list[tuple[int, LabelledFrames, int]]
+
+
+class RowReader:
+    """Cuts a sequence of labelled frames, with the index of their recording, into parts of equal length."""
+
+    def __init__(self, pieces: Iterator[tuple[LabelledFrames, int]]) -> None:
         self._pieces = pieces
-        self._held: tuple[Frames, int] | None = None
+        self._rest: tuple[LabelledFrames, int] | None = None
 
-    def take(self, n: int, width: int) -> Part:
-        """Features (n, F), zero after the end, and where which frames begin, whose they are."""
-        out = np.zeros((n, width), np.float32)
-        spans: list[tuple[int, Frames, int]] = []
+    def read(self, frames: int, width: int) -> Part:
+        """The next frames of the row."""
+        part = Part(np.zeros((frames, width), np.float32), [])
         at = 0
-        while at < n:
-            held = self._held if self._held is not None else next(self._pieces, None)
-            if held is None:
+        while at < frames:
+            piece = self._rest if self._rest is not None else next(self._pieces, None)
+            if piece is None:
                 break
-            (features, targets, weight), owner = held
-            k = min(n - at, len(features))
-            out[at : at + k] = features[:k]
-            spans.append((at, (features[:k], targets[:k], weight[:k]), owner))
-            rest = features[k:], targets[k:], weight[k:]
-            self._held = (rest, owner) if len(rest[0]) else None
-            at += k
-        return out, spans
+            whole, recording = piece
+            n = min(frames - at, len(whole.features))
+            head, rest = (
+                LabelledFrames(whole.features[cut], whole.targets[cut], whole.weight[cut])
+                for cut in (slice(n), slice(n, None))
+            )
+            part.features[at : at + n] = head.features
+            part.spans.append((at, head, recording))
+            self._rest = (rest, recording) if len(rest.features) else None
+            at += n
+        return part
 
 
-def stacked(parts: Sequence[Part], source: Sampler, fresh: torch.Tensor | None) -> Owned:
-    n, length = len(parts), len(parts[0][0])
-    classes = len(source.answers.labels)
-    soft = source.answers.activation == "softmax"
-    features = np.stack([part[0] for part in parts])
-    targets = np.zeros((n, length), np.int64) if soft else np.zeros((n, length, classes), np.float32)
+def collate(parts: Sequence[Part], sampler: Sampler, reset: torch.Tensor | None) -> IndexedBatch:
+    """Stack rows of equal length; with a stride, a row of logits has the target of its last frame."""
+    n, length = len(parts), len(parts[0].features)
+    classes = len(sampler.targets.labels)
+    softmax = sampler.targets.activation == "softmax"
+    features = np.stack([part.features for part in parts])
+    targets = np.zeros((n, length), np.int64) if softmax else np.zeros((n, length, classes), np.float32)
     weight = np.zeros((n, length), np.float32)
-    owner = np.full((n, length), -1, np.int64)
-    for row, (_, spans) in enumerate(parts):
-        for at, (_, answer, share), number in spans:
-            targets[row, at : at + len(share)] = answer
-            weight[row, at : at + len(share)] = share
-            owner[row, at : at + len(share)] = number
-    last = slice(source.stride - 1, None, source.stride)  # an output is about the newest frame it has seen
+    recordings = np.full((n, length), -1, np.int64)
+    for row, part in enumerate(parts):
+        for at, frames, recording in part.spans:
+            span = slice(at, at + len(frames.weight))
+            targets[row, span] = frames.targets
+            weight[row, span] = frames.weight
+            recordings[row, span] = recording
+    last = slice(sampler.stride - 1, None, sampler.stride)  # the newest frame that a row of logits has seen
     batch = Batch(
         torch.from_numpy(features),
         torch.from_numpy(np.ascontiguousarray(targets[:, last])),
         torch.from_numpy(np.ascontiguousarray(weight[:, last])),
-        fresh,
+        reset,
     )
-    return Owned(batch, owner[:, last])
+    return IndexedBatch(batch, recordings[:, last])

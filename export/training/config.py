@@ -1,4 +1,4 @@
-"""TrainConfig: everything that decides a training run; written to the run folder as config.json."""
+"""TrainConfig: everything that decides a training run; kept in the run folder as config.json."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from export.augmentation.settings import AugmentConfig
 from export.data.splits import SplitConfig
-from export.training.loop import FitConfig
+from export.training.fit_config import FitConfig
 from export.training.stream_config import StreamConfig
 from export.training.targets import Where
 from stream.errors import SpecError
@@ -20,17 +20,17 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         data: folder or manifest, see ``read_dataset``.
-        labels: classes in output order; None = all found.
+        labels: classes in output order; None = all that are found.
         unknown: with ``labels``, the class that all other labels become.
         activation: "auto" = sigmoid if some recording has several labels, or strong labels; else softmax.
         model, model_changes: a preset's name and the fields that differ from it.
-        features: what the model hears.
+        features: the network's input.
         fit, augment, streams: see FitConfig (its activation is set from here), AugmentConfig, StreamConfig.
-        steps: optimiser steps in all, at least: with little data an epoch goes through it several times.
-            0 = once an epoch.
+        steps: at least this many optimiser steps in all: with little data an epoch goes through it several
+            times. 0 = once an epoch.
         where: the frames a clip's label is learnt on, see ``export.training.targets``.
-        background: folder of recordings of no class: gaps and added noise. None = ``_background_noise_``.
-        balance: weigh classes by the inverse of how often they occur.
+        background: folder of recordings of no class, for gaps and added noise. None = ``_background_noise_``.
+        class_weights: weight the loss of each class by the inverse of its frequency.
         validation, test: percent drawn where the data does not say.
         validation_folds, test_folds, validation_groups, test_groups: splits by name.
         strict: refuse unreadable audio instead of skipping it.
@@ -50,7 +50,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     steps: int = 0
     where: Where = "end"
     background: str | None = None
-    balance: bool = False
+    class_weights: bool = False
     validation: float = 10.0
     test: float = 10.0
     validation_folds: tuple[str, ...] = ()
@@ -68,9 +68,39 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 raise SpecError(f"{name} {getattr(self, name):g}: is a percentage, 0 to below 100")
 
     @property
-    def plan(self) -> SplitConfig:
-        """How the data are divided."""
+    def split(self) -> SplitConfig:
+        """How the data set is divided."""
         return SplitConfig(
             self.validation, self.test, self.validation_folds, self.test_folds,
             self.validation_groups, self.test_groups,
         )  # fmt: skip
+
+
+# Settings that had another name before 0.2; old config.json files and, for one release, old options still work.
+RENAMED = {
+    "augment.hiss": "augment.stationary_noise",
+    "augment.thin": "augment.high_pass",
+    "augment.under": "augment.mix",
+    "balance": "class_weights",
+    "streams.even": "streams.balance",
+    "streams.fresh": "streams.reset",
+    "streams.quiet": "streams.background_class",
+}
+
+
+def read_config(text: bytes) -> TrainConfig:
+    """The TrainConfig in a config.json, old or new.
+
+    Raises:
+        SpecError: not such a file, or a value out of range.
+    """
+    try:
+        values = msgspec.json.decode(text, type=dict[str, Any])
+        for old, new in RENAMED.items():
+            part, _, field = old.rpartition(".")
+            fields = values.get(part) if part else values
+            if isinstance(fields, dict) and field in fields:
+                fields[new.rpartition(".")[2]] = fields.pop(field)
+        return msgspec.convert(values, TrainConfig)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise SpecError(str(error)) from None

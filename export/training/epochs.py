@@ -1,9 +1,9 @@
-"""Batches from recordings: long streams for carried state, or whole clips side by side.
+"""The batches of an epoch: long streams for carried state, or whole recordings side by side.
 
 Streams: the recordings, in an order drawn for each epoch, are laid end to end in ``rows`` streams with gaps of
-background or digital silence between. Each row starts with up to two seconds of some other recording that
-teach nothing (a live stream is never found in the state zero), and now and then a row is reset, so that a
-fresh start is known too. The state is carried from batch to batch, gradients are cut there.
+background or digital silence between them. Each row starts with up to two seconds of some other recording that
+carry no weight (a live stream is never found in the zero state), and now and then a row is reset, so that the
+start of a stream is learnt too. The state is carried from batch to batch; gradients are cut there.
 """
 
 from __future__ import annotations
@@ -15,83 +15,88 @@ import numpy as np
 import torch
 
 from export.training.batch import Batch
-from export.training.batching import Owned, Reader, stacked
+from export.training.batching import IndexedBatch, RowReader, collate
 from export.training.sampler import Sampler
-from export.training.targets import Frames
+from export.training.targets import LabelledFrames
 
-LEAD = 2.0  # seconds of unrelated sound before a row's first recording, at most
+MAX_LEAD_SECONDS = 2.0  # of unrelated sound before a row's first recording
+MAX_CLIP_BATCH_FRAMES = 60_000  # padding included; a longer recording is a batch of its own
 
 
 class StreamEpoch:
-    """One epoch of carried streams: a sized iterable of batches (``owned()`` with owners).
+    """One epoch of carried streams: a sized iterable of batches (``indexed()``: with their recordings).
 
-    It is as long as the stores say; where ``AugmentConfig.stretch`` makes recordings longer, the last may be cut off.
+    Its length follows from the stores; where ``AugmentConfig.stretch`` makes recordings longer, the last ones
+    may be truncated.
     """
 
-    def __init__(self, source: Sampler, epoch: int) -> None:
-        self.source, self.epoch = source, epoch
-        self.frames = -(-source.plan.frames // source.stride) * source.stride
-        rng = np.random.default_rng((source.seed, epoch, 1))
-        rate = source.stores[0].spec.frame_rate
-        order = rng.permutation(source.drawn(rng))
-        gaps = np.round(rng.uniform(*source.plan.gap, len(order)) * rate).astype(int)
-        if source.background is None:  # too much digital silence would fill the statistics of batch norms
-            gaps[rng.random(len(order)) >= source.plan.silence] = 0
-        rows = min(source.rows(), len(order))
-        lead = np.round(rng.uniform(0, LEAD, rows) * rate).astype(int)
-        self.lead = lead
+    def __init__(self, sampler: Sampler, epoch: int) -> None:
+        self.sampler, self.epoch = sampler, epoch
+        config = sampler.config
+        self.frames = -(-config.frames // sampler.stride) * sampler.stride
+        rng = np.random.default_rng((sampler.seed, epoch, 1))
+        rate = sampler.stores[0].spec.frame_rate
+        order = rng.permutation(sampler.draw_epoch(rng))
+        gaps = np.round(rng.uniform(*config.gap, len(order)) * rate).astype(int)
+        if (
+            sampler.background is None
+        ):  # too much digital silence would dominate the statistics of batch norms
+            gaps[rng.random(len(order)) >= config.silence] = 0
+        rows = min(sampler.row_count(), len(order))
+        self.lead = np.round(rng.uniform(0, MAX_LEAD_SECONDS, rows) * rate).astype(int)
         self.rows: list[list[tuple[int, int, int]]] = [[] for _ in range(rows)]  # recording, variant, gap
-        lengths = [(int(n), row) for row, n in enumerate(lead)]
+        lengths = [(int(n), row) for row, n in enumerate(self.lead)]
         heapq.heapify(lengths)
         for i, gap in zip(order, gaps, strict=True):  # each to the row that is shortest so far
             length, row = heapq.heappop(lengths)
-            variant = source.variant(int(i), rng)
+            variant = sampler.draw_variant(int(i), rng)
             self.rows[row].append((int(i), variant, int(gap)))
-            heapq.heappush(lengths, (length + int(gap) + source.stores[variant].frames(int(i)), row))
+            heapq.heappush(lengths, (length + int(gap) + sampler.stores[variant].frames(int(i)), row))
         self._longest = max(length for length, _ in lengths)
 
     def __len__(self) -> int:
         return -(-self._longest // self.frames)
 
     def __iter__(self) -> Iterator[Batch]:
-        return (owned.batch for owned in self.owned())
+        return (indexed.batch for indexed in self.indexed())
 
-    def owned(self) -> Iterator[Owned]:
-        source = self.source
-        rng = np.random.default_rng((source.seed, self.epoch, 2))
-        readers = [Reader(self._pieces(row)) for row in range(len(self.rows))]
+    def indexed(self) -> Iterator[IndexedBatch]:
+        """The batches with the index of each frame's recording."""
+        sampler = self.sampler
+        rng = np.random.default_rng((sampler.seed, self.epoch, 2))
+        readers = [RowReader(self._pieces(row)) for row in range(len(self.rows))]
         for step in range(len(self)):
-            parts = [reader.take(self.frames, source.width) for reader in readers]
-            fresh = torch.from_numpy((rng.random(len(readers)) < source.plan.fresh) | (step == 0))
-            yield stacked(parts, source, fresh)
+            parts = [reader.read(self.frames, sampler.width) for reader in readers]
+            reset = torch.from_numpy((rng.random(len(readers)) < sampler.config.reset) | (step == 0))
+            yield collate(parts, sampler, reset)
 
-    def _pieces(self, row: int) -> Iterator[tuple[Frames, int]]:
-        source = self.source
-        rng = np.random.default_rng((source.seed, self.epoch, 3, row))
-        usable = source.usable()
+    def _pieces(self, row: int) -> Iterator[tuple[LabelledFrames, int]]:
+        sampler = self.sampler
+        rng = np.random.default_rng((sampler.seed, self.epoch, 3, row))
+        usable = sampler.usable()
         if lead := int(self.lead[row]):
             other = usable[int(rng.integers(len(usable)))]
-            features, targets, _ = (part[-lead:] for part in source.clip(other, 0, rng))
-            yield (features, targets, np.zeros(len(features), np.float32)), -1
+            features, targets, weight = sampler.recording(other, 0, rng)
+            yield LabelledFrames(features[-lead:], targets[-lead:], np.zeros_like(weight[-lead:])), -1
         for i, variant, gap in self.rows[row]:
-            yield source.gap(gap, rng), -1
-            yield source.clip(i, variant, rng), i
+            yield sampler.gap(gap, rng), -1
+            yield sampler.recording(i, variant, rng), i
 
 
 class ClipEpoch:
-    """One epoch of whole recordings, neighbours in length padded to the longest, padding without weight."""
+    """One epoch of whole recordings: those of similar length padded to the longest, padding without weight."""
 
-    def __init__(self, source: Sampler, epoch: int, *, budget: int = 60_000) -> None:
-        """``budget``: most frames in a batch, padding included (a longer recording goes alone)."""
-        self.source, self.epoch = source, epoch
-        rng = np.random.default_rng((source.seed, epoch, 1))
-        lengths = [max(store.frames(i) for store in source.stores) for i in range(len(source.stores[0]))]
-        order = sorted(source.drawn(rng), key=lambda i: lengths[i] * rng.uniform(0.95, 1.05))
+    def __init__(self, sampler: Sampler, epoch: int) -> None:
+        self.sampler, self.epoch = sampler, epoch
+        rng = np.random.default_rng((sampler.seed, epoch, 1))
+        lengths = [max(store.frames(i) for store in sampler.stores) for i in range(len(sampler.stores[0]))]
+        order = sorted(sampler.draw_epoch(rng), key=lambda i: lengths[i] * rng.uniform(0.95, 1.05))
         batches: list[list[int]] = [[]]
-        most = source.plan.rows or int(np.clip(len(order) // 40, 8, 256))
+        most = sampler.config.rows or int(np.clip(len(order) // 40, 8, 256))
         for i in order:
             longest = max([lengths[i], *(lengths[j] for j in batches[-1])])
-            if batches[-1] and (len(batches[-1]) >= most or (len(batches[-1]) + 1) * longest > budget):
+            full = len(batches[-1]) >= most or (len(batches[-1]) + 1) * longest > MAX_CLIP_BATCH_FRAMES
+            if batches[-1] and full:
                 batches.append([])
             batches[-1].append(i)
         self.batches = [batches[k] for k in rng.permutation(len(batches))]
@@ -100,20 +105,21 @@ class ClipEpoch:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        return (owned.batch for owned in self.owned())
+        return (indexed.batch for indexed in self.indexed())
 
-    def owned(self) -> Iterator[Owned]:
-        source = self.source
-        rng = np.random.default_rng((source.seed, self.epoch, 2))
+    def indexed(self) -> Iterator[IndexedBatch]:
+        """The batches with the index of each frame's recording."""
+        sampler = self.sampler
+        rng = np.random.default_rng((sampler.seed, self.epoch, 2))
         for numbers in self.batches:
-            clips = [(source.clip(i, source.variant(i, rng), rng), i) for i in numbers]
-            longest = max(len(frames[0]) for frames, _ in clips)
-            longest = -(-longest // source.stride) * source.stride
-            parts = [Reader(iter([clip])).take(longest, source.width) for clip in clips]
-            yield stacked(parts, source, None)
+            clips = [(sampler.recording(i, sampler.draw_variant(i, rng), rng), i) for i in numbers]
+            longest = max(len(frames.features) for frames, _ in clips)
+            longest = -(-longest // sampler.stride) * sampler.stride
+            parts = [RowReader(iter([clip])).read(longest, sampler.width) for clip in clips]
+            yield collate(parts, sampler, None)
 
 
-class Passes:
+class RepeatedEpochs:
     """Several epochs as one, for data so small that a single one is over in a few steps."""
 
     def __init__(self, parts: Sequence[StreamEpoch | ClipEpoch]) -> None:

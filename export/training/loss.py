@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from export.models.layers import Recurrent
-
-Activation = Literal["softmax", "sigmoid"]
+from stream.inference.card import Activation
 
 
 def frame_loss(

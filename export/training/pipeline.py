@@ -19,13 +19,14 @@ from export.models import FrameClassifier, build, count_parameters
 from export.models.checkpoint import save_model
 from export.training.batch import Batch
 from export.training.config import TrainConfig
-from export.training.epochs import ClipEpoch, Passes, StreamEpoch
-from export.training.loop import FitConfig, FitResult, Validate, fit
+from export.training.epochs import ClipEpoch, RepeatedEpochs, StreamEpoch
+from export.training.fit_config import FitConfig
+from export.training.loop import FitResult, Validate, fit
 from export.training.prepare import Prepared, Progress, fitted_statistics, open_data, prepare
 from export.training.progress import Report
 from export.training.run_folder import RunFolder, origin
 from export.training.sampler import Sampler
-from export.training.targets import SETTLE
+from export.training.targets import SETTLE_SECONDS
 from export.training.validation import confusion, figures, score
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.inference.card import ModelCard
@@ -39,7 +40,7 @@ class TrainResult:
         model: eval mode, on the CPU.
         card: labels, features and figures; its states are filled in by the export.
         fitted: history and best epoch.
-        figures: validation (and test) figures, with carried state and, as ``*_alone``, clip by clip.
+        figures: validation (and test) figures, with carried state and, as ``*_alone``, each recording alone.
         skipped: recordings left out, and why.
     """
 
@@ -70,12 +71,13 @@ def train(
         folder: the run folder; None = none is kept.
         resume: go on from the run folder's ``last.pt``.
         data: a data set already read and split, instead of ``config.data``.
-        report, progress: shown what happens.
+        report: told about the training.
+        progress: told about the computation of features.
 
     Raises:
         DataError, SpecError, CheckpointError, OutputError, ProviderUnavailable: see what is called.
     """
-    plan = config.plan if data is None else None
+    split = config.split if data is None else None
     data = open_data(config) if data is None else data
     ready = prepare(config, data, progress)
     settings = fit_settings(config, ready)
@@ -93,12 +95,12 @@ def train(
         validate=validator(ready.validation) if ready.validation is not None else None,
         folder=None if run is None else run.path,
         resume=resume,
-        class_weight=ready.class_weight() if config.balance else None,
+        class_weight=ready.class_weight() if config.class_weights else None,
         report=report,
         record=None if run is None else run.metrics,
     )
     measured = measure(model, ready)
-    card = make_card(config, ready, model, measured, origins, plan)
+    card = make_card(config, ready, model, measured, origins, split)
     if run is not None:
         judged = ready.validation if ready.activation == "softmax" else None
         table = None if judged is None else confusion(score(model, judged, carried=True), judged)
@@ -110,7 +112,7 @@ def train(
 
 
 def fit_settings(config: TrainConfig, ready: Prepared) -> FitConfig:
-    """The loop's settings: activation from the data; a figure to watch that exists."""
+    """Settings of the loop: the activation as the data asks for, and a figure to monitor that exists."""
     monitor = config.fit.monitor
     if monitor == "auto":
         monitor = (
@@ -119,35 +121,35 @@ def fit_settings(config: TrainConfig, ready: Prepared) -> FitConfig:
     return msgspec.structs.replace(config.fit, activation=ready.activation, monitor=monitor)
 
 
-def passes(source: Sampler, steps: int, epochs: int) -> int:
-    """Times the data must be gone through in each of ``epochs`` for ``steps`` optimiser steps in all, at least 1."""
+def passes(sampler: Sampler, steps: int, epochs: int) -> int:
+    """How often each of ``epochs`` must go through the data for ``steps`` optimiser steps in all; at least once."""
     if not steps:
         return 1
-    kind = StreamEpoch if source.plan.carry else ClipEpoch
-    return max(1, ceil(steps / (epochs * len(kind(source, 0)))))
+    kind = StreamEpoch if sampler.config.carry else ClipEpoch
+    return max(1, ceil(steps / (epochs * len(kind(sampler, 0)))))
 
 
-def batches(source: Sampler, passes: int = 1) -> Callable[[int], Iterable[Batch]]:
-    """Batches by epoch number: streams with carried state, or clips alone, as the plan says."""
-    kind = StreamEpoch if source.plan.carry else ClipEpoch
+def batches(sampler: Sampler, passes: int = 1) -> Callable[[int], Iterable[Batch]]:
+    """Batches by epoch number: streams with carried state, or recordings alone, as ``StreamConfig.carry`` says."""
+    kind = StreamEpoch if sampler.config.carry else ClipEpoch
     if passes == 1:
-        return lambda epoch: kind(source, epoch)
-    return lambda epoch: Passes([kind(source, epoch * passes + part) for part in range(passes)])
+        return lambda epoch: kind(sampler, epoch)
+    return lambda epoch: RepeatedEpochs([kind(sampler, epoch * passes + part) for part in range(passes)])
 
 
-def validator(source: Sampler) -> Validate:
-    """Figures with carried state, and the main one for recordings alone."""
+def validator(sampler: Sampler) -> Validate:
+    """A validation callback that returns ``validation_figures``."""
 
     def validate(model: nn.Module) -> dict[str, float]:
-        return both_ways(model, source)
+        return validation_figures(model, sampler)
 
     return validate
 
 
-def both_ways(model: nn.Module, source: Sampler) -> dict[str, float]:
-    """Figures of ``score`` with carried state; with ``_alone`` those from the initial state."""
-    carried = figures(score(model, source, carried=True), source)
-    alone = figures(score(model, source, carried=False), source)
+def validation_figures(model: nn.Module, sampler: Sampler) -> dict[str, float]:
+    """Figures with carried state and, as ``*_alone``, the main one with each recording from the initial state."""
+    carried = figures(score(model, sampler, carried=True), sampler)
+    alone = figures(score(model, sampler, carried=False), sampler)
     main = "accuracy" if "accuracy" in carried else "f1"
     return {**carried, f"{main}_alone": alone[main]}
 
@@ -155,9 +157,9 @@ def both_ways(model: nn.Module, source: Sampler) -> dict[str, float]:
 def measure(model: nn.Module, ready: Prepared) -> dict[str, float]:
     """Figures of the finished model: ``validation_*`` and, where there is such a split, ``test_*``."""
     found: dict[str, float] = {}
-    for split, source in (("validation", ready.validation), ("test", ready.test)):
-        if source is not None:
-            found |= {f"{split}_{name}": value for name, value in both_ways(model, source).items()}
+    for split, sampler in (("validation", ready.validation), ("test", ready.test)):
+        if sampler is not None:
+            found |= {f"{split}_{name}": value for name, value in validation_figures(model, sampler).items()}
     return found
 
 
@@ -167,13 +169,13 @@ def make_card(
     model: FrameClassifier,
     measured: dict[str, float],
     origins: dict[str, Any],
-    plan: SplitConfig | None,
+    split: SplitConfig | None,
 ) -> ModelCard:
-    """The card; classes that stand for nothing in particular raise no events.
+    """The card. The background class and the class of all other labels raise no events.
 
-    ``plan`` tells ``evaluate --split`` which recordings training held out; None = they were divided elsewhere.
+    ``split`` tells ``evaluate --split`` which recordings training held out; None = they were divided elsewhere.
     """
-    silent = {name for name in (ready.quiet, config.unknown) if name is not None}
+    disabled = {name for name in (ready.background_class, config.unknown) if name is not None}
     return ModelCard(
         name=f"{Path(config.data).stem}-{config.model}",
         labels=ready.data.labels,
@@ -181,14 +183,14 @@ def make_card(
         features=config.features,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         stride=model.config.stride,
-        warmup=round(SETTLE * config.features.frame_rate),
+        warmup=round(SETTLE_SECONDS * config.features.frame_rate),
         receptive_field=model.receptive_field,
-        detector=DetectorSpec(classes={name: ClassRule(enabled=False) for name in sorted(silent)}),
+        detector=DetectorSpec(classes={name: ClassRule(enabled=False) for name in sorted(disabled)}),
         metrics=measured,
         provenance={
             **origins,
             "parameters": count_parameters(model),
             "clip_score": config.where,
-            **({} if plan is None else {"split": msgspec.to_builtins(plan)}),
+            **({} if split is None else {"split": msgspec.to_builtins(split)}),
         },
     )

@@ -1,11 +1,11 @@
-"""The run folder: what was asked, on which data and code, how it went, and pictures of it.
+"""The run folder: settings, origin, progress and plots of a training run.
 
 config.json       the TrainConfig
 origin.json       git commit, digests of data and settings, versions
 skipped.tsv       recordings that were left out, and why
-metrics.jsonl     a line an epoch
+metrics.jsonl     one line per epoch
 curves.png        loss and figures by epoch
-confusion.png     validation recordings by true and answered class
+confusion.png     validation recordings by true and predicted class
 result.json       best epoch and final figures
 last.pt           to resume from
 model.pt          the result (also at -o)
@@ -29,6 +29,7 @@ from export.atomic import write_bytes
 from export.training.config import TrainConfig
 from stream._version import __version__
 from stream.errors import OutputError
+from stream.features.kernel import kernel_name
 
 
 class RunFolder:
@@ -81,6 +82,7 @@ def origin(config: TrainConfig, data_digest: str) -> dict[str, Any]:
         "data_digest": data_digest,
         "settings_digest": hashlib.sha256(msgspec.json.encode(config)).hexdigest()[:16],
         "features_digest": config.features.digest,
+        "feature_kernel": kernel_name(config.features),
         "torch": str(torch.__version__),
         "python": platform.python_version(),
     }
@@ -140,5 +142,5 @@ def draw_confusion(table: NDArray[np.int64], labels: tuple[str, ...], path: Path
     ticks = range(len(labels))
     axis.set_xticks(ticks, labels, rotation=60, ha="right")
     axis.set_yticks(ticks, labels)
-    axis.set(xlabel="answered", ylabel="true")
+    axis.set(xlabel="predicted", ylabel="true")
     figure.savefig(path, dpi=100)

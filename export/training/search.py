@@ -1,8 +1,8 @@
-"""search(): the choice of hidden units, layers and anything else by grouped cross-validation.
+"""search(): the choice of hidden units, layers and any other setting by grouped cross-validation.
 
-Only recordings for training and validation take part, in folds that divide no speaker or source; the test
-split stays unseen. Each candidate is trained once a fold, scored with carried state, and its cost is
-measured on the exported graph, frame by frame, as it runs live.
+Only recordings for training and validation take part, in folds that never divide a speaker or source; the test
+split stays unseen. Each candidate is trained once per fold and scored with carried state; its cost is measured
+on the exported graph, frame by frame, as in a live stream.
 """
 
 from __future__ import annotations
@@ -75,20 +75,6 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
                 f"{row.microseconds:.1f}",
             )
         return table
-
-
-def parse_grid(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """``["hidden=32,64", "layers=1,2"]`` -> ``{"hidden": ("32", "64"), "layers": ("1", "2")}``."""
-    grid: dict[str, tuple[str, ...]] = {}
-    for word in words:
-        name, sign, values = word.partition("=")
-        listed = tuple(value for value in values.split(",") if value)
-        if not sign or not name or not listed:
-            raise SpecError(f"search {word!r}: want NAME=VALUE,VALUE like hidden=32,64")
-        grid[name] = listed
-    if not grid:
-        raise SpecError("search: nothing to vary; say for instance --search hidden=32,64,128 layers=1,2")
-    return grid
 
 
 def search(

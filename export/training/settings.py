@@ -1,28 +1,33 @@
 """Change settings of a TrainConfig by name and text, as the command line and the search do.
 
 ``hidden``, ``layers`` … are fields of the model; ``fit.learning_rate``, ``augment.tilt``, ``streams.frames``,
-``features.n_mfcc`` those of the other parts; ``model`` is the preset; ``where``, ``balance`` … the run's own.
+``features.n_mfcc`` those of the other parts; ``model`` is the preset; ``where``, ``steps`` … the run's own.
 """
 
 from __future__ import annotations
 
 import difflib
 import typing
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from export.models import ModelConfig
-from export.training.config import TrainConfig
+from export.models.config import ModelConfig
+from export.training.config import RENAMED, TrainConfig
 from stream.errors import SpecError
 
 _PARTS = ("fit", "augment", "streams", "features")
 
 
 def change(config: TrainConfig, settings: Mapping[str, str]) -> TrainConfig:
-    """``config`` with settings at the values written ("none" = None, "0:0.5" = a pair), all at once: some
-    values are only right together.
+    """``config`` with other settings, all at once: some values are only valid together.
+
+    Args:
+        config: not changed.
+        settings: name -> value as text; "none" = None, "0:0.5" = a pair. A name that is no longer used is
+            understood, with a FutureWarning.
 
     Raises:
         SpecError: no such setting, or a value it cannot have.
@@ -31,6 +36,9 @@ def change(config: TrainConfig, settings: Mapping[str, str]) -> TrainConfig:
     model = dict(config.model_changes)
     parts: dict[str, dict[str, Any]] = {}
     for name, text in settings.items():
+        if name in RENAMED:
+            warnings.warn(f"setting {name} is now {RENAMED[name]}", FutureWarning, stacklevel=2)
+            name = RENAMED[name]
         part, _, field = name.rpartition(".")
         if part in _PARTS:
             parts.setdefault(part, {})[field] = _value(type(getattr(config, part)), name, field, text)
@@ -46,13 +54,27 @@ def change(config: TrainConfig, settings: Mapping[str, str]) -> TrainConfig:
 
 
 def setting_names() -> list[str]:
-    """All names that ``change`` knows."""
+    """The names of all settings."""
     hints = typing.get_type_hints(TrainConfig)
     return [
         *_own_fields(),
         *_model_fields(),
         *(f"{part}.{f}" for part in _PARTS for f in _fields(hints[part])),
     ]
+
+
+def parse_grid(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """``["hidden=32,64", "layers=1,2"]`` -> ``{"hidden": ("32", "64"), "layers": ("1", "2")}``."""
+    grid: dict[str, tuple[str, ...]] = {}
+    for word in words:
+        name, sign, values = word.partition("=")
+        listed = tuple(value for value in values.split(",") if value)
+        if not sign or not name or not listed:
+            raise SpecError(f"search {word!r}: want NAME=VALUE,VALUE like hidden=32,64")
+        grid[name] = listed
+    if not grid:
+        raise SpecError("search: nothing to vary; say for instance --search hidden=32,64,128 layers=1,2")
+    return grid
 
 
 def _own_fields() -> list[str]:

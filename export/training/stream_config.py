@@ -1,4 +1,4 @@
-"""StreamConfig: the settings by which recordings become batches."""
+"""StreamConfig: how recordings become batches."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ class StreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How recordings become batches.
 
     Attributes:
-        carry: True: streams with carried state; False: each recording alone from the initial state.
-        rows: recordings or streams side by side; 0 = chosen from the amount of data.
-        frames: feature frames of a batch of streams: gradients reach no further back.
-        gap: (least, most) seconds between recordings.
-        silence: share of gaps that are digital silence; the others are background, or without background
-            no gap at all.
-        quiet: the class that gaps belong to; None: they teach nothing (softmax) or no class (sigmoid).
-        fresh: chance that a row is reset at a batch.
-        even: 0 = every recording once an epoch; above 0, as many are drawn with classes equally likely and, in a
-            class, a speaker or source of n recordings n ** (1 - even) times as likely as one of a single.
+        carry: True: long streams whose state is carried from batch to batch; False: each recording alone, from
+            the initial state.
+        rows: recordings or streams in a batch; 0 = chosen by the amount of data.
+        frames: feature frames in a batch of streams. Gradients do not go back further.
+        gap: (shortest, longest) gap between recordings, seconds.
+        silence: share of gaps that are digital silence; the others are background, or without backgrounds
+            there is no gap.
+        background_class: the class of the gaps. None: they carry no weight (softmax) or have no class (sigmoid).
+        reset: probability that a row is reset to the initial state at the beginning of a batch.
+        balance: 0 = every recording once an epoch. Above 0, as many recordings are drawn with all classes equally
+            likely, and within a class a speaker or source with n recordings n ** (1 - balance) times as likely as
+            one with a single recording.
     """
 
     carry: bool = True
@@ -28,14 +30,17 @@ class StreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     frames: int = 200
     gap: tuple[float, float] = (0.0, 0.5)
     silence: float = 0.3
-    quiet: str | None = None
-    fresh: float = 0.03
-    even: float = 0.0
+    background_class: str | None = None
+    reset: float = 0.03
+    balance: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.gap[0] <= self.gap[1] <= 60:
-            raise SpecError(f"gap {self.gap[0]:g} to {self.gap[1]:g}: must be 0 to 60 seconds, least first")
+            raise SpecError(
+                f"gap {self.gap[0]:g} to {self.gap[1]:g}: must be 0 to 60 seconds, shortest first"
+            )
         if self.rows < 0 or self.frames < 1:
             raise SpecError(f"rows {self.rows}, frames {self.frames}: must not be negative or zero")
-        if not 0 <= self.even <= 1:
-            raise SpecError(f"even {self.even:g}: must be 0 to 1")
+        for name in ("silence", "reset", "balance"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SpecError(f"{name} {getattr(self, name):g}: must be 0 to 1")

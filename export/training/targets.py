@@ -1,43 +1,57 @@
 """Where in a recording its label is learnt, frame by frame.
 
-Strong labels say it themselves: a class is on while the middle of a frame lies within an event.
+Strong labels say it themselves: a class is active while the centre of a frame lies within an event.
 
-A label of a whole clip does not. ``where="end"`` teaches it on the second half only: a word can be known once
-it has been heard, not before, and a network that carries its state then answers during the word and just
-after it. ``where="all"`` teaches it on every frame but the first tenth of a second: right for sounds that
-fill their clip. The same frames, averaged, give the clip's score in validation.
+The label of a whole clip does not. ``where="end"`` trains it on the second half only: a word can be recognised
+once it has been heard, not before, and a network that carries its state then responds during the word and just
+after it. ``where="all"`` trains it on every frame but the first tenth of a second, which is right for sounds
+that fill their clip. The scores of the same frames, averaged, are the clip's score in validation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.data.cache import FeatureStore
 from export.data.recording import Recording, frame_targets
-from export.training.loss import Activation
 from stream.errors import DataError
+from stream.inference.card import Activation
 
 Where = Literal["end", "all"]
-SETTLE = 0.1  # seconds at the start of a clip in which no network can know anything
+SETTLE_SECONDS = 0.1  # at the start of a clip, where no network can know anything yet
 
-Frames = tuple[NDArray[np.float32], NDArray[np.generic], NDArray[np.float32]]
-"""Features (T, F) float32, targets (T,) int64 or (T, C) float32, weight (T,) float32."""
+
+class LabelledFrames(NamedTuple):
+    """Feature frames with what they teach.
+
+    Attributes:
+        features: (T, F) float32.
+        targets: (T,) int64 class indices (softmax), or (T, C) float32 (sigmoid).
+        weight: (T,) float32; 0 = the frame does not count.
+    """
+
+    features: NDArray[np.float32]
+    targets: NDArray[np.generic]
+    weight: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingTargets:
-    """Turns recordings of a store into frames with targets.
+    """Targets for the recordings of a feature store.
 
     Attributes:
         recordings: in the order of the store.
         labels: C class names.
         activation: "softmax": exactly one label a recording; "sigmoid": any number, or strong labels.
         where: the frames that a clip's label is learnt on.
+
+    Raises:
+        DataError: softmax, and a recording has not exactly one label.
     """
 
     recordings: Sequence[Recording]
@@ -54,20 +68,23 @@ class RecordingTargets:
                     f"{' as events' if recording.events is not None else ''}; use --activation sigmoid"
                 )
 
-    def frames(self, store: FeatureStore, i: int) -> Frames:
-        """Recording i as frames with targets and weights."""
+    def label(self, store: FeatureStore, i: int) -> LabelledFrames:
+        """Recording i of ``store`` with its targets and weights."""
         features, recording = store[i], self.recordings[i]
         n = len(features)
+        weight = np.ones(n, np.float32)
         if recording.events is not None:
             centres = store.centres[store.offsets[i] : store.offsets[i + 1]]
-            return features, frame_targets(recording.events, self.labels, centres), np.ones(n, np.float32)
-        weight = np.ones(n, np.float32)
-        weight[: n // 2 if self.where == "end" else min(round(SETTLE * store.spec.frame_rate), n // 2)] = 0
-        return features, self.repeated(recording.labels, n), weight
+            return LabelledFrames(features, frame_targets(recording.events, self.labels, centres), weight)
+        skipped = (
+            n // 2 if self.where == "end" else min(round(SETTLE_SECONDS * store.spec.frame_rate), n // 2)
+        )
+        weight[:skipped] = 0
+        return LabelledFrames(features, self.constant(recording.labels, n), weight)
 
-    def repeated(self, labels: Sequence[str], n: int) -> NDArray[np.generic]:
-        """The same answer for n frames."""
+    def constant(self, labels: Sequence[str], frames: int) -> NDArray[np.generic]:
+        """The same target for a number of frames."""
         if self.activation == "softmax":
-            return np.full(n, self.labels.index(labels[0]), np.int64)
+            return np.full(frames, self.labels.index(labels[0]), np.int64)
         row = np.array([name in labels for name in self.labels], np.float32)
-        return np.broadcast_to(row, (n, len(row)))
+        return np.broadcast_to(row, (frames, len(row)))

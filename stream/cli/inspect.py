@@ -118,7 +118,7 @@ def _front_end(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
     from stream.features.spec import FeatureSpec
 
     settings: dict[str, Any] = card["features"]
-    spec: FeatureSpec = msgspec.convert(settings, FeatureSpec)  # type: ignore[arg-type]  # a union
+    spec: FeatureSpec = msgspec.convert(settings, FeatureSpec)
     rate = spec.sample_rate
     yield "kind", settings["type"]
     yield "sample rate", f"{rate} Hz"

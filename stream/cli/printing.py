@@ -27,7 +27,9 @@ def print_devices(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
     from stream.capture.device.lookup import list_devices
+    from stream.cli.quiet import quieten_portaudio
 
+    quieten_portaudio()
     found = [device for device in list_devices() if device.max_input_channels]
     if not found:
         click.echo("no input devices; connect a microphone, or use --input FILE", err=True)

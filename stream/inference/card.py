@@ -22,6 +22,7 @@ from stream.features.spec import FeatureSpec
 SCHEMA = 2  # 2: ``features`` names its kind, rules say ``peak_threshold``
 CARD_KEY = "stream_classify.card"
 GOLDEN_KEY = "stream_classify.golden"
+Activation = Literal["softmax", "sigmoid"]  # exactly one class at a time, or any number of them
 # Bounds on what a card may ask for, far above any real model: a hostile card must not cost memory or time.
 MAX_STRIDE = 1000
 MAX_FRAMES = 10**9
@@ -93,7 +94,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     schema: int = SCHEMA
     name: str
     labels: tuple[str, ...]
-    activation: Literal["softmax", "sigmoid"]
+    activation: Activation
     features: FeatureSpec
     version: str = "1"
     description: str = ""

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from export.data import SplitConfig, build_store, read_dataset, split_dataset
-from export.data.cache import features_with_holes
+from export.data.cache import features_with_gaps
 from export.data.folds import grouped_folds
 from export.data.splits import hash_percent
 from stream.errors import DataError
@@ -220,7 +220,7 @@ def test_missing_samples_as_live(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     samples = rng.normal(0, 0.1, 8000).astype(np.float32)
     samples[3000:4000] = np.nan
-    features, centres = features_with_holes(samples, SPEC)
+    features, centres = features_with_gaps(samples, SPEC)
     np.testing.assert_array_equal(
         features, np.concatenate((mfcc(samples[:3000], SPEC), mfcc(samples[4000:], SPEC)))
     )

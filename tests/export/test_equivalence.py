@@ -1,4 +1,4 @@
-"""The proof catches faults: whatever goes wrong in a graph, no file is written and the layer is named."""
+"""The report catches faults: whatever goes wrong in a graph, no file is written and the layer is named."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ onnx = pytest.importorskip("onnx")
 from torch import Tensor, nn  # noqa: E402
 
 import export.conversion.onnx_export  # noqa: E402
-from export.conversion.equivalence import check_inventory, prove  # noqa: E402
+from export.conversion.equivalence import check_equivalence  # noqa: E402
 from export.conversion.onnx_export import to_onnx  # noqa: E402
+from export.conversion.operators import check_operators  # noqa: E402
 from export.streaming import Streaming  # noqa: E402
 from stream.errors import ParityError  # noqa: E402
 from stream.features.spec import MfccSpec  # noqa: E402
@@ -134,10 +135,10 @@ def faulty(made: Streaming, fault: Fault) -> tuple[Streaming, str]:
 def test_every_fault_is_caught(name: str, fault: Fault) -> None:
     made, reference = convert(STREAMABLE[name])
     example = features(2).numpy()
-    prove(made, reference, example, frames=300)  # sound before
+    check_equivalence(made, reference, example, frames=300)  # sound before
     broken, layer = faulty(made, fault)
     with pytest.raises(ParityError, match=r"differs by .*nothing was written") as error:
-        prove(broken, reference, example, frames=300)
+        check_equivalence(broken, reference, example, frames=300)
     assert layer in str(error.value).split(":")[0]
 
 
@@ -189,19 +190,19 @@ def test_an_exporters_fault_in_weights_names_the_layer(
 
 def test_recurrent_networks_are_exact_and_sixty_seconds_long(tmp_path: Path) -> None:
     made, reference = convert(STREAMABLE["two-layer GRU"])
-    proof = prove(made, reference, features(2).numpy())
-    assert proof.frames == 6000
-    exact = {c.name: c.difference for c in proof.checks}
+    report = check_equivalence(made, reference, features(2).numpy())
+    assert report.frames == 6000
+    exact = {c.name: c.difference for c in report.comparisons}
     assert exact["a stream alone against among others"] == 0
     assert exact["a stream beside different ones"] == 0
     assert {"the whole sequence at once, 1 stream(s)", "one step at a time, 2 stream(s)"} <= set(exact)
 
 
-def test_a_graph_that_does_not_run_is_not_proven() -> None:
+def test_a_graph_that_does_not_run_is_reported() -> None:
     made, reference = convert(STREAMABLE["gated stack"])
     broken, _ = faulty(made, shorten_tap)
     with pytest.raises(ParityError, match="does not run"):
-        prove(broken, reference, features(2).numpy(), frames=300)
+        check_equivalence(broken, reference, features(2).numpy(), frames=300)
 
 
 @pytest.mark.parametrize(
@@ -221,10 +222,10 @@ def test_a_graph_that_does_not_run_is_not_proven() -> None:
 )
 def test_inventory(change: Callable[[onnx.GraphProto], object], message: str) -> None:
     made, _ = convert(STREAMABLE["two-layer GRU"])
-    check_inventory(made.model, from_torch=True)
+    check_operators(made.model, from_torch=True)
     change(made.model.graph)
     with pytest.raises(ParityError, match=message):
-        check_inventory(made.model, from_torch=True)
+        check_operators(made.model, from_torch=True)
 
 
 def test_a_network_that_amplifies_rounding_is_told_so(tmp_path: Path) -> None:

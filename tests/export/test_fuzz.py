@@ -9,8 +9,9 @@ import pytest
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
-from export.conversion.equivalence import Reference, against_whole, check_inventory  # noqa: E402
+from export.conversion.equivalence import Reference, difference_from_whole  # noqa: E402
 from export.conversion.input_layout import InputLayout  # noqa: E402
+from export.conversion.operators import check_operators  # noqa: E402
 from export.conversion.step_runner import StreamRunner  # noqa: E402
 from export.conversion.torch_export import EXPORTERS, Whole, offline_graph  # noqa: E402
 from export.streaming import streamify  # noqa: E402
@@ -35,13 +36,13 @@ def outcome(
         except NotStreamable as refusal:
             refusals.append(str(refusal))
             continue
-        check_inventory(made.model, from_torch=True)
+        check_operators(made.model, from_torch=True)
         reference = Reference(lambda x: whole(torch.from_numpy(x)).numpy())
         runner = StreamRunner(made.model, made.states)
         step = made.stride
         for streams, sizes in ((1, [step]), (3, [5 * step, step, 2 * step, 11 * step])):
             x = torch.randn(streams, frames, network.width, generator=generator).numpy()
-            assert against_whole(made, reference, x, runner.run(x, sizes)[0]) <= 1e-5
+            assert difference_from_whole(made, reference, x, runner.run(x, sizes)[0]) <= 1e-5
         return "converted"
     assert needs_the_future(network), f"refused without need: {refusals}"
     assert all(text.startswith(("layer '", "operator '")) for text in refusals)

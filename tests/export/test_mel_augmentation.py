@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch")
 
 from export.augmentation import AugmentConfig, FeatureAugmentation
-from export.augmentation.mel import MelAugmentation, at_times, mel_spec, sum_of, warped
+from export.augmentation.mel import MelAugmentation, at_times, mel_spec, mix, warped
 from stream.errors import SpecError
 from stream.features.mfcc import mfcc
 from stream.features.spec import MfccSpec
@@ -71,13 +71,20 @@ def test_two_sounds_add_as_their_samples_do() -> None:
     spec = mel_spec(MfccSpec())
     one, two = sound(1), sound(2)
     mixed = mfcc(one + two * np.float32(10 ** (-10 / 20)), spec)
-    found = sum_of(mfcc(one, spec), mfcc(two, spec), 10.0)
+    found = mix(mfcc(one, spec), mfcc(two, spec), 10.0)
     assert abs(float((found - mixed).mean())) < 0.3
     np.testing.assert_allclose(found.mean(0), mixed.mean(0), atol=1.0)
 
 
 @pytest.mark.parametrize(
-    "changes", [{"warp": 0.2}, {"hiss": 1.0}, {"thin": 1.0}, {"under": 1.0}, {"band_mask": 1.0, "warp": 0.1}]
+    "changes",
+    [
+        {"warp": 0.2},
+        {"stationary_noise": 1.0},
+        {"high_pass": 1.0},
+        {"mix": 1.0},
+        {"band_mask": 1.0, "warp": 0.1},
+    ],
 )
 def test_each_use_differs_and_the_input_stays(changes: dict) -> None:
     augment = AugmentConfig(**STILL, **changes)
@@ -87,14 +94,14 @@ def test_each_use_differs_and_the_input_stays(changes: dict) -> None:
     rng = np.random.default_rng(0)
     first, second = change(mel, rng, other), change(mel, rng, other)
     assert not np.array_equal(first, second)
-    assert not np.allclose(first, change.finish(before))
+    assert not np.allclose(first, change.convert(before))
     np.testing.assert_array_equal(mel, before)
 
 
 def test_a_thin_sound_lacks_low_bands_only() -> None:
-    change = MelAugmentation(AugmentConfig(thin=1), MfccSpec())
+    change = MelAugmentation(AugmentConfig(high_pass=1), MfccSpec())
     rng = np.random.default_rng(0)
-    falls = np.stack([change.fall(rng) for _ in range(30)])
+    falls = np.stack([change.attenuation(rng) for _ in range(30)])
     assert (falls >= 0).all()
     assert falls[:, 8:].max() == 0
     assert falls[:, 0].max() > 20
@@ -112,7 +119,7 @@ def test_nothing_falls_below_the_floor() -> None:
 def test_wrong_shares_are_named() -> None:
     with pytest.raises(SpecError, match="warp"):
         AugmentConfig(warp=0.7)
-    with pytest.raises(SpecError, match="hiss"):
-        AugmentConfig(hiss=1.5)
+    with pytest.raises(SpecError, match="stationary_noise"):
+        AugmentConfig(stationary_noise=1.5)
     with pytest.raises(SpecError, match="stretch"):
         AugmentConfig(stretch=0.5)

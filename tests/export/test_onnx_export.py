@@ -77,7 +77,7 @@ def test_our_own_networks(arch: str, tmp_path: Path) -> None:
     model = Model.load(path, "cpu")
     assert model.card == card
     x = features(3)
-    want = torch.softmax(network.eval()(x), 2).detach().numpy()
+    want = torch.softmax(network.eval()(x)[0], 2).detach().numpy()
     np.testing.assert_allclose(model.step(x.numpy(), model.initial_state(2))[0], want, atol=1e-6)
 
 
@@ -240,7 +240,7 @@ class Energies(nn.Module):
 
 
 def test_a_network_that_takes_positive_features_only(tmp_path: Path) -> None:
-    """Proof and probe stay in the range of the example."""
+    """EquivalenceReport and probe stay in the range of the example."""
     card = to_onnx(Energies(), tmp_path / "model.onnx", CARD, features(1).abs() + 0.1)
     assert card.provenance["export"]["largest_difference"] < 1e-5
 

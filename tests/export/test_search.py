@@ -14,7 +14,8 @@ from click.testing import CliRunner  # noqa: E402
 
 from export.cli.train import train as command  # noqa: E402
 from export.data import read_dataset, split_dataset  # noqa: E402
-from export.training.search import folded, parse_grid  # noqa: E402
+from export.training.search import folded  # noqa: E402
+from export.training.settings import parse_grid  # noqa: E402
 from stream.errors import DataError, SpecError, UsageError  # noqa: E402
 from tests.support.labelled import RATE, class_folder, hash_split_lists  # noqa: E402
 

@@ -12,8 +12,9 @@ onnx = pytest.importorskip("onnx")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from export.conversion.equivalence import Proof, Reference, check_inventory, prove  # noqa: E402
+from export.conversion.equivalence import EquivalenceReport, Reference, check_equivalence  # noqa: E402
 from export.conversion.input_layout import InputLayout  # noqa: E402
+from export.conversion.operators import check_operators  # noqa: E402
 from export.conversion.torch_export import Whole, offline_graph  # noqa: E402
 from export.streaming import Streaming, streamify  # noqa: E402
 from export.streaming.probe import open_session  # noqa: E402
@@ -34,19 +35,19 @@ def convert(
     return made, Reference(lambda x: whole(torch.from_numpy(x)).detach().numpy())
 
 
-def proven(
+def converted(
     build: Callable[[], torch.nn.Module], frames: int = 600, **options: object
-) -> tuple[Streaming, Proof]:
+) -> tuple[Streaming, EquivalenceReport]:
     made, reference = convert(build, **options)
-    check_inventory(made.model, from_torch=True)
-    return made, prove(made, reference, features(2).numpy(), frames=frames)
+    check_operators(made.model, from_torch=True)
+    return made, check_equivalence(made, reference, features(2).numpy(), frames=frames)
 
 
 @pytest.mark.parametrize("name", STREAMABLE)
 def test_streamable_networks_convert_with_parity(name: str) -> None:
     # the tracing exporter is quicker; it writes a branch for squeeze, which is what the other one is for
-    made, proof = proven(STREAMABLE[name], exporter="torch.export" if "kept" in name else "tracing")
-    assert proof.worst <= 2e-6
+    made, report = converted(STREAMABLE[name], exporter="torch.export" if "kept" in name else "tracing")
+    assert report.largest_difference <= 2e-6
     assert made.delay == 0
     assert made.n_classes == C
 
@@ -55,8 +56,8 @@ def test_streamable_networks_convert_with_parity(name: str) -> None:
     "name", ["custom residual LSTM", "chomped CRNN, pooled", "gated stack", "last hidden state"]
 )
 def test_the_default_exporter_gives_the_same(name: str) -> None:
-    made, proof = proven(STREAMABLE[name], exporter="torch.export")
-    assert proof.worst <= 2e-6
+    made, report = converted(STREAMABLE[name], exporter="torch.export")
+    assert report.largest_difference <= 2e-6
     kinds = [n.op_type for n in made.model.graph.node]
     assert kinds.count("GRU") + kinds.count("LSTM") == {
         "custom residual LSTM": 2,
@@ -69,9 +70,9 @@ def test_lookahead_is_refused_by_name_or_delayed(name: str) -> None:
     build, rows, layer = DELAYED[name]
     with pytest.raises(NotStreamable, match=rf"layer '{layer}'.*future frame.*lookahead='delay'"):
         convert(build)
-    made, proof = proven(build, lookahead="delay")
+    made, report = converted(build, lookahead="delay")
     assert (made.delay, made.warmup) == (rows, rows)
-    assert proof.worst <= 2e-6
+    assert report.largest_difference <= 2e-6
 
 
 @pytest.mark.parametrize("lookahead", ["refuse", "delay"])
@@ -87,14 +88,14 @@ def test_what_needs_the_whole_sequence_is_refused_by_name(name: str, lookahead: 
 
 def test_hop_path_of_a_recurrent_network_is_bare() -> None:
     """No shapes, no reshapes, one transposition each way."""
-    made, _ = proven(STREAMABLE["two-layer GRU"])
+    made, _ = converted(STREAMABLE["two-layer GRU"])
     assert [n.op_type for n in made.model.graph.node] == [
         *("Transpose", "GRU", "Squeeze", "GRU", "Squeeze", "Transpose", "MatMul", "Add")
     ]
 
 
 def test_chomped_and_padded_convolutions_give_the_same_graph() -> None:
-    graphs = [proven(STREAMABLE[f"TCN, {how}"])[0].model.graph.node for how in ("padded", "chomped")]
+    graphs = [converted(STREAMABLE[f"TCN, {how}"])[0].model.graph.node for how in ("padded", "chomped")]
     assert [n.op_type for n in graphs[0]] == [n.op_type for n in graphs[1]]
 
 
@@ -132,9 +133,9 @@ def test_states_have_a_batch_axis_and_learned_starts() -> None:
 
 @pytest.mark.parametrize("opset", [17, 18, 20, 21])
 def test_every_opset_on_offer(opset: int) -> None:
-    made, proof = proven(STREAMABLE["mean and maximum"], frames=200, opset=opset)
+    made, report = converted(STREAMABLE["mean and maximum"], frames=200, opset=opset)
     assert made.model.opset_import[0].version == opset
-    assert proof.worst <= 2e-6
+    assert report.largest_difference <= 2e-6
 
 
 def keras_like_graph() -> onnx.ModelProto:
@@ -198,8 +199,10 @@ def test_a_graph_from_keras() -> None:
     session = open_session(graph)
     made = streamify(graph, features(1).numpy(), activation="softmax")
     assert made.activated  # its own softmax is kept, no second one appended
-    proof = prove(made, Reference(lambda x: session.run(None, {"x": x})[0]), features(2).numpy(), frames=600)
-    assert proof.worst <= 2e-6
+    report = check_equivalence(
+        made, Reference(lambda x: session.run(None, {"x": x})[0]), features(2).numpy(), frames=600
+    )
+    assert report.largest_difference <= 2e-6
     assert [s.shape for s in made.states] == [(-1, F, 1, 4), (1, -1, 16)]
 
 

@@ -31,7 +31,7 @@ from export.training.sampler import Sampler  # noqa: E402
 from export.training.settings import change, setting_names  # noqa: E402
 from export.training.stream_config import StreamConfig  # noqa: E402
 from export.training.targets import RecordingTargets  # noqa: E402
-from export.training.validation import Scores, figures  # noqa: E402
+from export.training.validation import RecordingScores, figures  # noqa: E402
 from stream.errors import CheckpointError, DataError, ProviderUnavailable, SpecError  # noqa: E402
 from stream.features.spec import MfccSpec  # noqa: E402
 from tests.support.command import running  # noqa: E402
@@ -175,20 +175,22 @@ def source(tmp_path: Path, *, variants: int = 0, **plan: object) -> Sampler:
     )
     for number in range(variants):
         stores.append(
-            build_store(recordings, SPEC, cache=tmp_path / "c", change=slower, change_digest=f"{number}")
+            build_store(
+                recordings, SPEC, cache=tmp_path / "c", augmentation=slower, augmentation_digest=f"{number}"
+            )
         )
     return Sampler(stores, RecordingTargets(recordings, data.labels, "softmax"), StreamConfig(**plan))
 
 
-def test_recordings_without_an_answer_are_counted(tmp_path: Path) -> None:
+def test_recordings_without_a_score_are_counted(tmp_path: Path) -> None:
     made = source(tmp_path)
-    names = list(made.answers.labels)
-    clips = np.array([[float(r.labels[0] == name) for name in names] for r in made.answers.recordings])
+    names = list(made.targets.labels)
+    clips = np.array([[float(r.labels[0] == name) for name in names] for r in made.targets.recordings])
     nothing = np.zeros(len(names))
-    assert "unanswered" not in figures(Scores(clips, nothing, nothing, nothing, 0.5), made)
+    assert "unscored" not in figures(RecordingScores(clips, nothing, nothing, nothing, 0.5), made)
     clips[:3] = np.nan
-    found = figures(Scores(clips, nothing, nothing, nothing, 0.5), made)
-    assert found == {"loss": 0.5, "accuracy": 1.0, "balanced": 1.0, "unanswered": 3.0}
+    found = figures(RecordingScores(clips, nothing, nothing, nothing, 0.5), made)
+    assert found == {"loss": 0.5, "accuracy": 1.0, "balanced": 1.0, "unscored": 3.0}
 
 
 def test_longer_variants_are_not_cut_off(tmp_path: Path) -> None:
@@ -196,7 +198,7 @@ def test_longer_variants_are_not_cut_off(tmp_path: Path) -> None:
     epoch = StreamEpoch(made, 0)
     planned = {i: made.stores[variant].frames(i) for row in epoch.rows for i, variant, _ in row}
     assert any(planned[i] != made.stores[0].frames(i) for i in planned)
-    seen = np.concatenate([owned.owner.ravel() for owned in epoch.owned()])
+    seen = np.concatenate([indexed.recording.ravel() for indexed in epoch.indexed()])
     assert {i: int((seen == i).sum()) for i in planned} == planned
 
 
@@ -206,15 +208,15 @@ def test_streams_hold_every_recording_once_and_whole(tmp_path: Path) -> None:
     rows: list[list] = [[], [], []]
     owners: list[list] = [[], [], []]
     answers: list[list] = [[], [], []]
-    batches = list(epoch.owned())
+    batches = list(epoch.indexed())
     assert len(batches) == len(epoch)
     assert batches[0].batch.reset.all(), "every row starts new"
-    for owned in batches:
+    for indexed in batches:
         for row in range(3):
-            rows[row].append(owned.batch.features[row].numpy())
-            owners[row].append(owned.owner[row])
+            rows[row].append(indexed.batch.features[row].numpy())
+            owners[row].append(indexed.recording[row])
             answers[row].append(
-                np.where(owned.batch.weight[row].numpy() > 0, owned.batch.targets[row].numpy(), -1)
+                np.where(indexed.batch.weight[row].numpy() > 0, indexed.batch.targets[row].numpy(), -1)
             )
     seen = []
     for x, owner, answer in zip(rows, owners, answers, strict=True):
@@ -223,7 +225,7 @@ def test_streams_hold_every_recording_once_and_whole(tmp_path: Path) -> None:
             seen.append(i)
             where = owner == i
             np.testing.assert_array_equal(x[where], made.stores[0][i])
-            label = made.answers.labels.index(made.answers.recordings[i].labels[0])
+            label = made.targets.labels.index(made.targets.recordings[i].labels[0])
             half = where.sum() // 2
             assert (answer[where][:half] == -1).all(), "nothing is taught before the middle"
             assert (answer[where][half:] == label).all()
@@ -236,33 +238,33 @@ def test_streams_hold_every_recording_once_and_whole(tmp_path: Path) -> None:
 def test_clips_of_all_lengths_train_together_padding_without_weight(tmp_path: Path) -> None:
     made = source(tmp_path, carry=False, rows=5)
     total = 0
-    for owned in ClipEpoch(made, 0).owned():
-        batch = owned.batch
+    for indexed in ClipEpoch(made, 0).indexed():
+        batch = indexed.batch
         assert batch.reset is None
         for row in range(len(batch.features)):
-            i = int(owned.owner[row].max())
+            i = int(indexed.recording[row].max())
             n = made.stores[0].frames(i)
-            assert (owned.owner[row, :n] == i).all(), "no frame is cut off"
+            assert (indexed.recording[row, :n] == i).all(), "no frame is cut off"
             assert batch.weight[row, n:].sum() == 0
             total += n
     assert total == len(made.stores[0].features)
 
 
-def test_even_draws_sources_and_classes_alike(tmp_path: Path) -> None:
-    """Of a class with one speaker of many files and one of few, both are heard as often with ``even`` 1."""
-    made = source(tmp_path, even=1.0)
-    recordings = made.answers.recordings
+def test_balance_draws_sources_and_classes_alike(tmp_path: Path) -> None:
+    """Of a class with one speaker of many files and one of few, both are heard as often with ``balance`` 1."""
+    made = source(tmp_path, balance=1.0)
+    recordings = made.targets.recordings
     loud = [replace(r, group="one" if n % 6 else "rare") for n, r in enumerate(recordings)]
-    made.answers = RecordingTargets(loud, made.answers.labels, "softmax")
+    made.targets = RecordingTargets(loud, made.targets.labels, "softmax")
     rng, heard = np.random.default_rng(0), Counter()
     for _ in range(60):
-        drawn = made.drawn(rng)
+        drawn = made.draw_epoch(rng)
         assert len(drawn) == len(recordings)
         heard.update((loud[i].labels[0], loud[i].group) for i in drawn)
     shares = np.array(list(heard.values())) / sum(heard.values())
     assert len(shares) == 4
     np.testing.assert_allclose(shares, 0.25, atol=0.04)
-    assert sorted(source(tmp_path / "e").drawn(rng)) == list(range(len(recordings))), "0: each once"
+    assert sorted(source(tmp_path / "e").draw_epoch(rng)) == list(range(len(recordings))), "0: each once"
 
 
 def test_steps_are_reached_with_little_data(tmp_path: Path) -> None:
@@ -284,7 +286,7 @@ def test_training_with_mel_changes_ends_in_the_front_ends_features(tmp_path: Pat
         config(
             class_folder(tmp_path / "d"),
             tmp_path / "c",
-            augment=AugmentConfig(warp=0.1, stretch=0.2, hiss=0.5, under=0.3, gain=3, snr=(10, 30)),
+            augment=AugmentConfig(warp=0.1, stretch=0.2, stationary_noise=0.5, mix=0.3, gain=3, snr=(10, 30)),
             steps=150,
         )
     )
@@ -295,11 +297,11 @@ def test_training_with_mel_changes_ends_in_the_front_ends_features(tmp_path: Pat
 
 def test_labels_keep_step_with_another_speed(tmp_path: Path) -> None:
     made = source(tmp_path)
-    store = build_store(made.answers.recordings, mel_spec(SPEC), cache=tmp_path / "c")
-    made.stores, made.change = [store], MelAugmentation(AugmentConfig(stretch=0.4), SPEC)
+    store = build_store(made.targets.recordings, mel_spec(SPEC), cache=tmp_path / "c")
+    made.stores, made.augmentation = [store], MelAugmentation(AugmentConfig(stretch=0.4), SPEC)
     rng, lengths = np.random.default_rng(0), set()
     for _ in range(10):
-        features, targets, weight = made.clip(0, 0, rng)
+        features, targets, weight = made.recording(0, 0, rng)
         assert features.shape == (len(targets), SPEC.width)
         assert weight.mean() == pytest.approx(0.5, abs=0.06), "the second half is taught, at any length"
         lengths.add(len(features))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from export.streaming.alignment import Alignment
 from export.streaming.context import WHOLE, Context
 from export.streaming.node import Node
 from export.streaming.rules.pointwise import closed
 from export.streaming.rules.registry import rule
-from export.streaming.track import Track
 
 ADVICE = "use LayerNorm over the features, or BatchNorm, which is fixed in eval mode"
 
 
-def check_axes(ctx: Context, node: Node, track: Track, axes: list[int], advice: str = ADVICE) -> None:
+def check_axes(ctx: Context, node: Node, alignment: Alignment, axes: list[int], advice: str = ADVICE) -> None:
     """Refuse an operator that works along time or across streams."""
     for axis in axes:
-        kind = track.axes[axis].kind
+        kind = alignment.axes[axis].kind
         if kind in ("time", "both"):
             ctx.refuse(node, f"it works along time, so {WHOLE}", advice)
         if kind == "batch":
@@ -23,62 +23,62 @@ def check_axes(ctx: Context, node: Node, track: Track, axes: list[int], advice: 
 
 @rule("Softmax", "LogSoftmax", "Hardmax", "LpNormalization")
 def along_axis(ctx: Context, node: Node) -> None:
-    track = ctx.track(node.inputs[0])
-    axis = node.attrs.get("axis", -1) % len(track.axes)
+    alignment = ctx.alignment(node.inputs[0])
+    axis = node.attrs.get("axis", -1) % len(alignment.axes)
     advice = (
         ADVICE if node.op == "LpNormalization" else "take the maximum or mean over time in place of attention"
     )
-    check_axes(ctx, node, track, [axis], advice)
-    real = track.real(axis)
-    last = len(track.axes) - 1
-    name, *_ = ctx.copy(node, [track.name], axis=-1 if axis == last else real)
-    ctx.derive(node, track, name)
+    check_axes(ctx, node, alignment, [axis], advice)
+    real = alignment.real(axis)
+    last = len(alignment.axes) - 1
+    name, *_ = ctx.copy(node, [alignment.name], axis=-1 if axis == last else real)
+    ctx.derive(node, alignment, name)
 
 
 @rule("ArgMax", "ArgMin")
 def arg_extreme(ctx: Context, node: Node) -> None:
-    track = ctx.track(node.inputs[0])
-    axis = node.attrs.get("axis", 0) % len(track.axes)
-    check_axes(ctx, node, track, [axis], "compare classes, not frames")
-    name, *_ = ctx.copy(node, [track.name], axis=track.real(axis))
-    ctx.derive(node, track, name)
+    alignment = ctx.alignment(node.inputs[0])
+    axis = node.attrs.get("axis", 0) % len(alignment.axes)
+    check_axes(ctx, node, alignment, [axis], "compare classes, not frames")
+    name, *_ = ctx.copy(node, [alignment.name], axis=alignment.real(axis))
+    ctx.derive(node, alignment, name)
 
 
 @rule("LayerNormalization", "RMSNormalization")
 def layer_norm(ctx: Context, node: Node) -> None:
-    track = ctx.track(node.inputs[0])
-    rank = len(track.axes)
+    alignment = ctx.alignment(node.inputs[0])
+    rank = len(alignment.axes)
     axis = node.attrs.get("axis", -1) % rank
-    check_axes(ctx, node, track, list(range(axis, rank)))
+    check_axes(ctx, node, alignment, list(range(axis, rank)))
     for position in (1, 2):
         if node.outputs[position:]:
             ctx.refuse_later(node.outputs[position], node, "its statistics are used", "use its result alone")
     parameters = [ctx.parameter(node, name) for name in node.inputs[1:]]
-    name, *_ = ctx.copy(node, [track.name, *parameters], count=1, axis=axis - rank)
-    ctx.derive(node, track, name)
+    name, *_ = ctx.copy(node, [alignment.name, *parameters], count=1, axis=axis - rank)
+    ctx.derive(node, alignment, name)
 
 
 @rule("BatchNormalization")
 def batch_norm(ctx: Context, node: Node) -> None:
-    track = ctx.track(node.inputs[0])
+    alignment = ctx.alignment(node.inputs[0])
     if node.attrs.get("training_mode", 0):
         ctx.refuse(node, "it is in training mode", "call model.eval() before exporting")
-    check_axes(ctx, node, track, [1])
-    track = closed(ctx, node, track)
+    check_axes(ctx, node, alignment, [1])
+    alignment = closed(ctx, node, alignment)
     parameters = [ctx.parameter(node, name) for name in node.inputs[1:]]
-    name, *_ = ctx.copy(node, [track.name, *parameters], count=1)
-    ctx.derive(node, track, name)
+    name, *_ = ctx.copy(node, [alignment.name, *parameters], count=1)
+    ctx.derive(node, alignment, name)
 
 
 @rule("InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization")
 def instance_norm(ctx: Context, node: Node) -> None:
-    track = ctx.track(node.inputs[0])
+    alignment = ctx.alignment(node.inputs[0])
     if node.op == "MeanVarianceNormalization":
         normalised = list(node.attrs.get("axes", [0, 2, 3]))
     else:
-        normalised = list(range(2, len(track.axes)))
-    check_axes(ctx, node, track, normalised)
-    track = closed(ctx, node, track)
+        normalised = list(range(2, len(alignment.axes)))
+    check_axes(ctx, node, alignment, normalised)
+    alignment = closed(ctx, node, alignment)
     parameters = [ctx.parameter(node, name) for name in node.inputs[1:]]
-    name, *_ = ctx.copy(node, [track.name, *parameters])
-    ctx.derive(node, track, name)
+    name, *_ = ctx.copy(node, [alignment.name, *parameters])
+    ctx.derive(node, alignment, name)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from export.streaming.alignment import Alignment
 from export.streaming.context import WHOLE, Context
 from export.streaming.memory import delay
 from export.streaming.node import Node
 from export.streaming.rules.registry import rule
-from export.streaming.track import Track
 
 UNARY = (
     *(
@@ -63,24 +63,24 @@ BROADCAST = (
 
 @rule(*UNARY)
 def unary(ctx: Context, node: Node) -> None:
-    track = ctx.track(node.inputs[0])
+    alignment = ctx.alignment(node.inputs[0])
     if node.op == "Dropout":  # a graph in eval mode: the identity
-        ctx.derive(node, track, track.name)
+        ctx.derive(node, alignment, alignment.name)
         return
     parameters = [ctx.parameter(node, name) for name in node.inputs[1:]]
-    name, *_ = ctx.copy(node, [track.name, *parameters])
-    ctx.derive(node, track, name)
+    name, *_ = ctx.copy(node, [alignment.name, *parameters])
+    ctx.derive(node, alignment, name)
 
 
 @rule(*BROADCAST)
 def broadcast(ctx: Context, node: Node) -> None:
-    moving = [name for name in node.inputs if ctx.moves(name)]
-    tracks = align(ctx, node, [ctx.track(name) for name in moving])
-    aligned = dict(zip(moving, tracks, strict=True))
+    moving = [name for name in node.inputs if ctx.varies(name)]
+    alignments = align(ctx, node, [ctx.alignment(name) for name in moving])
+    aligned = dict(zip(moving, alignments, strict=True))
     rank = len(ctx.axes(node, node.output))
-    like = tracks[0]
-    _same_place(ctx, node, tracks, rank)
-    lead = max(tracks, key=lambda t: len(t.axes))
+    like = alignments[0]
+    _same_place(ctx, node, alignments, rank)
+    lead = max(alignments, key=lambda t: len(t.axes))
     inputs = [
         aligned[name].name
         if name in aligned
@@ -88,63 +88,63 @@ def broadcast(ctx: Context, node: Node) -> None:
         for name in node.inputs
     ]
     name, *_ = ctx.copy(node, inputs)
-    ctx.derive(node, merged(tracks, like), name)
+    ctx.derive(node, merged(alignments, like), name)
 
 
-def merged(tracks: list[Track], like: Track) -> Track:
+def merged(alignments: list[Alignment], like: Alignment) -> Alignment:
     """Bookkeeping of a tensor computed from several aligned ones."""
-    unbounded = any(t.first is None for t in tracks)
+    unbounded = any(t.first is None for t in alignments)
     return replace(
         like,
-        first=None if unbounded else min(t.first for t in tracks if t.first is not None),
-        last=max(t.last for t in tracks),
-        warmup=max(t.warmup for t in tracks),
-        blame=next((t.blame for t in tracks if t.blame), ""),
+        first=None if unbounded else min(t.first for t in alignments if t.first is not None),
+        last=max(t.last for t in alignments),
+        warmup=max(t.warmup for t in alignments),
+        lookahead_layer=next((t.lookahead_layer for t in alignments if t.lookahead_layer), ""),
     )
 
 
-def align(ctx: Context, node: Node, tracks: list[Track]) -> list[Track]:
+def align(ctx: Context, node: Node, alignments: list[Alignment]) -> list[Alignment]:
     """Delay the earlier ones so that row i of all means the same moment. Refused if they cannot meet."""
-    if len({t.summary for t in tracks}) > 1:
+    if len({t.summary for t in alignments}) > 1:
         ctx.refuse(
             node,
             f"a summary of the whole sequence goes back to every frame, so {WHOLE}",
             "use a causal running statistic, or drop the squeeze-and-excite, normalisation or attention it belongs to",
         )
-    if len({t.rate for t in tracks}) > 1:
+    if len({t.rate for t in alignments}) > 1:
         ctx.refuse(node, "it joins branches of different frame rate", "give both branches the same stride")
-    if len({(t.time is None, t.time_major) for t in tracks}) > 1:
+    if len({(t.time is None, t.time_major) for t in alignments}) > 1:
         ctx.refuse(node, "one of its inputs has time folded into the batch", "fold or unfold both")
-    lag = max(t.lag for t in tracks)
-    tracks = [delay(ctx, node, t, lag - t.lag) for t in tracks]
-    if len({t.open for t in tracks}) > 1:
-        tracks = [closed(ctx, node, t) for t in tracks]
-    return tracks
+    lag = max(t.lag for t in alignments)
+    alignments = [delay(ctx, node, t, lag - t.lag) for t in alignments]
+    if len({t.open for t in alignments}) > 1:
+        alignments = [closed(ctx, node, t) for t in alignments]
+    return alignments
 
 
-def closed(ctx: Context, node: Node, track: Track) -> Track:
+def closed(ctx: Context, node: Node, alignment: Alignment) -> Alignment:
     """Fold an open time axis back into the batch axis, for operators that count axes."""
-    if not track.open:
-        return track
-    if track.time_major:
+    if not alignment.open:
+        return alignment
+    if alignment.time_major:
         ctx.refuse(node, "time was folded before the batch axis", "fold as (batch * time)")
-    shape = [-1 if i == track.batch else axis.size for i, axis in enumerate(track.axes)]
-    if track.axes[track.batch].size != 1:
+    shape = [-1 if i == alignment.batch else axis.size for i, axis in enumerate(alignment.axes)]
+    if alignment.axes[alignment.batch].size != 1:
         ctx.refuse(
             node, "features are folded into the batch of a summary", "keep features an axis of their own"
         )
-    name = ctx.write.one("Reshape", [track.name, ctx.write.ints(*shape)], "folded")
-    return replace(track, name=name, open=False)
+    name = ctx.write.one("Reshape", [alignment.name, ctx.write.ints(*shape)], "folded")
+    return replace(alignment, name=name, open=False)
 
 
-def _same_place(ctx: Context, node: Node, tracks: list[Track], rank: int) -> None:
+def _same_place(ctx: Context, node: Node, alignments: list[Alignment], rank: int) -> None:
     """Refuse if time or batch axes do not lie over each other after broadcasting."""
     for position in ("time", "batch"):
         places = set()
-        for track in tracks:
-            axis = getattr(track, position)
+        for alignment in alignments:
+            axis = getattr(alignment, position)
             if axis is not None:
-                places.add(rank - len(track.axes) + axis)
+                places.add(rank - len(alignment.axes) + axis)
         if len(places) > 1:
             ctx.refuse(
                 node,
@@ -153,11 +153,11 @@ def _same_place(ctx: Context, node: Node, tracks: list[Track], rank: int) -> Non
             )
 
 
-def _broadcastable(value: np.ndarray, track: Track, rank: int) -> np.ndarray:
+def _broadcastable(value: np.ndarray, alignment: Alignment, rank: int) -> np.ndarray:
     """Give a constant room for an open time axis."""
-    if not track.open:
+    if not alignment.open:
         return value
-    behind = rank - 1 - (rank - len(track.axes) + track.batch)  # axes right of the batch axis
+    behind = rank - 1 - (rank - len(alignment.axes) + alignment.batch)  # axes right of the batch axis
     if value.ndim <= behind:
         return value
     return np.expand_dims(value, value.ndim - behind)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from export.streaming.alignment import Alignment
 from export.streaming.context import Context
 from export.streaming.node import Node
-from export.streaming.track import Track
 from export.streaming.writer import END, Writer
 
 MOST_TAPS = 16  # a slice each; a filter bank of hundreds of taps stays a Conv
@@ -30,17 +30,19 @@ class Geometry:
     pads: list[int]
 
 
-def as_product(ctx: Context, node: Node, track: Track, shape: Geometry) -> Callable[[str], str] | None:
+def as_product(
+    ctx: Context, node: Node, alignment: Alignment, shape: Geometry
+) -> Callable[[str], str] | None:
     """What to emit for a Conv (N, C, T) -> (N, C', T') or one with a frequency axis before or after T.
 
     Frequency is padded as the Conv says, time is not. None where it should stay a Conv.
     """
-    if node.op != "Conv" or track.time is None or node.attrs.get("group", 1) != 1:
+    if node.op != "Conv" or alignment.time is None or node.attrs.get("group", 1) != 1:
         return None
-    if len(track.axes) not in (3, 4) or max(shape.kernel) > MOST_TAPS:
+    if len(alignment.axes) not in (3, 4) or max(shape.kernel) > MOST_TAPS:
         return None
-    time = track.time
-    moving = [time, *(axis for axis in (2, 3) if axis != time and axis < len(track.axes))]
+    time = alignment.time
+    moving = [time, *(axis for axis in (2, 3) if axis != time and axis < len(alignment.axes))]
     forth = [0, *moving, 1]  # (N, T, C) or (N, T, bins, C)
     back = [forth.index(axis) for axis in range(len(forth))]
     weight = ctx.fixed(node, node.inputs[1])  # (C', C, taps by spatial axis)
@@ -55,7 +57,7 @@ def as_product(ctx: Context, node: Node, track: Track, shape: Geometry) -> Calla
         for place, axis in enumerate(moving, start=1):
             at = axis - 2
             pads = (0, 0) if axis == time else (shape.pads[at], shape.pads[at + len(moving)])
-            size = None if axis == time else track.axes[axis].size + sum(pads)
+            size = None if axis == time else alignment.axes[axis].size + sum(pads)
             rows = _padded(ctx.write, rows, place, pads, len(forth), hint)
             rows = _side_by_side(
                 ctx.write, rows, place, len(forth) - 1,

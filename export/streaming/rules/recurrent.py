@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from export.streaming.alignment import Alignment
 from export.streaming.axes import Axis
 from export.streaming.context import Context
 from export.streaming.memory import Array, arrived, first_arrival, head
@@ -15,7 +16,6 @@ from export.streaming.node import Node
 from export.streaming.probe import open_session
 from export.streaming.rules.reduction import settle
 from export.streaming.rules.registry import rule
-from export.streaming.track import Track
 
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _HOLD = 1e4  # drives a gate to exactly 0 or 1 in float32
@@ -43,19 +43,19 @@ def recurrent(ctx: Context, node: Node) -> None:
         ctx.refuse(node, f"{text} needs the whole sequence", "use bidirectional=False")
     if node.attrs.get("layout", 0):
         ctx.refuse(node, "layout=1 is not run by ONNX Runtime", "export it time-major")
-    track = ctx.track(node.inputs[0])
-    if track.time != 0 or track.batch != 1:
+    alignment = ctx.alignment(node.inputs[0])
+    if alignment.time != 0 or alignment.batch != 1:
         ctx.refuse(
             node, "its sequence axis is not time", "give it (time, batch, features) or set batch_first"
         )
     _check_lengths(ctx, node)
-    layer = _read(ctx, node, track)
-    if track.lag < 0:
-        layer.initial = _after_head(ctx, node, track, layer)
-    rows = track.name
-    if track.lag > 0:
-        rows = _hold_until_arrival(ctx, node, track, layer)
-    _write(ctx, node, track, layer, rows)
+    layer = _read(ctx, node, alignment)
+    if alignment.lag < 0:
+        layer.initial = _after_head(ctx, node, alignment, layer)
+    rows = alignment.name
+    if alignment.lag > 0:
+        rows = _hold_until_arrival(ctx, node, alignment, layer)
+    _write(ctx, node, alignment, layer, rows)
 
 
 def _check_lengths(ctx: Context, node: Node) -> None:
@@ -64,7 +64,7 @@ def _check_lengths(ctx: Context, node: Node) -> None:
         return
     for run in range(3):
         length = ctx.probe.value(node.inputs[0], run).shape[0]
-        if ctx.moves(name) or not np.all(ctx.probe.value(name, run) == length):
+        if ctx.varies(name) or not np.all(ctx.probe.value(name, run) == length):
             ctx.refuse(
                 node,
                 "sequence lengths (packed sequences) are not known in a stream",
@@ -72,23 +72,23 @@ def _check_lengths(ctx: Context, node: Node) -> None:
             )
 
 
-def _read(ctx: Context, node: Node, track: Track) -> _Layer:
+def _read(ctx: Context, node: Node, alignment: Alignment) -> _Layer:
     weight, recurrence = (ctx.fixed(node, name) for name in node.inputs[1:3])
     bias = ctx.fixed(node, node.inputs[3]) if node.input(3) else None
     layer = _Layer(weight, recurrence, bias, [])
     for position in (5, 6) if node.op == "LSTM" else (5,):
-        layer.initial.append(_initial(ctx, node, node.input(position), track, layer.hidden))
+        layer.initial.append(_initial(ctx, node, node.input(position), alignment, layer.hidden))
     if node.op == "LSTM" and node.input(7):
         ctx.refuse(node, "peephole weights have no rule", "use an LSTM without peepholes")
     return layer
 
 
-def _initial(ctx: Context, node: Node, name: str, track: Track, hidden: int) -> Array:
+def _initial(ctx: Context, node: Node, name: str, alignment: Alignment, hidden: int) -> Array:
     """Initial value (1, rows a stream, H), the same for every stream."""
-    rows = track.axes[1].size
+    rows = alignment.axes[1].size
     if not name:
         return np.zeros((1, rows, hidden), np.float32)
-    if ctx.moves(name):
+    if ctx.varies(name):
         ctx.refuse(
             node, "its initial state is computed from the sequence", "start from zeros or learned values"
         )
@@ -103,9 +103,9 @@ def _initial(ctx: Context, node: Node, name: str, track: Track, hidden: int) -> 
     return first
 
 
-def _after_head(ctx: Context, node: Node, track: Track, layer: _Layer) -> list[Array]:
+def _after_head(ctx: Context, node: Node, alignment: Alignment, layer: _Layer) -> list[Array]:
     """State after the padding rows that precede the sound, found by running the layer on them."""
-    known = head(ctx, track)
+    known = head(ctx, alignment)
     known = known if known.ndim == 3 else known[:, None]  # (rows, batch, F)
     arrays = [known.astype(np.float32), layer.weight, layer.recurrence, layer.bias, None, *layer.initial]
     names = [f"i{k}" if a is not None else "" for k, a in enumerate(arrays)]
@@ -122,7 +122,7 @@ def _after_head(ctx: Context, node: Node, track: Track, layer: _Layer) -> list[A
     return [np.asarray(value) for value in open_session(model).run(None, feed)]
 
 
-def _hold_until_arrival(ctx: Context, node: Node, track: Track, layer: _Layer) -> str:
+def _hold_until_arrival(ctx: Context, node: Node, alignment: Alignment, layer: _Layer) -> str:
     """Keep the state as it is while meaningless rows pass.
 
     One more input, 1 while nothing has arrived, drives the gates. GRU: z = 1 keeps the hidden state. LSTM: forget 1 and
@@ -145,25 +145,25 @@ def _hold_until_arrival(ctx: Context, node: Node, track: Track, layer: _Layer) -
         half = layer.bias.shape[1] // 2
         gate[0, :, 0] = -(layer.bias[0, :half] + layer.bias[0, half:])
     write = ctx.write
-    here = arrived(ctx, track)
-    quiet = write.one("Where", [here, track.name, write.constant(np.float32(0))], "masked")
+    here = arrived(ctx, alignment)
+    quiet = write.one("Where", [here, alignment.name, write.constant(np.float32(0))], "masked")
     absent = write.one("Cast", [write.one("Not", [here], "absent")], "absent", to=TensorProto.FLOAT)
     inputs, columns = [quiet, absent], [layer.weight, gate]
     if np.any(start):
-        inputs.append(write.one("Cast", [first_arrival(ctx, track)], "first", to=TensorProto.FLOAT))
+        inputs.append(write.one("Cast", [first_arrival(ctx, alignment)], "first", to=TensorProto.FLOAT))
         columns.append(start)
     layer.weight = np.concatenate(columns, axis=2)
     return write.one("Concat", inputs, "held", axis=2)
 
 
-def _write(ctx: Context, node: Node, track: Track, layer: _Layer, rows: str) -> None:
+def _write(ctx: Context, node: Node, alignment: Alignment, layer: _Layer, rows: str) -> None:
     write = ctx.write
     names = [node.inputs[k] for k in (1, 2, 3) if node.input(k)]
     stored = [layer.weight, layer.recurrence] + ([] if layer.bias is None else [layer.bias])
     weights = [write.constant(a, n) for a, n in zip(stored, names, strict=True)]
     if layer.bias is None:
         weights.append("")
-    per_stream = track.axes[1].size
+    per_stream = alignment.axes[1].size
     states = []
     for value in layer.initial:
         shape = (1, -1, layer.hidden) if per_stream == 1 else (1, -1, per_stream, layer.hidden)
@@ -180,21 +180,21 @@ def _write(ctx: Context, node: Node, track: Track, layer: _Layer, rows: str) -> 
         if per_stream > 1:
             last = write.one("Reshape", [last, write.ints(1, -1, per_stream, layer.hidden)], "keep")
         write.update(state, last)
-    _register(ctx, node, track, sequence, layer.hidden)
+    _register(ctx, node, alignment, sequence, layer.hidden)
 
 
-def _register(ctx: Context, node: Node, track: Track, sequence: str, hidden: int) -> None:
+def _register(ctx: Context, node: Node, alignment: Alignment, sequence: str, hidden: int) -> None:
     """Outputs of the node: rows (T, 1, N, H), final hidden state and final cell."""
-    rows = Track(
+    rows = Alignment(
         source=node.outputs[0] or f"{node.proto.name}:rows",
         name=sequence,
-        axes=(track.axes[0], Axis("fixed", 1), track.axes[1], Axis("fixed", hidden)),
-        rate=track.rate,
-        lag=track.lag,
+        axes=(alignment.axes[0], Axis("fixed", 1), alignment.axes[1], Axis("fixed", hidden)),
+        rate=alignment.rate,
+        lag=alignment.lag,
         first=None,
-        last=track.last,
-        warmup=track.warmup,
-        blame=track.blame,
+        last=alignment.last,
+        warmup=alignment.warmup,
+        lookahead_layer=alignment.lookahead_layer,
     )
     if node.outputs[0]:
         ctx.derive(node, rows, sequence)
@@ -206,7 +206,7 @@ def _register(ctx: Context, node: Node, track: Track, sequence: str, hidden: int
         )
 
 
-def _final_hidden(ctx: Context, node: Node, rows: Track) -> None:
+def _final_hidden(ctx: Context, node: Node, rows: Alignment) -> None:
     """h_n (1, N, H): for every frame, the hidden state so far."""
     if rows.surplus > 0 or rows.axes[2].size != 1 or (rows.surplus and not node.outputs[0]):
         ctx.refuse_later(
@@ -224,5 +224,5 @@ def _final_hidden(ctx: Context, node: Node, rows: Track) -> None:
         summary=True,
         open=True,
         warmup=max(rows.warmup, -rows.clock.offset),
-        blame="",
+        lookahead_layer="",
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from export.streaming.alignment import Alignment
 from export.streaming.context import WHOLE, Context
 from export.streaming.memory import delay
 from export.streaming.node import Node
 from export.streaming.rules.pointwise import closed
 from export.streaming.rules.registry import rule
 from export.streaming.rules.running import running_extreme, running_mean, running_sum
-from export.streaming.track import Track
 
 _RUNNING = {
     "ReduceMean": running_mean,
@@ -23,28 +23,30 @@ _RUNNING = {
 _POOLS = {"GlobalAveragePool": "ReduceMean", "GlobalMaxPool": "ReduceMax"}
 
 
-def settle(ctx: Context, node: Node, track: Track) -> Track:
+def settle(ctx: Context, node: Node, alignment: Alignment) -> Alignment:
     """Align a sequence with its own end: the newest row is the offline tensor's last row."""
-    if track.surplus > 0:
-        cause = f" ({track.blame})" if track.blame else ""
+    if alignment.surplus > 0:
+        cause = f" ({alignment.lookahead_layer})" if alignment.lookahead_layer else ""
         ctx.refuse(
             node,
-            f"it includes {track.surplus} row(s) that depend on padding at the end{cause}",
+            f"it includes {alignment.surplus} row(s) that depend on padding at the end{cause}",
             "pad on the left only, or trim the end off before it",
         )
-    return delay(ctx, node, track, -track.surplus)
+    return delay(ctx, node, alignment, -alignment.surplus)
 
 
-def summarise(ctx: Context, node: Node, track: Track, name: str, *, keepdims: bool, warmup: int) -> None:
+def summarise(
+    ctx: Context, node: Node, alignment: Alignment, name: str, *, keepdims: bool, warmup: int
+) -> None:
     """Register a sequence of summaries: (.., N, .., T, ..) -> time right behind the batch axis.
 
     Args:
-        name: streaming tensor with one row a frame where the track has its time axis.
+        name: streaming tensor with one row a frame where the alignment has its time axis.
         keepdims: the offline result keeps an axis of size 1 where time was.
     """
-    time, batch, rank = track.time, track.batch, len(track.axes)
+    time, batch, rank = alignment.time, alignment.batch, len(alignment.axes)
     assert time is not None
-    if track.axes[batch].size != 1:
+    if alignment.axes[batch].size != 1:
         ctx.refuse(
             node, "it summarises a tensor with features folded into the batch", "keep features an axis"
         )
@@ -55,7 +57,7 @@ def summarise(ctx: Context, node: Node, track: Track, name: str, *, keepdims: bo
     if keepdims:
         place = time if time < batch else time + 1
         name = ctx.write.one("Unsqueeze", [name, ctx.write.ints(place)], "summary")
-    like = replace(track, lag=0, first=None, blame="", warmup=max(track.warmup, warmup))
+    like = replace(alignment, lag=0, first=None, lookahead_layer="", warmup=max(alignment.warmup, warmup))
     ctx.derive(node, like, name, summary=True, open=True)
 
 
@@ -74,33 +76,33 @@ def summarise(ctx: Context, node: Node, track: Track, name: str, *, keepdims: bo
     "GlobalMaxPool",
 )
 def reduce(ctx: Context, node: Node) -> None:
-    track = ctx.track(node.inputs[0])
-    rank = len(track.axes)
+    alignment = ctx.alignment(node.inputs[0])
+    rank = len(alignment.axes)
     axes, keepdims = _axes(ctx, node, rank)
-    if track.batch in axes:
+    if alignment.batch in axes:
         ctx.refuse(
             node, "it mixes the streams of a batch, or frames folded into it", "reduce features or time"
         )
-    others = [axis for axis in axes if axis != track.time]
+    others = [axis for axis in axes if axis != alignment.time]
     op = _POOLS.get(node.op, node.op)
-    if track.time not in axes:
-        name = _plain(ctx, op, track.name, [track.real(a) for a in others], keepdims)
-        ctx.derive(node, track, name)
+    if alignment.time not in axes:
+        name = _plain(ctx, op, alignment.name, [alignment.real(a) for a in others], keepdims)
+        ctx.derive(node, alignment, name)
         return
     running = _RUNNING.get(node.op)
     if running is None:
         ctx.refuse(node, f"{node.op} over time has no running form, so {WHOLE}", "use a mean, sum or maximum")
-    track = settle(ctx, node, track)
-    name = running(ctx, node, track)
+    alignment = settle(ctx, node, alignment)
+    name = running(ctx, node, alignment)
     if others:
         name = _plain(ctx, op, name, others, True)
-    warmup = -track.clock.offset
+    warmup = -alignment.clock.offset
     if keepdims or not others:
-        summarise(ctx, node, track, name, keepdims=keepdims, warmup=warmup)
+        summarise(ctx, node, alignment, name, keepdims=keepdims, warmup=warmup)
         return
     name = ctx.write.one("Squeeze", [name, ctx.write.ints(*others)], "squeezed")
     kept = [i for i in range(rank) if i not in others]
-    narrow = replace(track, axes=tuple(track.axes[i] for i in kept))
+    narrow = replace(alignment, axes=tuple(alignment.axes[i] for i in kept))
     summarise(ctx, node, narrow, name, keepdims=False, warmup=warmup)
 
 
@@ -123,17 +125,17 @@ def _plain(ctx: Context, op: str, name: str, axes: list[int], keepdims: bool) ->
 
 @rule("CumSum")
 def cumsum(ctx: Context, node: Node) -> None:
-    track = ctx.track(node.inputs[0])
-    axis = int(ctx.fixed(node, node.inputs[1]).reshape(-1)[0]) % len(track.axes)
-    if track.axes[axis].kind == "fixed":
-        track = closed(ctx, node, track)
-        name, *_ = ctx.copy(node, [track.name, ctx.parameter(node, node.inputs[1])])
-        ctx.derive(node, track, name)
+    alignment = ctx.alignment(node.inputs[0])
+    axis = int(ctx.fixed(node, node.inputs[1]).reshape(-1)[0]) % len(alignment.axes)
+    if alignment.axes[axis].kind == "fixed":
+        alignment = closed(ctx, node, alignment)
+        name, *_ = ctx.copy(node, [alignment.name, ctx.parameter(node, node.inputs[1])])
+        ctx.derive(node, alignment, name)
         return
-    if axis != track.time:
+    if axis != alignment.time:
         ctx.refuse(node, "it adds across streams", "add along time or features")
     if node.attrs.get("reverse", 0) or node.attrs.get("exclusive", 0):
         ctx.refuse(
             node, f"it adds from the end or leaves the current frame out, so {WHOLE}", "use cumsum(dim)"
         )
-    ctx.derive(node, track, running_sum(ctx, node, track), first=None)
+    ctx.derive(node, alignment, running_sum(ctx, node, alignment), first=None)

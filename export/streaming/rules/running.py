@@ -4,84 +4,89 @@ from __future__ import annotations
 
 import numpy as np
 
+from export.streaming.alignment import Alignment
 from export.streaming.axes import Axis
 from export.streaming.context import Context
 from export.streaming.memory import Array, arrived, clock, head, row_numbers, spread
 from export.streaming.node import Node
-from export.streaming.track import Track
 from export.streaming.writer import END
 
 WIDEST_EXTREME = 1024
 
 
-def _start(track: Track, known: Array | None, empty: float, over: str) -> Array:
+def _start(alignment: Alignment, known: Array | None, empty: float, over: str) -> Array:
     """Value before the first frame: over the padding rows if there are any."""
-    time, batch = track.time, track.batch
+    time, batch = alignment.time, alignment.batch
     assert time is not None
     axis = time if time < batch else time - 1
     if known is not None:
         return np.asarray(getattr(known.astype(np.float64), over)(axis=axis, keepdims=True), np.float32)
-    dims = [1 if i == time else a.size for i, a in enumerate(track.axes) if i != batch]
+    dims = [1 if i == time else a.size for i, a in enumerate(alignment.axes) if i != batch]
     return np.full(dims, empty, np.float32)
 
 
-def _carried(ctx: Context, node: Node, track: Track, init: Array) -> str:
+def _carried(ctx: Context, node: Node, alignment: Alignment, init: Array) -> str:
     """Declare a state of one row."""
-    if track.axes[track.batch].size != 1 or track.open or track.time is None:
+    if alignment.axes[alignment.batch].size != 1 or alignment.open or alignment.time is None:
         ctx.refuse(
             node, "features or frames are folded into the batch", "keep time and features axes of their own"
         )
-    shape = [1 if i == track.time else -1 if i == track.batch else a.size for i, a in enumerate(track.axes)]
+    shape = [
+        1 if i == alignment.time else -1 if i == alignment.batch else a.size
+        for i, a in enumerate(alignment.axes)
+    ]
     return ctx.write.state(tuple(shape), init)
 
 
-def _known(ctx: Context, track: Track) -> Array | None:
-    return head(ctx, track) if track.lag < 0 else None
+def _known(ctx: Context, alignment: Alignment) -> Array | None:
+    return head(ctx, alignment) if alignment.lag < 0 else None
 
 
-def running_sum(ctx: Context, node: Node, track: Track) -> str:
-    """Sum of the rows so far, a tensor shaped as the track."""
+def running_sum(ctx: Context, node: Node, alignment: Alignment) -> str:
+    """Sum of the rows so far, a tensor shaped as the alignment."""
     write = ctx.write
-    state = _carried(ctx, node, track, _start(track, _known(ctx, track), 0.0, "sum"))
-    rows = _silenced(ctx, track, track.name)
+    state = _carried(ctx, node, alignment, _start(alignment, _known(ctx, alignment), 0.0, "sum"))
+    rows = _silenced(ctx, alignment, alignment.name)
     total = write.one(
         "Add",
-        [write.one("CumSum", [rows, write.constant(np.int64(track.real_time))], "sums"), state],
+        [write.one("CumSum", [rows, write.constant(np.int64(alignment.real_time))], "sums"), state],
         "total",
     )
-    write.update(state, write.slice(total, -1, END, track.real_time, "total"))
+    write.update(state, write.slice(total, -1, END, alignment.real_time, "total"))
     return total
 
 
-def running_mean(ctx: Context, node: Node, track: Track) -> str:
+def running_mean(ctx: Context, node: Node, alignment: Alignment) -> str:
     """Mean of the rows so far. m += cumsum(x - m) / n loses no precision however long the stream."""
     write = ctx.write
-    state = _carried(ctx, node, track, _start(track, _known(ctx, track), 0.0, "mean"))
-    count = write.one("Add", [row_numbers(ctx, track), write.ints(1 - track.lag)], "count")
-    if track.lag > 0:
+    state = _carried(ctx, node, alignment, _start(alignment, _known(ctx, alignment), 0.0, "mean"))
+    count = write.one("Add", [row_numbers(ctx, alignment), write.ints(1 - alignment.lag)], "count")
+    if alignment.lag > 0:
         count = write.one("Max", [count, write.ints(1)], "count")
-    count = spread(ctx, track, write.one("Cast", [count], "count", to=1))
-    change = _silenced(ctx, track, write.one("Sub", [track.name, state], "change"))
-    moved = write.one("CumSum", [change, write.constant(np.int64(track.real_time))], "change")
+    count = spread(ctx, alignment, write.one("Cast", [count], "count", to=1))
+    change = _silenced(ctx, alignment, write.one("Sub", [alignment.name, state], "change"))
+    moved = write.one("CumSum", [change, write.constant(np.int64(alignment.real_time))], "change")
     mean = write.one("Add", [write.one("Div", [moved, count], "change"), state], "mean")
-    write.update(state, write.slice(mean, -1, END, track.real_time, "mean"))
+    write.update(state, write.slice(mean, -1, END, alignment.real_time, "mean"))
     return mean
 
 
-def _silenced(ctx: Context, track: Track, name: str) -> str:
+def _silenced(ctx: Context, alignment: Alignment, name: str) -> str:
     """Zero in the meaningless first rows of a late tensor."""
-    if track.lag <= 0:
+    if alignment.lag <= 0:
         return name
-    return ctx.write.one("Where", [arrived(ctx, track), name, ctx.write.constant(np.float32(0))], "silenced")
+    return ctx.write.one(
+        "Where", [arrived(ctx, alignment), name, ctx.write.constant(np.float32(0))], "silenced"
+    )
 
 
-def running_extreme(ctx: Context, node: Node, track: Track) -> str:
+def running_extreme(ctx: Context, node: Node, alignment: Alignment) -> str:
     """Largest (or smallest) row so far.
 
     ONNX has no running maximum, and a loop would be slow. An LSTM with linear gates is one: with forget and output
     gates at 1, cell activation max(0, .) and the cell fed back, c += relu(x - c), which is max(c, x).
     """
-    write, axes = ctx.write, track.axes
+    write, axes = ctx.write, alignment.axes
     others = [i for i, a in enumerate(axes) if a.kind == "fixed"]
     width = int(np.prod([axes[i].size for i in others], dtype=np.int64))
     if width > WIDEST_EXTREME:
@@ -90,31 +95,31 @@ def running_extreme(ctx: Context, node: Node, track: Track) -> str:
             f"a running maximum over {width} values a frame is wider than {WIDEST_EXTREME}",
             "reduce the features first",
         )
-    time = track.time
+    time = alignment.time
     assert time is not None
     least = node.op == "ReduceMin"
-    rows = write.transpose(track.name, [time, track.batch, *others], "rows")
+    rows = write.transpose(alignment.name, [time, alignment.batch, *others], "rows")
     rows = write.one("Reshape", [rows, write.ints(0, 0, width)], "rows") if len(others) != 1 else rows
     if least:
         rows = write.one("Neg", [rows], "rows")
-    held = _LinearCell(ctx, width).run(ctx, track, rows, _initial_extreme(ctx, track, least))
+    held = _LinearCell(ctx, width).run(ctx, alignment, rows, _initial_extreme(ctx, alignment, least))
     held = write.one("Squeeze", [held, write.ints(1)], "held")
     if least:
         held = write.one("Neg", [held], "held")
     if len(others) != 1:
         held = write.one("Reshape", [held, write.ints(0, 0, *(axes[i].size for i in others))], "held")
-    back = list(np.argsort([time, track.batch, *others]))
+    back = list(np.argsort([time, alignment.batch, *others]))
     extreme = write.transpose(held, [int(i) for i in back], "extreme")
     return _silenced(
-        ctx, track, extreme
+        ctx, alignment, extreme
     )  # before anything has come it is the least of a chunk: not for showing
 
 
-def _initial_extreme(ctx: Context, track: Track, least: bool) -> Array | None:
-    known = _known(ctx, track)
+def _initial_extreme(ctx: Context, alignment: Alignment, least: bool) -> Array | None:
+    known = _known(ctx, alignment)
     if known is None:
         return None
-    row = _start(track, known, 0.0, "min" if least else "max").reshape(1, -1)
+    row = _start(alignment, known, 0.0, "min" if least else "max").reshape(1, -1)
     return -row if least else row
 
 
@@ -128,7 +133,7 @@ class _LinearCell:
         self.weight = ctx.write.constant(np.concatenate([none, eye])[None], "take")
         self.feedback = ctx.write.constant(np.concatenate([none, -eye])[None], "give")
 
-    def run(self, ctx: Context, track: Track, rows: str, init: Array | None) -> str:
+    def run(self, ctx: Context, alignment: Alignment, rows: str, init: Array | None) -> str:
         """(T, N, width) -> (T, 1, N, width)."""
         write = ctx.write
         state = write.state(
@@ -141,16 +146,18 @@ class _LinearCell:
             reduce = {"axes": [0]} if write.opset < 18 else {}
             operand = [rows] if write.opset < 18 else [rows, write.ints(0)]
             least = write.one("ReduceMin", operand, "least", keepdims=1, **reduce)
-            limit = write.ints(max(track.lag, 0))
-            scaled = write.ints(track.rate.denominator)
+            limit = write.ints(max(alignment.lag, 0))
+            scaled = write.ints(alignment.rate.denominator)
             before = (
-                write.one("Div", [clock(ctx), scaled], "row") if track.rate.denominator != 1 else clock(ctx)
+                write.one("Div", [clock(ctx), scaled], "row")
+                if alignment.rate.denominator != 1
+                else clock(ctx)
             )
             fresh = write.one("LessOrEqual", [before, limit], "fresh")
             start = write.one("Where", [fresh, least, state], "start")
-            if track.lag > 0:
+            if alignment.lag > 0:
                 axes = (Axis("time"), Axis("batch"), Axis("fixed", self.width))
-                late = Track(track.source, rows, axes, track.rate, track.lag)
+                late = Alignment(alignment.source, rows, axes, alignment.rate, alignment.lag)
                 rows = write.one("Where", [arrived(ctx, late), rows, least], "rows")
         attrs = {
             "hidden_size": self.width,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from export.streaming.alignment import Alignment
 from export.streaming.context import WHOLE, Context
 from export.streaming.memory import delay
 from export.streaming.node import Node
@@ -10,7 +11,6 @@ from export.streaming.rules.normalisation import check_axes
 from export.streaming.rules.reduction import settle, summarise
 from export.streaming.rules.registry import rule
 from export.streaming.rules.windows import slide
-from export.streaming.track import Track
 from export.streaming.writer import END
 
 LAST = "take the last frame, or a mean or maximum over time"
@@ -18,25 +18,25 @@ LAST = "take the last frame, or a mean or maximum over time"
 
 @rule("Slice")
 def slice_(ctx: Context, node: Node) -> None:
-    track = ctx.track(node.inputs[0])
-    rank = len(track.axes)
+    alignment = ctx.alignment(node.inputs[0])
+    rank = len(alignment.axes)
     ranges = _ranges(ctx, node, rank)
-    time = track.time
+    time = alignment.time
     part = ranges.pop(time, None) if time is not None else None
     if part is not None and ranges:
         ctx.refuse(node, "it cuts time and features at once", "cut them one after the other")
     if part is None:
-        check_axes(ctx, node, track, list(ranges), "cut features, not streams")
-        name = track.name
+        check_axes(ctx, node, alignment, list(ranges), "cut features, not streams")
+        name = alignment.name
         for axis, runs in ranges.items():
             if len(set(runs)) > 1:
                 ctx.refuse(node, "where it cuts depends on the length", "cut at constant places")
             start, stop, step, _ = runs[0]
             end = END if stop is None else stop
-            name = ctx.write.slice(name, start, end, track.real(axis), "cut", step)
-        ctx.derive(node, track, name)
+            name = ctx.write.slice(name, start, end, alignment.real(axis), "cut", step)
+        ctx.derive(node, alignment, name)
         return
-    _cut_time(ctx, node, track, part)
+    _cut_time(ctx, node, alignment, part)
 
 
 Range = tuple[int, "int | None", int, int]
@@ -48,7 +48,7 @@ def _ranges(ctx: Context, node: Node, rank: int) -> dict[int, list[Range]]:
     for run in range(3):
         size = ctx.probe.value(node.inputs[0], run).shape
         for name in node.inputs[1:]:
-            if name and ctx.moves(name):
+            if name and ctx.varies(name):
                 ctx.refuse(node, "where it cuts depends on the sound", "cut at constant places")
         starts = [int(v) for v in ctx.probe.value(node.inputs[1], run).reshape(-1)]
         ends = [int(v) for v in ctx.probe.value(node.inputs[2], run).reshape(-1)]
@@ -65,7 +65,7 @@ def _ranges(ctx: Context, node: Node, rank: int) -> dict[int, list[Range]]:
     return {axis: found for axis, found in runs.items() if len(found) == 3}
 
 
-def _cut_time(ctx: Context, node: Node, track: Track, runs: list[Range]) -> None:
+def _cut_time(ctx: Context, node: Node, alignment: Alignment, runs: list[Range]) -> None:
     steps = {step for _, _, step, _ in runs}
     step = steps.pop()
     if steps or step < 0:
@@ -77,7 +77,7 @@ def _cut_time(ctx: Context, node: Node, track: Track, runs: list[Range]) -> None
         count = from_end.pop() - trims.copy().pop()
         if count != 1:
             ctx.refuse(node, f"it takes a window of the last {count} frames", LAST)
-        _take_from_end(ctx, node, track, trims.pop(), keepdims=True)
+        _take_from_end(ctx, node, alignment, trims.pop(), keepdims=True)
         return
     if len(starts) != 1:
         ctx.refuse(node, "where it cuts depends on the length", LAST)
@@ -85,40 +85,40 @@ def _cut_time(ctx: Context, node: Node, track: Track, runs: list[Range]) -> None
         ctx.refuse(node, "it takes the first frames only, whatever comes later", LAST)
     start = starts.pop()
     if step == 1:
-        shift(ctx, node, track, -start, node.output)
+        shift(ctx, node, alignment, -start, node.output)
         return
     slide(
         ctx,
         node,
-        track,
-        lambda name: ctx.write.slice(name, 0, END, track.real_time, "every", step),
+        alignment,
+        lambda name: ctx.write.slice(name, 0, END, alignment.real_time, "every", step),
         span=1,
         step=step,
         pad=-start,
     )
 
 
-def _take_from_end(ctx: Context, node: Node, track: Track, back: int, keepdims: bool) -> None:
+def _take_from_end(ctx: Context, node: Node, alignment: Alignment, back: int, keepdims: bool) -> None:
     """Row ``back`` before the last one becomes a summary: one row a frame, each the newest of its moment."""
-    track = settle(ctx, node, track)
-    track = delay(ctx, node, track, back)
-    summarise(ctx, node, track, track.name, keepdims=keepdims, warmup=back - track.clock.offset)
+    alignment = settle(ctx, node, alignment)
+    alignment = delay(ctx, node, alignment, back)
+    summarise(ctx, node, alignment, alignment.name, keepdims=keepdims, warmup=back - alignment.clock.offset)
 
 
 @rule("Gather")
 def gather(ctx: Context, node: Node) -> None:
     data, index = node.inputs
-    if not ctx.moves(data) or ctx.moves(index):
+    if not ctx.varies(data) or ctx.varies(index):
         ctx.refuse(node, "it looks up a table by values of the sound", "use an ordinary layer")
     axis = node.attrs.get("axis", 0) % len(ctx.axes(node, data))
     if _picked_from_list(ctx, node, axis):
         return
-    track = ctx.track(data)
-    if axis != track.time:
-        check_axes(ctx, node, track, [axis], "pick features, not streams")
+    alignment = ctx.alignment(data)
+    if axis != alignment.time:
+        check_axes(ctx, node, alignment, [axis], "pick features, not streams")
         index_name = ctx.parameter(node, index)
-        name, *_ = ctx.copy(node, [track.name, index_name], axis=track.real(axis))
-        ctx.derive(node, track, name)
+        name, *_ = ctx.copy(node, [alignment.name, index_name], axis=alignment.real(axis))
+        ctx.derive(node, alignment, name)
         return
     sizes = [ctx.probe.value(data, run).shape[axis] for run in range(3)]
     picks = [ctx.probe.value(index, run) for run in range(3)]
@@ -127,7 +127,7 @@ def gather(ctx: Context, node: Node) -> None:
     backs = {(-1 - int(p.reshape(-1)[0])) % size for p, size in zip(picks, sizes, strict=True)}
     if len(backs) > 1:
         ctx.refuse(node, "it takes a frame counted from the start", LAST)
-    _take_from_end(ctx, node, track, backs.pop(), keepdims=picks[0].ndim == 1)
+    _take_from_end(ctx, node, alignment, backs.pop(), keepdims=picks[0].ndim == 1)
 
 
 def _picked_from_list(ctx: Context, node: Node, axis: int) -> bool:
@@ -139,7 +139,7 @@ def _picked_from_list(ctx: Context, node: Node, axis: int) -> bool:
     sizes = [ctx.probe.value(name).shape[axis] for name in joined.inputs]
     if index is None or index.ndim != 0 or set(sizes) != {1}:
         return False
-    track = ctx.track(joined.inputs[int(index)])
-    name = ctx.write.one("Squeeze", [track.name, ctx.write.ints(track.real(axis))], "picked")
-    ctx.derive(node, track, name)
+    alignment = ctx.alignment(joined.inputs[int(index)])
+    name = ctx.write.one("Squeeze", [alignment.name, ctx.write.ints(alignment.real(axis))], "picked")
+    ctx.derive(node, alignment, name)
     return True

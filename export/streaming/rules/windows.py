@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from export.streaming.alignment import Alignment
 from export.streaming.context import Context
 from export.streaming.memory import history, masked
 from export.streaming.node import Node
 from export.streaming.rules.pointwise import closed
 from export.streaming.rules.product import Geometry, as_product
 from export.streaming.rules.registry import rule
-from export.streaming.track import Track
 from export.streaming.writer import END
 
 LOWEST = float(np.finfo(np.float32).min)
@@ -23,7 +23,7 @@ LOWEST = float(np.finfo(np.float32).min)
 def slide(
     ctx: Context,
     node: Node,
-    track: Track,
+    alignment: Alignment,
     apply: Callable[[str], str],
     *,
     span: int,
@@ -38,56 +38,61 @@ def slide(
         fill: what the padding is made of.
     """
     if pad > 0:
-        track = masked(ctx, track, fill)
-    padded_lag = track.lag - pad
+        alignment = masked(ctx, alignment, fill)
+    padded_lag = alignment.lag - pad
     lag = -((-padded_lag - span) // step) - 1  # newest row complete at the end of a chunk
     rows = lag * step - padded_lag
     if rows >= 0:
-        window = history(ctx, node, track, rows, fill)
+        window = history(ctx, node, alignment, rows, fill)
     else:
-        window = ctx.write.slice(track.name, -rows, END, track.real_time, "trimmed")
-    rate = track.rate / step
-    first = None if track.first is None else track.first - Fraction(pad) / track.rate
+        window = ctx.write.slice(alignment.name, -rows, END, alignment.real_time, "trimmed")
+    rate = alignment.rate / step
+    first = None if alignment.first is None else alignment.first - Fraction(pad) / alignment.rate
     ctx.derive(
         node,
-        track,
+        alignment,
         apply(window),
         lag=lag,
         rate=rate,
         first=first,
-        last=track.last + Fraction(span - 1 - pad) / track.rate,
-        blame=ctx.blame(node, track, lag, rate),
+        last=alignment.last + Fraction(span - 1 - pad) / alignment.rate,
+        lookahead_layer=ctx.lookahead_layer(node, alignment, lag, rate),
     )
 
 
 @rule("Conv", "MaxPool", "AveragePool", "LpPool")
 def window(ctx: Context, node: Node) -> None:
-    track = ctx.track(node.inputs[0])
-    if any(ctx.moves(name) for name in node.inputs[1:]):
+    alignment = ctx.alignment(node.inputs[0])
+    if any(ctx.varies(name) for name in node.inputs[1:]):
         ctx.refuse(node, "its weights are computed from the sound", "use constant weights")
     weights = [ctx.parameter(node, name) for name in node.inputs[1:]]
     if len(node.outputs) > 1 and node.outputs[1]:
         ctx.refuse_later(
             node.outputs[1], node, "positions of maxima count from the start", "use the values alone"
         )
-    if track.time is None:  # frames are folded into the batch: nothing to remember
-        track = closed(ctx, node, track)
-        name, *_ = ctx.copy(node, [track.name, *weights], count=1)
-        ctx.derive(node, track, name)
+    if alignment.time is None:  # frames are folded into the batch: nothing to remember
+        alignment = closed(ctx, node, alignment)
+        name, *_ = ctx.copy(node, [alignment.name, *weights], count=1)
+        ctx.derive(node, alignment, name)
         return
-    if track.time < 2 or track.batch != 0:
+    if alignment.time < 2 or alignment.batch != 0:
         ctx.refuse(
             node, "time lies on its batch or channel axis", "transpose to (batch, channels, time) before it"
         )
-    spatial = track.time - 2
-    kernel, stride, dilation, pads = _geometry(ctx, node, track)
+    spatial = alignment.time - 2
+    kernel, stride, dilation, pads = _geometry(ctx, node, alignment)
     if node.op == "AveragePool" and pads[spatial] and not node.attrs.get("count_include_pad", 0):
         ctx.refuse(
             node,
             "it counts padding out of the mean at the start",
             "pad before it or set count_include_pad=True",
         )
-    if node.op == "AveragePool" and track.lag < 0 and pads[spatial] == 0 and node.attrs.get("ceil_mode", 0):
+    if (
+        node.op == "AveragePool"
+        and alignment.lag < 0
+        and pads[spatial] == 0
+        and node.attrs.get("ceil_mode", 0)
+    ):
         ctx.refuse(node, "ceil_mode shortens its last mean", "set ceil_mode=False")
     bare = list(pads)
     half = len(pads) // 2
@@ -95,15 +100,15 @@ def window(ctx: Context, node: Node) -> None:
     attrs: dict[str, Any] = {"pads": bare, "auto_pad": None}
     if node.attrs.get("ceil_mode", 0):
         attrs["ceil_mode"] = (
-            1 if half > 1 and _ceil_matters(node, kernel, stride, pads, spatial, track) else 0
+            1 if half > 1 and _ceil_matters(node, kernel, stride, pads, spatial, alignment) else 0
         )
         if attrs["ceil_mode"]:
             ctx.refuse(node, "ceil_mode with frequency has no rule", "set ceil_mode=False")
-    product = as_product(ctx, node, track, Geometry(kernel, stride, dilation, pads))
+    product = as_product(ctx, node, alignment, Geometry(kernel, stride, dilation, pads))
     slide(
         ctx,
         node,
-        track,
+        alignment,
         product or (lambda name: ctx.copy(node, [name, *weights], count=1, **attrs)[0]),
         span=(kernel[spatial] - 1) * dilation[spatial] + 1,
         step=stride[spatial],
@@ -112,9 +117,11 @@ def window(ctx: Context, node: Node) -> None:
     )
 
 
-def _geometry(ctx: Context, node: Node, track: Track) -> tuple[list[int], list[int], list[int], list[int]]:
+def _geometry(
+    ctx: Context, node: Node, alignment: Alignment
+) -> tuple[list[int], list[int], list[int], list[int]]:
     """Kernel, stride, dilation and pads (begins, then ends) of the spatial axes, auto_pad resolved."""
-    count = len(track.axes) - 2
+    count = len(alignment.axes) - 2
     if node.op == "Conv":
         kernel = list(ctx.fixed(node, node.inputs[1]).shape[2:])
     else:
@@ -137,12 +144,12 @@ def _geometry(ctx: Context, node: Node, track: Track) -> tuple[list[int], list[i
 
 
 def _ceil_matters(
-    node: Node, kernel: list[int], stride: list[int], pads: list[int], spatial: int, track: Track
+    node: Node, kernel: list[int], stride: list[int], pads: list[int], spatial: int, alignment: Alignment
 ) -> bool:
     """True if rounding up adds a row on an axis other than time."""
     half = len(pads) // 2
     for i in range(half):
-        size = track.axes[i + 2].size + pads[i] + pads[i + half] - kernel[i]
+        size = alignment.axes[i + 2].size + pads[i] + pads[i + half] - kernel[i]
         if i != spatial and size % stride[i]:
             return True
     return False
