@@ -63,7 +63,6 @@ def test_help_says_of_each_command_what_the_command_says() -> None:
     ("words", "missing"),
     [
         (["train", "recordings"], "torch"),
-        (["train", "--help"], "torch"),
         (["export", "model.pt", "-o", "model.onnx"], "torch"),
         (["evaluate", "default", "data"], "sklearn"),
     ],
