@@ -3,11 +3,11 @@
 Sound flows through stages, each usable alone:
 
     capture     Microphone, FileSource, ArraySource, open_source          -> Chunk
-                read_audio (a whole file), SoundHistory (the last seconds)
+                list_devices; read_audio (a whole file); SoundHistory (the last seconds of a source)
     features    Conditioner (resampling, repair, gaps), FrontEnd          -> frames (T, F)
     inference   Model, Engine: LoneEngine, SlabRow, DeviceEngine; Slab    -> Scores
     decisions   DetectorSpec, ClassRule, Detector                         -> Event
-    outputs     JsonLines
+    outputs     Sink, JsonLines, Queued
     together    StreamClassifier, classify, run                           -> Result
 
 Five verbs mean the same everywhere: push (give input, get what is ready), flush (no more input), reset (as new),
@@ -35,6 +35,7 @@ from stream._version import __version__
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    from stream.capture.device.lookup import DeviceInfo, list_devices
     from stream.capture.device.microphone import Microphone
     from stream.capture.files import FileSource, read_audio
     from stream.capture.history import SoundHistory
@@ -78,12 +79,16 @@ if TYPE_CHECKING:
     from stream.inference.verify import verify
     from stream.messages import Chunk, Event, Gap, Result, Scores, SourceInfo, Status
     from stream.outputs.jsonl import JsonLines
-    from stream.runner import run
+    from stream.outputs.queued import Queued
+    from stream.outputs.records import Origin
+    from stream.outputs.sink import Sink
+    from stream.runner import Summary, run
     from stream.snapshot import pack, unpack
 
 _HOMES = {
     "stream.capture.files": ["FileSource", "read_audio"],
     "stream.capture.history": ["SoundHistory"],
+    "stream.capture.device.lookup": ["DeviceInfo", "list_devices"],
     "stream.capture.device.microphone": ["Microphone"],
     "stream.capture.opening": ["open_source"],
     "stream.capture.source": ["ArraySource", "AudioSource", "SourceReport"],
@@ -126,7 +131,10 @@ _HOMES = {
     "stream.snapshot": ["pack", "unpack"],
     "stream.messages": ["Chunk", "Event", "Gap", "Result", "Scores", "SourceInfo", "Status"],
     "stream.outputs.jsonl": ["JsonLines"],
-    "stream.runner": ["run"],
+    "stream.outputs.queued": ["Queued"],
+    "stream.outputs.records": ["Origin"],
+    "stream.outputs.sink": ["Sink"],
+    "stream.runner": ["Summary", "run"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -146,6 +154,7 @@ __all__ = [
     "DeviceBusy",
     "DeviceEngine",
     "DeviceError",
+    "DeviceInfo",
     "DeviceNotFound",
     "Engine",
     "Event",
@@ -160,12 +169,15 @@ __all__ = [
     "ModelCard",
     "ModelError",
     "NotOnnx",
+    "Origin",
     "OutputError",
     "ProofFailed",
     "ProviderUnavailable",
+    "Queued",
     "Repair",
     "Result",
     "Scores",
+    "Sink",
     "Slab",
     "SlabEngine",
     "SlabRow",
@@ -180,6 +192,7 @@ __all__ = [
     "StreamClassifier",
     "StreamClassifyError",
     "StreamingMfcc",
+    "Summary",
     "UnknownSchema",
     "UnreadableAudio",
     "UnsupportedRate",
@@ -187,6 +200,7 @@ __all__ = [
     "WaveformSpec",
     "__version__",
     "classify",
+    "list_devices",
     "make_front_end",
     "mfcc",
     "open_source",

@@ -423,10 +423,10 @@ def classify(
 
     classifier = StreamClassifier(model, detector)
     if isinstance(sound, (str, Path)):
-        source: Iterable[Chunk] = FileSource(sound, block=BLOCK_SAMPLES)
+        source: Iterable[Chunk] = FileSource(sound, block_samples=BLOCK_SAMPLES)
     else:
         rate = classifier.sample_rate if sample_rate is None else sample_rate
-        source = ArraySource(np.asarray(sound), rate, block=BLOCK_SAMPLES)
+        source = ArraySource(np.asarray(sound), rate, block_samples=BLOCK_SAMPLES)
     return merge(list(classifier.stream(source)), classifier)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from export.data.groups import group_of
 from export.data.recording import Dataset, Recording, Split
-from stream.capture.opening import AUDIO_SUFFIXES
+from stream.capture.suffixes import AUDIO_SUFFIXES
 from stream.errors import DataError
 
 BACKGROUND = "_background_noise_"

@@ -1,1 +1,1 @@
-"""Bench: what a hop costs here, beside what others charge for the same sound in the same run."""
+"""Benchmark: what a hop costs on this machine, beside what other packages take for the same sound in the same run."""

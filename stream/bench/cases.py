@@ -1,4 +1,4 @@
-"""What of ours is timed."""
+"""Our own work that is timed, from features to events."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from itertools import count, cycle
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.bench.floors import kernel_cases, model_floor_cases
+from stream.bench.lower_bounds import kernel_cases, model_bound_cases
 from stream.bench.timing import Case
 from stream.classifier import StreamClassifier
 from stream.decisions.detector import Detector
 from stream.features.frontend import extract, make_front_end
 from stream.features.repair import Repair
-from stream.features.spec import MfccSpec
 from stream.inference.engine import LoneEngine
 from stream.inference.session import Model
 from stream.inference.slab import Slab
 
-WHOLE = 60.0  # seconds of the recording that is classified in one go
+WHOLE_SECONDS = 60.0  # of the recording that is classified in one call
 
 
 def our_cases(model: Model, sound: NDArray[np.float32], streams: Sequence[int]) -> list[Case]:
@@ -33,7 +32,7 @@ def our_cases(model: Model, sound: NDArray[np.float32], streams: Sequence[int]) 
     spec = model.card.features
     hop = spec.hop_length / spec.sample_rate
     hops = in_hops(sound, spec.hop_length)
-    whole = np.resize(sound, round(WHOLE * spec.sample_rate))
+    whole = np.resize(sound, round(WHOLE_SECONDS * spec.sample_rate))
     frames = extract(sound, spec)
     steps = [
         frames[at : at + model.card.stride].copy()
@@ -43,16 +42,16 @@ def our_cases(model: Model, sound: NDArray[np.float32], streams: Sequence[int]) 
     state = model.initial_state()
     stride = hop * model.card.stride
     cases = [
-        Case("mfcc_hop", "features, hop by hop", _each(features.push, hops), hop),
+        Case("features_hop", "features, hop by hop", _each(features.push, hops), hop),
         Case(
-            "mfcc_whole",
+            "features_whole",
             "features, whole file",
             lambda: extract(whole, spec),
-            WHOLE,
+            WHOLE_SECONDS,
             len(extract(whole, spec)),
             "frame",
         ),
-        *(kernel_cases(spec, sound) if isinstance(spec, MfccSpec) else []),
+        *kernel_cases(spec, sound),
         Case("step", "model, one step", _each(engine.run, steps), stride, 1, "step"),
         Case(
             "step_plain",
@@ -63,16 +62,16 @@ def our_cases(model: Model, sound: NDArray[np.float32], streams: Sequence[int]) 
             "step",
             "step",
         ),
-        *model_floor_cases(model, frames),
-        Case("repair", "search for missing samples", _repairs(hops, spec.sample_rate), hop),
+        *model_bound_cases(model, frames),
+        Case("repair", "search for invalid samples", _repairs(hops, spec.sample_rate), hop),
         Case("decision", "detector, one row", _decisions(model, hops), stride, 1, "row"),
         Case("hop", "hop to probabilities and events", _each(classifier.push, hops), hop),
         Case(
             "whole",
             "whole file to events",
             lambda: StreamClassifier(model).push(whole),
-            WHOLE,
-            round(WHOLE),
+            WHOLE_SECONDS,
+            round(WHOLE_SECONDS),
             "second",
         ),
     ]
@@ -80,7 +79,7 @@ def our_cases(model: Model, sound: NDArray[np.float32], streams: Sequence[int]) 
 
 
 def in_hops(sound: NDArray[np.float32], hop_length: int) -> list[NDArray[np.float32]]:
-    """The whole hops of a sound, each an array of its own."""
+    """The whole hops of a sound, each an array of its own: (hop_length,) float32."""
     return [hop.copy() for hop in sound[: len(sound) // hop_length * hop_length].reshape(-1, hop_length)]
 
 
@@ -89,11 +88,13 @@ def slab_cases(model: Model, hops: list[NDArray[np.float32]], streams: Sequence[
     rng = np.random.default_rng(0)
     hop = len(hops[0]) / model.card.features.sample_rate
     cases = []
-    for many in streams:
-        slab = Slab(model, many)
-        lanes = [np.stack([hops[i] for i in rng.integers(0, len(hops), many)]) for _ in range(16)]
-        label = f"slab of {many} streams"
-        cases.append(Case(f"slab_{many}", label, _each(slab.push, lanes), hop * many, many, "stream-hop"))
+    for number in streams:
+        slab = Slab(model, number)
+        rows = [np.stack([hops[i] for i in rng.integers(0, len(hops), number)]) for _ in range(16)]
+        label = f"slab of {number} streams"
+        cases.append(
+            Case(f"slab_{number}", label, _each(slab.push, rows), hop * number, number, "stream-hop")
+        )
     return cases
 
 
@@ -110,7 +111,7 @@ def _decisions(model: Model, hops: list[NDArray[np.float32]]) -> Callable[[], ob
 
     def decide() -> Iterator[object]:
         while True:
-            detector.reset()  # time begins anew
+            detector.reset()  # the same rows again: time begins anew
             yield from map(detector.push, rows)
 
     turn = decide()

@@ -1,6 +1,6 @@
-"""Small ONNX graphs with random weights, written byte by byte: a GRU of any size to time, and one that does nothing.
+"""Small ONNX graphs with random weights, written byte by byte: a GRU of any size, and one that does nothing.
 
-So the bench needs neither torch nor the onnx package. The numbers of fields are those of onnx.proto.
+So the benchmark needs neither torch nor the onnx package. The numbers of fields are those of onnx.proto.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.features.spec import MfccSpec
+from stream.features.spec import FeatureSpec, MfccSpec
 from stream.inference.card import CARD_KEY, ModelCard, StateSpec
 from stream.inference.wire import write_bytes, write_number, write_text
 
@@ -69,7 +69,7 @@ class Graph:
 
 
 def identity_model(width: int) -> bytes:
-    """A graph that gives back its features (N, T, ``width``): what is left of a step without arithmetic."""
+    """A graph that returns its features (N, T, ``width``): a step without any arithmetic."""
     graph = Graph("identity")
     graph.port("features", ("N", "T", width))
     graph.port("same", ("N", "T", width), output=True)
@@ -77,8 +77,8 @@ def identity_model(width: int) -> bytes:
     return graph.model()
 
 
-def gru_model(hidden: int, spec: MfccSpec | None = None, seed: int = 0) -> bytes:
-    """A model file with a card: one GRU, three sigmoids. Random weights; answers mean nothing.
+def gru_model(hidden: int, spec: FeatureSpec | None = None, seed: int = 0) -> bytes:
+    """A model file with a card: one GRU, three sigmoids. The weights are random, so its probabilities mean nothing.
 
     Args:
         hidden: units of the GRU.
@@ -89,20 +89,20 @@ def gru_model(hidden: int, spec: MfccSpec | None = None, seed: int = 0) -> bytes
     graph, rng = Graph("gru"), np.random.default_rng(seed)
     add_gru(graph, hidden, spec.width, rng)
     graph.weight("head", _random(rng, hidden, len(LABELS)))
-    graph.node("MatMul", ["heard", "head"], ["logits"])
+    graph.node("MatMul", ["hidden", "head"], ["logits"])
     graph.node("Sigmoid", ["logits"], ["probs"])
     graph.port("probs", ("N", "T", len(LABELS)), output=True)
     return graph.model(gru_card(f"gru-{hidden}", LABELS, hidden, spec))
 
 
-def gru_card(name: str, labels: tuple[str, ...], hidden: int, spec: MfccSpec) -> ModelCard:
+def gru_card(name: str, labels: tuple[str, ...], hidden: int, spec: FeatureSpec) -> ModelCard:
     """The card of a graph with ``add_gru`` in it."""
     state = StateSpec(input="h0", output="h0_out", shape=(1, -1, hidden), batch_axis=1)
     return ModelCard(name=name, labels=labels, activation="sigmoid", features=spec, states=(state,))
 
 
 def add_gru(graph: Graph, hidden: int, width: int, rng: np.random.Generator) -> None:
-    """The ports "features" (N, T, ``width``) and "h0", a GRU on them, and its answers "heard" (N, T, hidden)."""
+    """The ports "features" (N, T, ``width``) and "h0", a GRU on them, and its outputs "hidden" (N, T, ``hidden``)."""
     graph.port("features", ("N", "T", width))
     graph.port("h0", (1, "N", hidden))
     graph.port("h0_out", (1, "N", hidden), output=True)
@@ -119,7 +119,7 @@ def add_gru(graph: Graph, hidden: int, width: int, rng: np.random.Generator) -> 
         linear_before_reset=1,
     )
     graph.node("Squeeze", ["y", "one"], ["squeezed"])
-    graph.node("Transpose", ["squeezed"], ["heard"], perm=[1, 0, 2])
+    graph.node("Transpose", ["squeezed"], ["hidden"], perm=[1, 0, 2])
 
 
 def _random(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""What the figures were taken on."""
+"""The machine and the packages that figures were taken with."""
 
 from __future__ import annotations
 

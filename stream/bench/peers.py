@@ -1,4 +1,4 @@
-"""The same work by others, where they are installed. Nothing here is needed to run; all of it is optional.
+"""The same work by other packages, where they are installed. All of it is optional.
 
 Peers are imported by name at run time, never by an import statement: no part of the runtime depends on them.
 """
@@ -16,25 +16,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.bench.cases import WHOLE
+from stream.bench.cases import WHOLE_SECONDS
 from stream.bench.timing import Case
-from stream.features.spec import MfccSpec
-from stream.inference.options import session_options
+from stream.features.spec import FeatureSpec, MfccSpec
+from stream.inference.options import CPU, create_session
 
-HIDDEN = 64  # units of torch's GRU where nothing else is said: the size that the project states its goals for
-SILERO_RATE, SILERO_CHUNK, SILERO_CONTEXT = 16000, 512, 64  # of silero-vad's model, fixed in its graph
+HIDDEN_UNITS = 64  # of torch's GRU by default: the size that the project states its goals for
+# Fixed in the graph of silero-vad's model.
+SILERO_SAMPLE_RATE = 16_000
+SILERO_CHUNK_SAMPLES, SILERO_CONTEXT_SAMPLES = 512, 64
+KALDI_FRAMES = 5000  # after which a new OnlineMfcc begins: it keeps every frame that it ever made
 
 Samples = NDArray[np.float32]
 
 
-def peer_cases(spec: MfccSpec, sound: Samples, hidden: int = HIDDEN) -> tuple[list[Case], list[str]]:
-    """Cases of the peers that are here, and a word about each that is not.
+def peer_cases(spec: FeatureSpec, sound: Samples, hidden: int = HIDDEN_UNITS) -> tuple[list[Case], list[str]]:
+    """Cases of the peers that are installed, and a line about each that is left out.
 
     Args:
         spec: features to compute.
         sound: (n,) float32 at ``spec.sample_rate``.
         hidden: units of torch's GRU.
     """
+    if not isinstance(spec, MfccSpec):
+        return [], ["peers: they compute MFCC, which this model does not use"]
     cases: list[Case] = []
     missing: list[str] = []
     makers: list[tuple[str, Callable[[MfccSpec, Samples], list[Case]]]] = [
@@ -53,7 +58,7 @@ def peer_cases(spec: MfccSpec, sound: Samples, hidden: int = HIDDEN) -> tuple[li
 
 def _librosa(spec: MfccSpec, sound: Samples) -> list[Case]:
     librosa: Any = import_module("librosa")
-    whole = np.resize(sound, round(WHOLE * spec.sample_rate))
+    whole = np.resize(sound, round(WHOLE_SECONDS * spec.sample_rate))
     window = sound[: spec.n_fft].copy()
 
     def features(samples: Samples) -> object:
@@ -73,8 +78,18 @@ def _librosa(spec: MfccSpec, sound: Samples) -> list[Case]:
     frames = 1 + (len(whole) - spec.n_fft) // spec.hop_length
     hop = spec.hop_length / spec.sample_rate
     return [
-        Case("librosa_hop", "librosa, one window a call", lambda: features(window), hop, against="mfcc_hop"),
-        Case("librosa_whole", "librosa", lambda: features(whole), WHOLE, frames, "frame", "mfcc_whole"),
+        Case(
+            "librosa_hop", "librosa, one window a call", lambda: features(window), hop, against="features_hop"
+        ),
+        Case(
+            "librosa_whole",
+            "librosa",
+            lambda: features(whole),
+            WHOLE_SECONDS,
+            frames,
+            "frame",
+            "features_whole",
+        ),
     ]
 
 
@@ -99,33 +114,29 @@ def _kaldi(spec: MfccSpec, sound: Samples) -> list[Case]:
         while state["seen"] < online.num_frames_ready:
             online.get_frame(state["seen"])
             state["seen"] += 1
-        if state["seen"] >= 5000:  # it keeps every frame it ever made
+        if state["seen"] >= KALDI_FRAMES:
             state["mfcc"], state["seen"] = fbank.OnlineMfcc(options), 0
 
     hop = spec.hop_length / spec.sample_rate
-    return [Case("kaldi_hop", "kaldi-native-fbank OnlineMfcc", push, hop, against="mfcc_hop")]
+    return [Case("kaldi_hop", "kaldi-native-fbank OnlineMfcc", push, hop, against="features_hop")]
 
 
 def _silero(_: MfccSpec, sound: Samples) -> list[Case]:
-    import onnxruntime as ort
-
     home = find_spec("silero_vad")
     assert home is not None
     assert home.origin is not None
     # Not imported: its package wants torch, its model does not.
     path = Path(home.origin).parent / "data" / "silero_vad.onnx"
-    session = ort.InferenceSession(
-        str(path), sess_options=session_options(), providers=["CPUExecutionProvider"]
-    )
-    chunk = np.zeros((1, SILERO_CONTEXT + SILERO_CHUNK), np.float32)
+    session = create_session(path.read_bytes(), [CPU])
+    chunk = np.zeros((1, SILERO_CONTEXT_SAMPLES + SILERO_CHUNK_SAMPLES), np.float32)
     chunk[0] = sound[: chunk.shape[1]]
-    rate = np.array(SILERO_RATE, np.int64)
+    rate = np.array(SILERO_SAMPLE_RATE, np.int64)
     state = [np.zeros((2, 1, 128), np.float32)]
 
     def push() -> None:
         _, state[0] = session.run(None, {"input": chunk, "state": state[0], "sr": rate})
 
-    seconds = SILERO_CHUNK / SILERO_RATE
+    seconds = SILERO_CHUNK_SAMPLES / SILERO_SAMPLE_RATE
     return [Case("silero", "silero-vad's model, 32 ms", push, seconds, 1, "chunk", "hop")]
 
 

@@ -1,4 +1,4 @@
-"""Whole files: from FLAC on disk to events, beside what decoding and resampling alone cost."""
+"""Whole files: from a FLAC file to events, beside what decoding and resampling alone cost."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-OTHER_RATE = 44100  # of the second file, which must be resampled
+OTHER_SAMPLE_RATE = 44_100  # Hz, of the second file, which must be resampled
 
 
 def flac_cases(model: Model, sounds: dict[int, NDArray[np.float32]], folder: Path) -> list[Case]:
-    """``classify(path, model)`` for each sound, and the libraries' share of it.
+    """``classify(path, model)`` for each sound, and the share of the libraries in it.
 
     Args:
         model: what to run.
@@ -47,7 +47,7 @@ def _classify(path: Path, model: Model) -> Callable[[], object]:
 
 
 def _decode(path: Path, rate: int) -> Callable[[], object]:
-    """libsndfile and soxr by their plainest calls, the whole recording at once."""
+    """libsndfile and soxr by their simplest calls, the whole recording at once."""
     import soundfile
     import soxr
 

@@ -1,25 +1,25 @@
-"""The table, and the same as data."""
+"""The report: a table, and the same figures as data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stream.bench.floors import over_floor
-from stream.bench.growth import PUSHES
+from stream.bench.lower_bounds import step_over_bound
+from stream.bench.process import GROWTH_HOPS
 from stream.bench.timing import Timing
 
-_WORDS = {
+_LABELS = {
     "help_seconds": "--help, whole process, seconds",
     "first_probability_seconds": "start to first probability, seconds",
     "live_run_mib": "memory of a live run, MiB",
-    "growth_kib": f"memory grown over {PUSHES} hops, KiB",
+    "growth_kib": f"memory grown over {GROWTH_HOPS} hops, KiB",
     "step_over_floor": "model step over (identity graph + arithmetic)",
 }
 
 
 def ratios(timings: Mapping[str, Timing]) -> dict[str, float]:
-    """Of each peer: its time for a second of sound over ours, in this run. Above 1, we are quicker."""
+    """For each peer, its time per second of sound over ours in this run: above 1, ours is faster."""
     return {
         key: t.per_second / timings[t.case.against].per_second
         for key, t in timings.items()
@@ -33,13 +33,13 @@ def as_data(
     machine: Mapping[str, str],
     missing: Sequence[str],
 ) -> dict[str, Any]:
-    """Everything, for ``--json``. Times are microseconds a unit of work."""
+    """Everything, for ``--json``. Times are in microseconds per unit of work."""
     ratio = ratios(timings)
     return {
         "machine": dict(machine),
         "missing": list(missing),
         "process": dict(process),
-        "step_over_floor": over_floor(timings) if "arithmetic" in timings else None,
+        "step_over_floor": step_over_bound(timings) if "arithmetic" in timings else None,
         "cases": {
             key: {
                 "label": t.case.label,
@@ -57,12 +57,12 @@ def as_data(
 
 
 def table(data: Mapping[str, Any]) -> str:
-    """Plain text, no colour: one line a case, peers below what they are compared with."""
+    """Plain text without colour: one line per case, each peer below what it is compared with."""
     cases: Mapping[str, Mapping[str, Any]] = data["cases"]
     lines = [
         ", ".join(f"{name} {value}" for name, value in data["machine"].items()),
         "",
-        f"{'µs a unit of work':38s}{'unit':>12s}{'median':>10s}{'best':>10s}{'p99':>10s}{'x real time':>13s}  ratio",
+        f"{'µs per unit of work':38s}{'unit':>12s}{'median':>10s}{'best':>10s}{'p99':>10s}{'x real time':>13s}  ratio",
     ]
     for key, case in cases.items():
         if case["against"] in cases:
@@ -73,9 +73,9 @@ def table(data: Mapping[str, Any]) -> str:
     figures = dict(data["process"])
     if data["step_over_floor"] is not None:
         figures["step_over_floor"] = data["step_over_floor"]
-    lines += [f"{_WORDS[name]:50s}{value:10.2f}" for name, value in figures.items()]
+    lines += [f"{_LABELS[name]:50s}{value:10.2f}" for name, value in figures.items()]
     lines += [f"left out: {text}" for text in data["missing"]]
-    lines.append("ratio: time a second of sound over ours in the same run; above 1 we are quicker")
+    lines.append("ratio: time per second of sound over ours in the same run; above 1, ours is faster")
     return "\n".join(lines)
 
 

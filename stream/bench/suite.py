@@ -1,4 +1,4 @@
-"""The whole bench for one model: every case of ours and of the peers, on the bundled recording."""
+"""The whole benchmark of one model: our own cases and those of peers, on the bundled recording."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.assets import asset
-from stream.bench.cases import WHOLE, our_cases
-from stream.bench.peers import HIDDEN, peer_cases
-from stream.bench.recordings import OTHER_RATE, flac_cases
+from stream.bench.cases import WHOLE_SECONDS, our_cases
+from stream.bench.peers import HIDDEN_UNITS, peer_cases
+from stream.bench.recordings import OTHER_SAMPLE_RATE, flac_cases
 from stream.bench.timing import Case
 from stream.capture.files import read_audio
-from stream.features.spec import MfccSpec
 from stream.inference.session import Model
 
-SECONDS = 20  # of the recording that the hops are taken from
+SOUND_SECONDS = 20  # of the bundled recording, from which the hops are taken
 
 
 def bench_sound(rate: int) -> NDArray[np.float32]:
-    """(n,) float32: speech, music and noise at any rate."""
-    return read_audio(asset("demo.ogg"), rate)[: SECONDS * rate]
+    """(n,) float32 at ``rate`` Hz: speech, music and noise."""
+    return read_audio(asset("demo.ogg"), rate)[: SOUND_SECONDS * rate]
 
 
 def all_cases(
-    model: Model, folder: Path, streams: Sequence[int], *, peers: bool = True, hidden: int = HIDDEN
+    model: Model, folder: Path, streams: Sequence[int], *, peers: bool = True, hidden: int = HIDDEN_UNITS
 ) -> tuple[list[Case], list[str]]:
-    """Cases, and a word about each that is left out.
+    """Cases, and a line about each that is left out.
 
     Args:
         model: what to run.
@@ -39,12 +38,9 @@ def all_cases(
     """
     spec = model.card.features
     sound = bench_sound(spec.sample_rate)
-    others, missing = list[Case](), ["peers: not asked for"]
-    if peers and isinstance(spec, MfccSpec):
-        others, missing = peer_cases(spec, sound, hidden)
-    elif peers:
-        missing = ["peers: they compute MFCC, which this model does not use"]
+    others, missing = peer_cases(spec, sound, hidden) if peers else ([], ["peers: not asked for"])
     sounds = {
-        rate: np.resize(bench_sound(rate), round(WHOLE * rate)) for rate in (spec.sample_rate, OTHER_RATE)
+        rate: np.resize(bench_sound(rate), round(WHOLE_SECONDS * rate))
+        for rate in (spec.sample_rate, OTHER_SAMPLE_RATE)
     }
     return [*our_cases(model, sound, streams), *flac_cases(model, sounds, folder), *others], missing

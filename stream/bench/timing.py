@@ -1,9 +1,8 @@
-"""How times are taken: interleaved rounds, medians and bests.
+"""How times are taken: interleaved rounds, medians and minimums.
 
-A machine that is busy, hot or throttled changes from one second to the next. So no case is timed on its own:
-each round gives every case a short turn, one after the other, every call in it is timed, and what is compared are
-medians over all rounds. Before that each case is warmed up; garbage collection is off; the clock is
-``time.perf_counter``.
+A machine that is busy, hot or throttled changes from one second to the next. So no case is timed on its own: in each
+round every case gets a short turn, one after the other, and every call is timed. What is compared are medians over all
+rounds. Each case is warmed up first, garbage collection is off, and the clock is ``time.perf_counter``.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-TURN = 0.004  # seconds a case runs in a round; at least one call
-WARM_UP = 0.1  # seconds
-MANY, UNCOUNTED = 20, 5  # calls a turn from which on its first ones are not counted, and how many those are
+TURN_SECONDS = 0.004  # how long a case runs in a round; at least one call
+WARM_UP_SECONDS = 0.1
+MANY_CALLS = 20  # in a turn of so many, the first UNCOUNTED_CALLS are not counted
+UNCOUNTED_CALLS = 5
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Case:
 
 @dataclass
 class Timing:
-    """Microseconds a unit of work, of every call by itself; each has the clock's own 0.05 µs or so in it."""
+    """Microseconds per unit of work, for each call; about 0.05 µs of each are the clock's own."""
 
     case: Case
     calls: list[float] = field(default_factory=list)
@@ -59,12 +59,12 @@ class Timing:
 
     @property
     def p99(self) -> float:
-        line = sorted(self.calls)
-        return line[int(0.99 * (len(line) - 1))]
+        ordered = sorted(self.calls)
+        return ordered[int(0.99 * (len(ordered) - 1))]
 
     @property
     def per_second(self) -> float:
-        """Microseconds of computing a second of sound (median)."""
+        """Microseconds of computing per second of sound (median)."""
         return self.median * self.case.units / self.case.seconds
 
 
@@ -74,7 +74,17 @@ def measure(
     clock: Callable[[], float] = time.perf_counter,
     progress: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Timing]:
-    """Time all cases side by side; by key."""
+    """Time all cases side by side.
+
+    Args:
+        cases: what to time.
+        rounds: turns that every case gets.
+        clock: seconds.
+        progress: told the share done after each round.
+
+    Returns:
+        A Timing per case, by its key.
+    """
     counts = {case.key: _warm_up(case, clock) for case in cases}
     timings = {case.key: Timing(case) for case in cases}
     was_on = gc.isenabled()
@@ -92,18 +102,20 @@ def measure(
 
 
 def _warm_up(case: Case, clock: Callable[[], float]) -> int:
-    """Run for a while; the number of calls that fill a turn."""
+    """Run for a while; return the number of calls that fill a turn."""
     calls, begin = 0, clock()
-    while calls < 3 or clock() - begin < WARM_UP:
+    while calls < 3 or clock() - begin < WARM_UP_SECONDS:
         case.call()
         calls += 1
-    return max(1, round(TURN * calls / (clock() - begin)))
+    return max(1, round(TURN_SECONDS * calls / (clock() - begin)))
 
 
 def _take_turn(timing: Timing, count: int, clock: Callable[[], float]) -> None:
     call, scale = timing.case.call, 1e6 / timing.case.units
-    if count >= MANY:  # the case before has emptied the caches, which is no part of this one's cost
-        for _ in range(UNCOUNTED):
+    if (
+        count >= MANY_CALLS
+    ):  # the case before has emptied the caches, which is not part of the cost of this one
+        for _ in range(UNCOUNTED_CALLS):
             call()
     for _ in range(count):
         begin = clock()

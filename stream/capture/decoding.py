@@ -14,16 +14,16 @@ import soundfile
 from numpy.typing import NDArray
 
 from stream.capture.pyav import INSTALL_HINT, AvDecoder, import_av, reason
+from stream.capture.suffixes import RAW_SUFFIXES
 from stream.errors import BackendMissing, UnreadableAudio
 
 # Beyond these a header is a mistake or an attack, not a recording.
-MIN_RATE, MAX_RATE = 1_000, 768_000
+MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
 MAX_CHANNELS = 128
 
 # Frames decoded at a time. Each read costs libsndfile three seeks, so pieces are large; where one fails, the
 # recording is read again up to there and on in small ones: the most that a damaged block can take along.
-_BLOCK, _SMALL_BLOCK = 65_536, 4096
-_RAW_SUFFIXES = frozenset({".raw", ".pcm"})
+_BLOCK_FRAMES, _SMALL_BLOCK_FRAMES = 65_536, 4096
 # Containers that hold one recording. Playlists are left out: they could name other files.
 _AV_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,aac,matroska,webm,asf,ogg,mp3,flac,ac3,eac3,amr,amrnb,amrwb,caf,ape,wv,tta,dsf"
@@ -74,7 +74,7 @@ class SoundFileDecoder:
         return frames if frames < 1 << 60 else None
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        done, size, again = 0, _BLOCK, False
+        done, size, again = 0, _BLOCK_FRAMES, False
         while True:
             try:
                 if again:
@@ -82,8 +82,8 @@ class SoundFileDecoder:
                     self._start_over(done)
                 block = self._file.read(size, dtype="float32", always_2d=True)
             except soundfile.SoundFileError as error:
-                if size == _BLOCK:
-                    size, again = _SMALL_BLOCK, True
+                if size == _BLOCK_FRAMES:
+                    size, again = _SMALL_BLOCK_FRAMES, True
                     continue
                 self.problem = f"damaged or cut off after {self._seconds(done)} ({reason(error)})"
                 return
@@ -105,7 +105,9 @@ class SoundFileDecoder:
         """Open the file again and read past the first ``skip`` frames: no seeking in what is damaged."""
         self._file.close()
         self._file = soundfile.SoundFile(str(self._path))
-        while skip > 0 and (part := len(self._file.read(min(skip, _BLOCK), dtype="float32", always_2d=True))):
+        while skip > 0 and (
+            part := len(self._file.read(min(skip, _BLOCK_FRAMES), dtype="float32", always_2d=True))
+        ):
             skip -= part
 
     def _promised(self) -> int | None:
@@ -178,12 +180,13 @@ def open_decoder(path: Path) -> Decoder:
         decoder: Decoder = SoundFileDecoder(path)
     except soundfile.SoundFileError as error:
         decoder = _open_with_av(path, error)
-    if not (MIN_RATE <= decoder.sample_rate <= MAX_RATE and 1 <= decoder.channels <= MAX_CHANNELS):
+    if not (MIN_RATE_HZ <= decoder.sample_rate <= MAX_RATE_HZ and 1 <= decoder.channels <= MAX_CHANNELS):
         said = f"{decoder.sample_rate} Hz, {decoder.channels} channels"
         decoder.close()
         raise UnreadableAudio(
-            f"{path}: its header says {said}, which is no recording: {MIN_RATE} to {MAX_RATE} Hz and up to "
-            f"{MAX_CHANNELS} channels are read"
+            f"{path}: its header says {said}, which is no recording: {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz and up to "
+            f"{MAX_CHANNELS} channels are read",
+            path=str(path),
         )
     return decoder
 
@@ -196,13 +199,15 @@ def _open_with_av(path: Path, refusal: Exception) -> Decoder:
     except BackendMissing:
         raise UnreadableAudio(
             f"{path} cannot be decoded ({reason(refusal)}): use WAV, FLAC, OGG or MP3; M4A, AAC and "
-            f"WebM need {INSTALL_HINT}"
+            f"WebM need {INSTALL_HINT}",
+            path=str(path),
         ) from refusal
     try:
         return AvFileDecoder(path, reason(refusal) if damaged else "")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise UnreadableAudio(
-            f"{path} is not audio that can be decoded ({reason(refusal)}): give a WAV, FLAC, OGG or MP3"
+            f"{path} is not audio that can be decoded ({reason(refusal)}): give a WAV, FLAC, OGG or MP3",
+            path=str(path),
         ) from error
 
 
@@ -217,25 +222,29 @@ def _check_file(path: Path) -> None:
             os.close(handle)
     except FileNotFoundError:
         raise UnreadableAudio(
-            f"no such file: {path} (a microphone whose name looks like a path can be given by its number)"
+            f"no such file: {path} (a microphone whose name looks like a path can be given by its number)",
+            path=str(path),
         ) from None
     except PermissionError:
         if path.is_dir():  # Windows
-            raise UnreadableAudio(f"{path} is a folder: give one audio file") from None
-        raise UnreadableAudio(f"{path} may not be read: permission denied") from None
+            raise UnreadableAudio(f"{path} is a folder: give one audio file", path=str(path)) from None
+        raise UnreadableAudio(f"{path} may not be read: permission denied", path=str(path)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UnreadableAudio(f"{str(path)!r} cannot be opened: {reason}") from None
+        raise UnreadableAudio(f"{str(path)!r} cannot be opened: {reason}", path=str(path)) from None
     if stat.S_ISDIR(found.st_mode):
-        raise UnreadableAudio(f"{path} is a folder: give one audio file")
+        raise UnreadableAudio(f"{path} is a folder: give one audio file", path=str(path))
     if not stat.S_ISREG(found.st_mode):
-        raise UnreadableAudio(f"{path} is not a regular file: pipe raw PCM to standard input with '-'")
+        raise UnreadableAudio(
+            f"{path} is not a regular file: pipe raw PCM to standard input with '-'", path=str(path)
+        )
     if found.st_size == 0:
-        raise UnreadableAudio(f"{path} is empty: 0 bytes")
-    if path.suffix.lower() in _RAW_SUFFIXES:
+        raise UnreadableAudio(f"{path} is empty: 0 bytes", path=str(path))
+    if path.suffix.lower() in RAW_SUFFIXES:
         raise UnreadableAudio(
             f"{path} has no header: pipe it with its format, as in "
-            f"'stream-classify --input - --samplerate 16000 --format s16le < {path.name}'"
+            f"'stream-classify --input - --samplerate 16000 --format s16le < {path.name}'",
+            path=str(path),
         )
 
 

@@ -34,7 +34,7 @@ class FileSource(SourceBase):
     Args:
         path: the file.
         channel: "mix" or a 1-based number.
-        block: samples a chunk at the file's rate; 0 chooses (0.25 s when fast, 20 ms when paced).
+        block_samples: samples a chunk at the file's rate; 0 chooses (0.25 s when fast, 20 ms when paced).
         fast: as fast as the consumer takes it; False gives each chunk when a microphone would have.
         clock, sleep: for the real-time pace; see `stream.capture.pacing.Pacer`.
 
@@ -48,7 +48,7 @@ class FileSource(SourceBase):
         path: str | os.PathLike[str],
         *,
         channel: Channel = DEFAULT_CHANNEL,
-        block: int = 0,
+        block_samples: int = 0,
         fast: bool = True,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
@@ -65,7 +65,7 @@ class FileSource(SourceBase):
             # One block now: a file whose header is its only sound part must fail here, not in mid-run.
             if next(decoder.blocks(), None) is None:
                 reason = decoder.problem or "0 samples"
-                raise UnreadableAudio(f"{self.path} holds no sound: {reason}")
+                raise UnreadableAudio(f"{self.path} holds no sound: {reason}", path=str(self.path))
             self._info = SourceInfo(
                 self.path.name,
                 decoder.sample_rate,
@@ -78,16 +78,14 @@ class FileSource(SourceBase):
         finally:
             decoder.close()
         seconds = FAST_BLOCK_SECONDS if fast else PACED_BLOCK_SECONDS
-        self._block = block or max(1, round(seconds * self.sample_rate))
+        self._block_samples = block_samples or max(1, round(seconds * self.sample_rate))
 
-    def __iter__(self) -> Iterator[Chunk]:
-        if self._pacer.closed:
-            return
+    def _chunks(self) -> Iterator[Chunk]:
         self._pacer.restart()
         decoder = open_decoder(self.path)
         try:
             start = 0
-            for samples in _regrouped(decoder, self._channel, self._block):
+            for samples in _regrouped(decoder, self._channel, self._block_samples):
                 due = None if self._fast else self._pacer.until((start + len(samples)) / self.sample_rate)
                 if self._pacer.closed:
                     return
@@ -106,6 +104,7 @@ class FileSource(SourceBase):
         return SourceReport(truncated=self._truncated)
 
     def close(self) -> None:
+        super().close()
         self._pacer.close()
 
 

@@ -22,7 +22,9 @@ def import_av(purpose: str) -> Any:
     try:
         import av
     except ImportError as error:
-        raise BackendMissing(f"{purpose} needs PyAV, which is not here ({error}): {INSTALL_HINT}") from error
+        raise BackendMissing(
+            f"{purpose} needs PyAV, which is not here ({error}): {INSTALL_HINT}", backend="PyAV"
+        ) from error
     return av
 
 
@@ -38,7 +40,7 @@ class AvDecoder:
     Args:
         url: a path or URL.
         options: FFmpeg's, as text.
-        timeout: seconds to open and seconds without data before giving up; None waits for ever (files).
+        timeout: seconds to open and seconds without data before giving up; None waits forever (files).
         name: what to call the source in errors; no secrets.
         sample_rate: convert to this rate; None keeps the stream's. Only a live stream that came back with
             another rate needs it: everywhere else the rate is `stream.features.resample`'s business.
@@ -62,11 +64,13 @@ class AvDecoder:
         try:
             streams = self._container.streams.audio
             if not streams:
-                raise UnreadableAudio(f"{name} has no audio stream: nothing to listen to")
+                raise UnreadableAudio(f"{name} has no audio stream: nothing to listen to", path=name)
             self._stream = streams[0]
             context = self._stream.codec_context
             if context is None:
-                raise UnreadableAudio(f"{name} is in a codec that nothing here decodes: convert it to FLAC")
+                raise UnreadableAudio(
+                    f"{name} is in a codec that nothing here decodes: convert it to FLAC", path=name
+                )
             context.thread_count = 1
             self.sample_rate = int(sample_rate or context.sample_rate)
             self.channels = int(context.channels)

@@ -88,7 +88,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A parsed ``sim:`` text; the module's docstring says what each part means. ``loop`` None is for ever."""
+    """A parsed ``sim:`` text; the module's docstring says what each part means. ``loop`` None means forever."""
 
     material: str
     faults: tuple[Fault, ...] = ()

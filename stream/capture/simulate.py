@@ -20,14 +20,14 @@ from stream.capture.files import FileSource
 from stream.capture.pacing import Pacer
 from stream.capture.scenario import Fault, Scenario
 from stream.capture.source import SourceBase, SourceReport
-from stream.errors import SpecError
+from stream.errors import ClosedError, SpecError
 from stream.features.resample import StreamingResampler
 from stream.messages import Chunk, SourceInfo
 
 BLOCK_SECONDS = 0.02
 HEARTBEAT_SECONDS = 0.1
-_BUILT_IN_RATE = 16_000
-_GENERATED = 4096  # samples of a built-in sound made at a time
+_BUILT_IN_RATE_HZ = 16_000
+_GENERATED_SAMPLES = 4096  # samples of a built-in sound made at a time
 
 
 class SimulatedSource(SourceBase):
@@ -39,7 +39,7 @@ class SimulatedSource(SourceBase):
     Args:
         text: ``sim:MATERIAL?…`` or a `Scenario`.
         channel: of a file: "mix" or a 1-based number.
-        block: mean samples a chunk; 0 is 20 ms.
+        block_samples: mean samples a chunk; 0 is 20 ms.
         fast: on a virtual clock, without waiting; False plays in real time.
         clock, sleep: for real time; see `stream.capture.pacing.Pacer`.
 
@@ -53,7 +53,7 @@ class SimulatedSource(SourceBase):
         text: str | Scenario,
         *,
         channel: Channel = DEFAULT_CHANNEL,
-        block: int = 0,
+        block_samples: int = 0,
         fast: bool = True,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
@@ -62,10 +62,10 @@ class SimulatedSource(SourceBase):
         self.scenario = scenario
         self._file = None if scenario.built_in else FileSource(scenario.material, channel=channel)
         file_info = None if self._file is None else self._file.info()
-        native = _BUILT_IN_RATE if file_info is None else file_info.sample_rate
+        native = _BUILT_IN_RATE_HZ if file_info is None else file_info.sample_rate
         self.sample_rate = scenario.rate or native
         self._clock_rate = self.sample_rate * (1.0 + scenario.drift_ppm * 1e-6)
-        self._block = block or max(1, round(BLOCK_SECONDS * self.sample_rate))
+        self._block_samples = block_samples or max(1, round(BLOCK_SECONDS * self.sample_rate))
         self._fast = fast
         self._pacer = Pacer(clock, sleep)
         once = scenario.length if file_info is None else (file_info.duration or 0) / native
@@ -92,7 +92,7 @@ class SimulatedSource(SourceBase):
         """Of the file that is played; the losses in the script are all in the chunks."""
         return SourceReport() if self._file is None else self._file.report()
 
-    def __iter__(self) -> Iterator[Chunk]:
+    def _chunks(self) -> Iterator[Chunk]:
         self._pacer.restart()
         sizes = np.random.default_rng([self.scenario.seed, 0])
         sound = _Sound(self._material())
@@ -107,7 +107,7 @@ class SimulatedSource(SourceBase):
                     return
                 position, loss = loss[1], next(losses, None)
                 continue
-            size = round(self._block * (1.0 + self.scenario.jitter * sizes.uniform(-1.0, 1.0)))
+            size = round(self._block_samples * (1.0 + self.scenario.jitter * sizes.uniform(-1.0, 1.0)))
             size = max(1, size) if loss is None else min(max(1, size), loss[0] - position)
             samples = self._spoiled(sound.take(size), position, held)
             if not len(samples):
@@ -158,16 +158,21 @@ class SimulatedSource(SourceBase):
 
     def _looped(self, file: FileSource) -> Iterator[NDArray[np.float32]]:
         for _ in itertools.count() if self.scenario.loop is None else range(self.scenario.loop):
-            for chunk in file:
-                yield chunk.samples
+            try:
+                for chunk in file:
+                    yield chunk.samples
+            except ClosedError:  # closed between two rounds
+                return
 
     def _built_in(self) -> Iterator[NDArray[np.float32]]:
         scenario, rate = self.scenario, self.sample_rate
         noise = np.random.default_rng([scenario.seed, 1])
         amplitude = 10.0 ** (scenario.level_db / 20.0)
         total = None if self._seconds is None else max(1, round(self._seconds * rate))
-        for start in itertools.count(0, _GENERATED) if total is None else range(0, total, _GENERATED):
-            n = _GENERATED if total is None else min(_GENERATED, total - start)
+        for start in (
+            itertools.count(0, _GENERATED_SAMPLES) if total is None else range(0, total, _GENERATED_SAMPLES)
+        ):
+            n = _GENERATED_SAMPLES if total is None else min(_GENERATED_SAMPLES, total - start)
             if scenario.material == "silence":
                 yield np.zeros(n, np.float32)
             elif scenario.material == "noise":
@@ -181,6 +186,7 @@ class SimulatedSource(SourceBase):
         return self._info
 
     def close(self) -> None:
+        super().close()
         self._pacer.close()
         if self._file is not None:
             self._file.close()

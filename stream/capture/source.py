@@ -16,7 +16,7 @@ from stream.capture.channels import (
     check_channel,
     pick_channel,
 )
-from stream.errors import UsageError
+from stream.errors import ClosedError, UsageError
 from stream.messages import Chunk, SourceInfo
 
 Self = TypeVar("Self", bound="SourceBase")
@@ -45,8 +45,8 @@ class SourceReport:
 class AudioSource(Protocol):
     """An iterable of `Chunk`, the same for a microphone, a file, a stream or an array.
 
-    Iterating ends when the sound ends or when `close` is called, from any thread. Recordings start anew with
-    each ``iter()``; what is live goes on.
+    Iterating ends when the sound ends or when `close` is called, from any thread. Recordings start again with
+    each ``iter()``; live sound goes on. Iterating a source that was closed raises `ClosedError`.
     """
 
     @property
@@ -76,14 +76,40 @@ class AudioSource(Protocol):
 
 
 class SourceBase:
-    """What sources have in common: the ``with`` statement, and a report with nothing to say."""
+    """What sources have in common: the ``with`` statement, a report with nothing to say, and that closed is closed.
+
+    A subclass gives its chunks in ``_chunks``, and calls ``super().close()``.
+    """
+
+    _closed = False
+
+    def __iter__(self) -> Iterator[Chunk]:
+        """Chunks to the end of the sound, or until `close` is called.
+
+        Raises:
+            ClosedError: it was closed before.
+        """
+        self._check_open()
+        return self._chunks()
+
+    def _chunks(self) -> Iterator[Chunk]:
+        raise NotImplementedError
+
+    def info(self) -> SourceInfo:
+        """What was opened, for the status line and the logs."""
+        raise NotImplementedError
 
     def report(self) -> SourceReport:
         """What was lost so far, and why. From any thread."""
         return SourceReport()
 
     def close(self) -> None:
-        raise NotImplementedError
+        """Stop and release everything; a waiting iteration ends promptly. A second call does nothing."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"{self.info().name} was closed: open it again to listen to it again")
 
     def __enter__(self: Self) -> Self:
         return self
@@ -101,7 +127,7 @@ class ArraySource(SourceBase):
         samples: (n,) or (n, channels); float32, float64, int16 or int32. One float32 channel is never copied:
             the chunks are views.
         sample_rate: Hz.
-        block: samples a chunk.
+        block_samples: samples a chunk.
         start: absolute index of the first sample.
         channel: "mix" or a 1-based number.
 
@@ -114,36 +140,32 @@ class ArraySource(SourceBase):
         samples: NDArray[Any],
         sample_rate: int,
         *,
-        block: int = 1280,
+        block_samples: int = 1280,
         start: int = 0,
         channel: Channel = DEFAULT_CHANNEL,
     ) -> None:
         data = as_float32(samples)
         if data.ndim not in (1, 2) or 0 in data.shape[1:]:
             raise UsageError(f"samples of shape {data.shape} are not sound: use (n,) or (n, channels)")
-        if sample_rate < 1 or block < 1 or start < 0:
+        if sample_rate < 1 or block_samples < 1 or start < 0:
             raise UsageError(
-                f"sample_rate {sample_rate}, block {block}, start {start}: need at least 1, 1 and 0"
+                f"sample_rate {sample_rate}, block_samples {block_samples}, start {start}: need at least 1, 1 and 0"
             )
         self._channels = 1 if data.ndim == 1 else data.shape[1]
         check_channel(channel, self._channels, "the array")
         self._samples = data if data.ndim == 1 else pick_channel(data, channel)
         self._channel = channel
-        self._block = block
+        self._block_samples = block_samples
         self._start = start
-        self._closed = False
         self.sample_rate = sample_rate
 
-    def __iter__(self) -> Iterator[Chunk]:
-        for at in range(0, len(self._samples), self._block):
+    def _chunks(self) -> Iterator[Chunk]:
+        for at in range(0, len(self._samples), self._block_samples):
             if self._closed:
                 return
-            yield Chunk(self._samples[at : at + self._block], self._start + at, self.sample_rate)
+            yield Chunk(self._samples[at : at + self._block_samples], self._start + at, self.sample_rate)
 
     def info(self) -> SourceInfo:
         return SourceInfo(
             "array", self.sample_rate, self._channels, str(self._channel), duration=len(self._samples)
         )
-
-    def close(self) -> None:
-        self._closed = True

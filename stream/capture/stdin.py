@@ -23,7 +23,7 @@ from stream.messages import Chunk, SourceInfo
 PCM_FORMATS: dict[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
 EXAMPLE = "parec --raw --rate=44100 --channels=1 | stream-classify --input - --samplerate 44100"
 
-_MAX_FRAMES = 4096  # a chunk is what has arrived, and never more than this
+_LONGEST_CHUNK_SAMPLES = 4096  # a chunk is what has arrived, and never more than this
 _CONTAINERS = {b"RIFF": "a WAV", b"RF64": "a WAV", b"fLaC": "a FLAC", b"OggS": "an OGG"}
 
 
@@ -39,7 +39,7 @@ class StdinSource(SourceBase):
         channels: interleaved in the stream.
         channel: "mix" or a 1-based number.
         format: "s16le" or "f32le".
-        block: most samples a chunk; 0 chooses 4096.
+        block_samples: most samples a chunk; 0 chooses 4096.
         clock: seconds, monotonic; stamps the chunks.
 
     Raises:
@@ -55,7 +55,7 @@ class StdinSource(SourceBase):
         channels: int = 1,
         channel: Channel = DEFAULT_CHANNEL,
         format: str = "s16le",
-        block: int = 0,
+        block_samples: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if sample_rate is None:
@@ -71,7 +71,7 @@ class StdinSource(SourceBase):
         self._format = format
         self._dtype = PCM_FORMATS[format]
         self._frame = self._dtype.itemsize * channels  # bytes
-        self._limit = (block or _MAX_FRAMES) * self._frame
+        self._limit = (block_samples or _LONGEST_CHUNK_SAMPLES) * self._frame
         self._clock = clock
         self._stream = _standard_input() if stream is None else stream
         self._descriptor = _descriptor(self._stream)
@@ -82,9 +82,8 @@ class StdinSource(SourceBase):
             weakref.finalize(self, _close_all, self._wake)  # close() cannot: a select may be waiting on it
         self._carry = b""
         self._position = 0
-        self._closed = False
 
-    def __iter__(self) -> Iterator[Chunk]:
+    def _chunks(self) -> Iterator[Chunk]:
         while not self._closed:
             data = self._read(self._limit - len(self._carry))
             if not data:
@@ -93,7 +92,8 @@ class StdinSource(SourceBase):
             if self._position == 0 and data[:4] in _CONTAINERS:
                 raise UnreadableAudio(
                     f"standard input carries {_CONTAINERS[data[:4]]} file, not raw PCM: give the file by name, or "
-                    "pipe 'ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -' with --samplerate 16000"
+                    "pipe 'ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -' with --samplerate 16000",
+                    path="-",
                 )
             whole = len(data) - len(data) % self._frame
             self._carry = data[whole:]
@@ -133,7 +133,7 @@ class StdinSource(SourceBase):
     def close(self) -> None:
         """Stop reading; the stream itself stays open, it is not ours."""
         if not self._closed:
-            self._closed = True
+            super().close()
             if self._wake is not None:
                 os.write(self._wake[1], b"x")
 

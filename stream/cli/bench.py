@@ -52,11 +52,10 @@ def bench(
     from stream.assets import asset
     from stream.bench.cases import in_hops
     from stream.bench.graphs import gru_model
-    from stream.bench.growth import growth
     from stream.bench.machine import machine
-    from stream.bench.peers import HIDDEN
+    from stream.bench.peers import HIDDEN_UNITS
+    from stream.bench.process import growth, start_up
     from stream.bench.report import as_data, table
-    from stream.bench.startup import start_up
     from stream.bench.suite import all_cases, bench_sound
     from stream.bench.timing import measure
     from stream.cli.models import memory_ceiling, model_path
@@ -74,7 +73,7 @@ def bench(
         with memory_ceiling(path):
             loaded = Model.load(path, "cpu")
         spec = loaded.card.features
-        cases, missing = all_cases(loaded, folder, streams, peers=peers, hidden=hidden or HIDDEN)
+        cases, missing = all_cases(loaded, folder, streams, peers=peers, hidden=hidden or HIDDEN_UNITS)
         click.echo("starting new processes ...", err=True)
         process = start_up(path, asset("demo.ogg"))
         click.echo("looking for growth ...", err=True)

@@ -36,7 +36,7 @@ from stream.errors import OutputError
     default=30.0,
     show_default=True,
     metavar="S",
-    help="Seconds of reference sound in which the answers must be a fresh stream's again.",
+    help="Seconds of reference sound after which the probabilities must be those of a new stream.",
 )
 @click.option(
     "--report", type=click.Path(dir_okay=False, writable=True), help="Also write the certificate as JSON."
@@ -52,10 +52,10 @@ def soak(
     settle: float,
     report: str | None,
 ) -> None:
-    """Push hours of sound and abuse through one stream, as fast as it goes, and certify that nothing drifts.
+    """Push hours of sound and damage through one stream, as fast as it goes, and certify that nothing drifts.
 
-    Mixed recordings with lost samples, silence, noise, clipping, NaN: afterwards the answers must be those of a
-    fresh stream, the state bounded, memory level, every count exact. Exit code 1 if a line fails.
+    Mixed recordings with lost samples, silence, noise, clipping, NaN: afterwards the probabilities must be those of
+    a new stream, the state bounded, memory level and every count exact. Exit code 1 if a line fails.
     """
     import msgspec
 

@@ -1,1 +1,1 @@
-"""Soak: hours of sound and abuse pushed through one stream, and a certificate that nothing drifted."""
+"""Soak test: hours of sound and damage through one stream, and a certificate that nothing drifted."""

@@ -1,4 +1,4 @@
-"""The certificate of a soak: one line a claim, each with the figures it rests on."""
+"""The certificate of a soak: one line per claim, each with the figures that it rests on."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Certificate(msgspec.Struct, frozen=True):
         sample_rate: Hz.
         state_norms: largest norm of the state in each round of the schedule.
         resident_mib: memory in RAM after each round; empty where not measured.
-        settle_seconds: reference sound after each round until the answers were a fresh stream's again; infinite
-            if that never came.
+        settle_seconds: of reference sound after each round until the probabilities were those of a new stream;
+            infinite if they never were.
         lines: the claims.
     """
 

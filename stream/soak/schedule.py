@@ -1,5 +1,5 @@
-"""What a soak pushes: a seeded schedule of recordings, silence, noise, clipping and damage, with exact books of
-every sample that it spoils or leaves out."""
+"""What a soak pushes: a seeded schedule of recordings, silence, noise, clipping and damage, and a ledger of every
+sample that it made invalid or left out."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from numpy.typing import NDArray
 
 from stream.messages import Chunk
 
-ROUNDS = 4  # each holds every kind of input, so that a later round can be held against the earlier ones
+ROUNDS = 4  # each has every kind of input, so that a later round can be compared with the earlier ones
 SHARES = {"recordings": 0.5, "silence": 0.125, "noise": 0.125, "clipped": 0.125, "damaged": 0.125}
-_BAD = np.array([np.nan, np.inf, -np.inf, 1e30, -3e38], np.float32)
+_INVALID_VALUES = np.array([np.nan, np.inf, -np.inf, 1e30, -3e38], np.float32)
 
 Samples = NDArray[np.float32]
 
 
 @dataclass
-class Books:
-    """What was done to the stream, to the sample.
+class Ledger:
+    """What was done to the stream, counted to the sample.
 
     Attributes:
         end: absolute index one past the last sample pushed.
         lost: samples left out (the start of a chunk jumps).
-        missing: spoiled samples in runs too long to mend.
-        repaired: spoiled samples in runs short enough to mend.
-        runs: absolute [start, end) of every stretch that has no gap in it, in order; the last one still grows.
+        invalid: invalid samples in runs too long to repair.
+        repaired: invalid samples in runs short enough to repair.
+        runs: absolute [start, end) of every stretch without a gap, in order; the last one still grows.
     """
 
     end: int
     lost: int = 0
-    missing: int = 0
+    invalid: int = 0
     repaired: int = 0
     runs: list[list[int]] = field(default_factory=list)
 
 
 class Schedule:
-    """Chunks for the stream, and the books about them.
+    """Chunks for the stream, and the ledger of what was done to them.
 
     Args:
         recordings: (n,) float32 each, at ``sample_rate``, finite.
         sample_rate: Hz.
-        max_hole: longest run of bad samples that the stream mends, samples.
+        max_repair: longest run of invalid samples that the stream repairs, samples.
         max_gap: longest gap over which the stream carries its state, samples.
         seed: of everything random.
         start: absolute index of the first sample.
@@ -54,34 +54,34 @@ class Schedule:
         self,
         recordings: Sequence[Samples],
         sample_rate: int,
-        max_hole: int,
+        max_repair: int,
         max_gap: int,
         seed: int = 0,
         start: int = 0,
     ) -> None:
         self.sample_rate = sample_rate
-        self.books = Books(start, runs=[[start, start]])
+        self.ledger = Ledger(start, runs=[[start, start]])
         self._recordings = recordings
-        self._max_hole = max_hole
+        self._max_repair = max_repair
         self._max_gap = max_gap
         self._rng: Any = np.random.default_rng(seed)
 
-    def play(self, kind: str, length: int) -> Iterator[Chunk]:
+    def chunks(self, kind: str, length: int) -> Iterator[Chunk]:
         """At least ``length`` samples of one kind of input, in chunks of all sizes."""
-        stop = self.books.end + length
-        while self.books.end < stop:
+        stop = self.ledger.end + length
+        while self.ledger.end < stop:
             if kind in ("recordings", "damaged") and self._rng.random() < 0.3:
                 self.skip(int(self._rng.integers(1, self._max_gap + 1)))  # a longer one would reset the state
             samples = self._segment(kind, round(self._rng.uniform(2, 20) * self.sample_rate))
-            yield from self.cut(samples)
+            yield from self.in_chunks(samples)
 
     def skip(self, length: int) -> None:
         """Lose samples: the next chunk starts later."""
-        self.books.lost += length
-        self.books.end += length
-        self.books.runs.append([self.books.end, self.books.end])
+        self.ledger.lost += length
+        self.ledger.end += length
+        self.ledger.runs.append([self.ledger.end, self.ledger.end])
 
-    def cut(self, samples: Samples) -> Iterator[Chunk]:
+    def in_chunks(self, samples: Samples) -> Iterator[Chunk]:
         """These samples in chunks: mostly long ones, sometimes single hops and odd sizes."""
         small = self._rng.random() < 0.05
         at = 0
@@ -89,9 +89,9 @@ class Schedule:
             size = int(self._rng.integers(1, 700) if small else self._rng.integers(8000, 160_000))
             small = small and at < 20_000
             part = samples[at : at + size]
-            chunk = Chunk(part, self.books.end, self.sample_rate)
-            self.books.end += len(part)
-            self.books.runs[-1][1] = max(self.books.runs[-1][1], self.books.end)
+            chunk = Chunk(part, self.ledger.end, self.sample_rate)
+            self.ledger.end += len(part)
+            self.ledger.runs[-1][1] = max(self.ledger.runs[-1][1], self.ledger.end)
             at += len(part)
             yield chunk
 
@@ -116,22 +116,22 @@ class Schedule:
         return self._damage(sound) if kind == "damaged" else sound
 
     def _damage(self, sound: Samples) -> Samples:
-        """Put holes of bad samples in, with at least one good sample on both sides of each."""
+        """Put runs of invalid samples in, each with at least one valid sample on both sides."""
         at = 1
         while True:
             at += int(self._rng.integers(1, self.sample_rate))
-            longest = self._max_hole if self._rng.random() < 0.8 else 10 * self._max_hole
+            longest = self._max_repair if self._rng.random() < 0.8 else 10 * self._max_repair
             length = int(self._rng.integers(1, longest + 1))
             if at + length + 1 >= len(sound):
                 return sound
-            sound[at : at + length] = self._rng.choice(_BAD, length)
-            self._enter_hole(self.books.end + at, length)
+            sound[at : at + length] = self._rng.choice(_INVALID_VALUES, length)
+            self._count_invalid(self.ledger.end + at, length)
             at += length + 1
 
-    def _enter_hole(self, start: int, length: int) -> None:
-        if length <= self._max_hole:
-            self.books.repaired += length
+    def _count_invalid(self, start: int, length: int) -> None:
+        if length <= self._max_repair:
+            self.ledger.repaired += length
         else:
-            self.books.missing += length
-            self.books.runs[-1][1] = start
-            self.books.runs.append([start + length, start + length])
+            self.ledger.invalid += length
+            self.ledger.runs[-1][1] = start
+            self.ledger.runs.append([start + length, start + length])

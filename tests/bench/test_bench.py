@@ -76,7 +76,17 @@ def test_the_command_prints_a_plain_table_and_writes_json(tmp_path: Path) -> Non
     assert result.exit_code == 0, result.output
     assert "\x1b" not in result.stdout
     data = json.loads(out.read_text())
-    ours = {"mfcc_hop", "mfcc_whole", "kernel", "step", "step_plain", "arithmetic", "floor", "hop", "whole"}
+    ours = {
+        "features_hop",
+        "features_whole",
+        "kernel",
+        "step",
+        "step_plain",
+        "arithmetic",
+        "floor",
+        "hop",
+        "whole",
+    }
     ours |= {"repair", "decision"}
     files = {"flac_16000", "flac_16000_decode", "flac_44100", "flac_44100_decode"}
     assert set(data["cases"]) - {"kernel_numpy"} == ours | files | {"slab_8"}

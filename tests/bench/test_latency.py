@@ -11,7 +11,7 @@ import pytest
 from stream import StreamClassifier
 from stream.inference.session import Model
 from tests.benchmarks.latency import PARTS, measure
-from tests.benchmarks.level import RATE, bursts, level_model
+from tests.benchmarks.level import SAMPLE_RATE, bursts, level_model
 from tests.support.pulse import PulseServer
 
 
@@ -22,7 +22,7 @@ def test_each_burst_is_one_onset_soon_after_it_began() -> None:
     assert len(decided) == 12
     late = np.array(decided) - begins
     assert late.min() > 0
-    assert late.max() < 0.03 * RATE
+    assert late.max() < 0.03 * SAMPLE_RATE
     assert len(set((begins % 160).tolist())) > 8  # hops begin anywhere in a burst
 
 

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from stream import ModelCard, StreamClassifier, UsageError, classify
 from stream.bench.cases import in_hops
-from stream.bench.floors import model_floor_cases, over_floor
 from stream.bench.graphs import gru_model, identity_model
-from stream.bench.growth import growth
+from stream.bench.lower_bounds import model_bound_cases, step_over_bound
+from stream.bench.process import growth
 from stream.bench.recordings import flac_cases
 from stream.bench.timing import measure
 from stream.cli.bench import bench
@@ -92,14 +92,14 @@ def test_step_over_floor_is_of_one_step(model: Model) -> None:
     from stream.bench.timing import Case
 
     sound = demo(16000)[:16000]
-    cases = model_floor_cases(model, mfcc(sound, model.card.features))
+    cases = model_bound_cases(model, mfcc(sound, model.card.features))
     state = model.initial_state()
     frame = mfcc(sound, model.card.features)[None, :1].copy()
     cases.append(Case("step", "step", lambda: model.step(frame, state), 0.01))
     timings = measure(cases, rounds=3)
     assert timings["arithmetic"].median < timings["step"].median
     sides = timings["floor"].median + timings["arithmetic"].median
-    assert over_floor(timings) == pytest.approx(timings["step"].median / sides)
+    assert step_over_bound(timings) == pytest.approx(timings["step"].median / sides)
 
 
 def test_files_are_read_by_the_way_of_classify(model: Model, tmp_path: Path) -> None:

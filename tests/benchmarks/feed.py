@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tests.support.pulse import PulseServer
 
 SOURCE = "fedmic"
-PERIOD = 0.01  # seconds of sound a write: a common period of sound cards
+PERIOD_SECONDS = 0.01  # of sound per write: a common period of sound cards
 _PIPE_BYTES = 8192  # what may wait in the pipe while nobody listens
 
 
@@ -36,7 +36,7 @@ class Feed(threading.Thread):
         super().__init__(name="feed", daemon=True)
         self._pcm = np.round(32767 * np.clip(sound, -1, 1)).astype("<i2")
         self._rate = rate
-        self._block = round(PERIOD * rate)
+        self._block = round(PERIOD_SECONDS * rate)
         self._written: list[float] = []  # when each block was
         self._stop_asked = threading.Event()
         what = f"format=s16le rate={rate} channels=1"
@@ -51,7 +51,7 @@ class Feed(threading.Thread):
         begin = time.monotonic()
         try:
             for number in range(len(self._pcm) // self._block):
-                wait = begin + (number + 1) * PERIOD - time.monotonic()
+                wait = begin + (number + 1) * PERIOD_SECONDS - time.monotonic()
                 if self._stop_asked.wait(max(0.0, wait)):
                     return
                 self._written.append(time.monotonic())

@@ -29,17 +29,25 @@ from tests.support.pulse import pulse_server
 from tests.support.sounds import demo
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTLE = 5.0  # seconds after the start that are not counted
+SETTLE_SECONDS = 5.0  # after the start, not counted
 ROWS, COLUMNS = 24, 80
 
 
 def watch(words: list[str], seconds: float, environment: dict[str, str]) -> str:
-    """Run the command for a while: its share of a core, and its memory."""
+    """Run the command for a while: its share of a core, its memory, and what it draws."""
+    share, memory, characters = run_for(words, seconds, environment)
+    return f"{100 * share:5.1f} % of a core, {memory:4.0f} MiB, {characters:6.0f} characters drawn a second"
+
+
+def run_for(
+    words: list[str], seconds: float, environment: dict[str, str], checkout: Path = ROOT
+) -> tuple[float, float, float]:
+    """Share of a core, resident MiB, and characters drawn a second, of the command of a checkout."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     child = subprocess.Popen(
         [sys.executable, "-m", "stream", *words],
-        cwd=ROOT,
+        cwd=checkout,
         env={**os.environ, **environment, "TERM": "xterm-256color"},
         stdin=theirs,
         stdout=theirs,
@@ -49,7 +57,7 @@ def watch(words: list[str], seconds: float, environment: dict[str, str]) -> str:
     os.close(theirs)
     drawn = _drain(ours)
     try:
-        time.sleep(SETTLE)
+        time.sleep(SETTLE_SECONDS)
         before, begin, characters = _cpu(child.pid), time.monotonic(), drawn[0]
         time.sleep(seconds)
         share = (_cpu(child.pid) - before) / (time.monotonic() - begin)
@@ -60,7 +68,7 @@ def watch(words: list[str], seconds: float, environment: dict[str, str]) -> str:
         child.send_signal(signal.SIGTERM)
         child.wait(20)
         os.close(ours)
-    return f"{100 * share:5.1f} % of a core, {memory:4.0f} MiB, {characters / seconds:6.0f} characters drawn a second"
+    return share, memory, characters / seconds
 
 
 def _drain(terminal: int) -> list[int]:
@@ -100,7 +108,7 @@ def main() -> None:
             label = f"PulseAudio at {rate} Hz"
             try:
                 with pulse_server() as server:
-                    long = np.resize(demo(rate), round((asked.seconds + 3 * SETTLE) * rate))
+                    long = np.resize(demo(rate), round((asked.seconds + 3 * SETTLE_SECONDS) * rate))
                     feed = Feed(server, long, rate, folder / f"pipe-{rate}")
                     feed.start()
                     words = ["--device", "pulse", "--samplerate", str(rate), *model]

@@ -34,13 +34,13 @@ import pytest
 import soxr
 from numpy.typing import NDArray
 
-from tests.benchmarks.feed import PERIOD, Feed
-from tests.benchmarks.level import RATE, bursts, level_model
+from tests.benchmarks.feed import PERIOD_SECONDS, Feed
+from tests.benchmarks.level import SAMPLE_RATE, bursts, level_model
 from tests.support.command import running
 from tests.support.pulse import PulseServer, pulse_server
 
-LEAD = 6.0  # seconds before the first burst, for the command to start
-MATCH = 4000  # samples heard before a decision by which their place in the sound is found
+LEAD_SECONDS = 6.0  # before the first burst, for the command to start
+MATCH_SAMPLES = 4000  # before a decision, by which their place in the sound is found
 PARTS = ["capture", "features", "model", "decision", "line"]
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,7 +77,7 @@ class Measured:
 
 
 def measure(
-    server: PulseServer, folder: Path, count: int = 150, rate: int = RATE, lead: float = LEAD
+    server: PulseServer, folder: Path, count: int = 150, rate: int = SAMPLE_RATE, lead: float = LEAD_SECONDS
 ) -> Measured:
     """Play bursts to the command and find each in its lines.
 
@@ -90,31 +90,34 @@ def measure(
     """
     (folder / "level.onnx").write_bytes(level_model())
     sound, begins = bursts(count, lead)
-    played = sound if rate == RATE else soxr.resample(sound, RATE, rate)
+    played = sound if rate == SAMPLE_RATE else soxr.resample(sound, SAMPLE_RATE, rate)
     feed = Feed(server, played, rate, folder / "pipe")
     words = ["--device", "pulse", "--samplerate", str(rate), "--model", str(folder / "level.onnx")]
     lines = _listen(server, feed, words, folder / "watch.npz")
     with np.load(folder / "watch.npz") as watch:
         pushes, samples, lengths = watch["pushes"], watch["samples"], watch["lengths"]
+        push_of = {int(decided): int(push) for decided, push in watch["onsets"]}
     starts = pushes[:, 3].astype(np.int64)
     offsets = np.cumsum(lengths) - lengths  # where each chunk lies in samples
-    place = _Places(sound)
+    place = _Places(played)
+    first = begins * rate // SAMPLE_RATE  # of each burst, at the microphone's rate, as all that follows
     parts, own, callback = [], [], []
     for read, line in lines:
         if line["type"] != "onset":
             continue
-        push = int(np.searchsorted(starts, line["decided_sample"] - 1, side="right")) - 1
-        within = line["decided_sample"] - starts[push]  # samples of the chunk up to the decision
-        end = place.of(samples[: offsets[push] + within][-MATCH:])
-        burst = int(np.searchsorted(begins, end, side="right")) - 1
-        if burst < 0 or end - begins[burst] > 0.2 * RATE:
+        push = push_of[line["decided_sample"]]
+        # Samples of the push's chunk up to the decision: none or fewer where the resampler held sound back.
+        within = line["decided_sample"] * rate // SAMPLE_RATE - starts[push]
+        end = place.of(samples[: offsets[push] + within][-MATCH_SAMPLES:])
+        burst = int(np.searchsorted(first, end, side="right")) - 1
+        if burst < 0 or end - first[burst] > 0.2 * rate:
             continue  # an opening microphone can click
         begin, _, arrived, _, *computing = pushes[push]
-        sounded = feed.moment((end - 1) * rate // RATE)
-        last = feed.moment((end - 1 + lengths[push] - within) * rate // RATE)
+        sounded = feed.moment(end - 1)
+        last = feed.moment(end - 1 + lengths[push] - within)
         capture = begin - sounded
         parts.append([capture, *computing, read - begin - sum(computing)])
-        own.append((end - begins[burst]) / RATE)
+        own.append((end - first[burst]) / rate)
         callback.append(arrived - last)
     return Measured(np.array(parts).reshape(-1, len(PARTS)), np.array(own), np.array(callback), len(begins))
 
@@ -170,14 +173,16 @@ class _Places:
 def main() -> None:
     parser = argparse.ArgumentParser(description="sound to line, through PulseAudio and PortAudio")
     parser.add_argument("--bursts", type=int, default=150, help="how many (default 150)")
-    parser.add_argument("--samplerate", type=int, default=RATE, help="of the microphone, Hz (default 16000)")
+    parser.add_argument(
+        "--samplerate", type=int, default=SAMPLE_RATE, help="of the microphone, Hz (default 16000)"
+    )
     asked = parser.parse_args()
     try:
         with pulse_server() as server, tempfile.TemporaryDirectory() as folder:
             found = measure(server, Path(folder), asked.bursts, asked.samplerate)
     except pytest.skip.Exception as missing:
         sys.exit(str(missing))
-    print(f"microphone at {asked.samplerate} Hz in periods of {1000 * PERIOD:g} ms")
+    print(f"microphone at {asked.samplerate} Hz in periods of {1000 * PERIOD_SECONDS:g} ms")
     print(found.table())
 
 

@@ -4,7 +4,8 @@ The arguments behind FILE are the command's own. When it ends, FILE (.npz) holds
 
 - ``pushes`` (P, 7) float64: begin and end of each push of a chunk (time.monotonic), when the chunk's last sample
   reached PortAudio's callback, the chunk's first sample, and the seconds spent in features, model, detector;
-- ``samples`` (n,) float32: all chunks, at the model's rate, one after the other; ``lengths`` (P,) int64.
+- ``samples`` (n,) float32: all chunks, at the microphone's rate, one after the other; ``lengths`` (P,) int64;
+- ``onsets`` (E, 2) int64: the sample (at the model's rate) at which each was decided, and the push that brought it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Stopwatch:
         self._spent = [0.0] * len(PARTS)
         self.pushes: list[tuple[float, ...]] = []
         self.chunks: list[Chunk] = []
+        self.onsets: list[tuple[int, int]] = []
 
     def attach(self) -> None:
         for part, (kind, names) in enumerate(PARTS):
@@ -47,9 +49,9 @@ class Stopwatch:
     def _timed(self, method: Callable[..., Any], part: int) -> Callable[..., Any]:
         def timed(*words: Any) -> Any:
             begin = time.monotonic()
-            answer = method(*words)
+            result = method(*words)
             self._spent[part] += time.monotonic() - begin
-            return answer
+            return result
 
         return timed
 
@@ -63,6 +65,8 @@ class Stopwatch:
                 arrived = np.nan if sound.captured_at is None else sound.captured_at
                 self.pushes.append((begin, end, arrived, sound.start, *self._spent))
                 self.chunks.append(sound)
+                onsets = [event.decided for event in result.events if event.offset is None]
+                self.onsets += [(decided, len(self.pushes) - 1) for decided in onsets]
             return result
 
         return kept
@@ -74,6 +78,7 @@ class Stopwatch:
             pushes=np.array(self.pushes).reshape(-1, 4 + len(PARTS)),
             samples=np.concatenate([np.empty(0, np.float32), *samples]),
             lengths=np.array([len(each) for each in samples], np.int64),
+            onsets=np.array(self.onsets, np.int64).reshape(-1, 2),
         )
 
 

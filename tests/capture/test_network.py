@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,12 +20,13 @@ import soundfile
 from numpy.typing import NDArray
 
 from stream import BackendMissing, SourceError, UsageError
-from stream.capture.backoff import Backoff
+from stream.capture.live.supervisor import Patience
 from stream.capture.network.source import NetworkSource
 from stream.messages import Chunk
 from tests.support.command import wait_for
 
 RATE = 16_000
+QUICK = Patience(first_retry=0.01, longest_retry=0.02)
 Samples = NDArray[np.float32]
 
 
@@ -126,7 +128,7 @@ def test_one_channel_and_the_size_of_chunks(av: object, tmp_path: Path) -> None:
     stereo = np.stack([noise(20_000, 1), noise(20_000, 2)], axis=1)
     soundfile.write(tmp_path / "a.wav", stereo, RATE)
     with server(folder(tmp_path)) as address:
-        with NetworkSource(address + "a.wav", channel=2, block=100) as source:
+        with NetworkSource(address + "a.wav", channel=2, block_samples=100) as source:
             chunks = list(source)
         with pytest.raises(UsageError, match="2 channels, not 3"):
             NetworkSource(address + "a.wav", channel=3)
@@ -152,7 +154,8 @@ def test_at_the_pace_of_real_time_a_file_waits_for_the_clock(av: object, tmp_pat
         source = NetworkSource(address + "a.wav", fast=False, clock=lambda: 0.0)  # a clock that stands still
         assert source.info().live
         heard: list[Chunk] = []
-        thread = threading.Thread(target=lambda: heard.extend(source), daemon=True)
+        chunks = iter(source)
+        thread = threading.Thread(target=lambda: heard.extend(chunks), daemon=True)
         thread.start()
         thread.join(0.3)
         source.close()
@@ -181,7 +184,7 @@ def test_a_live_stream_that_dies_comes_back_with_the_gap_the_clock_says(av: obje
             done.wait(60)
 
     with server(answer) as address:
-        source = NetworkSource(address + "live", backoff=Backoff(0.01, 0.02), clock=lambda: now[0])
+        source = NetworkSource(address + "live", patience=QUICK, clock=lambda: now[0])
         assert source.info().live
         chunks: list[Chunk] = []
         for chunk in source:
@@ -195,10 +198,13 @@ def test_a_live_stream_that_dies_comes_back_with_the_gap_the_clock_says(av: obje
     breaks = [(a, b) for a, b in itertools.pairwise(heard) if a.end != b.start]
     ((before, after),) = breaks
     assert before.end == RATE
-    # One second of sound had come at 100 s. The first block after it ends when it arrives, 5 s later.
-    assert after.end == 6 * RATE
+    # One second of sound had come at 100 s. The decoder's first block after it ends when it arrives, 5 s later.
+    assert after.start == 6 * RATE - 1024
     beats = [c for c in chunks if c.state == "recovering"]
-    assert beats
+    assert beats[0].detail.startswith(("broke off after 1.00 s", "the stream ended"))
+    assert any("cannot be opened again" in c.detail for c in beats), beats
+    assert all(c.detail for c in beats)
+    assert all(c.detail == "" for c in heard)
     assert all(len(c.samples) == 0 and c.start == RATE for c in beats)
     assert all(c.state == "listening" for c in heard)
     assert len(visits) == 5
@@ -214,12 +220,47 @@ def test_a_live_stream_that_stalls_is_opened_again(av: object) -> None:
         done.wait(60)  # and never another byte
 
     with server(answer) as address:
-        source = NetworkSource(address + "live", read_timeout=0.2, backoff=Backoff(0.01, 0.02))
-        for _ in source:
+        source = NetworkSource(address + "live", read_timeout=0.2, patience=QUICK)
+        chunks = []
+        for chunk in source:
+            chunks.append(chunk)
             if len(visits) == 3:
                 source.close()
         done.set()
     assert len(visits) >= 3
+    assert any(c.state == "recovering" and "no data within 0.2 s" in c.detail for c in chunks)
+
+
+def test_a_flat_line_is_silent_beside_a_consumer_that_sleeps(av: object) -> None:
+    done = threading.Event()
+    sound = np.concatenate([noise(2 * RATE), np.full(3 * RATE, 0.25, np.float32), noise(3 * RATE, seed=2)])
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        send(handler, wav_stream(sound))
+        done.wait(60)
+
+    with server(answer) as address:
+        source = NetworkSource(address + "live", patience=Patience(flat=1.0))
+        chunks = iter(source)
+        next(chunks)
+        deadline = time.monotonic() + 20
+        while (
+            source.report().waiting < 7 * RATE and time.monotonic() < deadline
+        ):  # all has come before more is read
+            done.wait(0.01)
+        heard: list[Chunk] = []
+        for chunk in chunks:
+            heard.append(chunk)
+            if chunk.end > 7.5 * RATE:
+                source.close()
+        done.set()
+    silent = [c for c in heard if c.state == "silent"]
+    assert all(c.detail == "the sound is a flat line" for c in silent)
+    assert (silent[0].end / RATE, silent[-1].end / RATE) == (
+        pytest.approx(3, abs=0.2),
+        pytest.approx(5, abs=0.2),
+    )
+    assert all(c.detail == "" for c in heard if c.state == "listening")
 
 
 def test_a_late_consumer_loses_the_oldest_and_is_told_how_much(av: object) -> None:
@@ -230,7 +271,7 @@ def test_a_late_consumer_loses_the_oldest_and_is_told_how_much(av: object) -> No
         done.wait(60)
 
     with server(answer) as address:
-        source = NetworkSource(address + "live", queue_seconds=1.0)
+        source = NetworkSource(address + "live", buffer_seconds=1.0)
         chunks = [next(iter(source))]  # and now the consumer is busy
         wait_for(lambda: source.report().lost >= 8 * RATE, "lost samples")
         for chunk in source:
@@ -254,7 +295,8 @@ def test_closing_does_not_wait_for_the_network(av: object) -> None:
 
     with server(answer) as address:
         source = NetworkSource(address + "live", read_timeout=3600.0)
-        thread = threading.Thread(target=lambda: list(source), daemon=True)
+        chunks = iter(source)
+        thread = threading.Thread(target=lambda: list(chunks), daemon=True)
         thread.start()
         source.close()
         thread.join(20)

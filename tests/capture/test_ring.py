@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.capture.device.ring import Ring, WhenLate
+from stream.capture.live.ring import Ring, WhenLate
+from stream.capture.live.supervisor import FLAT_LINE, LISTENING, Health
 from stream.errors import SpecError
 
 POLICIES: tuple[WhenLate, ...] = ("drop-oldest", "skip-to-now")
@@ -77,7 +78,7 @@ def test_does_what_a_list_does(
             ring.write(numbered(model.end + lost_before, count), lost_before)
             model.write(count, lost_before)
         else:
-            at, samples = ring.read(count, timeout=0)
+            at, samples, _ = ring.read(count, timeout=0)
             assert (at, len(samples)) == model.read(count)
             np.testing.assert_array_equal(samples, numbered(at, len(samples)))
             received += len(samples)
@@ -105,7 +106,7 @@ def test_two_threads_lose_nothing_uncounted(policy: WhenLate) -> None:
     received = jumped = 0
     writer.start()
     while True:
-        start, samples = ring.read(64, timeout=5)
+        start, samples, _ = ring.read(64, timeout=5)
         if not len(samples):
             break
         np.testing.assert_array_equal(samples, numbered(start, len(samples)))
@@ -134,12 +135,12 @@ def test_skip_to_now_goes_on_with_the_newest() -> None:
     ring.write(numbered(0, 90))
     assert ring.dropped == 0
     ring.write(numbered(90, 30))
-    start, samples = ring.read(1000, 0)
+    start, samples, _ = ring.read(1000, 0)
     assert (start, len(samples)) == (110, 10)
     assert ring.dropped == 110
 
 
-def test_a_hole_the_writer_reports_is_kept_in_its_place() -> None:
+def test_a_gap_the_writer_reports_is_kept_in_its_place() -> None:
     ring = Ring(100)
     ring.write(numbered(0, 10))
     ring.write(numbered(17, 10), lost_before=7)
@@ -154,7 +155,7 @@ def test_a_reader_that_waits_gets_what_comes_and_burns_nothing() -> None:
     late = threading.Timer(0.3, ring.write, [numbered(0, 10)])
     late.start()
     before = time.thread_time()
-    start, samples = ring.read(100, timeout=60)
+    start, samples, _ = ring.read(100, timeout=60)
     burnt = time.thread_time() - before
     late.join(20)
     assert (start, len(samples)) == (0, 10)
@@ -225,11 +226,11 @@ def test_nothing_is_shared_with_the_callers() -> None:
     given_samples = numbered(0, 10)
     ring.write(given_samples)
     given_samples[:] = -1
-    _, first = ring.read(5, 0)
+    first = ring.read(5, 0).samples
     ring.write(numbered(10, 95))
     np.testing.assert_array_equal(first, numbered(0, 5))
     first[:] = -1
-    start, rest = ring.read(1000, 0)
+    start, rest, _ = ring.read(1000, 0)
     np.testing.assert_array_equal(rest, numbered(start, len(rest)))
 
 
@@ -242,5 +243,82 @@ def test_sizes_that_make_no_sense_are_refused(settings: dict[str, int]) -> None:
 
 
 def test_unknown_policy_is_refused() -> None:
-    with pytest.raises(SpecError, match="drop-oldest, skip-to-now"):
+    with pytest.raises(SpecError, match="drop-oldest, skip-to-now, wait"):
         Ring(9, when_late="drop-newest")  # type: ignore[arg-type]
+
+
+# What was true of the samples, and notes between them.
+
+
+def test_what_is_read_late_says_what_was_true_when_it_came() -> None:
+    ring = Ring(100)
+    ring.write(numbered(0, 10), arrived_at=1.0)
+    ring.write(numbered(10, 10), arrived_at=2.0, health=FLAT_LINE)
+    ring.write(numbered(20, 10), arrived_at=3.0)
+    marks = [ring.read(5, 0).mark for _ in range(6)]
+    assert [mark.health for mark in marks if mark] == [LISTENING] * 2 + [FLAT_LINE] * 2 + [LISTENING] * 2
+    assert [(mark.end, mark.arrived_at) for mark in marks if mark] == [
+        (10, 1.0),
+        (10, 1.0),
+        (20, 2.0),
+        (20, 2.0),
+        (30, 3.0),
+        (30, 3.0),
+    ]
+    assert ring.read(5, 0).mark is None
+
+
+def test_marks_of_what_was_dropped_go_too() -> None:
+    ring = Ring(100)
+    for number in range(10_000):
+        ring.write(numbered(10 * number, 10), arrived_at=float(number))
+    assert len(ring._marks) <= 11
+    run = ring.read(10, 0)
+    assert run.mark is not None
+    assert (run.start, run.mark.arrived_at) == (99_900, 9_990.0)
+
+
+def test_a_note_comes_in_its_place_and_wakes_the_reader() -> None:
+    ring, gone = Ring(100), Health("recovering", "unplugged")
+    ring.write(numbered(0, 10))
+    ring.note(5.0, gone)
+    ring.write(numbered(10, 10))  # no sample was lost, and still the note stands between
+    runs = [ring.read(100, timeout=60, minimum=50) for _ in range(2)]
+    runs.append(ring.read(100, timeout=0))
+    assert [(run.start, len(run.samples)) for run in runs] == [(0, 10), (10, 0), (10, 10)]
+    assert [run.mark.health for run in runs if run.mark] == [LISTENING, gone, LISTENING]
+    later = threading.Timer(0.1, ring.note, [6.0, gone])
+    later.start()
+    assert ring.read(100, timeout=60).mark is not None
+    later.join()
+    for _ in range(1000):
+        ring.note(7.0, gone)
+    ring.close()
+    ring.note(8.0, gone)
+    notes = 0
+    while not ring.finished:
+        assert ring.read(100, timeout=60).mark is not None
+        notes += 1
+    assert notes <= 16
+
+
+def test_a_full_ring_makes_a_writer_wait_that_may_lose_nothing_and_closing_releases_it() -> None:
+    ring = Ring(100, when_late="wait")
+    writer = threading.Thread(target=ring.write, args=(numbered(0, 1050),), daemon=True)
+    writer.start()
+    got = [ring.read(64, timeout=60) for _ in range(12)]
+    assert ring.lost == 0
+    at = 0
+    for run in got:
+        assert run.start == at
+        np.testing.assert_array_equal(run.samples, numbered(at, len(run.samples)))
+        at = run.start + len(run.samples)
+    assert 200 < at < 1050
+    assert writer.is_alive()
+    ring.close()
+    writer.join(20)
+    assert not writer.is_alive()
+    while len(run := ring.read(64, timeout=60)[1]):
+        at += len(run)
+    assert at < 1050
+    assert ring.finished

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream.capture.backoff import Backoff
+from stream.capture.live.supervisor import Patience
 from stream.capture.network.source import NetworkSource
 from stream.messages import Chunk
 
@@ -56,7 +56,7 @@ class Camera(socketserver.StreamRequestHandler):
                 return
 
 
-def test_rtsp_over_tcp_takes_only_the_sound_and_is_reopened_for_ever() -> None:
+def test_rtsp_over_tcp_takes_only_the_sound_and_is_reopened_forever() -> None:
     pytest.importorskip("av", reason="PyAV is not installed: pip install 'stream-classify[network]'")
 
     class Server(socketserver.ThreadingTCPServer):
@@ -71,7 +71,9 @@ def test_rtsp_over_tcp_takes_only_the_sound_and_is_reopened_for_ever() -> None:
         thread = threading.Thread(target=camera.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         address = f"rtsp://user:pa#ss@127.0.0.1:{camera.server_address[1]}/live"
-        source = NetworkSource(address, backoff=Backoff(0.01, 0.02), open_timeout=20, read_timeout=20)
+        source = NetworkSource(
+            address, patience=Patience(first_retry=0.01, longest_retry=0.02), open_timeout=20, read_timeout=20
+        )
         assert source.info().live
         chunks: list[Chunk] = []
         for chunk in source:

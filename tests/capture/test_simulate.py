@@ -98,7 +98,7 @@ def test_a_spoiled_stretch_is_spoiled_from_its_first_to_its_last_sample(
     plain = sound(play("sim:noise?length=2s"))
     wanted = plain.copy()
     wanted[RATE : RATE + 4_000] = expected(plain[RATE : RATE + 4_000])  # type: ignore[operator]
-    np.testing.assert_array_equal(sound(play(f"sim:noise?length=2s&{script}", block=block)), wanted)
+    np.testing.assert_array_equal(sound(play(f"sim:noise?length=2s&{script}", block_samples=block)), wanted)
     assert not np.array_equal(wanted, plain)
 
 
@@ -206,7 +206,8 @@ def test_in_real_time_it_keeps_the_device_clock() -> None:
 
 def test_closing_wakes_it() -> None:
     source = SimulatedSource("sim:silence?unplug@0s&for=1h", fast=False, clock=lambda: 0.0)
-    thread = threading.Thread(target=lambda: list(source), daemon=True)
+    chunks = iter(source)
+    thread = threading.Thread(target=lambda: list(chunks), daemon=True)
     thread.start()
     source.close()
     thread.join(20)

@@ -29,7 +29,7 @@ def ramp(n: int) -> np.ndarray:
 
 def test_an_array_in_blocks_counts_from_its_start() -> None:
     samples = ramp(1_000).astype(np.float32)
-    with ArraySource(samples, 16_000, block=300, start=2**33) as source:
+    with ArraySource(samples, 16_000, block_samples=300, start=2**33) as source:
         assert isinstance(source, AudioSource)
         chunks = list(source)
     assert [(c.start - 2**33, c.end - 2**33) for c in chunks] == [
@@ -42,7 +42,6 @@ def test_an_array_in_blocks_counts_from_its_start() -> None:
     np.testing.assert_array_equal(np.concatenate([c.samples for c in chunks]), samples)
     assert all(np.shares_memory(c.samples, samples) for c in chunks)
     assert source.info().duration == 1_000
-    assert list(source) == []
 
 
 @pytest.mark.parametrize(
@@ -82,7 +81,7 @@ def test_channels_of_an_array() -> None:
         (np.zeros((2, 3, 4)), {}, "shape"),
         (np.zeros((5, 0)), {}, "shape"),
         (np.zeros(10), {"channel": 2}, "1 channel, not 2"),
-        (np.zeros(10), {"block": 0}, "block 0"),
+        (np.zeros(10), {"block_samples": 0}, "block_samples 0"),
         (np.zeros(10), {"start": -1}, "start -1"),
     ],
 )
@@ -141,7 +140,7 @@ def test_files_by_any_name(recording: Path) -> None:
         f"file://{recording}",
         spaced,
     ):
-        source = open_source(text, fast=True, blocksize=100)
+        source = open_source(text, fast=True, block_samples=100)
         assert isinstance(source, FileSource)
         assert isinstance(source, AudioSource)
         chunks = list(source)
@@ -163,7 +162,7 @@ def test_a_folder_with_a_plain_name_is_not_a_file(recording: Path, monkeypatch: 
     (recording.parent / "usb").mkdir()
     asked = asked_microphones(monkeypatch)
     open_source("usb")
-    assert asked == [("usb", {"samplerate": None, "channel": 1, "blocksize": 0})]
+    assert asked == [("usb", {"sample_rate": None, "channel": 1, "block_samples": 0})]
     with pytest.raises(UnreadableAudio, match="folder"):
         open_source("./usb")
 
@@ -182,13 +181,13 @@ def asked_microphones(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, dict[s
 
 def test_microphones(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = asked_microphones(monkeypatch)
-    plain = {"samplerate": None, "channel": 1, "blocksize": 0}
+    plain = {"sample_rate": None, "channel": 1, "block_samples": 0}
     for text, device in ((None, None), ("", None), ("2", 2), (2, 2), ("USB mic", "USB mic")):
         open_source(text)
         assert asked.pop() == (device, plain)
-    open_source("2", samplerate=48_000, channel="mix", blocksize=64, when_late="skip-to-now")
+    open_source("2", sample_rate=48_000, channel="mix", block_samples=64, when_late="skip-to-now")
     assert asked == [
-        (2, {"samplerate": 48_000, "channel": "mix", "blocksize": 64, "when_late": "skip-to-now"})
+        (2, {"sample_rate": 48_000, "channel": "mix", "block_samples": 64, "when_late": "skip-to-now"})
     ]
 
 
@@ -199,7 +198,7 @@ def test_a_microphone_that_is_not_there_is_a_device_error(recording: Path) -> No
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\0\x40" * 600)))
-    source = open_source("-", samplerate=8_000, channels=2, blocksize=100)
+    source = open_source("-", sample_rate=8_000, channels=2, block_samples=100)
     assert isinstance(source, StdinSource)
     assert [len(c.samples) for c in source] == [100, 100, 100]
     with pytest.raises(UsageError, match="--samplerate"):
@@ -220,7 +219,9 @@ def test_addresses_and_their_schemes(recording: Path) -> None:
         open_source("gopher://host/talk.wav")
 
 
-@pytest.mark.parametrize("options", [{"channel": "left"}, {"channel": 0}, {"channel": 3}, {"blocksize": -1}])
+@pytest.mark.parametrize(
+    "options", [{"channel": "left"}, {"channel": 0}, {"channel": 3}, {"block_samples": -1}]
+)
 def test_options_that_make_no_sense(recording: Path, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         open_source("talk.wav", **options)

@@ -93,7 +93,7 @@ def test_other_rates_are_resampled_alike(rate: int, model: Model, tmp_path: Path
     assert_equal(classify(sound, model, sample_rate=rate), want)
     for block in (100, 1000):
         classifier = StreamClassifier(model)
-        got = merge(list(classifier.stream(ArraySource(sound, rate, block=block))), classifier)
+        got = merge(list(classifier.stream(ArraySource(sound, rate, block_samples=block))), classifier)
         assert_equal(got, want)
     resampler = StreamingResampler(rate, 16000)
     by_hand = np.concatenate([resampler.push(sound), resampler.flush()])

@@ -116,8 +116,8 @@ def option(name: str) -> Any:
 
 
 def test_defaults_that_are_told_twice_agree() -> None:
-    for name in ("blocksize", "channels", "fast"):
-        assert option(name) == default(open_source, name), name
+    for name, argument in {"blocksize": "block_samples", "channels": "channels", "fast": "fast"}.items():
+        assert option(name) == default(open_source, argument), name
     assert option("format_") == default(open_source, "format")
     assert option("repair") == default(StreamClassifier, "repair")
     assert option("provider") == default(Model.load, "provider") == default(Model.bundled, "provider")

@@ -18,7 +18,7 @@ from stream.inference.session import Model
 from stream.messages import Chunk, Result
 from stream.soak.certificate import Certificate
 from stream.soak.schedule import Schedule
-from stream.soak.soak import MARK, soak
+from stream.soak.soak import INT32_END, soak
 from tests.support.sounds import demo
 from tests.support.toy_models import LABELS, toy_bytes, toy_card, toy_file
 
@@ -75,13 +75,13 @@ def test_a_model_that_forgets_is_certified() -> None:
         Model(toy_bytes()), [demo(16000)], SHORT, seed=1, progress=lambda share, _: told.append(share)
     )
     assert certificate.ok, failed(certificate)
-    assert certificate.start < MARK < certificate.end
+    assert certificate.start < INT32_END < certificate.end
     assert certificate.hours >= SHORT
     assert len(certificate.state_norms) == len(certificate.settle_seconds) == 4
     assert max(certificate.settle_seconds) < 30
     counts = next(line.detail for line in certificate.lines if "counted exactly" in line.claim)
     assert "(0" not in counts
-    assert " 0" not in counts, "nothing was lost or mended: no proof"
+    assert " 0" not in counts, "nothing was lost or repaired: no proof"
     events = next(line.detail for line in certificate.lines if "events" in line.claim)
     assert int(events.split()[0]) > 10
     assert told == sorted(told)
@@ -92,7 +92,7 @@ def test_a_state_that_adds_up_is_not_certified() -> None:
     certificate = soak(drifting_model(1e-3), [demo(16000)], SHORT)
     assert not certificate.ok
     assert "norm of the carried state" in failed(certificate)
-    assert "answers return" in failed(certificate)
+    assert "probabilities return" in failed(certificate)
     norms = certificate.state_norms
     assert norms == sorted(norms)
     assert norms[3] > 1.2 * norms[2]
@@ -101,7 +101,7 @@ def test_a_state_that_adds_up_is_not_certified() -> None:
 def test_the_same_seed_gives_the_same_sound() -> None:
     def play(seed: int) -> list[Chunk]:
         schedule = Schedule([demo(16000)], 16000, 320, 16000, seed)
-        return [chunk for kind in ("recordings", "damaged") for chunk in schedule.play(kind, 320_000)]
+        return [chunk for kind in ("recordings", "damaged") for chunk in schedule.chunks(kind, 320_000)]
 
     first, again, other = play(3), play(3), play(4)
     assert len(first) == len(again)
@@ -127,7 +127,7 @@ def test_each_line_fails_when_its_claim_does(spoil: Any, line: str, monkeypatch:
 
     def erring(self: StreamClassifier, sound: Any) -> Result:
         result = push(self, sound)
-        late = self.end > MARK
+        late = self.end > INT32_END
         return spoil(result) if late and isinstance(sound, Chunk) else result
 
     monkeypatch.setattr(StreamClassifier, "push", erring)
@@ -167,7 +167,7 @@ def test_the_command_prints_and_writes_the_certificate(tmp_path: Path) -> None:
 
 
 def test_the_command_fails_with_the_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.soak.soak.TOLERANCE", -1.0)
+    monkeypatch.setattr("stream.soak.soak.PROBABILITY_TOLERANCE", -1.0)
     result = CliRunner().invoke(soak_command, ["--hours", "0.02", "--model", str(toy_file(tmp_path))])
     assert result.exit_code == 1
     assert "FAILED" in result.stdout

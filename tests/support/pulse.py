@@ -25,7 +25,7 @@ pcm.!pulse { type pulse hint { show on description "PulseAudio" } }
 ctl.!pulse { type pulse }
 """
 SINK = "virtmic"
-LIMIT = 30.0  # seconds a test waits for what must come
+LIMIT_SECONDS = 30.0  # that a test waits for what must come
 
 
 class PulseServer:
@@ -169,7 +169,7 @@ def virtual_microphone(monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseServer]
 
 def until(chunks: Iterator[Chunk], fits: Callable[[Chunk], bool], log: list[Chunk] | None = None) -> Chunk:
     """Take chunks up to the first that fits."""
-    deadline = time.monotonic() + LIMIT
+    deadline = time.monotonic() + LIMIT_SECONDS
     for chunk in chunks:
         if log is not None:
             log.append(chunk)

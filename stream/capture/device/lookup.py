@@ -14,9 +14,9 @@ from stream.capture.device.portaudio import explain, portaudio, reinitialise
 from stream.errors import DeviceAmbiguous, DeviceError, DeviceNotFound, UnsupportedRate
 
 # Tried in this order when the device's own default does not work; also what an error offers.
-RATES = (48000, 44100, 32000, 16000, 24000, 22050, 11025, 8000, 96000, 88200, 192000)
+COMMON_RATES_HZ = (48000, 44100, 32000, 16000, 24000, 22050, 11025, 8000, 96000, 88200, 192000)
 
-_LOOKUP_SECONDS = 10.0
+_CHILD_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ class DeviceIdentity:
     def of(cls, device: DeviceInfo, channels: int) -> DeviceIdentity:
         return cls(device.name, device.hostapi, channels)
 
-    def find(self, devices: Iterable[DeviceInfo]) -> DeviceInfo:
+    def find(self, devices: Sequence[DeviceInfo]) -> DeviceInfo:
         """The same device among ``devices``: by its exact name, else by its name without ALSA's card number,
-        which is given anew at each plugging and boot.
+        which changes when it is plugged in again and at each boot.
 
         Raises:
             DeviceNotFound: it is not there (yet).
@@ -73,10 +73,14 @@ class DeviceIdentity:
         if not same:
             same = [d for d in fit if _without_card(d.name) == _without_card(self.name)]
         if not same:
-            raise DeviceNotFound(f"microphone '{self.name}, {self.hostapi}' is not there: plug it in again")
+            raise DeviceNotFound(
+                f"microphone '{self.name}, {self.hostapi}' is not there: plug it in again",
+                available=tuple(d for d in devices if d.max_input_channels > 0),
+            )
         if len(same) > 1:
             raise DeviceAmbiguous(
-                f"microphone '{self.name}, {self.hostapi}' could be {_listed(same)}: leave one plugged in"
+                f"microphone '{self.name}, {self.hostapi}' could be {_listed(same)}: leave one plugged in",
+                candidates=tuple(same),
             )
         return same[0]
 
@@ -86,9 +90,10 @@ def _without_card(name: str) -> str:
     return re.sub(r"\(hw:\d+,(\d+)\)", r"(hw:*,\1)", name)
 
 
-def list_devices() -> list[DeviceInfo]:
-    """All devices, in PortAudio's order: the position is the index. The list is from when PortAudio was
-    loaded or last refreshed (`refresh`).
+def list_devices() -> tuple[DeviceInfo, ...]:
+    """All sound devices, in PortAudio's order: the position is the index. Those with ``max_input_channels`` can record.
+
+    The list is from when PortAudio was loaded or last refreshed (`refresh`).
 
     Raises:
         BackendMissing: PortAudio is not installed.
@@ -99,7 +104,7 @@ def list_devices() -> list[DeviceInfo]:
             hosts = [host["name"] for host in sd.query_hostapis()]
             # Not sounddevice.default.device: that is from when sounddevice was imported.
             default = sd.query_hostapis(sd.default.hostapi)["default_input_device"] if hosts else -1
-            return [
+            return tuple(
                 DeviceInfo(
                     index,
                     device["name"],
@@ -109,15 +114,15 @@ def list_devices() -> list[DeviceInfo]:
                     index == default,
                 )
                 for index, device in enumerate(sd.query_devices())
-            ]
+            )
         except sd.PortAudioError as error:
             raise DeviceError(f"PortAudio does not list its devices: {error}; try again") from error
 
 
-def refresh() -> list[DeviceInfo]:
+def refresh() -> tuple[DeviceInfo, ...]:
     """All devices as they are now.
 
-    PortAudio is made to look anew. While streams are open in this process that would kill them, so a child
+    PortAudio is made to look again. While streams are open in this process that would kill them, so a child
     process looks instead, and only devices that have the same number here and there are given: only those
     can be opened.
 
@@ -127,7 +132,7 @@ def refresh() -> list[DeviceInfo]:
     if reinitialise():
         return list_devices()
     now = {(device.index, device.full_name) for device in _list_in_child()}
-    return [device for device in list_devices() if (device.index, device.full_name) in now]
+    return tuple(device for device in list_devices() if (device.index, device.full_name) in now)
 
 
 def _list_in_child() -> list[DeviceInfo]:
@@ -139,7 +144,7 @@ def _list_in_child() -> list[DeviceInfo]:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
             capture_output=True,
             check=True,
-            timeout=_LOOKUP_SECONDS,
+            timeout=_CHILD_SECONDS,
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise DeviceError(f"a child process could not list the microphones: {error}; try again") from error
@@ -166,7 +171,7 @@ def resolve_device(query: int | str | None, devices: Sequence[DeviceInfo] | None
         BackendMissing, DeviceError: see `list_devices`.
     """
     devices = list_devices() if devices is None else devices
-    inputs = [device for device in devices if device.max_input_channels > 0]
+    inputs = tuple(device for device in devices if device.max_input_channels > 0)
     if not inputs:
         raise DeviceNotFound(
             "no microphone is there: plug one in, start the sound server, or listen to a file with --input"
@@ -175,16 +180,18 @@ def resolve_device(query: int | str | None, devices: Sequence[DeviceInfo] | None
         for device in inputs:
             if device.is_default:
                 return device
-        raise DeviceNotFound(f"no default microphone: choose one of {_listed(inputs)}")
+        raise DeviceNotFound(f"no default microphone: choose one of {_listed(inputs)}", available=inputs)
     if isinstance(query, int):
         for device in devices:
             if device.index == query:
                 return _able_to_record(device, inputs)
-        raise DeviceNotFound(f"device {query}: there is none of that number; inputs are {_listed(inputs)}")
+        raise DeviceNotFound(
+            f"device {query}: there is none of that number; inputs are {_listed(inputs)}", available=inputs
+        )
     return _match(query, devices, inputs)
 
 
-def _match(query: str, devices: Sequence[DeviceInfo], inputs: Sequence[DeviceInfo]) -> DeviceInfo:
+def _match(query: str, devices: Sequence[DeviceInfo], inputs: tuple[DeviceInfo, ...]) -> DeviceInfo:
     matches = [device for device in inputs if _has_in_order(device.full_name, query)]
     if len(matches) == 1:
         return matches[0]
@@ -193,19 +200,23 @@ def _match(query: str, devices: Sequence[DeviceInfo], inputs: Sequence[DeviceInf
         if len(exact) == 1:
             return exact[0]
         raise DeviceAmbiguous(
-            f"device {query!r} could be {_listed(matches)}: give a number, or more of the name"
+            f"device {query!r} could be {_listed(matches)}: give a number, or more of the name",
+            candidates=tuple(matches),
         )
     for device in devices:
         if _has_in_order(device.full_name, query):
             return _able_to_record(device, inputs)
-    raise DeviceNotFound(f"device {query!r}: none has that in its name; inputs are {_listed(inputs)}")
+    raise DeviceNotFound(
+        f"device {query!r}: none has that in its name; inputs are {_listed(inputs)}", available=inputs
+    )
 
 
-def _able_to_record(device: DeviceInfo, inputs: Sequence[DeviceInfo]) -> DeviceInfo:
+def _able_to_record(device: DeviceInfo, inputs: tuple[DeviceInfo, ...]) -> DeviceInfo:
     if device.max_input_channels > 0:
         return device
     raise DeviceNotFound(
-        f"device [{device.index}] {device.full_name} only plays: choose an input, {_listed(inputs)}"
+        f"device [{device.index}] {device.full_name} only plays: choose an input, {_listed(inputs)}",
+        available=inputs,
     )
 
 
@@ -229,20 +240,28 @@ def choose_rate(device: DeviceInfo, wanted: int | None, channels: int) -> int:
 
     Args:
         wanted: this and no other; None = the device's own default, which needs no conversion, else the first
-            of `RATES` that works.
+            of `COMMON_RATES_HZ` that works.
         channels: how many are needed.
 
     Raises:
         UnsupportedRate: ``wanted`` does not work (the message lists what does), or nothing does.
         DeviceBusy, DeviceError: the device cannot be asked.
     """
-    for rate in (wanted,) if wanted is not None else (device.default_rate, *RATES):
+    for rate in (wanted,) if wanted is not None else (device.default_rate, *COMMON_RATES_HZ):
         if _records_at(device, rate, channels):
             return rate
-    works = [rate for rate in sorted({device.default_rate, *RATES}) if _records_at(device, rate, channels)]
+    works = [
+        rate
+        for rate in sorted({device.default_rate, *COMMON_RATES_HZ})
+        if _records_at(device, rate, channels)
+    ]
     offer = f"choose one of {', '.join(map(str, works))} Hz" if works else "nor at any usual rate"
     asked = f"{wanted} Hz" if wanted is not None else "its default rate"
-    raise UnsupportedRate(f"microphone '{device.name}' does not record at {asked}: {offer}")
+    raise UnsupportedRate(
+        f"microphone '{device.name}' does not record at {asked}: {offer}",
+        sample_rate=wanted,
+        supported=tuple(works),
+    )
 
 
 def _records_at(device: DeviceInfo, rate: int, channels: int) -> bool:

@@ -1,50 +1,52 @@
-"""Streams and files over the network (http, rtsp …) through PyAV: live ones are reconnected for ever."""
+"""Streams and files over the network (http, rtsp …) through PyAV: live ones are reconnected forever."""
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+from msgspec.structs import replace
 
-from stream.capture.backoff import Backoff
-from stream.capture.channels import DEFAULT_CHANNEL, Channel, check_channel, pick_channel
-from stream.capture.network.mailbox import Mailbox
+from stream.capture.channels import DEFAULT_CHANNEL, Channel, check_channel
+from stream.capture.live.source import LiveSource
+from stream.capture.live.supervisor import Patience
 from stream.capture.network.url import for_ffmpeg, redacted
 from stream.capture.pacing import Pacer
 from stream.capture.pyav import AvDecoder, import_av, reason
-from stream.capture.source import SourceBase, SourceReport
-from stream.capture.timeline import Timeline
-from stream.errors import SourceError
-from stream.messages import Chunk, SourceInfo, SourceState
+from stream.capture.source import SourceReport
+from stream.errors import SourceError, StreamClassifyError
+from stream.messages import Chunk, SourceInfo
 
-HEARTBEAT_SECONDS = 0.5
+_HEARTBEAT_SECONDS = 0.5
+_LONGEST_CHUNK_SECONDS = 0.1
 # No "file": a playlist from the network must not read the disk.
 _PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,srtp,rtsp,rtmp,rtmps,srt,crypto,data"
 
 
-class NetworkSource(SourceBase):
+class NetworkSource(LiveSource):
     """The first audio stream behind an address.
 
-    A *file* (its length is known) ends when it ends; should it break off, `report` says so. A *live*
-    stream (no length, or not http) that ends, fails or stalls is opened again for ever with growing waits.
-    Meanwhile empty chunks in state "recovering" come every 0.5 s, and when it is back ``start`` jumps by the
-    time that passed on the clock.
+    A *file* (its length is known) ends when it ends; should it break off, `report` says so. A *live* stream (no
+    length, or not http) that ends, fails or stalls is opened again forever with growing waits. Meanwhile empty chunks
+    in state "recovering", with the reason, come every 0.5 s, and when it is back ``start`` jumps by the time that
+    passed on the clock. With sound, a chunk's state is "listening", or "silent" where the sound is a flat line.
 
     The first connection is made at once, so that a wrong address is an error and not a wait.
 
     Args:
         url: the address. User, password and query are never shown.
         channel: "mix" or a 1-based number.
-        block: most samples a chunk; 0 gives what the decoder gives (about 20 ms).
+        block_samples: most samples a chunk; 0 gives what has arrived, 0.1 s at most.
         fast: read a file as fast as the consumer takes it; False paces it at real time.
         live: None decides by the rule above.
         open_timeout, read_timeout: seconds until no answer, or no more data, counts as a failure.
-        queue_seconds: sound held for a late consumer. Then a file waits, a live stream drops its oldest (a
+        buffer_seconds: sound held for a late consumer. Then a file waits, a live stream drops its oldest (a
             gap).
-        backoff: waits between attempts; None is 0.25 s growing to 10 s.
+        patience: of a live stream: how long to wait between attempts, by default 0.25 s growing to 10 s, and how long
+            a flat line must last to be called "silent". `Patience.stalled` and ``dead`` are the timeouts' business.
         clock: seconds, monotonic.
 
     Raises:
@@ -58,24 +60,20 @@ class NetworkSource(SourceBase):
         url: str,
         *,
         channel: Channel = DEFAULT_CHANNEL,
-        block: int = 0,
+        block_samples: int = 0,
         fast: bool = True,
         live: bool | None = None,
         open_timeout: float = 10.0,
         read_timeout: float = 10.0,
-        queue_seconds: float = 30.0,
-        backoff: Backoff | None = None,
+        buffer_seconds: float = 30.0,
+        patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = redacted(url)
         self._truncated = ""
         self._url = for_ffmpeg(url)
         self._channel = channel
-        self._block = block
         self._timeouts = (open_timeout, read_timeout)
-        self._backoff = backoff or Backoff()
-        self._clock = clock
-        self._closed = threading.Event()
         self._errors: tuple[type[BaseException], ...] = (
             import_av(self.name).FFmpegError,
             OSError,
@@ -91,99 +89,113 @@ class NetworkSource(SourceBase):
         except BaseException:
             first.close()
             raise
-        self.sample_rate = first.sample_rate
+        rate = first.sample_rate
+        super().__init__(
+            sample_rate=rate,
+            channel=channel,
+            buffer_samples=max(1, round(buffer_seconds * rate)),
+            when_late="drop-oldest" if self._live else "wait",
+            chunk_samples=1 if self._live else block_samples or 1,
+            longest_chunk_samples=block_samples or max(1, round(_LONGEST_CHUNK_SECONDS * rate)),
+            heartbeat_seconds=_HEARTBEAT_SECONDS,
+            # Streams come in bursts, seconds apart; the decoder's timeout tells when one has stalled.
+            patience=_without_stalls(patience or Patience(first_retry=0.25, longest_retry=10.0)),
+            clock=clock,
+        )
         self._pacer = None if fast or self._live else Pacer(clock)
         seconds = None if self._live else first.seconds
         self._info = SourceInfo(
             self.name,
-            self.sample_rate,
+            rate,
             first.channels,
             str(channel),
             live=self._live or not fast,
-            duration=None if seconds is None else round(seconds * self.sample_rate),
+            duration=None if seconds is None else round(seconds * rate),
             detail=first.codec,
         )
-        self._mailbox = Mailbox(round(queue_seconds * self.sample_rate), drop_oldest=self._live)
-        self._state: SourceState = "listening"
         self._first: AvDecoder | None = first
+        self._stopping = threading.Event()
         self._reader = threading.Thread(target=self._read, args=(first,), name="network reader", daemon=True)
 
     def report(self) -> SourceReport:
         """Samples dropped because the consumer was late are gaps in the output too."""
-        lost = self._mailbox.lost
-        return SourceReport(lost=lost, dropped=lost, waiting=self._mailbox.held, truncated=self._truncated)
+        return dataclasses.replace(super().report(), truncated=self._truncated)
 
-    def __iter__(self) -> Iterator[Chunk]:
-        if self._first is not None and not self._closed.is_set():
+    def info(self) -> SourceInfo:
+        """`live` is True for a live stream and for a file at the pace of real time."""
+        return self._info
+
+    def close(self) -> None:
+        """Stop; the reading thread ends with its current wait for data, which need not be waited for."""
+        super().close()
+        if self._pacer is not None:
+            self._pacer.close()
+        if self._first is not None:
+            self._first.close()
+            self._first = None
+
+    def _open(self) -> bool:
+        if self._first is not None and not self._closed:
             self._first = None
             self._reader.start()
-        end = 0
-        while not self._closed.is_set():
-            chunk = self._mailbox.get(HEARTBEAT_SECONDS)
-            if chunk is None:
-                if self._mailbox.finished:
-                    return
-                yield Chunk(np.empty(0, np.float32), end, self.sample_rate, self._clock(), self._state)
-                continue
-            if self._pacer is not None and self._pacer.until(chunk.end / self.sample_rate) is None:
-                return
-            size = self._block or max(len(chunk.samples), 1)
-            for at in range(0, max(len(chunk.samples), 1), size):
-                samples = chunk.samples[at : at + size]
-                yield Chunk(samples, chunk.start + at, self.sample_rate, chunk.captured_at, chunk.state)
-            end = chunk.end
+        return False
+
+    def _ask_to_stop(self) -> None:
+        self._stopping.set()
+
+    def _next(self) -> Chunk | None:
+        chunk = super()._next()
+        if chunk is None or self._live:
+            return chunk
+        if self._pacer is None:
+            return replace(chunk, captured_at=None)
+        due = self._pacer.until(chunk.end / self.sample_rate)
+        return None if due is None else replace(chunk, captured_at=due)
 
     def _read(self, decoder: AvDecoder | None) -> None:
         """The reading thread: decode, hand over, and connect again."""
-        timeline = Timeline(self.sample_rate)
         try:
             while decoder is not None:
-                problem = self._drain(decoder, timeline)
-                if not self._live or self._closed.is_set():
+                self._receiver.opening()
+                self._receiver.opened()
+                problem = self._drain(decoder)
+                if not self._live or self._stopping.is_set():
                     self._truncated = f"{self.name}: {problem}" if problem else ""
                     break
-                self._state = "recovering"
-                self._mailbox.put(
-                    Chunk(
-                        np.empty(0, np.float32), timeline.end, self.sample_rate, self._clock(), "recovering"
-                    )
-                )
+                self._receiver.lost(problem or "the stream ended")
                 decoder = self._reconnect()
         except BaseException as error:
-            self._mailbox.end(error)  # whatever it was, the consumer must not wait for ever
+            self._thread_ended(error)  # whatever it was, the consumer must not wait forever
         else:
-            self._mailbox.end()
+            self._thread_ended()
 
-    def _drain(self, decoder: AvDecoder, timeline: Timeline) -> str:
+    def _drain(self, decoder: AvDecoder) -> str:
         """Hand over one connection's sound; returns why it broke off, "" if it just ended."""
         try:
             for block in decoder.blocks():
-                if self._closed.is_set():
+                if self._stopping.is_set():
                     break
-                now = self._clock()
-                timeline.place(len(block), now, reopened=self._state == "recovering")
-                if self._state == "recovering":
-                    self._state = "listening"
-                    self._backoff.reset()
-                start = timeline.end - len(block)
-                self._mailbox.put(Chunk(pick_channel(block, self._channel), start, self.sample_rate, now))
+                self._receiver.receive(block)
         except self._errors as error:
-            return f"broke off after {timeline.end / self.sample_rate:.2f} s ({self._why(error)})"
+            return f"broke off after {self._receiver.end / self.sample_rate:.2f} s ({self._why(error)})"
         finally:
             decoder.close()
         return ""
 
     def _reconnect(self) -> AvDecoder | None:
         """A new connection, however long it takes; None when closed meanwhile."""
-        while not self._closed.wait(self._backoff.next()):
+        while not self._stopping.wait(self._receiver.retry_in()):
+            decoder = None
             try:
                 decoder = self._connect(self.sample_rate)
                 check_channel(self._channel, decoder.channels, self.name)
-            except SourceError:
-                continue
-            except self._errors:
-                continue
-            return decoder
+                return decoder
+            except StreamClassifyError as error:
+                if decoder is not None:
+                    decoder.close()
+                self._receiver.lost(str(error))
+            except self._errors as error:
+                self._receiver.lost(f"cannot be opened again: {self._why(error)}")
         return None
 
     def _connect(self, sample_rate: int | None) -> AvDecoder:
@@ -203,16 +215,6 @@ class NetworkSource(SourceBase):
             return "the host is unknown or the connection broke"
         return text.replace(self._url, self.name)
 
-    def info(self) -> SourceInfo:
-        """`live` is True for a live stream and for a file at the pace of real time."""
-        return self._info
 
-    def close(self) -> None:
-        """Stop; the reading thread ends with its current wait for data, which need not be waited for."""
-        self._closed.set()
-        if self._pacer is not None:
-            self._pacer.close()
-        self._mailbox.end()
-        if self._first is not None:
-            self._first.close()
-            self._first = None
+def _without_stalls(patience: Patience) -> Patience:
+    return dataclasses.replace(patience, stalled=float("inf"), dead=float("inf"), flat_reopen=None)

@@ -1,0 +1,72 @@
+"""The tests are laid out as their README says, and as the packages are."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+ROOT = TESTS.parent
+README = (TESTS / "README.md").read_text(encoding="utf-8")
+
+
+def folders(path: Path) -> set[str]:
+    return {each.name for each in path.iterdir() if (each / "__init__.py").is_file()}
+
+
+def test_every_folder_is_in_the_readme_and_every_name_there_is_a_folder() -> None:
+    table = re.search(r"\| folder \| what it tests \|\n(.*?)\n\n", README, flags=re.DOTALL)
+    assert table
+    cells = [row.split("|")[1] for row in table[1].splitlines()[1:]]
+    named = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert set(named) == folders(TESTS)
+    assert len(named) == len(set(named))
+
+
+def test_every_package_has_a_folder_of_tests() -> None:
+    assert folders(ROOT / "stream") <= folders(TESTS)
+
+
+def test_every_script_and_marker_in_the_readme_is_there() -> None:
+    for module in re.findall(r"python -m (tests\.[\w.]+)", README):
+        assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), module
+    for file in re.findall(r"`((?:\w+/)+\w+\.(?:py|json))`", README):
+        assert (TESTS / file).is_file(), file
+    options = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    markers = re.search(r"\nmarkers = \[\n(.*?)\n\]", options, flags=re.DOTALL)
+    assert markers
+    table = re.search(r"\| marker \| meaning \|\n(.*?)\n\n", README, flags=re.DOTALL)
+    assert table
+    assert set(re.findall(r"^\| `(\w+)`", table[1], flags=re.MULTILINE)) == set(
+        re.findall(r'"(\w+):', markers[1])
+    )
+
+
+def test_test_files_are_where_pytest_looks_and_helpers_are_not() -> None:
+    for path in TESTS.rglob("*.py"):
+        place = path.relative_to(TESTS).parts[0]
+        if place == "support":
+            assert not path.name.startswith("test_"), path
+        elif place not in ("benchmarks", "fuzz") and path.parent != TESTS:
+            assert path.name.startswith("test_") or path.name in ("__init__.py", "conftest.py"), path
+
+
+COLLECT = """
+import sys, pytest
+status = pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", *sys.argv[1:]])
+print("loaded", *sys.modules)
+sys.exit(status)
+"""
+
+
+def test_who_collects_the_tests_of_the_runtime_does_not_wait_for_torch() -> None:
+    places = [str(TESTS / name) for name in folders(ROOT / "stream") | {"classifier", "project"}]
+    done = subprocess.run(
+        [sys.executable, "-c", COLLECT, *places], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    loaded = set(done.stdout.rsplit("loaded ", 1)[1].split())
+    assert "stream" in loaded
+    assert not loaded & {"torch", "scipy", "sklearn", "matplotlib", "librosa"}
