@@ -6,8 +6,9 @@
     training      fit() for prepared batches, train() from labelled audio, search() over settings
     streaming     the pass over an offline graph that turns left context into state
     conversion    to_onnx(): any causal torch module or offline ONNX to a stateful graph, checked to be equal
-    evaluation    figures with the live classifier and detector
-    recipes       how the bundled models were made
+    metrics       figures of merit, defined once for evaluations, cards and the README
+    evaluation    a model on labelled recordings, with the live classifier and detector
+    recipes       how the bundled models were made; in a clone, not in the installed package
     cli           the commands train, export and evaluate
 
     from export import to_onnx

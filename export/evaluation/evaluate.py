@@ -13,11 +13,13 @@ import numpy as np
 from export.data.dataset import read_dataset
 from export.data.recording import Recording, Split
 from export.data.splits import SplitConfig, split_dataset
-from export.evaluation.clips import Where, clip_figures
-from export.evaluation.events import event_figures
-from export.evaluation.frames import frame_figures, segment_figures
-from export.evaluation.listen import Heard, Listening, Progress, listen
-from export.evaluation.psds import PSDS1, PSDS2, psds
+from export.evaluation.predict import Predictions, Progress, predict
+from export.metrics.clips import ClipRows, clip_figures, clip_scores, clip_truth
+from export.metrics.events import event_figures
+from export.metrics.frames import frame_figures, gridded
+from export.metrics.prediction import Prediction
+from export.metrics.psds import PSDS1, PSDS2, psds
+from export.metrics.segments import segment_figures
 from stream._version import __version__
 from stream.decisions.spec import DetectorSpec
 from stream.errors import DataError
@@ -30,15 +32,15 @@ class Evaluation:
 
     Attributes:
         report: plain figures, JSON-ready.
-        listening: the answers behind them.
+        predictions: what the figures are about.
         labels: class names.
-        rows: of a clip, those that its score is the mean of.
+        clip_rows: of a whole recording with a label, the rows that its score is the mean of.
     """
 
     report: dict[str, Any]
-    listening: Listening
+    predictions: Predictions
     labels: tuple[str, ...]
-    rows: Where
+    clip_rows: ClipRows
 
 
 def evaluate(
@@ -67,31 +69,32 @@ def evaluate(
     Raises:
         DataError: nothing usable, or a label the model does not have.
     """
-    recordings = chosen(data, model, split, unknown)
+    recordings = select_recordings(data, model, split, unknown)
     rules = model.card.detector if detector is None else detector
-    heard = listen(model, recordings, rules, strict=strict, seed=seed, progress=progress)
-    strong = any(each.recording.events is not None for each in heard.alone)
+    found = predict(model, recordings, rules, strict=strict, seed=seed, progress=progress)
     report: dict[str, Any] = {
-        "schema": 1,
+        "schema": 2,  # 1: frames were rows of the model, delays included events that were on already
         "program": f"stream-classify {__version__}",
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "model": {"name": model.card.name, "sha256": model.sha256},
-        "data": {"path": str(data), "split": split or "all", "recordings": len(heard.alone)},
-        "hours": sum(each.duration for each in heard.alone) / 3600,
-        "skipped": [{"recording": where, "reason": reason} for where, reason in heard.skipped],
-        "carried": figures(heard.carried, model, rules, strong),
-        "alone": figures(heard.alone, model, rules, strong),
+        "data": {"path": str(data), "split": split or "all", "recordings": len(found.alone)},
+        "hours": sum(each.duration for each in found.alone) / 3600,
+        "skipped": [{"recording": where, "reason": reason} for where, reason in found.skipped],
+        "carried": figures(found.carried, model, rules),
+        "alone": figures(found.alone, model, rules),
     }
-    return Evaluation(report, heard, model.labels, answer_rows(model))
+    return Evaluation(report, found, model.labels, clip_rows(model))
 
 
-def chosen(data: str, model: Model, split: Split | None, unknown: str | None) -> Sequence[Recording]:
+def select_recordings(
+    data: str, model: Model, split: Split | None, unknown: str | None
+) -> Sequence[Recording]:
     """The recordings to measure on."""
     dataset = read_dataset(data, model.labels, unknown=unknown)
     if split is None:
         return dataset.recordings
     try:
-        part = split_dataset(dataset, trained_plan(model)).part(split)
+        part = split_dataset(dataset, training_split(model)).part(split)
     except DataError as error:
         raise DataError(f"{error}; or leave --split out to use everything") from None
     if not part:
@@ -99,7 +102,7 @@ def chosen(data: str, model: Model, split: Split | None, unknown: str | None) ->
     return part
 
 
-def trained_plan(model: Model) -> SplitConfig | None:
+def training_split(model: Model) -> SplitConfig | None:
     """How the model's training divided its data, from its card; None where that does not say."""
     written = model.card.provenance.get("split")
     if written is None:
@@ -112,21 +115,24 @@ def trained_plan(model: Model) -> SplitConfig | None:
         ) from None
 
 
-def answer_rows(model: Model) -> Where:
-    """The rows of a clip that training taught the label on, and that its score is the mean of."""
+def clip_rows(model: Model) -> ClipRows:
+    """The rows of a recording that training taught the label on, and that its score is the mean of."""
     return "all" if model.card.provenance.get("clip_score") == "all" else "end"
 
 
-def figures(heard: Sequence[Heard], model: Model, rules: DetectorSpec, strong: bool) -> dict[str, Any]:
-    """Figures of one way of listening."""
+def figures(predictions: Sequence[Prediction], model: Model, rules: DetectorSpec) -> dict[str, Any]:
+    """Every figure that the labels allow: of strong labels where some recording has them, else of whole recordings."""
     labels = model.labels
-    if not strong:
-        return {"clips": clip_figures(heard, labels, model.card.activation, answer_rows(model), rules)}
+    thresholds = [rules.rule(label).threshold for label in labels]
+    if all(each.reference is None for each in predictions):
+        scores, truth = clip_scores(predictions, clip_rows(model)), clip_truth(predictions, labels)
+        return {"clips": clip_figures(scores, truth, labels, model.card.activation, thresholds)}
+    cells, cell_truth = gridded(predictions, labels)
     return {
-        "frames": frame_figures(heard, labels, rules),
-        "segments": segment_figures(heard, labels),
-        "events": event_figures(heard, labels),
-        "psds": {"psds1": psds(heard, labels, PSDS1), "psds2": psds(heard, labels, PSDS2)},
+        "frames": frame_figures(cells, cell_truth, labels, thresholds),
+        "segments": segment_figures(predictions, labels),
+        "events": event_figures(predictions, labels),
+        "psds": {"psds1": psds(predictions, labels, PSDS1), "psds2": psds(predictions, labels, PSDS2)},
     }
 
 
@@ -154,6 +160,7 @@ def headline(report: dict[str, Any]) -> list[tuple[str, float, float]]:
     add("event macro F1", "events", "macro_f1")
     for label in report["carried"].get("events", {}).get("classes", {}):
         add(f"  {label} false alarms/h", "events", "classes", label, "false_alarms_per_hour")
+        add(f"  {label} missed share", "events", "classes", label, "missed_share")
         add(f"  {label} median delay s", "events", "classes", label, "median_delay_seconds")
     add("PSDS1", "psds", "psds1")
     add("PSDS2", "psds", "psds2")

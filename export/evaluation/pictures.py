@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from export.evaluation.clips import clip_scores, truth
 from export.evaluation.evaluate import Evaluation
-from export.evaluation.frames import row_truth
+from export.metrics.clips import clip_scores, clip_truth
+from export.metrics.frames import gridded, reliability
 from export.training.run_folder import draw_confusion
-
-BINS = 10
 
 
 def draw(evaluation: Evaluation, folder: Path) -> list[Path]:
@@ -33,11 +31,12 @@ def draw(evaluation: Evaluation, folder: Path) -> list[Path]:
 
 
 def _pairs(evaluation: Evaluation) -> tuple[NDArray[np.bool_], NDArray[Any]]:
-    """Truth and scores (n, C) with carried state: rows for strong labels, recordings for clip labels."""
-    heard, labels = evaluation.listening.carried, evaluation.labels
+    """Truth and scores (n, C) with carried state: cells of 10 ms for strong labels, else recordings."""
+    predictions, labels = evaluation.predictions.carried, evaluation.labels
     if "frames" in evaluation.report["carried"]:
-        return np.concatenate([row_truth(h, labels) for h in heard]), np.concatenate([h.probs for h in heard])
-    return truth(heard, labels), clip_scores(heard, evaluation.rows)
+        scores, truth = gridded(predictions, labels)
+        return truth, scores
+    return clip_truth(predictions, labels), clip_scores(predictions, evaluation.clip_rows)
 
 
 def _figure(path: Path, plot: Any) -> None:
@@ -78,15 +77,15 @@ def _roc(axes: Any, true: NDArray[np.bool_], scores: NDArray[Any], labels: tuple
 
 
 def _reliability(axes: Any, true: NDArray[np.bool_], scores: NDArray[Any], labels: tuple[str, ...]) -> None:
-    edges = np.linspace(0, 1, BINS + 1)
     for c, label in enumerate(labels):
-        place = np.clip(np.digitize(scores[:, c], edges) - 1, 0, BINS - 1)
-        filled = [b for b in range(BINS) if (place == b).any()]
-        said = [scores[place == b, c].mean() for b in filled]
-        came = [true[place == b, c].mean() for b in filled]
-        axes.plot(said, came, marker="o", ms=4, label=label)
+        points = reliability(scores[:, c], true[:, c])
+        axes.plot([p[0] for p in points], [p[1] for p in points], marker="o", ms=4, label=label)
     axes.plot([0, 1], [0, 1], color="grey", lw=0.8, ls=":")
     axes.set(
-        xlabel="probability said", ylabel="share that was true", title="Reliability", xlim=(0, 1), ylim=(0, 1)
+        xlabel="predicted probability",
+        ylabel="share that is true",
+        title="Reliability",
+        xlim=(0, 1),
+        ylim=(0, 1),
     )
     axes.legend(loc="upper left")

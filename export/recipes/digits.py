@@ -1,12 +1,12 @@
-"""Spoken digits, with other voices beside the recorded speakers, who are few.
+"""Spoken digits, with synthetic voices beside the few recorded speakers.
 
     python -m export.recipes.digits DIGITS OUT
     stream-classify train --config OUT/train.json --test-group theo -o digits.pt
 
 DIGITS is the Free Spoken Digit Dataset with a manifest (filename,label,speaker); OUT receives 3 820 digits in
 the voices of espeak-ng and of ``export.recipes.voices``, a manifest.csv with both, and the settings of a
-training run: convolutions over time and frequency, for other voices move the same picture up and down; any
-level, with or without low frequencies, for microphones differ in these by 20 dB; other vocal tracts and
+training run: convolutions over time and frequency, because another voice moves the same picture up or down; any
+level, with or without low frequencies, because microphones differ in these by 20 dB; other vocal tracts and
 speeds; a pause of 0.1 to 0.6 s after each word. ``--recorded-only`` leaves the other voices out.
 """
 
@@ -32,7 +32,7 @@ from export.training.stream_config import StreamConfig
 from stream.errors import StreamClassifyError
 from stream.features.spec import MfccSpec
 
-RATE = 8_000
+SAMPLE_RATE = 8_000
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 COUNTS = {"piper": 1000, "flite": 1200, "prompts": 120, "espeak": 1500}
 
@@ -51,19 +51,19 @@ def build(digits: Path, out: Path, cache: Path, counts: Mapping[str, int] = COUN
     """
     rng = np.random.default_rng(seed)
     rows = [(str(r.path.resolve()), r.labels[0], r.group) for r in read_dataset(digits).recordings]
-    said: dict[str, Iterator[Word]] = {
-        "piper": piper(NAMES, RATE, rng),
-        "flite": flite(NAMES, RATE, rng),
-        "prompts": prompts(NAMES, RATE, cache),
-        "espeak": spoken(NAMES, RATE, rng),
+    words: dict[str, Iterator[Word]] = {
+        "piper": piper(NAMES, SAMPLE_RATE, rng),
+        "flite": flite(NAMES, SAMPLE_RATE, rng),
+        "prompts": prompts(NAMES, SAMPLE_RATE, cache),
+        "espeak": spoken(NAMES, SAMPLE_RATE, rng),
     }
     (out / "voices").mkdir(parents=True, exist_ok=True)
     made = 0
     for source, count in counts.items():
-        for samples, word, voice in islice(said[source], count):
+        for samples, word, voice in islice(words[source], count):
             name = f"voices/{made:04d}.flac"
             quieter = samples * np.float32(rng.uniform(0.1, 0.9) / max(float(np.abs(samples).max()), 1e-3))
-            soundfile.write(out / name, quieter, RATE, subtype="PCM_16")
+            soundfile.write(out / name, quieter, SAMPLE_RATE, subtype="PCM_16")
             rows.append((name, str(NAMES.index(word)), f"voice-{voice}"))
             made += 1
     with open(out / "manifest.csv", "w", newline="", encoding="utf-8") as file:
@@ -74,7 +74,7 @@ def build(digits: Path, out: Path, cache: Path, counts: Mapping[str, int] = COUN
 
 
 def settings(out: Path) -> TrainConfig:
-    """How to train on what ``build`` wrote: all of it, so that the speaker left out is the only judge."""
+    """How to train on what ``build`` wrote: all of it, so that the speaker left out is the only test."""
     return TrainConfig(
         data=str(out),
         model="crnn",
@@ -83,7 +83,7 @@ def settings(out: Path) -> TrainConfig:
             "axes": "time-frequency", "conv_layers": 3, "channels": 24,
         },
         features=MfccSpec(
-            sample_rate=RATE, n_fft=256, win_length=200, hop_length=80, n_mfcc=None, log_floor=1e-8
+            sample_rate=SAMPLE_RATE, n_fft=256, win_length=200, hop_length=80, n_mfcc=None, log_floor=1e-8
         ),
         fit=FitConfig(epochs=4, learning_rate=3e-3, average=0.99, smoothing=0.05),
         augment=AugmentConfig(

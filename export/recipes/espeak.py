@@ -1,4 +1,4 @@
-"""Words in the many voices of espeak-ng, where it is installed: variety of speakers for the price of nothing."""
+"""Words in the many voices of espeak-ng, where it is installed: many speakers at no cost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Word = tuple[NDArray[np.float32], str, str]
 
 
 def spoken(words: Sequence[str], sample_rate: int, rng: np.random.Generator) -> Iterator[Word]:
-    """Words without end, each time another word, voice, speed and pitch; nothing where espeak-ng is missing."""
+    """An endless stream of words, each of another voice, speed and pitch; empty where espeak-ng is missing."""
     program = shutil.which("espeak-ng")
     if program is None:
         print("espeak-ng is not installed: no synthetic words", file=sys.stderr)
@@ -38,7 +38,7 @@ def spoken(words: Sequence[str], sample_rate: int, rng: np.random.Generator) -> 
             yield trimmed(read_audio(path, sample_rate)), word, voice
 
 
-def trimmed(samples: NDArray[np.float32], below: float = 0.02) -> NDArray[np.float32]:
-    """Without what is quieter than ``below`` of the peak before and after the word."""
-    loud = np.flatnonzero(np.abs(samples) > below * float(np.abs(samples).max(initial=0.0)))
+def trimmed(samples: NDArray[np.float32], threshold: float = 0.02) -> NDArray[np.float32]:
+    """Without what is quieter than ``threshold`` of the peak before and after the word."""
+    loud = np.flatnonzero(np.abs(samples) > threshold * float(np.abs(samples).max(initial=0.0)))
     return samples[loud[0] : loud[-1] + 1] if len(loud) else samples

@@ -12,7 +12,7 @@ Unknown speech comes from three places, each divided between training and valida
                ktuberling-data and klettres-data; grouped by language
     synthetic  common English words by the voices of espeak-ng, where it is installed; grouped by voice
 
-The first is what keeps the network from learning "other microphone" in place of "other word".
+Without the first the network would learn "another microphone" in place of "another word".
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from export.data.dataset import UNKNOWN, read_dataset
 from export.data.recording import Recording, Split
 from export.data.splits import hash_percent, split_dataset
 from export.recipes.espeak import spoken
-from export.recipes.rooms.sources.gather import fetch
+from export.recipes.speech_music_noise.sources.gather import fetch
 from stream.capture.files import read_audio
 from stream.errors import UnreadableAudio, UsageError
 
-RATE = 16_000
+SAMPLE_RATE = 16_000
 SPOKEN = {
     "tuxpaint-stamps-default": re.compile(
         r"/(?P<word>[^/]+)_desc_?(?P<language>[a-z]{2}(?:_[A-Z]{2})?)?\.(?:ogg|wav)$"
@@ -78,7 +78,7 @@ def build(words: Path, out: Path, cache: Path, seed: int = 0) -> dict[str, int]:
         folder.mkdir(parents=True, exist_ok=True)
         for number, (samples, group, split) in zip(range(COUNTS[kind]), clips, strict=False):
             name = f"{kind}/{number:04d}.flac"
-            soundfile.write(out / name, one_second(samples, rng), RATE, subtype="PCM_16")
+            soundfile.write(out / name, one_second(samples, rng), SAMPLE_RATE, subtype="PCM_16")
             rows.append((name, UNKNOWN, group, split))
             done[kind] = number + 1
     with open(out / "manifest.csv", "w", newline="", encoding="utf-8") as file:
@@ -90,12 +90,12 @@ def build(words: Path, out: Path, cache: Path, seed: int = 0) -> dict[str, int]:
 
 def one_second(samples: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """(16000,) float32: the loudest second of a longer sound, a shorter one at a random place over faint noise."""
-    if len(samples) > RATE:
+    if len(samples) > SAMPLE_RATE:
         total = np.cumsum(np.concatenate(([0.0], samples.astype(np.float64) ** 2)))
-        at = int((total[RATE:] - total[:-RATE]).argmax())
-        samples = samples[at : at + RATE]
-    out = rng.normal(0, 10 ** rng.uniform(-4.5, -3), RATE).astype(np.float32)
-    at = int(rng.integers(0, RATE - len(samples) + 1))
+        at = int((total[SAMPLE_RATE:] - total[:-SAMPLE_RATE]).argmax())
+        samples = samples[at : at + SAMPLE_RATE]
+    out = rng.normal(0, 10 ** rng.uniform(-4.5, -3), SAMPLE_RATE).astype(np.float32)
+    at = int(rng.integers(0, SAMPLE_RATE - len(samples) + 1))
     out[at : at + len(samples)] += samples * np.float32(
         rng.uniform(0.3, 1.0) / max(float(np.abs(samples).max()), 1e-3)
     )
@@ -105,7 +105,11 @@ def one_second(samples: NDArray[np.float32], rng: np.random.Generator) -> NDArra
 def _backwards(recordings: list[Recording], rng: np.random.Generator) -> Iterator[Clip]:
     for i in rng.permutation(len(recordings)):
         recording = recordings[i]
-        yield read_audio(recording.path, RATE)[::-1].copy(), recording.group, recording.split or "train"
+        yield (
+            read_audio(recording.path, SAMPLE_RATE)[::-1].copy(),
+            recording.group,
+            recording.split or "train",
+        )
 
 
 def _spoken(cache: Path, keywords: set[str], rng: np.random.Generator) -> Iterator[Clip]:
@@ -118,7 +122,7 @@ def _spoken(cache: Path, keywords: set[str], rng: np.random.Generator) -> Iterat
     for i in rng.permutation(len(found)):
         path, language = found[i]
         try:
-            samples = read_audio(path, RATE)
+            samples = read_audio(path, SAMPLE_RATE)
         except UnreadableAudio:
             print(f"skipped {path.name}", file=sys.stderr)
             continue
@@ -128,7 +132,7 @@ def _spoken(cache: Path, keywords: set[str], rng: np.random.Generator) -> Iterat
 
 def _synthetic(keywords: set[str], rng: np.random.Generator) -> Iterator[Clip]:
     words = [word for word in WORDS.split() if word not in keywords]
-    for samples, _, voice in spoken(words, RATE, rng):
+    for samples, _, voice in spoken(words, SAMPLE_RATE, rng):
         yield samples, f"voice-{voice}", "validation" if hash_percent(voice) < 15 else "train"
 
 

@@ -3,13 +3,13 @@
     python -m export.recipes.urban URBAN --model crnn --train-fold 1 --test-fold 2
 
 URBAN is UrbanSound8K, or some of its folds, with a manifest (filename,label,fold,group). A fold has a hundred
-sources, some classes five: what hurts is knowing these by heart. So sources of many clips are heard as often
+sources, some classes five: learning these by heart is the danger. So sources of many clips are drawn as often
 as those of few, every clip each time under another one, at another level, through another filter and with
 parts blanked, and nothing is held back to choose by: the number of steps is fixed, the last weights are kept.
 The data is licensed for research only: measure with it, do not ship what it teaches.
 
-With ``--front FILE`` the network hears sounds through YAMNet, which has heard more; FILE is its ONNX file, see
-``export.recipes.yamnet``. Such a network is measured and not kept: no live model can be made of it yet.
+With ``--embedding FILE`` the network is trained on the embeddings of YAMNet, which was trained on more; FILE is its
+ONNX file, see ``export.recipes.yamnet``. Such a network is measured and not kept: no live model can be made of it yet.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from export.augmentation import AugmentConfig
 from export.data.dataset import read_dataset
 from export.data.recording import Dataset
 from export.data.splits import SplitConfig, split_dataset
-from export.recipes import urban_behind
-from export.recipes.fronted import train_behind
+from export.recipes import urban_on_yamnet
+from export.recipes.embedding import train_on_embeddings
 from export.recipes.yamnet import Yamnet
 from export.training import FitConfig, RichReport, TrainConfig, train
 from export.training.stream_config import StreamConfig
@@ -48,7 +48,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def settings(data: Path, model: str) -> TrainConfig:
-    """Log-mel energies every 32 ms, an answer every 128 ms."""
+    """Log-mel energies every 32 ms, a prediction every 128 ms."""
     return TrainConfig(
         data=str(data),
         model=model,
@@ -88,23 +88,27 @@ def two_folds(data: Path, train_fold: str, test_fold: str) -> Dataset:
 @click.option("--test-fold", default="2", show_default=True)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default="urban.pt")
 @click.option("--cache", type=click.Path(file_okay=False), help="Where features are kept.")
-@click.option("--front", type=click.Path(path_type=Path), help="YAMNet, as ONNX or a zip of it.")
+@click.option(
+    "--embedding", "--front", type=click.Path(path_type=Path), help="YAMNet, as ONNX or a zip of it."
+)
 def main(
     data: Path, model: str, train_fold: str, test_fold: str, output: Path, cache: str | None,
-    front: Path | None,
+    embedding: Path | None,
 ) -> None:  # fmt: skip
     """Train MODEL on one fold of DATA and test it, once, on another."""
     try:
-        ear = None if front is None else Yamnet(front)
+        embedded = None if embedding is None else Yamnet(embedding)
         folds = two_folds(data, train_fold, test_fold)
         with RichReport(Console(stderr=True)) as report:
-            if ear is None:
+            if embedded is None:
                 config = msgspec.structs.replace(settings(data, model), cache=cache)
                 figures = train(config, output, data=folds, report=report, progress=report.prepared).figures
             else:
-                config = msgspec.structs.replace(urban_behind.settings(data, model), cache=cache)
-                behind = train_behind(ear, config, folds, urban_behind.DROPOUT, report, report.prepared)
-                figures = behind.figures
+                config = msgspec.structs.replace(urban_on_yamnet.settings(data, model), cache=cache)
+                made = train_on_embeddings(
+                    embedded, config, folds, urban_on_yamnet.EMBEDDING_DROPOUT, report, report.prepared
+                )
+                figures = made.figures
     except StreamClassifyError as error:
         raise click.ClickException(str(error)) from None
     for name, value in figures.items():

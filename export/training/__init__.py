@@ -24,6 +24,7 @@ The upper half, ``train(TrainConfig(data="recordings"), "model.pt")``, does ever
     sampler.py        recordings, gaps and background, drawn and augmented
     batching.py       cut and stacked into batches
     epochs.py         recordings laid end to end in long streams, or side by side
+    long_streams.py   batches and curricula of long labelled streams whose features are already computed
     batch.py          Batch: what one step learns from
     loss.py           frame losses with weights
     tensors.py        carried states and sets of weights
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from export.training.batch import Batch
     from export.training.config import TrainConfig
     from export.training.fit_config import FitConfig
+    from export.training.long_streams import Curriculum, LongStreamBatches
     from export.training.loop import FitResult, fit
     from export.training.pipeline import TrainResult, train
     from export.training.progress import Report, RichReport
@@ -54,8 +56,10 @@ if TYPE_CHECKING:
 
 _HOME_OF = {
     "Batch": "export.training.batch",
+    "Curriculum": "export.training.long_streams",
     "FitConfig": "export.training.fit_config",
     "FitResult": "export.training.loop",
+    "LongStreamBatches": "export.training.long_streams",
     "Report": "export.training.progress",
     "RichReport": "export.training.progress",
     "StreamConfig": "export.training.stream_config",
@@ -67,8 +71,10 @@ _HOME_OF = {
 
 __all__ = [
     "Batch",
+    "Curriculum",
     "FitConfig",
     "FitResult",
+    "LongStreamBatches",
     "Report",
     "RichReport",
     "StreamConfig",

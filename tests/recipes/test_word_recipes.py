@@ -21,8 +21,8 @@ from export.data.recording import Recording
 from export.models import preset
 from export.recipes import digits, urban
 from export.recipes.espeak import Word, spoken, trimmed
-from export.recipes.keywords import RATE, _backwards, one_second
-from export.recipes.voices import PIPER, flite, piper, prompts
+from export.recipes.keywords import SAMPLE_RATE, _backwards, one_second
+from export.recipes.voices import PIPER_VOICE_PACKAGE, flite, piper, prompts
 from export.training import TrainConfig
 from export.training.prepare import open_data
 from stream.capture.files import read_audio
@@ -32,13 +32,13 @@ from tests.support.labelled import class_folder
 
 def test_one_second_keeps_the_loudest_part_of_long_sounds() -> None:
     rng = np.random.default_rng(0)
-    long = np.full(3 * RATE, 0.001, np.float32)
-    long[2 * RATE : 2 * RATE + 4000] = 0.5
+    long = np.full(3 * SAMPLE_RATE, 0.001, np.float32)
+    long[2 * SAMPLE_RATE : 2 * SAMPLE_RATE + 4000] = 0.5
     clip = one_second(long, rng)
-    assert clip.shape == (RATE,)
+    assert clip.shape == (SAMPLE_RATE,)
     assert (np.abs(clip) > 0.1).sum() == 4000
     short = one_second(np.full(2000, 0.5, np.float32), rng)
-    assert short.shape == (RATE,)
+    assert short.shape == (SAMPLE_RATE,)
     assert 1900 < (np.abs(short) > 0.1).sum() <= 2000
     assert not np.allclose(short[:100], short[-100:]), "the rest is faint noise"
 
@@ -58,7 +58,9 @@ def test_backwards_words_keep_their_speaker_and_split(tmp_path: Path) -> None:
     for samples, group, split in _backwards(recordings, np.random.default_rng(0)):
         assert (group, split) in {("s0", "validation"), ("s1", "validation"), ("s2", "validation")}
         assert any(
-            np.array_equal(samples[::-1], read_audio(r.path, RATE)) for r in recordings if r.group == group
+            np.array_equal(samples[::-1], read_audio(r.path, SAMPLE_RATE))
+            for r in recordings
+            if r.group == group
         )
 
 
@@ -90,7 +92,7 @@ def test_other_voices_stand_beside_the_recorded_speakers(
     made = [row for row in rows if row["speaker"] == "voice-bird"]
     assert [row["label"] for row in made] == list("0123456")
     assert len(rows) == 7 + len(list(recorded.rglob("*.wav")))
-    samples = read_audio(tmp_path / "out" / made[0]["filename"], digits.RATE)
+    samples = read_audio(tmp_path / "out" / made[0]["filename"], digits.SAMPLE_RATE)
     assert 0.1 <= np.abs(samples).max() <= 0.91, "levels differ, nothing is clipped"
 
 
@@ -116,26 +118,26 @@ def test_the_urban_recipe_knows_every_network(model: str) -> None:
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 def test_synthetic_voices_speak() -> None:
-    heard = list(islice(spoken(["seven", "nine"], 8000, np.random.default_rng(0)), 4))
-    assert {word for _, word, _ in heard} <= {"seven", "nine"}
-    assert all(0.1 < len(samples) / 8000 < 2 and np.abs(samples).max() > 0.01 for samples, _, _ in heard)
+    words = list(islice(spoken(["seven", "nine"], 8000, np.random.default_rng(0)), 4))
+    assert {word for _, word, _ in words} <= {"seven", "nine"}
+    assert all(0.1 < len(samples) / 8000 < 2 and np.abs(samples).max() > 0.01 for samples, _, _ in words)
 
 
 @pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
 def test_recorded_voices_speak() -> None:
-    heard = list(islice(flite(["seven", "nine"], 8000, np.random.default_rng(0)), 4))
-    assert {word for _, word, _ in heard} <= {"seven", "nine"}
-    assert all(0.1 < len(samples) / 8000 < 2 and np.abs(samples).max() > 0.01 for samples, _, _ in heard)
+    words = list(islice(flite(["seven", "nine"], 8000, np.random.default_rng(0)), 4))
+    assert {word for _, word, _ in words} <= {"seven", "nine"}
+    assert all(0.1 < len(samples) / 8000 < 2 and np.abs(samples).max() > 0.01 for samples, _, _ in words)
 
 
 @pytest.mark.skipif(
-    None in (importlib.util.find_spec("piper"), importlib.util.find_spec(PIPER)),
+    None in (importlib.util.find_spec("piper"), importlib.util.find_spec(PIPER_VOICE_PACKAGE)),
     reason="piper-tts and its voice are not installed",
 )
 def test_a_neural_voice_speaks() -> None:
-    heard = list(islice(piper(["seven", "nine"], 8000, np.random.default_rng(0)), 2))
-    assert [word for _, word, _ in heard] == ["seven", "nine"]
-    assert all(0.1 < len(samples) / 8000 < 3 for samples, _, _ in heard)
+    words = list(islice(piper(["seven", "nine"], 8000, np.random.default_rng(0)), 2))
+    assert [word for _, word, _ in words] == ["seven", "nine"]
+    assert all(0.1 < len(samples) / 8000 < 3 for samples, _, _ in words)
 
 
 def test_voices_that_are_not_installed_say_so_and_nothing_else(
@@ -157,6 +159,6 @@ def test_prompts_are_numbered_by_word(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         "export.recipes.voices.decode", lambda path: read_audio(path.with_suffix(".wav"), 16_000)
     )
-    heard = list(prompts(["zero", "one"], 8000, tmp_path, times=3))
-    assert [word for _, word, _ in heard] == ["zero"] * 3 + ["one"] * 3
-    assert [len(samples) for samples, _, _ in heard] == [800] * 3 + [1600] * 3
+    words = list(prompts(["zero", "one"], 8000, tmp_path, times=3))
+    assert [word for _, word, _ in words] == ["zero"] * 3 + ["one"] * 3
+    assert [len(samples) for samples, _, _ in words] == [800] * 3 + [1600] * 3

@@ -18,8 +18,8 @@ from onnx import TensorProto, numpy_helper
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 
 from export.models import build, preset
-from export.recipes import urban, urban_behind
-from export.recipes.fronted import Fronted, train_behind
+from export.recipes import urban, urban_on_yamnet
+from export.recipes.embedding import EmbeddingClassifier, train_on_embeddings
 from export.recipes.yamnet import SPEC, STRIDE, WIDTH, Yamnet
 from export.training.settings import change
 from stream.errors import DataError
@@ -72,37 +72,39 @@ def sound(seconds: float) -> torch.Tensor:
     ]
 
 
-def test_it_answers_as_the_file_does_without_rounding(tmp_path: Path) -> None:
-    front = Yamnet(toy_yamnet(tmp_path))
+def test_its_embeddings_are_those_of_the_file_without_rounding(tmp_path: Path) -> None:
+    embedding = Yamnet(toy_yamnet(tmp_path))
     tensors = {t.name: numpy_helper.to_array(t) for t in onnx.load(tmp_path / "toy.onnx").graph.initializer}
     x = sound(2)[:, : 4 * STRIDE]
-    answers, _ = front(x)
-    assert answers.shape == (1, 4, WIDTH)
-    patch = np.log(np.exp(x[0, STRIDE : 3 * STRIDE].numpy() * np.log(10) / 20 + front.level.numpy()) + 1e-3)
+    embeddings, _ = embedding(x)
+    assert embeddings.shape == (1, 4, WIDTH)
+    patch = np.log(
+        np.exp(x[0, STRIDE : 3 * STRIDE].numpy() * np.log(10) / 20 + embedding.level.numpy()) + 1e-3
+    )
     padded = np.pad(patch, ((0, 1), (0, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))[::2, ::2]
     first = np.maximum(np.einsum("tfij,cij->ctf", windows, tensors["first"][:, 0]) + 0.1, 0)
     second = np.maximum(np.einsum("ctf,kc->ktf", first, tensors["second"][:, :, 0, 0]) + 0.1, 0)
-    np.testing.assert_allclose(answers[0, 2], np.sqrt(second.mean((1, 2))), rtol=1e-3)
+    np.testing.assert_allclose(embeddings[0, 2], np.sqrt(second.mean((1, 2))), rtol=1e-3)
 
 
 def test_its_features_are_on_yamnets_scale(tmp_path: Path) -> None:
-    front = Yamnet(toy_yamnet(tmp_path))
+    embedding = Yamnet(toy_yamnet(tmp_path))
     samples = RNG.normal(0, 0.1, 32_000).astype(np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(samples, 400)[::160] * np.hanning(401)[:-1]
     from stream.features.tables import mel_bank
 
     own = np.log(np.abs(np.fft.rfft(frames, 512)) @ mel_bank(SPEC).T + 1e-3)
-    ours = mfcc(samples, SPEC) * np.log(10) / 20 + front.level.numpy()
+    ours = mfcc(samples, SPEC) * np.log(10) / 20 + embedding.level.numpy()
     assert np.abs((ours[: len(own)] - own[: len(ours)]).mean(0)).max() < 0.25, (
         "each band within 2 dB in noise"
     )
 
 
 def test_pieces_give_what_the_whole_gives(tmp_path: Path) -> None:
-    front = Yamnet(toy_yamnet(tmp_path))
+    embedding = Yamnet(toy_yamnet(tmp_path))
     shape = preset("gru", features=WIDTH, classes=3, hidden=8, layers=1)
-    model = Fronted(front, build(shape), dropout=0.5).eval()
+    model = EmbeddingClassifier(embedding, build(shape), dropout=0.5).eval()
     x = sound(4)[:, : 8 * STRIDE]
     with torch.no_grad():
         whole, _ = model(x)
@@ -116,25 +118,25 @@ def test_pieces_give_what_the_whole_gives(tmp_path: Path) -> None:
 
 
 def test_before_the_start_was_silence(tmp_path: Path) -> None:
-    front = Yamnet(toy_yamnet(tmp_path))
+    embedding = Yamnet(toy_yamnet(tmp_path))
     silence = torch.from_numpy(mfcc(np.zeros(400 + 112 + 160 * STRIDE, np.float32), SPEC))[None, :STRIDE]
     x = sound(1)[:, :STRIDE]
-    _, state = front(silence)
-    torch.testing.assert_close(front(x)[0], front(x, state)[0], rtol=1e-4, atol=1e-5)
+    _, state = embedding(silence)
+    torch.testing.assert_close(embedding(x)[0], embedding(x, state)[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("content", [b"", b"no network"])
 def test_a_file_that_is_not_yamnet_is_one_line(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "front.onnx"
+    file = tmp_path / "other.onnx"
     if content:
         file.write_bytes(content)
-    with pytest.raises(DataError, match=r"front\.onnx: cannot be used as YAMNet: "):
+    with pytest.raises(DataError, match=r"other\.onnx: cannot be used as YAMNet: "):
         Yamnet(file)
     (tmp_path / "manifest.csv").write_text("filename,label,fold\na.wav,x,1\nb.wav,x,2\n")
-    done = CliRunner().invoke(urban.main, [str(tmp_path), "--front", str(file)])
+    done = CliRunner().invoke(urban.main, [str(tmp_path), "--embedding", str(file)])
     assert done.exit_code == 1
     assert done.output.count("\n") == 1
-    assert "front.onnx: cannot be used" in done.output
+    assert "other.onnx: cannot be used" in done.output
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
@@ -146,8 +148,8 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
         Yamnet(tmp_path / "cut.onnx")
 
 
-@pytest.mark.parametrize("model", sorted(urban_behind.CHANGES))
-def test_every_network_learns_behind_it(tmp_path: Path, model: str) -> None:
+@pytest.mark.parametrize("model", sorted(urban_on_yamnet.CHANGES))
+def test_every_network_trains_on_it(tmp_path: Path, model: str) -> None:
     root = class_folder(tmp_path / "data", speakers=3)
     rows = [
         f"{path.relative_to(root)},{path.parent.name},{path.name.split('_')[0][1:]},{path.name.split('_')[0]}"
@@ -155,12 +157,12 @@ def test_every_network_learns_behind_it(tmp_path: Path, model: str) -> None:
     ]
     (root / "manifest.csv").write_text("\n".join(["filename,label,fold,group", *rows]))
     plan = {"steps": "2", "cache": str(tmp_path / "cache"), "streams.rows": "4"}
-    config = change(urban_behind.settings(root, model), plan)
-    front = Yamnet(toy_yamnet(tmp_path))
-    before = {name: value.clone() for name, value in front.state_dict().items()}
-    behind = train_behind(front, config, urban.two_folds(root, "0", "2"), dropout=0.5)
-    assert 0 <= behind.figures["test_accuracy"] <= 1
-    assert 0 <= behind.figures["test_accuracy_alone"] <= 1
-    for name, value in behind.model.front.state_dict().items():
+    config = change(urban_on_yamnet.settings(root, model), plan)
+    embedding = Yamnet(toy_yamnet(tmp_path))
+    before = {name: value.clone() for name, value in embedding.state_dict().items()}
+    made = train_on_embeddings(embedding, config, urban.two_folds(root, "0", "2"), dropout=0.5)
+    assert 0 <= made.figures["test_accuracy"] <= 1
+    assert 0 <= made.figures["test_accuracy_alone"] <= 1
+    for name, value in made.model.embedding.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0, msg="YAMNet itself is not trained")
-    assert behind.model.network.normalise.scale.std() > 0, "scaled to what YAMNet says"
+    assert made.model.network.normalise.scale.std() > 0, "scaled to what YAMNet says"

@@ -1,0 +1,49 @@
+"""The recipe from nothing to proven model files, step by step."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from export.recipes.speech_music_noise.parallel import run_parallel
+from export.recipes.speech_music_noise.release.publish import publish
+from export.recipes.speech_music_noise.settings import RecipeSettings
+from export.recipes.speech_music_noise.training.data import load, prepare
+from export.recipes.speech_music_noise.training.distillation import (
+    train_published,
+    train_teacher,
+    write_teacher_targets,
+)
+
+
+def build(
+    names: list[str], cache: Path, recordings: Path | None, settings: RecipeSettings, out: Path, jobs: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Gather, compose, train, calibrate, export and measure; each model's name and report when it is done.
+
+    What is done is kept in ``cache``; a run that was stopped goes on from there.
+
+    Raises:
+        DataError: a package or its recordings cannot be had.
+        ExportError: training or export failed; that model is not written to ``out``.
+    """
+    prepare(cache, recordings, settings, jobs)
+    out.mkdir(parents=True, exist_ok=True)
+    tasks = [(cache, settings, seed) for seed in settings.teacher_seeds]
+    scores = dict(zip(settings.teacher_seeds, run_parallel(jobs, train_teacher, tasks), strict=True))
+    best = max(scores, key=lambda seed: scores[seed])
+    print(f"teachers: {scores}", file=sys.stderr, flush=True)
+    rounds = [(cache, settings, index) for index in range(settings.rounds)]
+    for _ in run_parallel(jobs, write_teacher_targets, rounds):
+        pass
+    finishing = [(name, cache, settings, out, best) for name in names]
+    yield from zip(names, run_parallel(jobs, finish, finishing), strict=True)
+
+
+def finish(name: str, cache: Path, settings: RecipeSettings, out: Path, best_teacher: int) -> dict[str, Any]:
+    """Train and publish one model; its report."""
+    data = load(cache, settings)
+    model, figures = train_published(name, data, cache, settings, best_teacher)
+    return publish(name, model, data, settings, out, cache / "runs", figures)

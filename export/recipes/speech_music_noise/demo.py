@@ -1,0 +1,146 @@
+"""Make assets/demo.ogg: one minute of silence, speech, music, speech over music, noise, speech in noise.
+
+Every part may be used freely: CC0 recordings and sentences spoken by the flite synthesiser. None of it is in
+the training data (the parts belong to the validation side, or to no side). Levels and times are
+written down here, so that its labels are known and not guessed.
+
+    python -m export.recipes.speech_music_noise.demo --cache DIR --recordings DIR --out assets
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from export.recipes.speech_music_noise.scenes.labels import CELL_SAMPLES, active_rms, active_spans, activity
+from export.recipes.speech_music_noise.sources.gather import decode, fetch
+from export.recipes.speech_music_noise.sources.rules import KINDS, SAMPLE_RATE, Kind
+
+DEMO_SECONDS = 60
+SELF_NOISE_DBFS = -72.0  # of the microphone, present throughout and counted as silence
+
+# (start s, end s, kind, level dBFS, parts): a part is a sample of sonic-pi, a bed, or "voice: words".
+SCRIPT: tuple[tuple[float, float, Kind, float, tuple[str, ...]], ...] = (
+    (
+        4.0,
+        13.0,
+        "speech",
+        -22,
+        (
+            "slt: Good morning. This is one minute of sound to try a classifier on.",
+            "rms: First come two voices, and then some music.",
+        ),
+    ),
+    (14.5, 39.5, "music", -20, ("guit_em9", "loop_garzul", "loop_mika")),
+    (
+        26.0,
+        36.5,
+        "speech",
+        -12,
+        (
+            "slt: While the music goes on, somebody talks, a little louder than the band.",
+            "awb: The next train to the coast leaves from platform four.",
+        ),
+    ),
+    (42.0, 57.5, "noise", -26, ("clock-sfx-rain.ogg",)),
+    (
+        48.5,
+        55.0,
+        "speech",
+        -16,
+        (
+            "rms: Now it is raining, and we are still talking.",
+            "slt: Take an umbrella with you.",
+        ),
+    ),
+)
+
+
+def speak(line: str, cache: Path) -> NDArray[np.float32]:
+    """A sentence ("voice: words") in one of flite's voices, 16 kHz."""
+    voice, words = line.split(": ", 1)
+    program = fetch("flite", cache) / "usr/bin/flite"
+    libraries = next((fetch("libflite1", cache) / "usr/lib").glob("*/libflite.so.1")).parent
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.wav"
+        subprocess.run(
+            [str(program), "-voice", voice, "-t", words, "-o", str(out)],
+            check=True,
+            env={**os.environ, "LD_LIBRARY_PATH": str(libraries)},
+        )
+        return decode(out)
+
+
+def material(kind: Kind, parts: tuple[str, ...], cache: Path, recordings: Path) -> NDArray[np.float32]:
+    """The parts one after the other; sentences with half a second between them."""
+    if kind == "speech":
+        pause = np.zeros(SAMPLE_RATE // 2, np.float32)
+        return np.concatenate([piece for line in parts for piece in (speak(line, cache), pause)][:-1])
+    if kind == "music":
+        tree = fetch("sonic-pi-samples", cache)
+        return np.concatenate([level(decode(next(tree.rglob(f"{name}.flac"))), kind) for name in parts])
+    return looped(decode(recordings / "ambience" / parts[0]), 60 * SAMPLE_RATE)
+
+
+def looped(bed: NDArray[np.float32], length: int, seam: int = SAMPLE_RATE // 4) -> NDArray[np.float32]:
+    """The bed over and over, each turn faded into the next over ``seam`` samples at equal power."""
+    rise = np.sin(np.linspace(0, np.pi / 2, seam, dtype=np.float32))
+    turn = bed.copy()
+    turn[:seam] *= rise
+    turn[-seam:] *= rise[::-1]
+    out = np.zeros(length + len(bed), np.float32)
+    for start in range(0, length, len(bed) - seam):
+        out[start : start + len(turn)] += turn
+    return out[:length]
+
+
+def level(samples: NDArray[np.float32], kind: Kind, dbfs: float = 0.0) -> NDArray[np.float32]:
+    """Scaled so that its active cells have an RMS of ``dbfs``."""
+    rms = active_rms(samples, activity(samples, kind))
+    return (samples * (10 ** (dbfs / 20) / rms)).astype(np.float32)
+
+
+def build(cache: Path, recordings: Path) -> tuple[NDArray[np.float32], list[tuple[float, float, str]]]:
+    """The minute, (n,) float32, and its (onset s, offset s, label) in order of onset."""
+    rng = np.random.default_rng(60)
+    mix = (rng.standard_normal(DEMO_SECONDS * SAMPLE_RATE) * 10 ** (SELF_NOISE_DBFS / 20)).astype(np.float32)
+    active = {kind: np.zeros(len(mix) // CELL_SAMPLES, dtype=bool) for kind in KINDS}
+    for start, end, kind, dbfs, parts in SCRIPT:
+        begin, longest = round(start * SAMPLE_RATE), round((end - start) * SAMPLE_RATE)
+        part = level(material(kind, parts, cache, recordings)[:longest], kind, dbfs)
+        edge = np.minimum(
+            1.0, np.minimum(np.arange(len(part)), np.arange(len(part))[::-1]) / (0.01 * SAMPLE_RATE)
+        )
+        part = (part * edge).astype(np.float32)
+        mix[begin : begin + len(part)] += part
+        on = activity(part, kind)
+        active[kind][begin // CELL_SAMPLES : begin // CELL_SAMPLES + len(on)] |= on
+    rows = [
+        (a * CELL_SAMPLES / SAMPLE_RATE, b * CELL_SAMPLES / SAMPLE_RATE, kind)
+        for kind in KINDS
+        for a, b in active_spans(active[kind])
+    ]
+    return np.clip(mix, -1, 1), sorted(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cache", type=Path, required=True, help="folder for downloads")
+    parser.add_argument("--recordings", type=Path, required=True, help="folder that holds ambience/")
+    parser.add_argument("--out", type=Path, default=Path("assets"))
+    given = parser.parse_args()
+    samples, rows = build(given.cache, given.recordings)
+    soundfile.write(given.out / "demo.ogg", samples, SAMPLE_RATE, format="OGG", subtype="VORBIS")
+    lines = ["onset\toffset\tevent_label", *(f"{a:.2f}\t{b:.2f}\t{label}" for a, b, label in rows)]
+    (given.out / "demo.tsv").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
