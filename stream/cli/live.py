@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -76,6 +77,10 @@ def listen(options: Options) -> None:
         raise UsageError(
             "--screenshot: there is no dashboard to save; run it on a terminal, without --jsonl -"
         )
+    if options.screenshot:
+        from stream.dashboard.svg import check_svg_path
+
+        check_svg_path(options.screenshot)
     model = load_model(options.model, options.provider)
     classifier = make_classifier(model, options)
     warm_up(classifier)  # before the microphone opens: first calls are slow
@@ -174,8 +179,22 @@ def make_json_lines(
         if options.scores or options.onsets:
             raise UsageError("--scores and --onsets are for JSON lines; add --jsonl PATH")
         return []
+    for name, other in (("--input", options.input), ("--model", options.model)):
+        if other is not None and same_file(path, other):
+            raise UsageError(f"--jsonl {path}: is the file of {name}; name another file")
     origin = Origin(source, model.card.name, model.sha256)
-    return [JsonLines(path, origin, live=live, onsets=options.onsets, scores=options.scores)]
+    # Nothing is lost where a recording, or whoever writes to standard input, waits for a slow reader.
+    waits = not live or options.fast or options.input == "-"
+    return [JsonLines(path, origin, live=live, onsets=options.onsets, scores=options.scores, waits=waits)]
+
+
+def same_file(output: str, path: str) -> bool:
+    """Whether lines to ``output`` would go into the file at ``path``, whatever both are called."""
+    try:
+        found = os.fstat(1) if output == "-" else os.stat(output)
+        return stat.S_ISREG(found.st_mode) and os.path.samestat(found, os.stat(path))
+    except (OSError, ValueError):  # one of them is no file
+        return False
 
 
 @contextmanager
@@ -185,6 +204,8 @@ def stop_signals(stop: Callable[[], None], lines: list[JsonLines]) -> Iterator[N
 
     def ended(number: int, frame: Any) -> None:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        for each in lines:
+            each.give_up()
         stop()
 
     def rotated(number: int, frame: Any) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.control import Control
 
 from stream.dashboard.layout import render
-from stream.dashboard.svg import to_svg
+from stream.dashboard.svg import check_svg_path, to_svg
 from stream.dashboard.terminal import Terminal
 from stream.dashboard.text import TextLine, changes
 from stream.dashboard.theme import Theme
@@ -157,8 +157,9 @@ class Dashboard:
         """Write what is shown now as an SVG file, in full colour, at the size of the console or as told.
 
         Raises:
-            OutputError: the file cannot be written.
+            OutputError: the file cannot be written, or is no SVG file and would be lost.
         """
+        check_svg_path(path)
         columns, rows = self._size()
         screen = render(self.telemetry.read(), width or columns, height or rows, Theme(), "")
         try:

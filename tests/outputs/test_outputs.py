@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from stream.errors import OutputError
 from stream.messages import Event, Gap, Result, Scores, Status
@@ -370,3 +371,44 @@ def test_standard_output_that_is_no_file(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(sys, "stdout", stand_in)
         with pytest.raises(OutputError, match="name a file"):
             JsonLines("-", ORIGIN)
+
+
+# ---- what is not ours
+
+
+@pytest.mark.parametrize(
+    "content", [b"RIFF\x24\0\0\0WAVE", b"# notes\n", b"\n", b'{"name": 1}\n', b"\0" * 64]
+)
+def test_a_file_that_does_not_begin_like_our_lines_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(content)
+    with pytest.raises(OutputError, match="something else"):
+        JsonLines(tmp_path / "mine", ORIGIN)
+    assert (tmp_path / "mine").read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"", b'{"type"', b'{"type":"scores","schema":1}\n'])
+def test_a_file_of_our_lines_is_continued(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").write_bytes(content)
+    out = JsonLines(tmp_path / "out.jsonl", ORIGIN)
+    out.result(result(event()))
+    out.close()
+    assert (tmp_path / "out.jsonl").read_bytes().startswith(content)
+    assert json.loads((tmp_path / "out.jsonl").read_bytes().splitlines()[-1])["type"] == "event"
+
+
+@needs_posix
+def test_the_input_is_not_an_output(tmp_path: Path) -> None:
+    toy_file(tmp_path)
+    sound = tmp_path / "in.wav"
+    soundfile.write(sound, np.zeros(16000), 16000)
+    (tmp_path / "link.jsonl").symlink_to(sound)
+    before = sound.read_bytes()
+    words = ["-m", "toy.onnx", "--input", "in.wav", "--fast", "--jsonl"]
+    for output in ("in.wav", "link.jsonl"):
+        done = stream_classify(*words, output, cwd=tmp_path)
+        assert (done.returncode, "--input" in done.stderr) == (2, True), done.stderr
+    with sound.open("ab") as appended, running(start(*words, cwd=tmp_path, stdout=appended)) as child:
+        assert child.wait(60) == 2
+    done = stream_classify(*words[:-1], "--scores", "--jsonl", "toy.onnx", cwd=tmp_path)
+    assert done.returncode == 2
+    assert sound.read_bytes() == before
