@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from stream.cli.models import load_model
-from stream.errors import ClosedError, UsageError
+from stream.cli.say import say, set_up_log
+from stream.errors import ClosedError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from stream.capture.source import AudioSource
@@ -65,11 +64,7 @@ class Options:
 
 def listen(options: Options) -> None:
     """Run until the source ends, q or Ctrl-C is pressed, or SIGTERM comes."""
-    logging.basicConfig(
-        level=logging.INFO if options.verbose else logging.WARNING,
-        format="stream-classify: %(message)s",
-        stream=sys.stderr,
-    )
+    set_up_log(options.verbose)
     if sum(map(bool, (options.input, options.device, options.demo))) > 1:
         raise UsageError("--input, --device and --demo: each says what to listen to; give one of them")
     dashboard = options.jsonl != "-" and terminal_can_draw()
@@ -105,6 +100,7 @@ def listen(options: Options) -> None:
                 run_dashboard(source, classifier, lines, options)
             else:
                 _report(run_plain(source, classifier, lines), source)
+            _report_lines(lines, must_be_whole=options.fast)
 
 
 def make_classifier(model: Model, options: Options) -> StreamClassifier:
@@ -305,7 +301,7 @@ def held_back_stderr() -> Iterator[None]:
 def _report(summary: Summary, source: AudioSource) -> None:
     """Say on stderr what a user must know about a run that is over."""
     if summary.rows == 0:
-        click.echo("stream-classify: nothing was classified: too little sound came", err=True)
+        say("stream-classify: nothing was classified: too little sound came")
     if summary.lost:
         log.warning("%d samples were lost or missing on the way; see the gap lines", summary.lost)
     if note := source.report().truncated:
@@ -317,3 +313,18 @@ def _report(summary: Summary, source: AudioSource) -> None:
         summary.repaired,
         summary.busy_seconds,
     )
+
+
+def _report_lines(lines: list[JsonLines], *, must_be_whole: bool) -> None:
+    """Say how many lines were lost.
+
+    Raises:
+        OutputError: some were, and ``must_be_whole``.
+    """
+    for each in lines:
+        if each.dropped and must_be_whole:
+            raise OutputError(
+                f"output {each.path}: {each.dropped} lines were lost; make room, or name another file, and run again"
+            )
+        if each.dropped:
+            log.warning("%s: %d lines were lost in all", each.path, each.dropped)

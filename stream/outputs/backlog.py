@@ -37,6 +37,7 @@ class Backlog:
         self._lines: deque[bytes] = deque()
         self._size = 0
         self._begun = b""  # what is left of a line that was written in part
+        self._whole = True  # nothing of it has been written yet
         self._told = False
 
     @classmethod
@@ -91,6 +92,7 @@ class Backlog:
             if not self._begun:
                 self._begun = self._lines.popleft()
                 self._size -= len(self._begun)
+                self._whole = True
             try:
                 done = os.write(self._fd, self._begun[:PIECE_BYTES])
             except BlockingIOError:  # somebody else made the pipe non-blocking
@@ -100,7 +102,11 @@ class Backlog:
             except BrokenPipeError:
                 if self._fifo is None:
                     raise
-                self.dropped += 1  # the rest of this line is of no use to the next reader
+                if self._whole:  # for the next reader, who could do nothing with the rest of a line
+                    self._lines.appendleft(self._begun)
+                    self._size += len(self._begun)
+                else:
+                    self.dropped += 1
                 self._begun = b""
                 self._release()
                 continue
@@ -109,6 +115,7 @@ class Backlog:
                 self._forget()
                 raise
             self._begun = self._begun[done:]
+            self._whole = False
 
     def _can_be_written(self, seconds: float) -> bool:
         if self._fifo is not None and self._fd < 0:

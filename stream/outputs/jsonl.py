@@ -56,6 +56,11 @@ class JsonLines:
         self._encoder = msgspec.json.Encoder()
 
     @property
+    def path(self) -> str:
+        """Where lines go, as it was given."""
+        return self._file.path
+
+    @property
     def dropped(self) -> int:
         """Lines lost to a full disk, a reader that did not read, and the like."""
         return self._file.dropped
