@@ -257,6 +257,8 @@ def run_dashboard(
         finally:
             source.close()
             summary = worker.finish(STOP_SECONDS)
+    if screen.killed_by is not None:  # everything is put away: end as it would have
+        signal.raise_signal(screen.killed_by)
     if options.screenshot:
         screen.save_svg(options.screenshot)
     if summary is None:

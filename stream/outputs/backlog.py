@@ -101,6 +101,7 @@ class Backlog:
                 return
             except BrokenPipeError:
                 if self._fifo is None:
+                    self._forget()
                     raise
                 if self._whole:  # for the next reader, who could do nothing with the rest of a line
                     self._lines.appendleft(self._begun)
