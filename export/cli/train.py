@@ -13,6 +13,7 @@ from export.models.config import PRESETS
 from export.training.config import TrainConfig, read_config
 from export.training.settings import change, parse_grid
 from stream.errors import SpecError, UsageError
+from stream.printable import printable
 
 EPILOG = """\b
 DATA is a folder with one folder per class (Speech Commands), a folder with manifest.csv, or a CSV/TSV manifest:
@@ -198,7 +199,7 @@ def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: 
         )
         raise SystemExit(130) from None
     for where, reason in result.skipped:
-        console.print(f"skipped {where}: {reason}", highlight=False, markup=False)
+        console.print(printable(f"skipped {where}: {reason}"), highlight=False, markup=False)
     console.print(f"run folder {run}", highlight=False, markup=False)
     for name, value in result.figures.items():
         click.echo(f"{name}\t{value:.4f}")
