@@ -8,7 +8,7 @@ import signal
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stream.capture.source import AudioSource
     from stream.classifier import StreamClassifier
     from stream.inference.session import Model
+    from stream.messages import Event
     from stream.outputs.jsonl import JsonLines
     from stream.outputs.sink import Sink
     from stream.runner import Summary
@@ -99,7 +100,16 @@ def listen(options: Options) -> None:
             if dashboard:
                 run_dashboard(source, classifier, lines, options)
             else:
-                _report(run_plain(source, classifier, lines), source)
+                people: list[Sink] = []
+                if options.jsonl is None and is_terminal() and not (options.scores or options.onsets):
+                    from stream.outputs.people import PlainLines
+
+                    people.append(PlainLines(show, live=info.live))
+                    lines = []
+                summary = run_plain(source, classifier, [*lines, *people])
+                if people:
+                    show_closing([], summary, classifier.sample_rate)
+                _report(summary, source, classifier.sample_rate)
             _report_lines(lines, must_be_whole=options.fast)
 
 
@@ -229,11 +239,11 @@ def watchdog() -> list[Sink]:
     return [] if found is None else [found]
 
 
-def run_plain(source: AudioSource, classifier: StreamClassifier, lines: list[JsonLines]) -> Summary:
+def run_plain(source: AudioSource, classifier: StreamClassifier, sinks: list[Sink]) -> Summary:
     """The loop on this thread, until the source ends."""
     from stream.runner import run
 
-    return run(source, classifier, [*lines, *watchdog()], history_seconds=None)
+    return run(source, classifier, [*sinks, *watchdog()], history_seconds=None)
 
 
 def run_dashboard(
@@ -264,12 +274,37 @@ def run_dashboard(
     if summary is None:
         log.warning("the source did not stop in time; it was left behind")
     else:
-        _report(summary, source)
+        show_closing(telemetry.read().events, summary, classifier.sample_rate)
+        _report(summary, source, classifier.sample_rate)
+
+
+def show_closing(events: Sequence[Event], summary: Summary, sample_rate: int) -> None:
+    """Leave on the terminal what was heard."""
+    from stream.outputs.people import closing_lines
+
+    for line in closing_lines(
+        events,
+        count=summary.events,
+        seconds=summary.end / sample_rate,
+        lost_seconds=summary.lost / sample_rate,
+    ):
+        show(line)
+
+
+def show(line: str) -> None:
+    """A line on standard output, in the characters that it has."""
+    encoding = sys.stdout.encoding or "ascii"
+    print(line.encode(encoding, "replace").decode(encoding), flush=True)
+
+
+def is_terminal() -> bool:
+    """Whether a person reads standard output."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def terminal_can_draw() -> bool:
     """Whether standard output is a terminal that can move its cursor; rich is not imported to say no."""
-    if sys.stdout is None or not sys.stdout.isatty():
+    if not is_terminal():
         return False
     from rich.console import Console
 
@@ -300,12 +335,12 @@ def held_back_stderr() -> Iterator[None]:
                 say(line)
 
 
-def _report(summary: Summary, source: AudioSource) -> None:
+def _report(summary: Summary, source: AudioSource, sample_rate: int) -> None:
     """Say on stderr what a user must know about a run that is over."""
     if summary.rows == 0:
         say("stream-classify: nothing was classified: too little sound came")
     if summary.lost:
-        log.warning("%d samples were lost or missing on the way; see the gap lines", summary.lost)
+        log.warning("%.3g s of sound were lost or missing on the way", summary.lost / sample_rate)
     if note := source.report().truncated:
         log.warning("%s", note)
     log.info(
