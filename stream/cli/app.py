@@ -54,6 +54,8 @@ class LazyGroup(click.Group):
             # keep Python from flushing into the pipe at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             ctx.exit(0)
+        except ModuleNotFoundError as error:  # torch is imported where it is first used
+            raise _missing(ctx.invoked_subcommand or "", error) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -61,15 +63,11 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        home, attribute, _, extra = _COMMANDS[cmd_name]
+        home, attribute, _, _ = _COMMANDS[cmd_name]
         try:
             command: click.Command = getattr(import_module(home), attribute)
         except ModuleNotFoundError as error:
-            if not extra or (error.name or "").split(".")[0] in {"stream", "export"}:
-                raise
-            raise click.ClickException(
-                f"{cmd_name} needs {error.name}, which is not installed; pip install 'stream-classify[export]'"
-            ) from None
+            raise _missing(cmd_name, error) from None
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -87,6 +85,16 @@ class LazyGroup(click.Group):
                     f"to listen to {args[0]} say: stream-classify --input {args[0]}"
                 ) from None
             raise
+
+
+def _missing(command: str, error: ModuleNotFoundError) -> Exception:
+    """What to raise where a package is not installed: what to install, if a command of the export extra needs it."""
+    extra = command in _COMMANDS and _COMMANDS[command][3]
+    if not extra or (error.name or "").split(".")[0] in {"stream", "export"}:
+        return error
+    return click.ClickException(
+        f"{command} needs {error.name}, which is not installed; pip install 'stream-classify[export]'"
+    )
 
 
 EPILOG = """\b
