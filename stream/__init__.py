@@ -7,7 +7,7 @@ Sound flows through stages, each usable alone:
     features    Conditioner (resampling, repair, gaps), FrontEnd          -> frames (T, F)
     inference   Model, Engine: LoneEngine, SlabRow, DeviceEngine; Slab    -> Scores
     decisions   DetectorSpec, ClassRule, Detector                         -> Event
-    outputs     JsonLines
+    outputs     Sink, JsonLines, Queued
     together    StreamClassifier, classify, run                           -> Result
 
 Five verbs mean the same everywhere: push (give input, get what is ready), flush (no more input), reset (as new),
@@ -79,7 +79,10 @@ if TYPE_CHECKING:
     from stream.inference.verify import verify
     from stream.messages import Chunk, Event, Gap, Result, Scores, SourceInfo, Status
     from stream.outputs.jsonl import JsonLines
-    from stream.runner import run
+    from stream.outputs.queued import Queued
+    from stream.outputs.records import Origin
+    from stream.outputs.sink import Sink
+    from stream.runner import Summary, run
     from stream.snapshot import pack, unpack
 
 _HOMES = {
@@ -128,7 +131,10 @@ _HOMES = {
     "stream.snapshot": ["pack", "unpack"],
     "stream.messages": ["Chunk", "Event", "Gap", "Result", "Scores", "SourceInfo", "Status"],
     "stream.outputs.jsonl": ["JsonLines"],
-    "stream.runner": ["run"],
+    "stream.outputs.queued": ["Queued"],
+    "stream.outputs.records": ["Origin"],
+    "stream.outputs.sink": ["Sink"],
+    "stream.runner": ["Summary", "run"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -163,12 +169,15 @@ __all__ = [
     "ModelCard",
     "ModelError",
     "NotOnnx",
+    "Origin",
     "OutputError",
     "ProofFailed",
     "ProviderUnavailable",
+    "Queued",
     "Repair",
     "Result",
     "Scores",
+    "Sink",
     "Slab",
     "SlabEngine",
     "SlabRow",
@@ -183,6 +192,7 @@ __all__ = [
     "StreamClassifier",
     "StreamClassifyError",
     "StreamingMfcc",
+    "Summary",
     "UnknownSchema",
     "UnreadableAudio",
     "UnsupportedRate",

@@ -21,20 +21,16 @@ SourceState = Literal["listening", "silent", "recovering", "failed"]
 class Chunk(msgspec.Struct, frozen=True, eq=False):
     """A run of consecutive samples from one source.
 
-        Attributes:
-            samples: (n,) float32, mono, nominal range [-1, 1]; NaN marks a missing sample. n may be 0: an empty
-                chunk is a heartbeat (it carries ``state`` while no sound arrives).
-            start: absolute index of ``samples[0]`` at ``sample_rate``. A start beyond the end of the previous
-                chunk is a gap of exactly that many samples.
-            sample_rate: samples per second, Hz.
-            captured_at: seconds of the source's monotonic clock when the last sample arrived; None for files.
-                Telemetry only: no decision reads it.
-            state: what the source is doing. Files are always "listening".
-    <<<<<<< HEAD
-            detail: why it is in that state, for people; "" where there is nothing to say.
-    =======
-            detail: why it is in that state, in words; "" while there is nothing to say.
-    >>>>>>> capture
+    Attributes:
+        samples: (n,) float32, mono, nominal range [-1, 1]; NaN marks a missing sample. n may be 0: an empty
+            chunk is a heartbeat (it carries ``state`` while no sound arrives).
+        start: absolute index of ``samples[0]`` at ``sample_rate``. A start beyond the end of the previous
+            chunk is a gap of exactly that many samples.
+        sample_rate: samples per second, Hz.
+        captured_at: seconds of the source's monotonic clock when the last sample arrived; None for files.
+            Telemetry only: no decision reads it.
+        state: what the source is doing. Files are always "listening".
+        detail: why it is in that state, for people; "" where there is nothing to say.
     """
 
     samples: NDArray[np.float32]
@@ -136,12 +132,21 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The source changed what it is doing; ``sample`` is where in the stream, at ``sample_rate``."""
+    """The source changed what it is doing, or why.
+
+    Attributes:
+        state: what it does now.
+        sample: where in the stream, absolute index at ``sample_rate``.
+        sample_rate: Hz.
+        detail: why it is in that state, for people; "" where there is nothing to say.
+        captured_at: when, in seconds of the source's monotonic clock; None where that is not known.
+    """
 
     state: SourceState
     sample: int
     sample_rate: int
     detail: str = ""
+    captured_at: float | None = None
 
 
 class RecentSound(Protocol):

@@ -1,116 +1,149 @@
-"""run: the loop from source to outputs; and the one worker thread that runs it behind a dashboard."""
+"""run: the loop from a source through classifiers to sinks; and the worker thread that runs it behind a dashboard."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, overload
 
-import numpy as np
+import msgspec
 
+from stream.capture.history import SoundHistory
 from stream.messages import Chunk, Result, SourceState, Status
-from stream.outputs.base import Output
+from stream.outputs.sink import Sink
 
 if TYPE_CHECKING:
     from stream.capture.source import AudioSource
     from stream.classifier import StreamClassifier
 
-
-class Observer(Protocol):
-    """Watches from beside the stream; must not touch it."""
-
-    def observe(self, chunk: Chunk, result: Result, busy_seconds: float, now: float) -> None: ...
-
-    def status(self, status: Status) -> None: ...
+HISTORY_SECONDS = 30.0
 
 
 @dataclass(slots=True)
 class Summary:
-    """What a run came to.
+    """What a run came to, for one classifier. Counts of samples are at the classifier's rate.
 
     Attributes:
-        samples: taken in, at the model's rate; gaps not counted.
         rows: of scores.
         events: complete ones.
         lost: samples in gaps.
-        repaired: samples mended.
-        busy: seconds spent computing.
+        repaired: samples filled in by the repair policy.
+        busy_seconds: time spent computing; sinks not counted.
+        end: absolute index one past the last sample taken in.
     """
 
-    samples: int = 0
     rows: int = 0
     events: int = 0
     lost: int = 0
     repaired: int = 0
-    busy: float = 0.0
+    busy_seconds: float = 0.0
+    end: int = 0
+
+    def add(self, result: Result) -> None:
+        """Count one more result."""
+        self.rows += len(result.scores)
+        self.events += sum(event.offset is not None for event in result.events)
+        self.lost += sum(gap.length for gap in result.gaps)
+        self.repaired += result.repaired
+        self.busy_seconds += result.busy_seconds
+        self.end = result.end
+
+
+@overload
+def run(
+    source: AudioSource,
+    classifiers: StreamClassifier,
+    sinks: Sequence[Sink] = ...,
+    *,
+    history_seconds: float | None = ...,
+    clock: Callable[[], float] = ...,
+) -> Summary: ...
+
+
+@overload
+def run(
+    source: AudioSource,
+    classifiers: Sequence[StreamClassifier],
+    sinks: Sequence[Sink] = ...,
+    *,
+    history_seconds: float | None = ...,
+    clock: Callable[[], float] = ...,
+) -> list[Summary]: ...
 
 
 def run(
     source: AudioSource,
-    classifier: StreamClassifier,
-    outputs: Sequence[Output] = (),
+    classifiers: StreamClassifier | Sequence[StreamClassifier],
+    sinks: Sequence[Sink] = (),
     *,
-    observers: Sequence[Observer] = (),
+    history_seconds: float | None = HISTORY_SECONDS,
     clock: Callable[[], float] = time.monotonic,
-) -> Summary:
+) -> Summary | list[Summary]:
     """Classify a source to its end, or until it is closed from another thread or a signal handler.
 
     Args:
-        source: any source; resampled to the model's rate when it has another.
-        classifier: state of this stream.
-        outputs: told everything, in order; closed at the end, whatever happens.
-        observers: told the same, with timings (the dashboard's telemetry, a watchdog).
-        clock: monotonic seconds, for timings only.
+        source: any source, at any rate.
+        classifiers: one, or several that hear the same sound: other models, other rates, other rules. They take
+            their turns on each chunk, in this thread.
+        sinks: each is given everything, in order, and closed at the end, whatever happens.
+        history_seconds: how much of the source's sound is kept for the sinks, as ``result.sound``; None keeps none.
+        clock: monotonic seconds, the clock of ``captured_at``. Only timings come from it, no decision.
+
+    Returns:
+        What it came to: one Summary for one classifier, a list of them for a sequence.
+
+    Raises:
+        UsageError: chunks that are out of order.
+        SpecError: a history that holds no sample.
     """
-    summary = Summary()
-    state: SourceState = "listening"
-    try:
+    several = isinstance(classifiers, Sequence)
+    each = [(one, Summary()) for one in (classifiers if isinstance(classifiers, Sequence) else [classifiers])]
+    history: SoundHistory | None = None
+    known: tuple[SourceState, str] = ("listening", "")
+    captured_at: float | None = None
+
+    def deliver(result: Result, summary: Summary, begin: float) -> None:
+        result = msgspec.structs.replace(result, sound=history, busy_seconds=clock() - begin)
+        summary.add(result)
+        for sink in sinks:
+            sink.result(result)
+
+    with ExitStack() as stack:
+        for sink in reversed(sinks):  # closed in the order given, each whatever became of the others
+            stack.callback(sink.close)
         with source:
             for chunk in source:
+                if history_seconds is not None:
+                    if history is None or history.sample_rate != chunk.sample_rate:
+                        history = SoundHistory(chunk.sample_rate, history_seconds)
+                    history.append(chunk)
+                if len(chunk.samples):
+                    captured_at = chunk.captured_at
+                if (chunk.state, chunk.detail) != known:
+                    known = chunk.state, chunk.detail
+                    status = _status(chunk, clock)
+                    for sink in sinks:
+                        sink.status(status)
+                for sink in sinks:
+                    sink.chunk(chunk)
+                for classifier, summary in each:
+                    begin = clock()
+                    deliver(classifier.push(chunk), summary, begin)
+            for classifier, summary in each:
                 begin = clock()
-                result = classifier.push(chunk)
-                if chunk.state != state:
-                    state = chunk.state
-                    _tell(Status(state, chunk.end, chunk.sample_rate, chunk.detail), outputs, observers)
-                _deliver(chunk, result, outputs, observers, begin, clock, summary)
-            begin = clock()
-            end = Chunk(np.empty(0, np.float32), classifier.end, classifier.sample_rate, state=state)
-            _deliver(end, classifier.flush(), outputs, observers, begin, clock, summary)
-    finally:
-        for output in outputs:
-            output.close()
-    return summary
+                # Nothing is held back any more: the newest sample of this result is the last one that came.
+                last = msgspec.structs.replace(classifier.flush(), captured_at=captured_at)
+                deliver(last, summary, begin)
+    summaries = [summary for _, summary in each]
+    return summaries if several else summaries[0]
 
 
-def _tell(status: Status, outputs: Sequence[Output], observers: Sequence[Observer]) -> None:
-    for output in outputs:
-        output.status(status)
-    for observer in observers:
-        observer.status(status)
-
-
-def _deliver(
-    chunk: Chunk,
-    result: Result,
-    outputs: Sequence[Output],
-    observers: Sequence[Observer],
-    begin: float,
-    clock: Callable[[], float],
-    summary: Summary,
-) -> None:
-    for output in outputs:
-        output.write(result)
-    now = clock()
-    summary.samples += len(chunk.samples)
-    summary.rows += len(result.scores)
-    summary.events += sum(event.offset is not None for event in result.events)
-    summary.lost += sum(gap.length for gap in result.gaps)
-    summary.repaired += result.repaired
-    summary.busy += now - begin
-    for observer in observers:
-        observer.observe(chunk, result, now - begin, now)
+def _status(chunk: Chunk, clock: Callable[[], float]) -> Status:
+    at = clock() if chunk.captured_at is None else chunk.captured_at
+    return Status(chunk.state, chunk.end, chunk.sample_rate, chunk.detail, at)
 
 
 class Worker(threading.Thread):

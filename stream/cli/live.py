@@ -22,13 +22,12 @@ if TYPE_CHECKING:
     from stream.classifier import StreamClassifier
     from stream.inference.session import Model
     from stream.outputs.jsonl import JsonLines
-    from stream.runner import Observer, Summary
+    from stream.outputs.sink import Sink
+    from stream.runner import Summary
 
 log = logging.getLogger("stream")
 STOP_SECONDS = 0.8  # that a worker may take to finish before the terminal is given back without it
-WATCHED = (
-    0.06  # seconds of sound at a time where nothing but a screen, drawn a few times a second, waits for it
-)
+DASHBOARD_CHUNK_SECONDS = 0.06  # where nothing waits for the sound but a screen, drawn a few times a second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +37,9 @@ class Options:
     input: str | None
     device: str | None
     demo: bool
-    samplerate: int | None
+    sample_rate: int | None
     channel: str | None
-    blocksize: int
+    block_samples: int
     format: str
     channels: int
     fast: bool
@@ -48,7 +47,7 @@ class Options:
     model: str
     provider: str
     threshold: tuple[str, ...]
-    confirm: tuple[str, ...]
+    peak_threshold: tuple[str, ...]
     min_on: tuple[str, ...]
     min_off: tuple[str, ...]
     refractory: tuple[str, ...]
@@ -80,7 +79,7 @@ def listen(options: Options) -> None:
     model = load_model(options.model, options.provider)
     classifier = make_classifier(model, options)
     warm_up(classifier)  # before the microphone opens: first calls are slow
-    source = open_input(options, WATCHED if dashboard and not options.jsonl else None)
+    source = open_input(options, DASHBOARD_CHUNK_SECONDS if dashboard and not options.jsonl else None)
     with source:
         info = source.info()
         rates = f"{info.sample_rate} Hz"
@@ -95,12 +94,12 @@ def listen(options: Options) -> None:
             model.provider,
             chosen,
         )
-        outputs = make_outputs(options, model, info.name, info.live, dashboard)
-        with stop_signals(source.close, outputs):
+        lines = make_json_lines(options, model, info.name, info.live, dashboard)
+        with stop_signals(source.close, lines):
             if dashboard:
-                run_dashboard(source, classifier, outputs, options)
+                run_dashboard(source, classifier, lines, options)
             else:
-                _report(run_plain(source, classifier, outputs), source)
+                _report(run_plain(source, classifier, lines), source)
 
 
 def make_classifier(model: Model, options: Options) -> StreamClassifier:
@@ -113,7 +112,7 @@ def make_classifier(model: Model, options: Options) -> StreamClassifier:
         model.labels,
         {
             "threshold": options.threshold,
-            "peak_threshold": options.confirm,
+            "peak_threshold": options.peak_threshold,
             "min_on": options.min_on,
             "min_off": options.min_off,
             "refractory": options.refractory,
@@ -142,9 +141,9 @@ def warm_up(classifier: StreamClassifier) -> None:
 
 def open_input(options: Options, chunk_seconds: float | None = None) -> AudioSource:
     """The source that was asked for; ``chunk_seconds`` as `open_source` takes it."""
-    from stream.assets import asset
     from stream.capture.opening import open_source
     from stream.cli.quiet import quieten_portaudio
+    from stream.installation import asset
 
     quieten_portaudio()
     text = str(asset("demo.ogg")) if options.demo else options.input or options.device
@@ -152,9 +151,9 @@ def open_input(options: Options, chunk_seconds: float | None = None) -> AudioSou
         raise UsageError("--device '': want a number or part of a name; see --list-devices")
     return open_source(
         text,
-        sample_rate=options.samplerate,
+        sample_rate=options.sample_rate,
         channel=options.channel,
-        block_samples=options.blocksize,
+        block_samples=options.block_samples,
         format=options.format,
         channels=options.channels,
         fast=options.fast,
@@ -163,7 +162,10 @@ def open_input(options: Options, chunk_seconds: float | None = None) -> AudioSou
     )
 
 
-def make_outputs(options: Options, model: Model, source: str, live: bool, dashboard: bool) -> list[JsonLines]:
+def make_json_lines(
+    options: Options, model: Model, source: str, live: bool, dashboard: bool
+) -> list[JsonLines]:
+    """The JSON lines that were asked for: one sink or none."""
     from stream.outputs.jsonl import JsonLines
     from stream.outputs.records import Origin
 
@@ -177,7 +179,7 @@ def make_outputs(options: Options, model: Model, source: str, live: bool, dashbo
 
 
 @contextmanager
-def stop_signals(stop: Callable[[], None], outputs: list[JsonLines]) -> Iterator[None]:
+def stop_signals(stop: Callable[[], None], lines: list[JsonLines]) -> Iterator[None]:
     """SIGINT and SIGTERM end the source, so that the loop runs out and everything is flushed; SIGHUP reopens
     files. A second SIGINT does what it always does."""
 
@@ -186,11 +188,11 @@ def stop_signals(stop: Callable[[], None], outputs: list[JsonLines]) -> Iterator
         stop()
 
     def rotated(number: int, frame: Any) -> None:
-        for output in outputs:
-            output.reopen()
+        for each in lines:
+            each.reopen()
 
     handlers: dict[int, Any] = {signal.SIGINT: ended, signal.SIGTERM: ended}
-    if hasattr(signal, "SIGHUP") and outputs:
+    if hasattr(signal, "SIGHUP") and lines:
         handlers[signal.SIGHUP] = rotated
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
@@ -202,22 +204,25 @@ def stop_signals(stop: Callable[[], None], outputs: list[JsonLines]) -> Iterator
             signal.signal(number, handler)
 
 
-def observers(first: Observer | None = None) -> list[Observer]:
+def watchdog() -> list[Sink]:
+    """The watchdog that the environment asks for: one sink or none."""
     from stream.cli.notify import SystemdWatchdog
 
-    return [each for each in (first, SystemdWatchdog.from_environment()) if each is not None]
+    found = SystemdWatchdog.from_environment()
+    return [] if found is None else [found]
 
 
-def run_plain(source: AudioSource, classifier: StreamClassifier, outputs: list[JsonLines]) -> Summary:
+def run_plain(source: AudioSource, classifier: StreamClassifier, lines: list[JsonLines]) -> Summary:
+    """The loop on this thread, until the source ends."""
     from stream.runner import run
 
-    return run(source, classifier, outputs, observers=observers())
+    return run(source, classifier, [*lines, *watchdog()], history_seconds=None)
 
 
 def run_dashboard(
-    source: AudioSource, classifier: StreamClassifier, outputs: list[JsonLines], options: Options
+    source: AudioSource, classifier: StreamClassifier, lines: list[JsonLines], options: Options
 ) -> None:
-    """The loop in a worker thread, the picture on this one."""
+    """The loop on a worker thread, the dashboard on this one."""
     from stream.dashboard import Dashboard
     from stream.runner import Worker, run
     from stream.telemetry import Telemetry
@@ -225,7 +230,8 @@ def run_dashboard(
     telemetry = Telemetry(
         classifier.model.card, source.info(), classifier.detector_spec, provider=classifier.model.provider
     )
-    worker = Worker(lambda: run(source, classifier, outputs, observers=observers(telemetry)))
+    sinks: list[Sink] = [*lines, telemetry, *watchdog()]
+    worker = Worker(lambda: run(source, classifier, sinks, history_seconds=None))
     screen = Dashboard(telemetry)
     worker.start()
     with held_back_stderr():
@@ -288,5 +294,5 @@ def _report(summary: Summary, source: AudioSource) -> None:
         summary.rows,
         summary.events,
         summary.repaired,
-        summary.busy,
+        summary.busy_seconds,
     )

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import os
 import socket
+import time
+from collections.abc import Callable
 
 from stream.messages import Chunk, Result, Status
 
 
 class SystemdWatchdog:
-    """An observer that reports READY once and WATCHDOG as long as the source moves.
+    """A sink that reports READY once and WATCHDOG as long as results come.
 
-    A chunk or a heartbeat of a recovering microphone counts: both show that the loop turns. A loop that hangs
-    says nothing, and systemd restarts the unit after its WatchdogSec.
+    A heartbeat of a microphone that is being looked for has a result too: it shows that the loop goes round. A loop
+    that hangs reports nothing, and systemd restarts the unit after its WatchdogSec.
 
     Args:
         address: $NOTIFY_SOCKET; "@" begins an abstract address.
         interval: seconds between reports.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, address: str, interval: float) -> None:
+    def __init__(self, address: str, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._interval = interval
+        self._clock = clock
         self._last: float | None = None
 
     @classmethod
@@ -33,7 +37,12 @@ class SystemdWatchdog:
         microseconds = os.environ.get("WATCHDOG_USEC", "")
         return cls(address, int(microseconds) / 3e6 if microseconds.isdigit() else 10.0)
 
-    def observe(self, chunk: Chunk, result: Result, busy_seconds: float, now: float) -> None:
+    def chunk(self, chunk: Chunk) -> None:
+        """A chunk that came in does not show yet that it can be classified."""
+
+    def result(self, result: Result) -> None:
+        """Report, when it is time."""
+        now = self._clock()
         if self._last is None:
             self._send("READY=1\nWATCHDOG=1")
             self._last = now
@@ -42,7 +51,12 @@ class SystemdWatchdog:
             self._last = now
 
     def status(self, status: Status) -> None:
-        self._send(f"STATUS={status.state}")
+        """Report what the source is doing."""
+        detail = f" ({' '.join(status.detail.split())})" if status.detail else ""
+        self._send(f"STATUS={status.state}{detail}")
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def _send(self, text: str) -> None:
         try:
@@ -50,5 +64,5 @@ class SystemdWatchdog:
                 line.setblocking(False)
                 line.sendto(text.encode(), self._address)
         except OSError:
-            # The supervisor is gone or its queue is full; listening matters more, and it will restart us if it must.
+            # The supervisor is gone or its queue is full; it restarts us if it must, and until then we listen.
             return

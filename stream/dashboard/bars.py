@@ -7,11 +7,12 @@ import math
 from rich.segment import Segment
 from rich.style import Style
 
-from stream.dashboard.text import PLAIN, Line, blank, clean, fit, runs
+from stream.dashboard.text import PLAIN, TextLine, blank, clean, fit, runs
 from stream.dashboard.theme import Theme
-from stream.telemetry import Snapshot
+from stream.telemetry import Readings
 
-FLOOR, WARM = -60.0, -6.0  # dBFS at the left end of the meter, and where it turns yellow
+METER_FLOOR_DBFS = -60.0  # at the left end of the meter
+HIGH_LEVEL_DBFS = -6.0  # where it turns yellow
 
 
 def gauge(share: float, width: int, eighths: str) -> str:
@@ -24,15 +25,15 @@ def gauge(share: float, width: int, eighths: str) -> str:
     return text + " " * (width - len(text))
 
 
-def class_bar(snapshot: Snapshot, index: int, width: int, label_width: int, theme: Theme) -> Line:
+def class_bar(readings: Readings, index: int, width: int, label_width: int, theme: Theme) -> TextLine:
     """``width`` cells: label, bar, number. The number is in bold while an event of the class is on."""
     glyphs = theme.glyphs
-    threshold = float(snapshot.thresholds[index])
+    threshold = float(readings.thresholds[index])
     enabled = not math.isnan(threshold)
     accent = theme.accent(index, enabled)
-    value = float(snapshot.probs[index])
-    on = bool(snapshot.active[index, -1])
-    label = fit(clean(snapshot.labels[index], theme.encoding), label_width, glyphs.ellipsis)
+    value = float(readings.probs[index])
+    on = bool(readings.active[index, -1])
+    label = fit(clean(readings.labels[index], theme.encoding), label_width, glyphs.ellipsis)
     bar_width = width - label_width - 6
     number = "  – " if math.isnan(value) and glyphs.half else "   -" if math.isnan(value) else f"{value:4.2f}"
     line = [Segment(label, accent + theme.strong if on else accent), Segment(" ")]
@@ -42,8 +43,8 @@ def class_bar(snapshot: Snapshot, index: int, width: int, label_width: int, them
         filled = sum(char != " " for char in text)
         for i in range(filled, bar_width):
             cells[i] = (glyphs.track, theme.quiet)
-        peak = min(bar_width - 1, int(float(snapshot.peaks[index]) * bar_width))
-        if snapshot.peaks[index] > 0.02 and peak >= filled:
+        peak = min(bar_width - 1, int(float(readings.peaks[index]) * bar_width))
+        if readings.peaks[index] > 0.02 and peak >= filled:
             cells[peak] = (glyphs.peak, accent)
         if enabled:
             at = min(bar_width - 1, int(threshold * bar_width))
@@ -55,31 +56,31 @@ def class_bar(snapshot: Snapshot, index: int, width: int, label_width: int, them
     return [*line, Segment(" "), Segment(number, theme.strong if on else PLAIN)]
 
 
-def class_note(snapshot: Snapshot, index: int, width: int, label_width: int, theme: Theme) -> Line:
+def class_note(readings: Readings, index: int, width: int, label_width: int, theme: Theme) -> TextLine:
     """``width`` cells under a bar: threshold and peak in numbers."""
-    threshold = float(snapshot.thresholds[index])
+    threshold = float(readings.thresholds[index])
     room = width - label_width - 1
     words = "not reported" if math.isnan(threshold) else f"threshold {threshold:.2f}"
-    peak = f" {theme.glyphs.dot} peak {float(snapshot.peaks[index]):.2f}"
+    peak = f" {theme.glyphs.dot} peak {float(readings.peaks[index]):.2f}"
     if len(words + peak) <= room:
         words += peak
     return [*blank(label_width + 1), Segment(fit(words, room, theme.glyphs.ellipsis), theme.quiet)]
 
 
-def level_meter(snapshot: Snapshot, width: int, theme: Theme) -> Line:
+def level_meter(readings: Readings, width: int, theme: Theme) -> TextLine:
     """``width`` cells: level with peak mark on a scale of -60 to 0 dBFS, and the number; CLIP for the unit."""
     glyphs = theme.glyphs
-    words = f"{snapshot.rms_dbfs:6.1f} {'CLIP' if snapshot.clipped else 'dBFS'}"
-    tail = Segment(words, theme.alarm if snapshot.clipped else PLAIN)
+    words = f"{readings.rms_dbfs:6.1f} {'CLIP' if readings.clipped else 'dBFS'}"
+    tail = Segment(words, theme.alarm if readings.clipped else PLAIN)
     bar_width = max(0, width - len(words) - 1)
-    text = gauge(1 - snapshot.rms_dbfs / FLOOR, bar_width, glyphs.left_eighths)
+    text = gauge(1 - readings.rms_dbfs / METER_FLOOR_DBFS, bar_width, glyphs.left_eighths)
     cells: list[tuple[str, Style]] = []
     for i, char in enumerate(text):
-        level = FLOOR * (1 - (i + 1) / bar_width)
-        colour = theme.alarm if snapshot.clipped else theme.warning if level > WARM else theme.good
+        level = METER_FLOOR_DBFS * (1 - (i + 1) / bar_width)
+        colour = theme.alarm if readings.clipped else theme.warning if level > HIGH_LEVEL_DBFS else theme.good
         cells.append((char, colour) if char != " " else (glyphs.track, theme.quiet))
-    if bar_width and snapshot.peak_dbfs > FLOOR:
-        peak = min(bar_width - 1, int((1 - snapshot.peak_dbfs / FLOOR) * bar_width))
+    if bar_width and readings.peak_dbfs > METER_FLOOR_DBFS:
+        peak = min(bar_width - 1, int((1 - readings.peak_dbfs / METER_FLOOR_DBFS) * bar_width))
         if text[peak] == " ":
-            cells[peak] = (glyphs.peak, theme.alarm if snapshot.clipped else PLAIN)
+            cells[peak] = (glyphs.peak, theme.alarm if readings.clipped else PLAIN)
     return [*runs(cells), Segment(" "), tail]

@@ -6,13 +6,13 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
-from stream.dashboard.text import Line, clip, fit
+from stream.dashboard.text import TextLine, clip, fit
 from stream.dashboard.theme import Theme
 
 
 def top(
     width: int, theme: Theme, title: str, state: tuple[str, Style], position: str, joint: int | None
-) -> Line:
+) -> TextLine:
     """``width`` cells: title on the left, state and position on the right, a joint at cell ``joint``."""
     glyphs = theme.glyphs
     rule = glyphs.rules[0]
@@ -39,7 +39,7 @@ def top(
     return [*clip(line, width - 2), Segment(rule + glyphs.corners[1], theme.quiet)]
 
 
-def section(width: int, theme: Theme, title: str, joint: str) -> Line:
+def section(width: int, theme: Theme, title: str, joint: str) -> TextLine:
     """``width`` cells from the left border to ``joint``, with ``title`` in it."""
     glyphs = theme.glyphs
     rule = glyphs.rules[0]
@@ -47,7 +47,7 @@ def section(width: int, theme: Theme, title: str, joint: str) -> Line:
     return [Segment(text + rule * (width - len(text) - 1) + joint, theme.quiet)]
 
 
-def closing(width: int, theme: Theme, joint: int) -> Line:
+def closing(width: int, theme: Theme, joint: int) -> TextLine:
     """``width`` cells: the rule above the status lines, where the border between left and right ends."""
     glyphs = theme.glyphs
     rule = glyphs.rules[0]
@@ -60,7 +60,7 @@ def closing(width: int, theme: Theme, joint: int) -> Line:
     ]
 
 
-def bottom(width: int, theme: Theme, hint: str) -> Line:
+def bottom(width: int, theme: Theme, hint: str) -> TextLine:
     """``width`` cells: the lower border, with the keys in it where there is room."""
     glyphs = theme.glyphs
     rule = glyphs.rules[0]

@@ -1,4 +1,4 @@
-"""Dashboard: the thin shell that takes snapshots and keeps them on the screen. Runs on the main thread."""
+"""Dashboard: the thin shell that reads telemetry and keeps it on the screen. Runs on the main thread."""
 
 from __future__ import annotations
 
@@ -14,25 +14,32 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.control import Control
 
 from stream.dashboard.layout import render
-from stream.dashboard.picture import to_svg
+from stream.dashboard.svg import to_svg
 from stream.dashboard.terminal import Terminal
-from stream.dashboard.text import Line, changes
+from stream.dashboard.text import TextLine, changes
 from stream.dashboard.theme import Theme
 from stream.errors import OutputError
 from stream.telemetry import Telemetry
 
 Ending = Literal["ended", "quit", "interrupted", "terminated"]
 
-BUDGET = 0.008  # share of a core that drawing may take
-SLOWEST = 0.5  # seconds between two looks at most
+DRAWING_SHARE = 0.008  # of a core
+LONGEST_PERIOD_SECONDS = 0.5  # between two drawings
+COST_SMOOTHING = 0.2  # weight of the newest drawing in the mean of what drawings cost
+
+
+def drawing_period(shortest: float, cost_seconds: float) -> float:
+    """Seconds from one drawing to the next: ``shortest``, or more where drawing costs so much that it would take
+    more than its share of a core, but never longer than a person would wait."""
+    return min(LONGEST_PERIOD_SECONDS, max(shortest, cost_seconds / DRAWING_SHARE))
 
 
 @dataclass(frozen=True, slots=True)
 class _Patch:
     """A renderable that writes, with cursor moves, only where the new lines differ from the old."""
 
-    old: list[Line]
-    new: list[Line]
+    old: list[TextLine]
+    new: list[TextLine]
     width: int
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -46,14 +53,13 @@ class _Patch:
 class Dashboard:
     """Draws what a Telemetry knows.
 
-    Only what changed is written, and only when something was observed. Where drawing is expensive it
-    happens less often, so that it stays within a small share of a core.
+    Only what changed is written, and only when there is something new. Where drawing is expensive it happens less
+    often, so that it stays within a small share of a core.
 
     Args:
         telemetry: filled by the working thread.
         console: where to draw; None = standard output.
-        fps: pictures a second at most.
-        clock: the clock given to ``Telemetry.observe``.
+        fps: drawings per second at most.
     """
 
     def __init__(
@@ -61,15 +67,13 @@ class Dashboard:
         telemetry: Telemetry,
         console: Console | None = None,
         fps: float = 10.0,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.telemetry = telemetry
         self.console = console or Console()
         self._period = 1.0 / fps
-        self._clock = clock
-        self._shown: list[Line] = []
+        self._shown: list[TextLine] = []
         self._seen: tuple[object, ...] = ()
-        self._cost = 0.0
+        self._cost_seconds = 0.0
 
     @staticmethod
     def suits(console: Console) -> bool:
@@ -107,9 +111,8 @@ class Dashboard:
         while worker_is_alive():
             began = time.thread_time()
             self._draw(hint)
-            spent = time.thread_time() - began
-            self._cost += 0.2 * (spent - self._cost)
-            typed = terminal.wait(min(SLOWEST, max(self._period, self._cost / BUDGET)))
+            self._cost_seconds += COST_SMOOTHING * (time.thread_time() - began - self._cost_seconds)
+            typed = terminal.wait(drawing_period(self._period, self._cost_seconds))
             if "q" in typed.lower():
                 return "quit"
             if "SIGTERM" in terminal.caught:
@@ -128,11 +131,11 @@ class Dashboard:
 
     def _draw(self, hint: str) -> None:
         width, height = self._size()
-        snapshot = self.telemetry.snapshot(self._clock())
-        seen = (snapshot.version, int(snapshot.state_seconds), width, height)
+        readings = self.telemetry.read()
+        seen = (readings.version, int(readings.state_seconds), width, height)
         if seen == self._seen:
             return
-        lines = render(snapshot, width, height, Theme.of(self.console), hint).lines
+        lines = render(readings, width, height, Theme.of(self.console), hint).lines
         if seen[2:] != self._seen[2:]:
             self.console.clear()
             self._shown = [[] for _ in lines]
@@ -151,15 +154,15 @@ class Dashboard:
     def save_svg(
         self, path: str | PathLike[str], width: int | None = None, height: int | None = None
     ) -> None:
-        """Write the present picture as an SVG file, in full colour, at the size of the console or as told.
+        """Write what is shown now as an SVG file, in full colour, at the size of the console or as told.
 
         Raises:
             OutputError: the file cannot be written.
         """
         columns, rows = self._size()
-        frame = render(self.telemetry.snapshot(self._clock()), width or columns, height or rows, Theme(), "")
+        screen = render(self.telemetry.read(), width or columns, height or rows, Theme(), "")
         try:
-            Path(path).write_text(to_svg(frame), encoding="utf-8")
+            Path(path).write_text(to_svg(screen), encoding="utf-8")
         except OSError as error:
             raise OutputError(
                 f"{path}: cannot be written: {error.strerror}; choose another --screenshot"

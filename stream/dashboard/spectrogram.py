@@ -1,4 +1,4 @@
-"""Spectrogram: the mel spectrum of the last half minute, low bands at the bottom, two bands a cell."""
+"""Spectrogram: the spectrum of the last half minute, low bands at the bottom, two bands per cell."""
 
 from __future__ import annotations
 
@@ -11,51 +11,51 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
-from stream.dashboard.text import PLAIN, Line, runs
+from stream.dashboard.text import PLAIN, TextLine, runs
 from stream.dashboard.theme import Depth, Theme
 from stream.dashboard.timeline import Axis
-from stream.telemetry import Snapshot
+from stream.telemetry import Readings
 
-RANGE = 55.0  # dB from the first to the last colour
-QUIETEST_TOP = -25.0  # dB: a silent room stays dark
+RANGE_DB = 55.0  # from the first to the last colour
+LOWEST_TOP_DB = -25.0  # of the range: a silent room stays dark
 NOTHING = 255  # the level of a cell in which nothing was heard
 
 
-def spectrogram(snapshot: Snapshot, axis: Axis, height: int, theme: Theme) -> list[Line]:
+def spectrogram(readings: Readings, axis: Axis, height: int, theme: Theme) -> list[TextLine]:
     """``height`` lines, ``axis.cells`` wide; blank where nothing was heard."""
     colours, glyphs = theme.spectrum, theme.glyphs
     halves = 2 if colours and glyphs.half else 1
     levels = len(colours) if colours else len(glyphs.shades)
-    picture = _levels(axis.fold(snapshot.mel), height * halves, levels)
+    picture = _levels(axis.fold(readings.spectrum), height * halves, levels)
     if not colours:
         return [_cached(_shades, row.tobytes(), row.tobytes(), glyphs.shades) for row in picture]
     upper, lower = picture[::halves], picture[halves - 1 :: halves]
     return [_cached(_halves, upper[i].tobytes(), lower[i].tobytes(), theme.depth) for i in range(height)]
 
 
-def _levels(mel: NDArray[np.float32], rows: int, levels: int) -> NDArray[np.uint8]:
+def _levels(spectrum: NDArray[np.float32], rows: int, levels: int) -> NDArray[np.uint8]:
     """(B, cells) dB to (rows, cells) levels from the top band down; NOTHING where there is none."""
-    bands = len(mel)
+    bands = len(spectrum)
     at = np.linspace(bands - 1, 0, rows) if rows > 1 else np.array([bands / 2])
     below = np.minimum(at.astype(int), max(0, bands - 2))
     share = (at - below)[:, None].astype(np.float32)
-    picture = mel[below] * (1 - share) + mel[np.minimum(below + 1, bands - 1)] * share
+    picture = spectrum[below] * (1 - share) + spectrum[np.minimum(below + 1, bands - 1)] * share
     known = ~np.isnan(picture)
     if not known.any():
         return np.full(picture.shape, NOTHING, np.uint8)
     # In steps of 5 dB, so that the colours of what is drawn already rarely change.
-    top = max(QUIETEST_TOP, 5 * np.ceil(float(np.quantile(picture[known], 0.995)) / 5))
-    level = (np.nan_to_num(picture) - (top - RANGE)) / RANGE * levels
+    top = max(LOWEST_TOP_DB, 5 * np.ceil(float(np.quantile(picture[known], 0.995)) / 5))
+    level = (np.nan_to_num(picture) - (top - RANGE_DB)) / RANGE_DB * levels
     return np.where(known, np.clip(level, 0, levels - 1), NOTHING).astype(np.uint8)
 
 
-# Lines are cached by what they show, all but the newest cell: between two scroll steps hardly anything is made anew.
-def _cached(make: Callable[[bytes, bytes, str], Line], upper: bytes, lower: bytes, how: str) -> Line:
+# Lines are cached by what they show, all but the newest cell: between two scroll steps hardly anything is made again.
+def _cached(make: Callable[[bytes, bytes, str], TextLine], upper: bytes, lower: bytes, how: str) -> TextLine:
     return make(upper[:-1], lower[:-1], how) + make(upper[-1:], lower[-1:], how)
 
 
 @lru_cache(maxsize=1024)
-def _halves(upper: bytes, lower: bytes, depth: Depth) -> Line:
+def _halves(upper: bytes, lower: bytes, depth: Depth) -> TextLine:
     return runs([_cell(*pair, depth) for pair in zip(upper, lower, strict=True)])
 
 
@@ -75,5 +75,5 @@ def _paint(ink: Color | None, ground: Color) -> Style:
 
 
 @lru_cache(maxsize=1024)
-def _shades(row: bytes, _: bytes, shades: str) -> Line:
+def _shades(row: bytes, _: bytes, shades: str) -> TextLine:
     return [Segment("".join(" " if level == NOTHING else shades[level] for level in row))]

@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
-Line = list[Segment]
+TextLine = list[Segment]
 PLAIN = Style.null()
 
 
@@ -42,18 +42,18 @@ def fit(text: str, width: int, ellipsis: str) -> str:
     return set_cell_size(text, width)
 
 
-def width_of(line: Line) -> int:
+def width_of(line: TextLine) -> int:
     """Cells a line takes."""
     return sum(cell_len(segment.text) for segment in line)
 
 
-def blank(width: int) -> Line:
+def blank(width: int) -> TextLine:
     return [Segment(" " * width)] if width > 0 else []
 
 
-def clip(line: Line, width: int) -> Line:
+def clip(line: TextLine, width: int) -> TextLine:
     """``line`` cut or padded to exactly ``width`` cells."""
-    out: Line = []
+    out: TextLine = []
     left = width
     for segment in line:
         if left <= 0:
@@ -64,9 +64,9 @@ def clip(line: Line, width: int) -> Line:
     return out + blank(left)
 
 
-def runs(cells: list[tuple[str, Style]]) -> Line:
+def runs(cells: list[tuple[str, Style]]) -> TextLine:
     """One segment for each run of cells that share a style."""
-    out: Line = []
+    out: TextLine = []
     text, style = "", PLAIN
     for char, char_style in cells:
         if char_style is not style and text:
@@ -79,7 +79,7 @@ def runs(cells: list[tuple[str, Style]]) -> Line:
     return out
 
 
-def changes(old: Line, new: Line, width: int) -> list[tuple[int, Line]]:
+def changes(old: TextLine, new: TextLine, width: int) -> list[tuple[int, TextLine]]:
     """What to write to make ``new`` of ``old``, both ``width`` cells: (cell, segments) for each place."""
     same = 0
     for before, after in zip(old, new, strict=False):
@@ -93,7 +93,7 @@ def changes(old: Line, new: Line, width: int) -> list[tuple[int, Line]]:
     for segment in old:
         known[at] = segment
         at += cell_len(segment.text)
-    out: list[tuple[int, Line]] = []
+    out: list[tuple[int, TextLine]] = []
     at, end = start, -1
     for segment in new:
         size = cell_len(segment.text)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from rich.segment import Segment
 from rich.style import Style
 
-from stream.dashboard.text import Line, runs
+from stream.dashboard.text import TextLine, runs
 from stream.dashboard.theme import Theme
-from stream.telemetry import Snapshot
+from stream.telemetry import Readings
 
-SPAN = 30.0  # seconds that a row shows at least
+SHOWN_SECONDS = 30.0  # by a row, at least
 QUIET, PASSIVE, ACTIVE, COLD = range(4)  # what a cell is,
 GAP = 4  # and, added to it, that samples were lost in it
 
@@ -29,7 +29,7 @@ class Axis:
     Attributes:
         cells: width.
         step: columns a cell.
-        starts: (cells + 1,) index of each cell's first column in the snapshot's arrays; negative = not kept.
+        starts: (cells + 1,) index of each cell's first column in the arrays of the readings; negative = not kept.
         seconds: a cell's length.
     """
 
@@ -39,12 +39,12 @@ class Axis:
     seconds: float
 
     @classmethod
-    def of(cls, snapshot: Snapshot, cells: int) -> Axis:
-        step = max(1, -(-round(SPAN / snapshot.column_seconds) // max(1, cells)))
-        newest = max(snapshot.newest_column, 0) // step
-        kept = snapshot.timeline.shape[1]
-        starts = (np.arange(newest - cells + 1, newest + 2) * step) - (snapshot.newest_column - kept + 1)
-        return cls(cells, step, starts, step * snapshot.column_seconds)
+    def of(cls, readings: Readings, cells: int) -> Axis:
+        step = max(1, -(-round(SHOWN_SECONDS / readings.column_seconds) // max(1, cells)))
+        newest = max(readings.newest_column, 0) // step
+        kept = readings.timeline.shape[1]
+        starts = (np.arange(newest - cells + 1, newest + 2) * step) - (readings.newest_column - kept + 1)
+        return cls(cells, step, starts, step * readings.column_seconds)
 
     def fold(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, W) columns to (N, cells): the highest of each cell; NaN where there is nothing."""
@@ -55,7 +55,7 @@ class Axis:
         folded: NDArray[np.float32] = np.fmax.reduce(out.reshape(rows, self.cells, self.step), axis=2)
         return folded
 
-    def label(self, width: int, theme: Theme) -> Line:
+    def label(self, width: int, theme: Theme) -> TextLine:
         """``width`` = cells + 2: a rule with the seconds written in, "now" at its right end."""
         rule = theme.glyphs.rules[0]
         text = [rule] * width
@@ -72,16 +72,18 @@ class Axis:
         return [Segment("".join(text[:width]), theme.quiet)]
 
 
-def timelines(snapshot: Snapshot, axis: Axis, indices: list[int], height: int, theme: Theme) -> list[Line]:
+def timelines(
+    readings: Readings, axis: Axis, indices: list[int], height: int, theme: Theme
+) -> list[TextLine]:
     """``height`` lines for each class of ``indices``, each ``axis.cells`` wide.
 
     The colour is full where an event was on and faint elsewhere. Slashes are lost samples, dots a model that
     is not warm yet.
     """
-    probs = axis.fold(snapshot.timeline[indices])
-    active = axis.fold(snapshot.active[indices].astype(np.float32)) > 0
-    gaps = axis.fold(snapshot.gaps[None].astype(np.float32))[0] > 0
-    cold = axis.fold(snapshot.cold[None].astype(np.float32))[0] > 0
+    probs = axis.fold(readings.timeline[indices])
+    active = axis.fold(readings.active[indices].astype(np.float32)) > 0
+    gaps = axis.fold(readings.gaps[None].astype(np.float32))[0] > 0
+    cold = axis.fold(readings.cold[None].astype(np.float32))[0] > 0
     steps = len(theme.glyphs.low_eighths) - 1
     room = height * steps - (height > 1)  # one step of air between tall rows
     known = ~np.isnan(probs)
@@ -89,9 +91,9 @@ def timelines(snapshot: Snapshot, axis: Axis, indices: list[int], height: int, t
     kind = np.where(active, ACTIVE, np.where(level > 1, PASSIVE, QUIET))
     kind = np.where(cold & known, COLD, kind)
     kind = (kind + np.where(gaps, GAP, 0)).astype(np.uint8)
-    lines: list[Line] = []
+    lines: list[TextLine] = []
     for row, index in enumerate(indices):
-        colours = (index, not bool(np.isnan(snapshot.thresholds[index])))
+        colours = (index, not bool(np.isnan(readings.thresholds[index])))
         kinds = kind[row].tobytes()
         for floor in range((height - 1) * steps, -1, -steps):
             height_here = np.clip(level[row].astype(np.int16) - floor, 0, steps)
@@ -103,7 +105,7 @@ def timelines(snapshot: Snapshot, axis: Axis, indices: list[int], height: int, t
 
 
 @lru_cache(maxsize=1024)
-def _strip(amounts: bytes, kinds: bytes, lowest: bool, index: int, enabled: bool, theme: Theme) -> Line:
+def _strip(amounts: bytes, kinds: bytes, lowest: bool, index: int, enabled: bool, theme: Theme) -> TextLine:
     glyphs = theme.glyphs
     styles = {ACTIVE: theme.accent(index, enabled), PASSIVE: theme.faint(index, enabled), QUIET: theme.quiet}
     cells: list[tuple[str, Style]] = []

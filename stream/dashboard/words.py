@@ -8,13 +8,14 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
-from stream.dashboard.text import PLAIN, Line, blank, clean, clip, fit
+from stream.dashboard.text import PLAIN, TextLine, blank, clean, clip, fit
 from stream.dashboard.theme import Theme
 from stream.messages import Event
-from stream.telemetry import Snapshot
+from stream.telemetry import Readings
 
-SLOW = 0.5  # seconds of lag, and
-BUSY = 0.8  # share of real time, from which a figure is shown as a warning
+# From these on, a figure is shown as a warning.
+HIGH_LAG_SECONDS = 0.5
+HIGH_REAL_TIME_FACTOR = 0.8
 
 Figure = tuple[str, str, Style]
 
@@ -38,42 +39,42 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
 
 
-def state(snapshot: Snapshot, theme: Theme) -> tuple[str, Style]:
+def state(readings: Readings, theme: Theme) -> tuple[str, Style]:
     """What the source is doing, in words, with the mark in front."""
-    source = snapshot.source
+    source = readings.source
     recording = not source.live or source.duration is not None
     what = "source" if recording or "://" in source.name else "microphone"
-    lasted = f"{snapshot.state_seconds:.0f} s"
+    lasted = f"{readings.state_seconds:.0f} s"
     words, style = {
         "listening": ("playing" if recording else "listening", theme.good),
         "silent": (f"no sound for {lasted}", theme.warning),
         "recovering": (f"{what} gone, trying again, {lasted}", theme.warning),
         "failed": (f"{what} failed", theme.alarm),
-    }[snapshot.state]
-    return f"{theme.glyphs.mark[snapshot.state]} {words}", style
+    }[readings.state]
+    return f"{theme.glyphs.mark[readings.state]} {words}", style
 
 
-def position(snapshot: Snapshot) -> str:
+def position(readings: Readings) -> str:
     """Stream time, and the length of the recording where there is one."""
-    text = clock(snapshot.stream_seconds)
-    if snapshot.source.duration is not None:
-        text += f" / {clock(snapshot.source.duration / snapshot.source.sample_rate)}"
+    text = clock(readings.stream_seconds)
+    if readings.source.duration is not None:
+        text += f" / {clock(readings.source.duration / readings.source.sample_rate)}"
     return text
 
 
-def source_line(snapshot: Snapshot, width: int, theme: Theme) -> Line:
+def source_line(readings: Readings, width: int, theme: Theme) -> TextLine:
     """``width`` cells: the device and its rates on the left, the model and where it runs on the right."""
-    source, glyphs = snapshot.source, theme.glyphs
+    source, glyphs = readings.source, theme.glyphs
     dot = f" {glyphs.dot} "
     rates = f"{source.sample_rate}"
-    if source.sample_rate != snapshot.model_rate:
-        rates += f" {glyphs.arrow} {snapshot.model_rate}"
+    if source.sample_rate != readings.model_rate:
+        rates += f" {glyphs.arrow} {readings.model_rate}"
     channel = source.channel if source.channel == "mix" else f"channel {source.channel}"
     facts = [f"{rates} Hz"] + ([f"{channel} of {source.channels}"] if source.channels > 1 else [])
-    right = f"{clean(snapshot.model, theme.encoding)}{dot}{clean(snapshot.provider, theme.encoding)}"
-    if snapshot.state != "listening" and snapshot.state_detail:
+    right = f"{clean(readings.model, theme.encoding)}{dot}{clean(readings.provider, theme.encoding)}"
+    if readings.state != "listening" and readings.state_detail:
         return [
-            Segment(fit(clean(snapshot.state_detail, theme.encoding), width, glyphs.ellipsis), theme.warning)
+            Segment(fit(clean(readings.state_detail, theme.encoding), width, glyphs.ellipsis), theme.warning)
         ]
     name = clean(source.name, theme.encoding)
     detail = dot.join([*facts, clean(source.detail, theme.encoding)] if source.detail else facts)
@@ -86,10 +87,10 @@ def source_line(snapshot: Snapshot, width: int, theme: Theme) -> Line:
     return [*clip(left, room), *blank(2), Segment(fit(right, right_width, glyphs.ellipsis), theme.quiet)]
 
 
-def figures(snapshot: Snapshot, theme: Theme) -> list[Figure]:
+def figures(readings: Readings, theme: Theme) -> list[Figure]:
     """(name, value, style) of every figure, the most telling first."""
     times = theme.glyphs.times
-    lost = snapshot.lost_samples + snapshot.missing_samples
+    lost = readings.lost_samples + readings.missing_samples
 
     def warn(bad: bool) -> Style:
         return theme.warning if bad else PLAIN
@@ -97,33 +98,33 @@ def figures(snapshot: Snapshot, theme: Theme) -> list[Figure]:
     def milliseconds(value: float) -> str:
         return "-" if math.isnan(value) else f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
 
-    factor = snapshot.real_time_factor
+    factor = readings.real_time_factor
     return [
-        ("lag", span(snapshot.lag_seconds), warn(snapshot.lag_seconds > SLOW)),
+        ("lag", span(readings.lag_seconds), warn(readings.lag_seconds > HIGH_LAG_SECONDS)),
         (
             "latency p50/p99",
-            f"{milliseconds(snapshot.latency_p50_ms)}/{milliseconds(snapshot.latency_p99_ms)} ms",
+            f"{milliseconds(readings.latency_p50_ms)}/{milliseconds(readings.latency_p99_ms)} ms",
             PLAIN,
         ),
         ("lost", f"{lost}", warn(lost > 0)),
-        ("gaps", f"{snapshot.gap_count}", warn(snapshot.gap_count > 0)),
-        ("load", "-" if math.isnan(factor) else f"{factor:.3f}{times}", warn(factor > BUSY)),
-        ("", "warm" if snapshot.warm else "warming up", warn(not snapshot.warm)),
-        ("repaired", f"{snapshot.repaired_samples}", warn(snapshot.repaired_samples > 0)),
+        ("gaps", f"{readings.gap_count}", warn(readings.gap_count > 0)),
+        ("load", "-" if math.isnan(factor) else f"{factor:.3f}{times}", warn(factor > HIGH_REAL_TIME_FACTOR)),
+        ("", "warm" if readings.warm else "warming up", warn(not readings.warm)),
+        ("repaired", f"{readings.repaired_samples}", warn(readings.repaired_samples > 0)),
     ]
 
 
-def figure_line(snapshot: Snapshot, width: int, theme: Theme) -> Line:
+def figure_line(readings: Readings, width: int, theme: Theme) -> TextLine:
     """``width`` cells: as many figures as fit, evenly apart."""
     shown: list[Figure] = []
     used = 0
-    for figure in figures(snapshot, theme):
+    for figure in figures(readings, theme):
         size = len(f"{figure[0]} {figure[1]}".strip())
         if used + size + 2 * len(shown) > width:
             continue
         shown.append(figure)
         used += size
-    line: Line = []
+    line: TextLine = []
     gaps = max(1, len(shown) - 1)
     spare = width - used
     for i, (name, value, style) in enumerate(shown):
@@ -135,11 +136,11 @@ def figure_line(snapshot: Snapshot, width: int, theme: Theme) -> Line:
     return clip(line, width)
 
 
-def event_line(event: Event, snapshot: Snapshot, width: int, theme: Theme) -> Line:
+def event_line(event: Event, readings: Readings, width: int, theme: Theme) -> TextLine:
     """``width`` cells: when, what, how long, how sure; a mark in front of one that is still on."""
-    index = snapshot.labels.index(event.label)
+    index = readings.labels.index(event.label)
     on = event.offset_s is None
-    until = snapshot.stream_seconds if event.offset_s is None else event.offset_s
+    until = readings.stream_seconds if event.offset_s is None else event.offset_s
     accent = theme.accent(index)
     mark = theme.glyphs.mark["on"] if on else " "
     when = f"{mark} {clock(event.onset_s, 1):>7} "
@@ -156,9 +157,9 @@ def event_line(event: Event, snapshot: Snapshot, width: int, theme: Theme) -> Li
     return clip(line, width)
 
 
-def event_list(snapshot: Snapshot, width: int, height: int, theme: Theme) -> list[Line]:
+def event_list(readings: Readings, width: int, height: int, theme: Theme) -> list[TextLine]:
     """``height`` lines, the newest event first."""
-    lines = [event_line(event, snapshot, width, theme) for event in snapshot.events[:height]]
+    lines = [event_line(event, readings, width, theme) for event in readings.events[:height]]
     if not lines and height > 0:
         lines = [[Segment(fit("nothing detected yet", width, theme.glyphs.ellipsis), theme.quiet)]]
     return lines + [blank(width) for _ in range(height - len(lines))]

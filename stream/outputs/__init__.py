@@ -1,1 +1,1 @@
-"""Where results go: one file a sink."""
+"""Where results go: one file per sink."""

@@ -1,64 +1,87 @@
-"""JsonLines: one JSON object a line, one line an event."""
+"""JsonLines: one JSON object per line, one line per event."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from stream.messages import Result, Status
+from stream.errors import UsageError
+from stream.messages import Chunk, Result, Status
 from stream.outputs.lines import LineFile
 from stream.outputs.records import Origin, result_records, status_record
+from stream.outputs.wall_time import CaptureTimes
 
 
 class JsonLines:
-    """Writes complete events, gaps and status changes; on request onsets and every row of scores.
+    """A sink that writes complete events, gaps and changes of the source; on request onsets and every row of scores.
+
+    What stands in a line is described by ``stream.outputs.schema.json_schema()``. Wall times are those of the
+    capture, however late a line is written.
 
     Args:
         path: file to append to, or "-" for standard output.
-        origin: repeated in each line.
-        live: True when sound arrives as it happens: lines then carry the wall time of the onset.
+        origin: repeated in each line. With several classifiers, one for each ``result.model``; status lines, which
+            are about the source, take the first.
+        live: False for sound that is not heard as it happens: events then have no wall time.
         onsets: also a line when an event begins.
         scores: also a line for every row of scores.
-        clock: seconds since 1970.
+        times: the clocks behind wall times.
 
     Raises:
         OutputError: the file cannot be opened, or another instance has it.
+        UsageError: no origin.
     """
 
     def __init__(
         self,
         path: str | Path,
-        origin: Origin,
+        origin: Origin | Mapping[str, Origin],
         *,
-        live: bool = False,
+        live: bool = True,
         onsets: bool = False,
         scores: bool = False,
-        clock: Callable[[], float] = time.time,
+        times: CaptureTimes | None = None,
     ) -> None:
+        if not origin:
+            raise UsageError("origin: empty; give an Origin, or one for each model")
+        self._origins = {} if isinstance(origin, Origin) else dict(origin)
+        self._origin = origin if isinstance(origin, Origin) else next(iter(origin.values()))
         self._file = LineFile(path)
-        self._origin = origin
         self._live, self._onsets, self._scores = live, onsets, scores
-        self._clock = clock
+        self._times = times or CaptureTimes()
         self._encoder = msgspec.json.Encoder()
 
-    def write(self, result: Result) -> None:
+    @property
+    def dropped(self) -> int:
+        """Lines lost to a full disk and the like."""
+        return self._file.dropped
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Nothing is written about sound."""
+
+    def result(self, result: Result) -> None:
+        """Write a result's gaps, scores and events."""
         if not (result.events or result.gaps or (self._scores and len(result.scores))):
-            self._file.write([])  # a moved log is noticed even while nothing happens
+            self._file.write([])  # a log file that was moved away is noticed even while nothing happens
             return
-        wall = self._clock() if self._live else None
-        records = result_records(result, self._origin, onsets=self._onsets, scores=self._scores, wall=wall)
+        if not self._live:
+            result = msgspec.structs.replace(result, captured_at=None)
+        origin = self._origins.get(result.model, self._origin)
+        records = result_records(result, origin, self._times, onsets=self._onsets, scores=self._scores)
         self._file.write([self._encoder.encode(record) + b"\n" for record in records])
 
     def status(self, status: Status) -> None:
-        record = status_record(status, self._origin, self._clock())
+        """Write a change of the source."""
+        wall = self._times.of(status.captured_at if self._live else None)
+        record = status_record(status, self._origin, wall)
         self._file.write([self._encoder.encode(record) + b"\n"])
 
     def reopen(self) -> None:
-        """Open the file anew at the next result, for log rotation; safe in a signal handler."""
+        """Open the file again before the next line, for log rotation. Safe in a signal handler."""
         self._file.reopen()
 
     def close(self) -> None:
+        """Close the file. A second call does nothing, and neither do later results."""
         self._file.close()

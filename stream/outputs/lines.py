@@ -136,10 +136,10 @@ class LineFile:
 
 
 def _lock(fd: int) -> None:
-    if not stat.S_ISREG(os.fstat(fd).st_mode):  # /dev/null and pipes are for everybody
+    if not stat.S_ISREG(os.fstat(fd).st_mode):  # /dev/null and pipes may have several writers
         return
     try:
         import fcntl
-    except ImportError:  # Windows: a second writer is refused by the share mode of most tools, not by us
+    except ImportError:  # Windows: a second writer is refused by the share mode of most tools, not here
         return
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

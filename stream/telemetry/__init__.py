@@ -1,12 +1,8 @@
-"""What a person may want to know about a running stream, gathered beside it and never read by it.
-
-``Telemetry.observe`` is called by the thread that does the work, ``Telemetry.snapshot`` by the thread that
-draws. Nothing here flows back: no decision reads telemetry.
-"""
+"""Telemetry: figures and pictures of a running stream. A sink that sums up, and the readings it gives."""
 
 from __future__ import annotations
 
-from stream.telemetry.snapshot import Snapshot
+from stream.telemetry.readings import Readings
 from stream.telemetry.telemetry import Telemetry
 
-__all__ = ["Snapshot", "Telemetry"]
+__all__ = ["Readings", "Telemetry"]

@@ -1,4 +1,4 @@
-"""Columns: the last half minute of a stream, folded into columns of equal stream time. Bounded for ever."""
+"""Columns: the last half minute of a stream, folded into columns of equal stream time. Memory is bounded."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-LOUDEST = 1e3  # beyond this a sample is damage, not sound; it must not overflow the energy
+SOUND_MAGNITUDE_LIMIT = 1e3  # beyond this a sample is damage, not sound; it must not overflow the energy
 
 
-class View(NamedTuple):
-    """Copied columns, oldest first; the last is number ``newest``.
+class ColumnArrays(NamedTuple):
+    """W columns, oldest first; the last is number ``newest``.
 
     Attributes:
         prob: (W, C) highest probability; NaN where there is none.
-        feature_sum, feature_count: (W, F) and (W,).
+        feature_sum, feature_count: (W, K) and (W,), of what is shown of the feature frames.
         gap, cold: (W,) bool.
         energy, energy_count: (W,) sum of squares and number of samples.
         peak: (W,) largest magnitude.
@@ -37,21 +37,23 @@ class View(NamedTuple):
 class Columns:
     """A ring of W columns addressed by absolute column number, so that nothing moves when time does.
 
-    Column n covers the samples [n * samples, (n + 1) * samples). Advancing to a newer column forgets the
-    oldest; writing to a forgotten one does nothing. Not thread-safe.
+    Column n covers the samples [n * samples, (n + 1) * samples) at the model's rate. Advancing to a newer column
+    forgets the oldest; writing to a forgotten one does nothing. Not thread-safe.
 
     Args:
-        classes, features: C probabilities and F features a row.
+        classes, depth: C probabilities a row and K numbers kept of a feature frame.
         samples: samples a column covers.
+        sample_rate: Hz, of all sample indices here but those of ``add_samples``.
         width: W.
     """
 
-    def __init__(self, classes: int, features: int, samples: int, width: int) -> None:
+    def __init__(self, classes: int, depth: int, samples: int, sample_rate: int, width: int) -> None:
         self.samples = samples
+        self.sample_rate = sample_rate
         self.width = width
         self.newest = -1
         self._prob = np.full((width, classes), np.nan, np.float32)
-        self._feature_sum = np.zeros((width, features), np.float64)
+        self._feature_sum = np.zeros((width, depth), np.float64)
         self._feature_count = np.zeros(width, np.int64)
         self._energy = np.zeros(width, np.float64)
         self._energy_count = np.zeros(width, np.int64)
@@ -64,11 +66,11 @@ class Columns:
         newest = (end - 1) // self.samples
         if newest <= self.newest:
             return
-        fresh = np.arange(max(self.newest + 1, newest - self.width + 1), newest + 1) % self.width
-        self._prob[fresh] = np.nan
+        new_slots = np.arange(max(self.newest + 1, newest - self.width + 1), newest + 1) % self.width
+        self._prob[new_slots] = np.nan
         for array in (self._feature_sum, self._feature_count, self._energy, self._energy_count, self._peak):
-            array[fresh] = 0
-        self._gap[fresh] = self._cold[fresh] = False
+            array[new_slots] = 0
+        self._gap[new_slots] = self._cold[new_slots] = False
         self.newest = newest
 
     def add_probs(self, probs: Floats, sample: NDArray[np.int64], warm: NDArray[np.bool_]) -> None:
@@ -81,19 +83,33 @@ class Columns:
                 self._cold[slot] = True
 
     def add_features(self, features: Floats, sample: NDArray[np.int64]) -> None:
-        """Fold in features (T, F) at the samples (T,), in order."""
+        """Fold in features (T, K) at the samples (T,), in order."""
         for slot, a, b in self._runs(sample):
             self._feature_sum[slot] += features[a] if b == a + 1 else features[a:b].sum(axis=0)
             self._feature_count[slot] += b - a
 
-    def add_samples(self, samples: Floats, start: int) -> None:
-        """Fold in the level of samples (n,) from absolute index ``start``; missing ones count as silence."""
-        oldest = max(start, (self.newest - self.width + 1) * self.samples)
-        for n in range(oldest // self.samples, (start + len(samples) - 1) // self.samples + 1):
-            part = samples[max(0, n * self.samples - start) : (n + 1) * self.samples - start]
+    def add_samples(self, samples: Floats, start: int, sample_rate: int) -> None:
+        """Fold in the level of samples (n,) from absolute index ``start``, both at ``sample_rate``; invalid ones
+        count as silence."""
+        end = start + len(samples)
+        span, rate = (
+            self.samples * sample_rate,
+            self.sample_rate,
+        )  # a column covers span / rate of these samples
+
+        def begin(column: int) -> int:
+            """Index of the first sample in a column."""
+            return -(-column * span // rate)
+
+        first = max(start * rate // span, self.newest - self.width + 1)
+        for n in range(first, (end - 1) * rate // span + 1):
+            part = samples[max(0, begin(n) - start) : begin(n + 1) - start]
+            if not len(part):
+                continue
             low, high = float(part.min()), float(part.max())
-            if not (low > -LOUDEST and high < LOUDEST):  # also true for NaN
-                part = np.nan_to_num(part, nan=0.0, posinf=1.0, neginf=-1.0).clip(-LOUDEST, LOUDEST)
+            if not (low > -SOUND_MAGNITUDE_LIMIT and high < SOUND_MAGNITUDE_LIMIT):  # also true for NaN
+                part = np.nan_to_num(part, nan=0.0, posinf=1.0, neginf=-1.0)
+                part = part.clip(-SOUND_MAGNITUDE_LIMIT, SOUND_MAGNITUDE_LIMIT)
                 low, high = float(part.min()), float(part.max())
             slot = n % self.width
             self._energy[slot] += np.dot(part, part)
@@ -115,10 +131,10 @@ class Columns:
         cuts = [0, *(np.flatnonzero(np.diff(column)) + 1).tolist(), len(column)]
         return [(int(column[a]) % self.width, a, b) for a, b in pairwise(cuts) if column[a] >= oldest]
 
-    def view(self) -> View:
+    def arrays(self) -> ColumnArrays:
         """A copy, oldest column first."""
         order = np.arange(self.newest - self.width + 1, self.newest + 1) % self.width
-        return View(
+        return ColumnArrays(
             self.newest,
             self._prob[order],
             self._feature_sum[order],

@@ -39,7 +39,7 @@ def test_ready_once_then_watchdog_while_the_loop_turns(tmp_path: Path) -> None:
         runner.wait(20)
     assert said[0] == "READY=1"
     assert said.count("READY=1") == 1
-    gone = said.index("STATUS=recovering")
+    gone = said.index("STATUS=recovering (unplugged by the script)")
     back = said.index("STATUS=listening")
     assert "WATCHDOG=1" in said[gone:back]
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.color import ColorSystem
 
-from stream.dashboard import Frame, Theme, render, to_svg
+from stream.dashboard import Screen, Theme, render, to_svg
 from stream.messages import Status
-from stream.telemetry import Snapshot
+from stream.telemetry import Readings
 from tests.support.watched import RATE, Watched, busy_scene, console
 
 SIZES = [
@@ -43,29 +43,29 @@ THEMES = {
 
 
 @pytest.fixture(scope="module")
-def scene() -> Snapshot:
-    return busy_scene().telemetry.snapshot()
+def scene() -> Readings:
+    return busy_scene().telemetry.read()
 
 
-def text(frame: Frame) -> list[str]:
+def text(frame: Screen) -> list[str]:
     return ["".join(segment.text for segment in line) for line in frame.lines]
 
 
-def shown(snapshot: Snapshot, width: int = 80, height: int = 24, theme: Theme | None = None) -> str:
-    return "\n".join(text(render(snapshot, width, height, theme)))
+def shown(readings: Readings, width: int = 80, height: int = 24, theme: Theme | None = None) -> str:
+    return "\n".join(text(render(readings, width, height, theme)))
 
 
-def check_size(frame: Frame, width: int, height: int) -> None:
+def check_size(frame: Screen, width: int, height: int) -> None:
     assert len(frame.lines) == height
     assert {cell_len(line) for line in text(frame)} == {width}
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES.keys())
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_it_has_exactly_the_size_asked_for(scene: Snapshot, width: int, height: int, theme: Theme) -> None:
+def test_it_has_exactly_the_size_asked_for(scene: Readings, width: int, height: int, theme: Theme) -> None:
     check_size(render(scene, width, height, theme), width, height)
-    check_size(render(Watched().telemetry.snapshot(), width, height, theme), width, height)
-    check_size(render(busy_scene(MANY).telemetry.snapshot(), width, height, theme), width, height)
+    check_size(render(Watched().telemetry.read(), width, height, theme), width, height)
+    check_size(render(busy_scene(MANY).telemetry.read(), width, height, theme), width, height)
 
 
 # A model card refuses names that cannot be printed; devices and files are called what they are called.
@@ -86,21 +86,21 @@ def test_any_name_at_any_size_is_harmless(
     scene = Watched(names, name=device, detail=device)
     scene.push(np.full((30, len(names)), 0.5))
     scene.telemetry.status(Status("failed", 0, RATE, device))
-    frame = render(scene.telemetry.snapshot(), width, height, Theme("full", encoding))
+    frame = render(scene.telemetry.read(), width, height, Theme("full", encoding))
     check_size(frame, width, height)
     assert all(line.isprintable() for line in text(frame))
     "".join(text(frame)).encode(encoding)
     ElementTree.fromstring(to_svg(frame))
 
 
-def test_frames_are_whole_in_a_large_picture(scene: Snapshot) -> None:
+def test_frames_are_whole_in_a_large_picture(scene: Readings) -> None:
     for width, height in ((80, 24), (200, 60), (40, 10)):
         lines = text(render(scene, width, height))
         assert lines[0][0] + lines[0][-1] + lines[-1][0] + lines[-1][-1] == "╭╮╰╯"
         assert all(line[0] in "│├" and line[-1] in "│┤" for line in lines[1:-1])
 
 
-def test_the_numbers_of_the_scene_are_there(scene: Snapshot) -> None:
+def test_the_numbers_of_the_scene_are_there(scene: Readings) -> None:
     for size in ((80, 24), (200, 60)):
         screen = shown(scene, *size)
         for words in (
@@ -127,15 +127,15 @@ def test_latency_is_shown_in_milliseconds() -> None:
     scene = Watched()
     for _ in range(10):
         scene.push(np.zeros((1, 3)), busy=0.0042)
-    assert "latency p50/p99 4.2/4.2 ms" in shown(scene.telemetry.snapshot())
-    assert "load 0.420×" in shown(scene.telemetry.snapshot())
+    assert "latency p50/p99 4.2/4.2 ms" in shown(scene.telemetry.read())
+    assert "load 0.420×" in shown(scene.telemetry.read())
 
 
 def test_bar_length_threshold_and_peak() -> None:
     scene = Watched(("a", "b"))
     scene.push(np.tile([0.25, 0.9], (10, 1)))
     scene.push(np.tile([0.25, 0.4], (10, 1)))
-    screen = text(render(scene.telemetry.snapshot(), 80, 24))
+    screen = text(render(scene.telemetry.read(), 80, 24))
     rows = [line[4:31] for line in screen if line.startswith(("│ a ", "│ b "))]
     width = len(rows[0])
     assert rows[0].count("█") == int(0.25 * width)
@@ -144,7 +144,7 @@ def test_bar_length_threshold_and_peak() -> None:
 
 
 def test_twenty_classes_become_the_strongest_and_a_count() -> None:
-    scene = busy_scene(MANY).telemetry.snapshot()
+    scene = busy_scene(MANY).telemetry.read()
     screen = shown(scene, 80, 24)
     assert "+ 9 more, highest 0.05" in screen
     for name in ("class 0 ", "class 1 ", "class 19"):  # the three that were high
@@ -152,7 +152,7 @@ def test_twenty_classes_become_the_strongest_and_a_count() -> None:
     assert all(f"{name} " in shown(scene, 200, 60) for name in MANY)
 
 
-def test_gaps_and_cold_columns_look_different(scene: Snapshot) -> None:
+def test_gaps_and_cold_columns_look_different(scene: Readings) -> None:
     lines = text(render(scene, 80, 24))
     under = next(y for y, line in enumerate(lines) if "speech" in line) + 1  # the last line of the class
     timeline = lines[under].split("│")[2]
@@ -161,7 +161,7 @@ def test_gaps_and_cold_columns_look_different(scene: Snapshot) -> None:
     assert timeline.index("·") < timeline.index("╱")
 
 
-def colours_of(frame: Frame, part: str) -> set[str]:
+def colours_of(frame: Screen, part: str) -> set[str]:
     return {
         segment.style.color.name
         for line in frame.lines
@@ -170,7 +170,7 @@ def colours_of(frame: Frame, part: str) -> set[str]:
     }
 
 
-def test_a_class_has_one_colour_everywhere(scene: Snapshot) -> None:
+def test_a_class_has_one_colour_everywhere(scene: Readings) -> None:
     frame = render(scene, 80, 24)
     accent = Theme().accent(1).color
     assert accent is not None
@@ -181,7 +181,7 @@ def test_a_class_has_one_colour_everywhere(scene: Snapshot) -> None:
     assert len({Theme().accent(i) for i in range(20)}) == 20
 
 
-def test_a_class_that_is_never_reported_is_grey(scene: Snapshot) -> None:
+def test_a_class_that_is_never_reported_is_grey(scene: Readings) -> None:
     grey = Theme().accent(2, enabled=False).color
     assert grey is not None
     assert colours_of(render(scene, 80, 24), "background") == {grey.name}
@@ -197,7 +197,7 @@ def test_the_spectrogram_has_two_bands_a_cell_and_follows_the_sound() -> None:
     dct[0] /= np.sqrt(2)
     tone[:] = log_mel @ dct.T
     scene.push(np.zeros((300, 3)), features=tone)
-    frame = render(scene.telemetry.snapshot(), 200, 60)
+    frame = render(scene.telemetry.read(), 200, 60)
     rows = [y for y, line in enumerate(text(frame)) if "▀" in line]
     picture = [y for y, line in enumerate(frame.lines) if any(s.style and s.style.bgcolor for s in line)]
     assert rows
@@ -205,14 +205,14 @@ def test_the_spectrogram_has_two_bands_a_cell_and_follows_the_sound() -> None:
     assert any(s.style and s.style.color and s.style.bgcolor for y in rows for s in frame.lines[y])
 
 
-def test_without_blocks_everything_is_ascii(scene: Snapshot) -> None:
+def test_without_blocks_everything_is_ascii(scene: Readings) -> None:
     for width, height in SIZES:
         assert shown(scene, width, height, Theme("none", "ascii")).isascii()
     assert "###" in shown(scene, 80, 24, Theme("none", "ascii"))
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 60), (40, 10)])
-def test_printed_on_a_console_nothing_wraps(scene: Snapshot, width: int, height: int) -> None:
+def test_printed_on_a_console_nothing_wraps(scene: Readings, width: int, height: int) -> None:
     screen = console(width, height)
     screen.print(render(scene, width, height, Theme.of(screen)), end="")
     assert isinstance(screen.file, io.StringIO)
@@ -220,7 +220,7 @@ def test_printed_on_a_console_nothing_wraps(scene: Snapshot, width: int, height:
     assert [cell_len(line) for line in plain.split("\n")] == [width] * height
 
 
-def test_no_color_is_respected(scene: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_is_respected(scene: Readings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     screen = console(80, 24)
     theme = Theme.of(screen)
@@ -250,32 +250,34 @@ def test_states_are_said_in_words() -> None:
     scene.push(np.zeros((10, 3)))
     scene.heartbeat("silent", 0.0)
     scene.heartbeat("silent", 12.0)
-    assert "○ no sound for 12 s" in shown(scene.telemetry.snapshot())
-    scene.telemetry.status(Status("recovering", scene.end, RATE, "PortAudio: device unavailable"))
-    scene.heartbeat("recovering", 3.0)
-    screen = shown(scene.telemetry.snapshot())
+    assert "○ no sound for 12 s" in shown(scene.telemetry.read())
+    scene.status("recovering", "PortAudio: device unavailable")
+    scene.heartbeat("recovering", 3.0, "PortAudio: device unavailable")
+    screen = shown(scene.telemetry.read())
     assert "↻ microphone gone, trying again, 3 s" in screen
     assert "PortAudio: device unavailable" in screen
     scene.heartbeat("failed", 0.0)
-    assert "✕ microphone failed" in shown(scene.telemetry.snapshot())
+    assert "✕ microphone failed" in shown(scene.telemetry.read())
 
 
 def test_a_file_shows_how_far_it_is() -> None:
     scene = Watched(live=False, duration=48000 * 95, name="street.wav", channels=1)
     scene.push(np.zeros((400, 3)))
-    assert "● playing  0:04 / 1:35" in shown(scene.telemetry.snapshot())
+    assert "● playing  0:04 / 1:35" in shown(scene.telemetry.read())
     paced = Watched(live=True, duration=48000 * 95, name="street.wav")
-    assert "● playing  0:00 / 1:35" in shown(paced.telemetry.snapshot())
+    assert "● playing  0:00 / 1:35" in shown(paced.telemetry.read())
 
 
 def test_clipping_is_marked() -> None:
     scene = Watched()
     scene.push(np.zeros((10, 3)), samples=np.ones(1600))
-    assert "  0.0 CLIP" in shown(scene.telemetry.snapshot())
+    assert "  0.0 CLIP" in shown(scene.telemetry.read())
 
 
-def test_rendering_is_pure(scene: Snapshot) -> None:
-    before = {name: np.copy(getattr(scene, name)) for name in ("timeline", "mel", "probs", "peaks", "active")}
+def test_rendering_is_pure(scene: Readings) -> None:
+    before = {
+        name: np.copy(getattr(scene, name)) for name in ("timeline", "spectrum", "probs", "peaks", "active")
+    }
     assert render(scene, 80, 24).lines == render(scene, 80, 24).lines
     for name, value in before.items():
         np.testing.assert_array_equal(getattr(scene, name), value)

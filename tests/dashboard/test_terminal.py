@@ -29,14 +29,14 @@ def work():
             trouble.append("the worker had an error")
             return
 
-def draw_error(now):
+def draw_error():
     raise RuntimeError("drawing failed")
 
 worker = threading.Thread(target=work)
 worker.start()
-board = Dashboard(scene.telemetry, clock=lambda: scene.now)
+board = Dashboard(scene.telemetry)
 if sys.argv[1] == "draw-error":
-    scene.telemetry.snapshot = draw_error
+    scene.telemetry.read = draw_error
 print("pid", os.getpid(), file=open(sys.argv[2], "w"))
 ending = board.run(worker.is_alive, stopped.set)
 print("the ending:", ending, *trouble)

@@ -21,13 +21,15 @@ from stream.errors import OutputError
 from stream.messages import Event, Gap, Result, Scores, Status
 from stream.outputs.jsonl import JsonLines
 from stream.outputs.lines import LineFile
-from stream.outputs.records import Origin, wall_time
+from stream.outputs.records import Origin
+from stream.outputs.wall_time import CaptureTimes, rfc3339
 from tests.support.command import running, start, stream_classify, wait_for
 from tests.support.disk import small_disk
 from tests.support.toy_models import toy_file
 
 ORIGIN = Origin("mic 1", "toy", "ab" * 32)
 NOON = 1_790_000_000.25
+UPTIME = 5000.0  # the monotonic clock at noon
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX files and signals")
 
 
@@ -45,11 +47,25 @@ def event(number: int = 0, offset: int | None = 32000, **changes: Any) -> Event:
     return Event(**(fields | changes))
 
 
-def result(*events: Event, rows: int = 0, gaps: tuple[Gap, ...] = (), end: int = 48000) -> Result:
+def times(late: float = 0.0) -> CaptureTimes:
+    """Clocks that both are ``late`` seconds after noon."""
+    return CaptureTimes(lambda: UPTIME + late, lambda: NOON + late)
+
+
+def result(
+    *events: Event,
+    rows: int = 0,
+    gaps: tuple[Gap, ...] = (),
+    end: int = 48000,
+    captured_at: float | None = None,
+    **more: Any,
+) -> Result:
     probs = np.linspace(0, 1, rows * 2, dtype=np.float32).reshape(rows, 2)
     sample = 256 + 160 * np.arange(rows, dtype=np.int64)
     scores = Scores(probs, sample, np.arange(rows) > 0, ("speech", "music"), 16000, 160)
-    return Result(scores, np.zeros((rows, 40), np.float32), events, gaps, end)
+    return Result(
+        scores, np.zeros((rows, 40), np.float32), events, gaps, end, captured_at=captured_at, **more
+    )
 
 
 def written(path: Path) -> list[dict[str, Any]]:
@@ -60,8 +76,8 @@ def written(path: Path) -> list[dict[str, Any]]:
 
 
 def test_an_event(tmp_path: Path) -> None:
-    out = JsonLines(tmp_path / "out.jsonl", ORIGIN, live=True, clock=lambda: NOON)
-    out.write(result(event(7, gap=160, cut=True)))
+    out = JsonLines(tmp_path / "out.jsonl", ORIGIN, times=times())
+    out.result(result(event(7, gap=160, cut=True), captured_at=UPTIME))
     out.close()
     assert written(tmp_path / "out.jsonl") == [
         {
@@ -80,8 +96,9 @@ def test_an_event(tmp_path: Path) -> None:
             "sample_rate": 16000,
             "gap_ms": 10.0,
             "cut": True,
-            "t_wall": wall_time(NOON - 2.0),  # the onset lies two seconds before the newest sample
+            "t_wall": rfc3339(NOON - 2.0),  # the onset lies two seconds before the newest sample
             "source": "mic 1",
+            "stream": "",
             "model": "toy",
             "model_sha256": "ab" * 32,
         }
@@ -89,8 +106,8 @@ def test_an_event(tmp_path: Path) -> None:
 
 
 def test_gaps_scores_and_status(tmp_path: Path) -> None:
-    out = JsonLines(tmp_path / "out.jsonl", ORIGIN, scores=True, clock=lambda: NOON)
-    out.write(result(event(), rows=2, gaps=(Gap(100, 50, 16000, "missing"),)))
+    out = JsonLines(tmp_path / "out.jsonl", ORIGIN, scores=True, times=times())
+    out.result(result(event(), rows=2, gaps=(Gap(100, 50, 16000, "missing"),)))
     out.status(Status("recovering", 1600, 16000, "the device is gone"))
     out.close()
     gap, first, second, whole, status = written(tmp_path / "out.jsonl")
@@ -103,17 +120,19 @@ def test_gaps_scores_and_status(tmp_path: Path) -> None:
         "sample": 256,
         "warm": False,
         "probs": {"speech": 0.0, "music": 0.3333},
+        "stream": "",
+        "model": "toy",
     }
     assert second["warm"] is True
     assert whole["t_wall"] is None  # a recording has no wall time
     assert (status["state"], status["t"], status["detail"]) == ("recovering", 0.1, "the device is gone")
-    assert status["t_wall"] == wall_time(NOON)
+    assert status["t_wall"] == rfc3339(NOON)
 
 
 @pytest.mark.parametrize(("onsets", "types"), [(False, ["event"]), (True, ["onset", "event"])])
 def test_onsets_on_request(onsets: bool, types: list[str], tmp_path: Path) -> None:
     out = JsonLines(tmp_path / "out.jsonl", ORIGIN, onsets=onsets)
-    out.write(result(event(offset=None), event()))
+    out.result(result(event(offset=None), event()))
     out.close()
     records = written(tmp_path / "out.jsonl")
     assert [r["type"] for r in records] == types
@@ -121,16 +140,16 @@ def test_onsets_on_request(onsets: bool, types: list[str], tmp_path: Path) -> No
     assert len({r["id"] for r in records}) == 1
 
 
-def test_wall_time() -> None:
-    assert wall_time(0.0) == "1970-01-01T00:00:00.000Z"
-    assert wall_time(1_700_000_000.125) == "2023-11-14T22:13:20.125Z"
+def test_times_are_written_by_rfc_3339() -> None:
+    assert rfc3339(0.0) == "1970-01-01T00:00:00.000Z"
+    assert rfc3339(1_700_000_000.125) == "2023-11-14T22:13:20.125Z"
 
 
 def test_far_samples_are_exact(tmp_path: Path) -> None:
     """Months into a stream the sample counters are still whole numbers to the sample."""
     far = 2**40 + 1
     out = JsonLines(tmp_path / "out.jsonl", ORIGIN)
-    out.write(result(event(onset=far, offset=far + 160, decided=far + 500)))
+    out.result(result(event(onset=far, offset=far + 160, decided=far + 500)))
     out.close()
     (record,) = written(tmp_path / "out.jsonl")
     assert (record["onset_sample"], record["offset_sample"]) == (far, far + 160)
@@ -142,11 +161,11 @@ def test_far_samples_are_exact(tmp_path: Path) -> None:
 
 def test_nothing_to_say_writes_nothing(tmp_path: Path) -> None:
     out = JsonLines(tmp_path / "out.jsonl", ORIGIN)
-    out.write(result(rows=5))
+    out.result(result(rows=5))
     assert (tmp_path / "out.jsonl").read_bytes() == b""
     out.close()
     out.close()
-    out.write(result(event()))  # after close: silence, not an error
+    out.result(result(event()))  # after close: silence, not an error
     assert (tmp_path / "out.jsonl").read_bytes() == b""
 
 
@@ -154,7 +173,7 @@ def test_every_line_is_there_at_once(tmp_path: Path) -> None:
     """No buffer: another process reads the line before the file is closed."""
     out = JsonLines(tmp_path / "out.jsonl", ORIGIN)
     for number in range(3):
-        out.write(result(event(number)))
+        out.result(result(event(number)))
         assert [r["id"] for r in written(tmp_path / "out.jsonl")] == list(range(number + 1))
     out.close()
 
@@ -163,7 +182,7 @@ def test_appending_ends_a_half_line_first(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_bytes(b'{"type":"event","id":0}\n{"type":"ev')
     out = JsonLines(path, ORIGIN)
-    out.write(result(event(5)))
+    out.result(result(event(5)))
     out.close()
     lines = path.read_bytes().split(b"\n")
     assert lines[:2] == [b'{"type":"event","id":0}', b'{"type":"ev']
@@ -273,14 +292,14 @@ def test_a_full_disk(disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     out = JsonLines(disk / "out.jsonl", ORIGIN)
     with caplog.at_level(logging.WARNING):
         for number in range(100):
-            out.write(result(event(number)))
+            out.result(result(event(number)))
     whole = written(disk / "out.jsonl")  # no half line among them
     assert 0 < len(whole) < 100
-    assert out._file.dropped == 100 - len(whole)
+    assert out.dropped == 100 - len(whole)
     assert sum("still listening" in message for message in caplog.messages) == 1
     ballast.unlink()
     with caplog.at_level(logging.WARNING):
-        out.write(result(event(1000)))
+        out.result(result(event(1000)))
     out.close()
     assert [r["id"] for r in written(disk / "out.jsonl")] == [*range(len(whole)), 1000]
     assert f"{100 - len(whole)} lines were lost" in caplog.messages[-1]
@@ -292,9 +311,9 @@ def test_a_device_without_room(caplog: pytest.LogCaptureFixture) -> None:
     out = JsonLines("/dev/full", ORIGIN)
     with caplog.at_level(logging.WARNING):
         for number in range(5):
-            out.write(result(event(number), event(number)))
+            out.result(result(event(number), event(number)))
     out.close()
-    assert out._file.dropped == 10
+    assert out.dropped == 10
     assert len(caplog.records) == 1
     assert "No space left" in caplog.text
 
@@ -316,18 +335,18 @@ def test_rotation_to_a_place_that_is_gone_recovers(tmp_path: Path, caplog: pytes
     folder = tmp_path / "logs"
     folder.mkdir()
     out = JsonLines(folder / "out.jsonl", ORIGIN)
-    out.write(result(event(0)))
+    out.result(result(event(0)))
     folder.rename(tmp_path / "old")
     out.reopen()
     with caplog.at_level(logging.WARNING):
-        out.write(result(event(1)))
-        out.write(result(event(2)))
+        out.result(result(event(1)))
+        out.result(result(event(2)))
         folder.mkdir()
-        out.write(result(event(3)))
+        out.result(result(event(3)))
     out.close()
     assert [r["id"] for r in written(tmp_path / "old" / "out.jsonl")] == [0]
     assert [r["id"] for r in written(folder / "out.jsonl")] == [3]
-    assert out._file.dropped == 2
+    assert out.dropped == 2
     assert len(caplog.records) == 2
 
 
@@ -336,10 +355,10 @@ def test_a_reader_that_leaves_is_told_to_the_caller(monkeypatch: pytest.MonkeyPa
     with os.fdopen(writer, "w") as pipe:
         monkeypatch.setattr(sys, "stdout", pipe)
         out = JsonLines("-", ORIGIN)
-        out.write(result(event()))
+        out.result(result(event()))
         os.close(reader)
         with pytest.raises(BrokenPipeError):
-            out.write(result(event()))
+            out.result(result(event()))
         out.close()
         os.write(1, b"")  # standard output itself is left open
 

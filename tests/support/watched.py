@@ -10,9 +10,9 @@ import numpy as np
 from rich.console import Console
 
 from stream.decisions.spec import ClassRule, DetectorSpec
-from stream.features.spec import MfccSpec
+from stream.features.spec import FeatureSpec, MfccSpec
 from stream.inference.card import ModelCard
-from stream.messages import Chunk, Event, Gap, Result, Scores, SourceInfo, SourceState
+from stream.messages import Chunk, Event, Gap, Result, Scores, SourceInfo, SourceState, Status
 from stream.telemetry import Telemetry
 
 RATE, HOP = 16000, 160
@@ -25,7 +25,7 @@ class Watched:
     def __init__(
         self,
         labels: Sequence[str] = LABELS,
-        spec: MfccSpec | None = None,
+        spec: FeatureSpec | None = None,
         live: bool = True,
         **source: Any,
     ) -> None:
@@ -44,9 +44,11 @@ class Watched:
             "channel": "1",
             "live": live,
         }
-        self.telemetry = Telemetry(self.card, SourceInfo(**(fields | source)))
+        self.live = live
+        self.state: tuple[SourceState, str] = ("listening", "")
         self.end = 0
         self.now = 1000.0
+        self.telemetry = Telemetry(self.card, SourceInfo(**(fields | source)), clock=lambda: self.now)
         self.lag = 0.012
 
     def push(
@@ -60,7 +62,6 @@ class Watched:
         warm: bool = True,
         busy: float = 1e-4,
         repaired: int = 0,
-        state: SourceState = "listening",
     ) -> None:
         """Rows of probabilities (T, C) that end with the samples (T * HOP,) pushed with them."""
         rows = np.atleast_2d(np.asarray(probs, np.float32))
@@ -77,13 +78,16 @@ class Watched:
         )
         sound = np.zeros(count, np.float32) if samples is None else np.asarray(samples, np.float32)
         frames = np.zeros((len(rows), self.card.features.width), np.float32) if features is None else features
-        captured = self.now - self.lag if self.telemetry.snapshot().source.live else None
-        self.telemetry.observe(
-            Chunk(sound, start, RATE, captured, state),
-            Result(scores, frames, events, gaps, self.end, repaired),
-            busy,
-            self.now,
-        )
+        captured = self.now - self.lag if self.live else None
+        self.status("listening")
+        self.telemetry.chunk(Chunk(sound, start, RATE, captured))
+        self.telemetry.result(Result(scores, frames, events, gaps, self.end, repaired, busy_seconds=busy))
+
+    def status(self, state: SourceState, detail: str = "") -> None:
+        """The source changes its state, if it is another one."""
+        if (state, detail) != self.state:
+            self.state = (state, detail)
+            self.telemetry.status(Status(state, self.end, RATE, detail))
 
     def skip(self, length: int) -> Gap:
         """Lose samples; the gap to give to the next push."""
@@ -92,9 +96,10 @@ class Watched:
         self.now += length / RATE
         return gap
 
-    def heartbeat(self, state: SourceState, seconds: float) -> None:
+    def heartbeat(self, state: SourceState, seconds: float, detail: str = "") -> None:
         """No sound for ``seconds``."""
         self.now += seconds
+        self.status(state, detail)
         none = Scores(
             np.empty((0, len(self.card.labels)), np.float32),
             np.empty(0, np.int64),
@@ -104,8 +109,8 @@ class Watched:
             HOP,
         )
         empty = np.empty((0, self.card.features.width), np.float32)
-        chunk = Chunk(np.empty(0, np.float32), self.end, RATE, None, state)
-        self.telemetry.observe(chunk, Result(none, empty, end=self.end), 0.0, self.now)
+        self.telemetry.chunk(Chunk(np.empty(0, np.float32), self.end, RATE, None, state, detail))
+        self.telemetry.result(Result(none, empty, end=self.end))
 
 
 def event(number: int, label: str, onset: int, offset: int | None = None, peak: float = 0.9) -> Event:

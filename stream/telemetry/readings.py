@@ -1,4 +1,4 @@
-"""Snapshot: one consistent picture of a running stream, everything a dashboard draws."""
+"""Readings: how a running stream stands at one moment, everything a dashboard draws."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from stream.messages import Event, SourceInfo, SourceState
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Snapshot:
-    """Immutable and self-contained. C classes, W columns of stream time (oldest first), B mel bands.
+class Readings:
+    """Immutable and self-contained. C classes, W columns of stream time (oldest first), B bands of the spectrogram.
 
     Attributes:
-        version: grows whenever anything was observed; equal versions are equal pictures.
+        version: grows whenever anything was seen; equal versions are equal readings.
         source, model, provider: what is listened to, the model's name, where it runs.
         model_rate: sample rate of the model, Hz.
         labels: C class names.
@@ -29,16 +29,16 @@ class Snapshot:
         active: (C, W) bool, an event of the class was on.
         gaps: (W,) bool, samples are missing from the column.
         cold: (W,) bool, the model was not warm.
-        mel: (B, W) float32, mean log-mel energy in dB; NaN where there is none.
+        spectrum: (B, W) float32, mean energy in dB, lowest band first; NaN where there is none.
         rms_dbfs, peak_dbfs: level of the last 0.3 s, highest sample of the last second; full scale = 0.
         clipped: a sample reached full scale within the last second of stream time.
         events: newest first; one with ``offset`` None is still on.
         latency_p50_ms, latency_p99_ms: compute time of a push; NaN before the first.
         real_time_factor: compute seconds per second of sound; NaN before the first.
-        lag_seconds: age of the newest sound when its answer was ready; for files, how far behind schedule.
-        lost_samples, missing_samples: never arrived; arrived as NaN for too long to repair.
+        lag_seconds: age of the newest sound when its result was ready; for files, how far behind schedule.
+        lost_samples, missing_samples: never arrived; arrived invalid for too long to repair. At the model's rate.
         gap_count, repaired_samples: as the names say, since the start.
-        warm: the newest answer came from a warm model.
+        warm: the newest row came from a warm model.
         stream_seconds: position in the stream, gaps included.
         state, state_seconds, state_detail: what the source is doing, for how long (wall clock), and why.
     """
@@ -58,7 +58,7 @@ class Snapshot:
     active: NDArray[np.bool_]
     gaps: NDArray[np.bool_]
     cold: NDArray[np.bool_]
-    mel: NDArray[np.float32]
+    spectrum: NDArray[np.float32]
     rms_dbfs: float
     peak_dbfs: float
     clipped: bool

@@ -1,4 +1,4 @@
-"""Picture: a frame as an SVG file that looks the same everywhere.
+"""A drawn screen as an SVG file that looks the same everywhere.
 
 Lines and blocks are drawn as shapes, not as letters: fonts and line heights differ from viewer to viewer, and
 a block that is a letter leaves seams between the rows. Only words are text.
@@ -16,7 +16,7 @@ from rich.color import blend_rgb
 from rich.color_triplet import ColorTriplet
 from rich.style import Style
 
-from stream.dashboard.layout import Frame
+from stream.dashboard.layout import Screen
 from stream.dashboard.theme import BACKGROUND, BLOCKS
 
 CELL_WIDTH, CELL_HEIGHT, MARGIN, BASELINE = 10, 20, 16, 15
@@ -50,11 +50,11 @@ def _shapes() -> dict[str, list[Box]]:
 SHAPES = _shapes()
 
 
-def to_svg(frame: Frame) -> str:
-    """The frame as a stand-alone SVG document on a dark ground."""
+def to_svg(screen: Screen) -> str:
+    """The screen as a stand-alone SVG document on a dark ground."""
     paths: dict[str, list[str]] = defaultdict(list)
     words: list[str] = []
-    for row, line in enumerate(frame.lines):
+    for row, line in enumerate(screen.lines):
         x, y = MARGIN, MARGIN + row * CELL_HEIGHT
         for text, style, _ in line:
             ink, ground = _colours(style or Style.null())
@@ -68,7 +68,7 @@ def to_svg(frame: Frame) -> str:
                 else:
                     words += _words(part, x, y, ink, bool(style and style.bold))
                 x += cell_len(part) * CELL_WIDTH
-    width, height = (frame.width * CELL_WIDTH + 2 * MARGIN, frame.height * CELL_HEIGHT + 2 * MARGIN)
+    width, height = (screen.width * CELL_WIDTH + 2 * MARGIN, screen.height * CELL_HEIGHT + 2 * MARGIN)
     shapes = "\n".join(
         f'<path fill="{colour}" d="{"".join(parts)}"/>' for colour, parts in paths.items() if parts
     )

@@ -1,0 +1,176 @@
+"""Queued: a sink that may be slow, in a thread of its own, so that listening never waits for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal
+
+from stream.errors import SpecError
+from stream.messages import Chunk, Result, Status
+from stream.outputs.sink import Sink
+
+log = logging.getLogger(__name__)
+
+CAPACITY_MESSAGES = 1024  # about ten seconds of 10 ms hops with chunk and result
+DEADLINE_SECONDS = 1.0
+
+Kind = Literal["chunk", "result", "status"]
+PLURALS: dict[Kind, str] = {"status": "statuses", "result": "results", "chunk": "chunks"}
+
+
+class Queued:
+    """Hands everything to ``sink`` from a thread of its own, through a bounded queue.
+
+    ``chunk``, ``result`` and ``status`` return at once, also while the sink is slow or hangs forever. When the
+    queue is full, the oldest chunk or score-only result in it is dropped; only when it holds none of those, the
+    oldest result with events or gaps, or status. Each drop is counted, and the first one is logged. Order is kept.
+
+    An error that the sink raises is counted, and the first one is logged; the next message is tried all the same.
+
+    Args:
+        sink: called from one thread only, which is not the caller's.
+        capacity: messages that may wait.
+        deadline_seconds: how long ``close`` may take.
+
+    Attributes:
+        dropped: messages that never reached the sink, by kind: "chunk", "result", "status".
+        errors: messages (or the closing) at which the sink raised an error.
+
+    Raises:
+        SpecError: a capacity below 1, or a deadline below 0.
+    """
+
+    def __init__(
+        self, sink: Sink, *, capacity: int = CAPACITY_MESSAGES, deadline_seconds: float = DEADLINE_SECONDS
+    ) -> None:
+        if capacity < 1 or not 0 <= deadline_seconds < float("inf"):
+            raise SpecError(
+                f"capacity {capacity}, deadline {deadline_seconds:g} s: need at least 1 message and 0 seconds"
+            )
+        self.dropped: dict[Kind, int] = {"chunk": 0, "result": 0, "status": 0}
+        self.errors = 0
+        self._sink = sink
+        self._name = type(sink).__name__
+        self._capacity = capacity
+        self._deadline_seconds = deadline_seconds
+        # Two queues, so that the oldest message of either importance is at hand; the number keeps the order of both.
+        self._minor: deque[tuple[int, Kind, Any]] = deque()
+        self._major: deque[tuple[int, Kind, Any]] = deque()
+        self._count = 0
+        self._delivering: Kind | None = None
+        self._closing = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._deliver, name=f"sink {self._name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Messages in the queue."""
+        with self._changed:
+            return len(self._minor) + len(self._major)
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Queue a chunk."""
+        self._put("chunk", chunk, False)
+
+    def result(self, result: Result) -> None:
+        """Queue a result."""
+        self._put("result", result, bool(result.events or result.gaps))
+
+    def status(self, status: Status) -> None:
+        """Queue a change of state."""
+        self._put("status", status, True)
+
+    def close(self) -> None:
+        """Deliver what waits and close the sink; after the deadline, give up and say in the log what was not delivered.
+
+        A sink that hangs is left in its thread, which does not keep the process alive. A second call does nothing.
+        """
+        with self._changed:
+            if self._closing:
+                return
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(self._deadline_seconds)
+        with self._changed:
+            left = self._discard()
+            hangs = self._thread.is_alive()
+            if hangs and self._delivering is not None:
+                left.append(self._delivering)
+        if hangs:
+            what = ", ".join(
+                f"{n} {kind if n == 1 else plural}"
+                for kind, plural in PLURALS.items()
+                if (n := left.count(kind))
+            )
+            log.warning(
+                "%s: still busy after %g s; not delivered: %s",
+                self._name,
+                self._deadline_seconds,
+                what or "its closing",
+            )
+        elif any(self.dropped.values()) or self.errors:
+            log.warning(
+                "%s: %d messages dropped, %d errors", self._name, sum(self.dropped.values()), self.errors
+            )
+
+    def _put(self, kind: Kind, message: Any, major: bool) -> None:
+        with self._changed:
+            if self._closing:
+                return
+            (self._major if major else self._minor).append((self._count, kind, message))
+            self._count += 1
+            if len(self._minor) + len(self._major) > self._capacity:
+                _, lost, _ = (self._minor or self._major).popleft()
+                if not any(self.dropped.values()):
+                    log.warning("%s: too slow, messages are being dropped", self._name)
+                self.dropped[lost] += 1
+            self._changed.notify()
+
+    def _take(self) -> tuple[Kind, Any] | None:
+        """The oldest message, waiting for one; None when there will be no more."""
+        with self._changed:
+            self._delivering = None
+            while not (self._minor or self._major):
+                if self._closing:
+                    return None
+                self._changed.wait()
+            minor, major = self._minor, self._major
+            queue = minor if minor and (not major or minor[0][0] < major[0][0]) else major
+            _, kind, message = queue.popleft()
+            self._delivering = kind
+            return kind, message
+
+    def _discard(self) -> list[Kind]:
+        """Empty the queue; the kinds of what was in it, counted as dropped."""
+        left = [kind for _, kind, _ in (*self._minor, *self._major)]
+        for kind in left:
+            self.dropped[kind] += 1
+        self._minor.clear()
+        self._major.clear()
+        return left
+
+    def _deliver(self) -> None:
+        calls: dict[Kind, Callable[[Any], None]] = {
+            "chunk": self._sink.chunk,
+            "result": self._sink.result,
+            "status": self._sink.status,
+        }
+        while (message := self._take()) is not None:
+            kind, value = message
+            self._attempt(calls[kind], value)
+            del message, value  # so that it is not kept in memory until the next one comes
+        self._attempt(self._sink.close)
+
+    def _attempt(self, call: Callable[..., None], *arguments: Any) -> None:
+        try:
+            call(*arguments)
+        except Exception as error:
+            self.errors += 1
+            if self.errors == 1:
+                log.warning(
+                    "%s: %s: %s; further errors are counted only", self._name, type(error).__name__, error
+                )

@@ -1,0 +1,29 @@
+"""Sink: what every place that results go to looks like, be it a file, a dashboard or a watchdog."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from stream.messages import Chunk, Result, Status
+
+
+class Sink(Protocol):
+    """Takes what happens on one source, in order: JSON lines, a dashboard, a watchdog, or your own.
+
+    ``run`` calls it from one thread. For each chunk it calls ``status`` if the source changed its state, then
+    ``chunk``, then ``result`` once for each classifier. Every call is made while the next sound waits, so a sink
+    must be quick; wrap one that may be slow in `Queued`. A sink must change nothing it is given. An error that it
+    raises ends the run; a sink that can go on without its file or its network says so in the log and goes on.
+    """
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Take sound as the source gave it, at the capture rate, before it is classified."""
+
+    def result(self, result: Result) -> None:
+        """Take what one classifier made of the chunk. ``result.stream`` and ``result.model`` tell classifiers apart."""
+
+    def status(self, status: Status) -> None:
+        """Take a change of what the source is doing, or why."""
+
+    def close(self) -> None:
+        """Write what is held back and release everything. A second call does nothing."""
