@@ -15,7 +15,7 @@ from export.training.settings import change, parse_grid
 from stream.errors import SpecError, UsageError
 
 EPILOG = """\b
-DATA is a folder with a folder a class (Speech Commands), a folder with manifest.csv, or a CSV/TSV manifest:
+DATA is a folder with one folder per class (Speech Commands), a folder with manifest.csv, or a CSV/TSV manifest:
   filename,label[,split,fold,speaker|group]   whole clips; several labels as a;b
   filename,onset,offset,event_label           strong labels, seconds
 \b
@@ -24,7 +24,7 @@ Examples:
   stream-classify train ESC-50/ --model crnn --test-fold 5 -o model.pt
   stream-classify train commands/ --background noises/ --set augment.copies=4 -o model.pt
   stream-classify train recordings/ --search hidden=32,64,128 layers=1,2 --folds 5
-  stream-classify train recordings/ -o model.pt --resume          after a kill
+  stream-classify train recordings/ -o model.pt --resume          after an interruption
 """
 
 # option -> setting of export.training.settings
@@ -51,7 +51,7 @@ _DIRECT = {
 @click.option(
     "--run", type=click.Path(file_okay=False, path_type=Path), help="Run folder.  [default: OUTPUT.run]"
 )
-@click.option("--resume", is_flag=True, help="Go on where the run folder's last epoch ended.")
+@click.option("--resume", is_flag=True, help="Continue after the last epoch in the run folder.")
 @click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -62,7 +62,9 @@ _DIRECT = {
 )
 @click.option("--unknown", metavar="NAME", help="With --labels: the class that all others become.")
 @click.option(
-    "--activation", type=click.Choice(["auto", "softmax", "sigmoid"]), help="One of, or any of the classes."
+    "--activation",
+    type=click.Choice(["auto", "softmax", "sigmoid"]),
+    help="softmax: exactly one class; sigmoid: any number.  [default: auto]",
 )
 @click.option("-m", "--model", type=click.Choice(list(PRESETS)), help="Network.  [default: gru]")
 @click.option("--hidden", metavar="N", help="Units of a layer.")
@@ -70,14 +72,14 @@ _DIRECT = {
 @click.option("--dropout", metavar="P", help="Between layers.")
 @click.option("--epochs", metavar="N", help="At most this many passes.  [default: 30]")
 @click.option(
-    "--steps", metavar="N", help="At least this many optimiser steps: for little data.  [default: 0]"
+    "--steps", metavar="N", help="At least this many optimiser steps, for little data.  [default: 0]"
 )
 @click.option("--learning-rate", metavar="X", help="[default: 0.002]")
 @click.option("--patience", metavar="N", help="Epochs without gain before stopping; 0 = never.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train (not a microphone)."
 )
-@click.option("--seed", metavar="N", help="Of every random number.")
+@click.option("--seed", metavar="N", help="Of all random numbers.")
 @click.option("-r", "--sample-rate", metavar="HZ", help="Recordings are resampled to it.  [default: 16000]")
 @click.option("--n-fft", metavar="N", help="[default: 512]")
 @click.option("--win-length", metavar="N", help="[default: 400]")
@@ -90,14 +92,14 @@ _DIRECT = {
     type=click.Choice(["end", "all"]),
     help="Where a clip's label is learnt: second half, or all of it.  [default: end]",
 )
-@click.option("--background", metavar="DIR", help="Sound of no class, between and under clips.")
+@click.option("--background", metavar="DIR", help="Sound of no class, for gaps and added noise.")
 @click.option("--background-class", metavar="NAME", help="Class of the gaps between clips.  [default: none]")
 @click.option("--copies", metavar="N", help="Augmented variants of each recording.  [default: 0]")
 @click.option("--validation-fold", metavar="A:B", help="Folds of the manifest for validation.")
 @click.option("--test-fold", metavar="A:B", help="Folds for the test.")
 @click.option("--validation-group", metavar="A:B", help="Speakers or sources for validation.")
 @click.option("--test-group", metavar="A:B", help="Speakers or sources for the test.")
-@click.option("--cache", metavar="DIR", help="Where features are kept.  [default: ~/.cache/stream-classify]")
+@click.option("--cache", metavar="DIR", help="Folder for features.  [default: ~/.cache/stream-classify]")
 @click.option("--class-weights", is_flag=True, help="Give rare classes more weight in the loss.")
 @click.option("--strict", is_flag=True, help="Refuse unreadable audio instead of skipping it.")
 @click.option(
@@ -108,7 +110,7 @@ _DIRECT = {
     help="Any other setting: fit.average=0.99, augment.tilt=6, streams.frames=300 …",
 )
 @click.option(
-    "--search", "searching", is_flag=True, help="Compare settings by cross-validation: NAME=V,V … follow."
+    "--search", "searching", is_flag=True, help="Compare settings by cross-validation; add NAME=V,V …"
 )
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Of the search.")
 @click.option("-q", "--no-progress", is_flag=True, help="No progress, only the result.")
@@ -191,7 +193,9 @@ def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: 
                 config, output, folder=run, resume=resume, report=report, progress=report.prepared
             )
     except KeyboardInterrupt:
-        click.echo(f"stopped; finished epochs are in {run}: the same command with --resume goes on", err=True)
+        click.echo(
+            f"stopped; finished epochs are in {run}; the same command with --resume continues", err=True
+        )
         raise SystemExit(130) from None
     for where, reason in result.skipped:
         console.print(f"skipped {where}: {reason}", highlight=False, markup=False)
