@@ -21,7 +21,7 @@ from stream.errors import SourceError, UnreadableAudio, UsageError
 from stream.messages import Chunk, SourceInfo
 
 PCM_FORMATS: dict[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
-EXAMPLE = "parec --raw --rate=44100 --channels=1 | stream-classify --input - --samplerate 44100"
+EXAMPLE = "parec --raw --rate=44100 --channels=1 | stream-classify --input - --sample-rate 44100"
 
 _LONGEST_CHUNK_SAMPLES = 4096  # a chunk is what has arrived, and never more than this
 _CONTAINERS = {b"RIFF": "a WAV", b"RF64": "a WAV", b"fLaC": "a FLAC", b"OggS": "an OGG"}
@@ -59,7 +59,7 @@ class StdinSource(SourceBase):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if sample_rate is None:
-            raise UsageError(f"raw PCM has no header: give its rate with --samplerate, as in '{EXAMPLE}'")
+            raise UsageError(f"raw PCM has no header: give its rate with --sample-rate, as in '{EXAMPLE}'")
         if sample_rate < 1 or channels < 1:
             raise UsageError(f"{sample_rate} Hz with {channels} channels makes no sense: both are at least 1")
         if format not in PCM_FORMATS:
@@ -92,7 +92,7 @@ class StdinSource(SourceBase):
             if self._position == 0 and data[:4] in _CONTAINERS:
                 raise UnreadableAudio(
                     f"standard input carries {_CONTAINERS[data[:4]]} file, not raw PCM: give the file by name, or "
-                    "pipe 'ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -' with --samplerate 16000",
+                    "pipe 'ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -' with --sample-rate 16000",
                     path="-",
                 )
             whole = len(data) - len(data) % self._frame

@@ -39,11 +39,12 @@ def main(argv: list[str] | None = None) -> None:
         os.environ.setdefault(name, value)
 
     from stream.cli.app import app
+    from stream.cli.printing import printable
     from stream.errors import StreamClassifyError
 
     try:
         app.main(args=argv, prog_name="stream-classify", standalone_mode=True)
     except StreamClassifyError as error:
-        text = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))
+        text = printable(" ".join(str(error).split()))
         print(f"stream-classify: error: {text}", file=sys.stderr)
         sys.exit(exit_code(error))

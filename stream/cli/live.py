@@ -37,9 +37,9 @@ class Options:
     input: str | None
     device: str | None
     demo: bool
-    samplerate: int | None
+    sample_rate: int | None
     channel: str | None
-    blocksize: int
+    block_samples: int
     format: str
     channels: int
     fast: bool
@@ -47,7 +47,7 @@ class Options:
     model: str
     provider: str
     threshold: tuple[str, ...]
-    confirm: tuple[str, ...]
+    peak_threshold: tuple[str, ...]
     min_on: tuple[str, ...]
     min_off: tuple[str, ...]
     refractory: tuple[str, ...]
@@ -112,7 +112,7 @@ def make_classifier(model: Model, options: Options) -> StreamClassifier:
         model.labels,
         {
             "threshold": options.threshold,
-            "peak_threshold": options.confirm,
+            "peak_threshold": options.peak_threshold,
             "min_on": options.min_on,
             "min_off": options.min_off,
             "refractory": options.refractory,
@@ -141,9 +141,9 @@ def warm_up(classifier: StreamClassifier) -> None:
 
 def open_input(options: Options, chunk_seconds: float | None = None) -> AudioSource:
     """The source that was asked for; ``chunk_seconds`` as `open_source` takes it."""
-    from stream.assets import asset
     from stream.capture.opening import open_source
     from stream.cli.quiet import quieten_portaudio
+    from stream.installation import asset
 
     quieten_portaudio()
     text = str(asset("demo.ogg")) if options.demo else options.input or options.device
@@ -151,9 +151,9 @@ def open_input(options: Options, chunk_seconds: float | None = None) -> AudioSou
         raise UsageError("--device '': want a number or part of a name; see --list-devices")
     return open_source(
         text,
-        sample_rate=options.samplerate,
+        sample_rate=options.sample_rate,
         channel=options.channel,
-        block_samples=options.blocksize,
+        block_samples=options.block_samples,
         format=options.format,
         channels=options.channels,
         fast=options.fast,

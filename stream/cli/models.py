@@ -8,18 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stream.installation import BUNDLED_MODELS, asset
+
 if TYPE_CHECKING:
     from stream.inference.session import Model
 
-BUNDLED = ("default", "small")
-SPARE = 2 << 30  # bytes beyond four times the file: far more than loading and trying any real model takes
+HEADROOM_BYTES = 2 << 30  # beyond four times the file: far more than loading and trying any real model takes
 
 
 def model_path(name: str) -> Path:
     """The file of a bundled model, or the one that was named."""
-    from stream.assets import asset
-
-    return asset(f"{name}.onnx") if name in BUNDLED else Path(name)
+    return asset(f"{name}.onnx") if name in BUNDLED_MODELS else Path(name)
 
 
 def load_model(name: str, provider: str = "auto") -> Model:
@@ -52,7 +51,7 @@ def memory_ceiling(path: Path, provider: str = "cpu") -> Iterator[None]:
     size = path.stat().st_size if path.is_file() else 0
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = pages * resource.getpagesize() + SPARE + 4 * size
+    wanted = pages * resource.getpagesize() + HEADROOM_BYTES + 4 * size
     allowed = [limit for limit in (soft, wanted) if limit != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_AS, (min(allowed), hard))
     try:

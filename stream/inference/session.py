@@ -69,7 +69,7 @@ class Model:
     @classmethod
     def bundled(cls, name: str = "default", provider: Provider = "auto") -> Model:
         """A model that comes with the package: "default" or "small"."""
-        from stream.assets import asset
+        from stream.installation import asset
 
         return cls.load(asset(f"{name}.onnx"), provider)
 

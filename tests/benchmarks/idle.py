@@ -111,7 +111,7 @@ def main() -> None:
                     long = np.resize(demo(rate), round((asked.seconds + 3 * SETTLE_SECONDS) * rate))
                     feed = Feed(server, long, rate, folder / f"pipe-{rate}")
                     feed.start()
-                    words = ["--device", "pulse", "--samplerate", str(rate), *model]
+                    words = ["--device", "pulse", "--sample-rate", str(rate), *model]
                     print(f"{label:28s}{watch(words, asked.seconds, server.env)}", flush=True)
                     feed.stop()
             except pytest.skip.Exception as missing:

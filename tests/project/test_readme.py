@@ -173,6 +173,8 @@ def test_options_named_in_prose_exist(guide: str) -> None:
     known = set().union(*options.values())
     for code in re.findall(r"`([^`\n]+)`", prose(guide)):
         words = code.split()
+        if words[0] == "python" and words[1:2] == ["-m"] and words[2].startswith(("export.", "tests.")):
+            assert importlib.util.find_spec(words[2]) is not None, code
         if words[0].startswith("--"):
             assert words[0].split("=")[0] in known, code
         elif words[0] == "stream-classify":
