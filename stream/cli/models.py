@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stream.installation import BUNDLED_MODELS, asset
+from stream.errors import ModelError
+from stream.installation import BUNDLED_MODELS, bundled_model
 
 if TYPE_CHECKING:
     from stream.inference.session import Model
@@ -17,8 +20,23 @@ HEADROOM_BYTES = 2 << 30  # beyond four times the file: far more than loading an
 
 
 def model_path(name: str) -> Path:
-    """The file of a bundled model, or the one that was named."""
-    return asset(f"{name}.onnx") if name in BUNDLED_MODELS else Path(name)
+    """The file of a bundled model, or the one that was named.
+
+    Raises:
+        ModelError: neither, with what was meant: a bundled model nearly of this name, or a checkpoint.
+    """
+    if name in BUNDLED_MODELS:
+        return bundled_model(name)
+    path = Path(name)
+    if path.suffix in (".pt", ".pth", ".ckpt"):
+        made = shlex.quote(str(path.with_suffix(".onnx")))
+        raise ModelError(
+            f"model {name}: a checkpoint is not a model yet; "
+            f"run: stream-classify export {shlex.quote(name)} -o {made}"
+        )
+    if not path.suffix and not os.path.exists(name):
+        return bundled_model(name)  # which says what was meant
+    return path
 
 
 def load_model(name: str, provider: str = "auto") -> Model:
@@ -48,7 +66,7 @@ def memory_ceiling(path: Path, provider: str = "cpu") -> Iterator[None]:
         return
     import resource
 
-    size = path.stat().st_size if path.is_file() else 0
+    size = os.path.getsize(path) if os.path.isfile(path) else 0
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     wanted = pages * resource.getpagesize() + HEADROOM_BYTES + 4 * size

@@ -69,9 +69,9 @@ class Model:
     @classmethod
     def bundled(cls, name: str = "default", provider: Provider = "auto") -> Model:
         """A model that comes with the package: "default" or "small"."""
-        from stream.installation import asset
+        from stream.installation import bundled_model
 
-        return cls.load(asset(f"{name}.onnx"), provider)
+        return cls.load(bundled_model(name), provider)
 
     def __reduce__(self) -> tuple[type[Model], tuple[bytes, str, Provider]]:
         """Pickled by the bytes of its file, and loaded (and checked) again where it is unpickled."""
