@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stream.cli.trial import try_model
 from stream.errors import ModelError
-from stream.installation import BUNDLED_MODELS, bundled_model
+from stream.installation import BUNDLED_MODELS, asset, bundled_model
 
 if TYPE_CHECKING:
     from stream.inference.session import Model
@@ -39,29 +40,40 @@ def model_path(name: str) -> Path:
     return path
 
 
-def load_model(name: str, provider: str = "auto") -> Model:
-    """A bundled model by name, or a file. Raises as ``Model.load``."""
+def load_model(name: str, provider: str = "auto", *, keep_ceiling: bool = False) -> Model:
+    """A bundled model by name, or a file. Raises as ``Model.load``.
+
+    Args:
+        name: of a bundled model, or a path.
+        provider: as ``Model.load`` takes it.
+        keep_ceiling: leave the memory ceiling of an unknown file in force, for a process that does nothing but listen.
+    """
     from stream.inference.session import Model
 
     path = model_path(name)
-    with memory_ceiling(path, provider):
+    with opening(path, provider, keep_ceiling=keep_ceiling):
         return Model.load(path, provider)  # type: ignore[arg-type]  # click has checked it
 
 
 @contextmanager
-def memory_ceiling(path: Path, provider: str = "cpu") -> Iterator[None]:
-    """Let nothing allocate much more than the file can explain.
+def opening(path: Path, provider: str = "cpu", *, keep_ceiling: bool = False) -> Iterator[None]:
+    """Around everything that opens a model: a trial of an unknown file, and a ceiling on memory.
 
     A few bytes of a graph can ask for more memory than there is, and Linux then ends some process, not always
     this one. With a ceiling the allocation fails, and the model is refused in a line. The limit is the whole
     process's, so it belongs to the commands, where nothing else runs yet, and not to the library. Elsewhere
     than on Linux, and where CUDA may be used, which reserves addresses without measure, there is none.
+
+    Args:
+        path: of the model.
+        provider: "cpu", "cuda" or "auto".
+        keep_ceiling: also afterwards, for a file that does not come with the package.
+
+    Raises:
+        ModelError: an unknown file did harm to the child process that tried it.
     """
-    import onnxruntime
-
-    from stream.inference.options import CUDA
-
-    if sys.platform != "linux" or (provider != "cpu" and CUDA in onnxruntime.get_available_providers()):
+    bundled = path in [asset(f"{name}.onnx") for name in BUNDLED_MODELS]
+    if sys.platform != "linux":
         yield
         return
     import resource
@@ -70,9 +82,25 @@ def memory_ceiling(path: Path, provider: str = "cpu") -> Iterator[None]:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     wanted = pages * resource.getpagesize() + HEADROOM_BYTES + 4 * size
-    allowed = [limit for limit in (soft, wanted) if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min(allowed), hard))
+    allowed = min(limit for limit in (soft, wanted) if limit != resource.RLIM_INFINITY)
+    if not bundled and path.is_file():
+        try_model(path, allowed)
+    if provider != "cpu" and _may_use_cuda():
+        yield
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (allowed, hard))
     try:
         yield
-    finally:
+    except BaseException:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        raise
+    if bundled or not keep_ceiling:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _may_use_cuda() -> bool:
+    import onnxruntime
+
+    from stream.inference.options import CUDA
+
+    return CUDA in onnxruntime.get_available_providers()
