@@ -336,7 +336,9 @@ def test_figures_stand_beside_commands(guide: str) -> None:
         parts = re.split(r"((?:^\|.*\n)+)", section, flags=re.M)  # text, table, text, table …
         for before, table in zip(parts[::2], parts[1::2], strict=False):
             if re.search(r"\d\.\d", table):
-                assert re.search(r"`(stream-classify|python -m) [^`]+`", before), f"no command before\n{table}"
+                assert re.search(r"`(stream-classify|python -m) [^`]+`", before), (
+                    f"no command before\n{table}"
+                )
 
 
 @pytest.mark.parametrize("guide", PAGES)
