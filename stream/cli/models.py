@@ -83,7 +83,7 @@ def opening(path: Path, provider: str = "cpu", *, keep_ceiling: bool = False) ->
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     wanted = pages * resource.getpagesize() + HEADROOM_BYTES + 4 * size
     allowed = min(limit for limit in (soft, wanted) if limit != resource.RLIM_INFINITY)
-    if not bundled and path.is_file():
+    if not bundled and os.path.isfile(path):
         try_model(path, allowed)
     if provider != "cpu" and _may_use_cuda():
         yield
