@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from stream.capture.pyav import INSTALL_HINT, AvDecoder, import_av, reason
 from stream.capture.suffixes import RAW_SUFFIXES
+from stream.capture.wav import Slice, misstated_sound
 from stream.errors import BackendMissing, UnreadableAudio
 
 # Beyond these a header is a mistake or an attack, not a recording.
@@ -58,11 +59,11 @@ class Decoder(Protocol):
     def close(self) -> None: ...
 
 
-class _Sequential(soundfile.SoundFile):
+class _Sequential(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
     """A sound file that is only read forwards.
 
-    After every read of a seekable file, ``soundfile`` seeks to where it is already. That empties the memory of a decoder
-    such as MP3's, whose frames borrow bits from those before, and the next block comes out wrong.
+    After every read of a seekable file, ``soundfile`` seeks to where it is already. That empties the memory of a
+    decoder such as MP3's, whose frames borrow bits from those before, and the next block comes out wrong.
     """
 
     def seekable(self) -> bool:
@@ -72,9 +73,20 @@ class _Sequential(soundfile.SoundFile):
 def _open_sequential(path: Path) -> soundfile.SoundFile:
     """Opened to be read forwards, to the end of the file.
 
-    Without a count of frames in an MP3, libsndfile takes the size of the file and its first frame for an estimate of the
-    length and stops there: at a fifth of a recording with variable bit rate. Of a pipe it reads all.
+    A WAV that misstates its length is read as samples without a header.
+
+    Without a count of frames in an MP3, libsndfile estimates the length from its first frame and the size of the file,
+    and stops there: at a fifth of a recording with variable bit rate. Of a pipe it reads all.
     """
+    if sound := misstated_sound(path):
+        return _Sequential(
+            Slice(path, sound.start, sound.length),
+            format="RAW",
+            samplerate=sound.sample_rate,
+            channels=sound.channels,
+            subtype=sound.subtype,
+            endian="LITTLE",
+        )
     file = _Sequential(str(path))
     if file.format != "MP3" or os.name != "posix" or _counts_frames(path):
         return file
@@ -119,7 +131,8 @@ class SoundFileDecoder:
         self._file = _open_sequential(path)
         self.sample_rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
-        self.codec = f"{self._file.format} {self._file.subtype}"
+        # "RAW" is a WAV whose header is not believed.
+        self.codec = f"{self._file.format.replace('RAW', 'WAV')} {self._file.subtype}"
         self.problem = ""
 
     @property
