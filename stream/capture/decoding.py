@@ -14,14 +14,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from stream.capture.channels import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
 from stream.capture.pyav import INSTALL_HINT, AvDecoder, import_av, reason
 from stream.capture.suffixes import RAW_SUFFIXES
 from stream.capture.wav import Slice, misstated_sound
 from stream.errors import BackendMissing, UnreadableAudio
-
-# Beyond these a header is a mistake or an attack, not a recording.
-MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
-MAX_CHANNELS = 128
 
 # Frames decoded at a time. Where a large piece fails, the recording is read again up to there and on in small ones:
 # the most that a damaged block can take along.

@@ -169,9 +169,7 @@ def _list_devices(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     "--format",
     "format_",
     type=click.Choice(["s16le", "f32le"]),
-    default="s16le",
-    show_default=True,
-    help="Of raw PCM on stdin.",
+    help="Of raw PCM on stdin, even if it looks like a file. Default: s16le.",
 )
 @click.option(
     "--channels",

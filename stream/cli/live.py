@@ -40,7 +40,7 @@ class Options:
     samplerate: int | None
     channel: str | None
     blocksize: int
-    format: str
+    format: str | None
     channels: int
     fast: bool
     when_late: str
