@@ -101,9 +101,7 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
         "--format",
         "format_",
         type=click.Choice(["s16le", "f32le"]),
-        default="s16le",
-        show_default=True,
-        help="Samples of raw PCM: 16-bit integers or 32-bit floats.",
+        help="Samples of raw PCM, 16-bit integers or 32-bit floats, even if it looks like a file. Default: s16le.",
     ),
     click.option(
         "--channels",

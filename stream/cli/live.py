@@ -40,7 +40,7 @@ class Options:
     sample_rate: int | None
     channel: str | None
     block_samples: int
-    format: str
+    format: str | None
     channels: int
     fast: bool
     when_late: str
