@@ -40,11 +40,12 @@ def main(argv: list[str] | None = None) -> None:
 
     from stream.cli.app import app
     from stream.cli.printing import printable
+    from stream.cli.say import say
     from stream.errors import StreamClassifyError
 
     try:
         app.main(args=argv, prog_name="stream-classify", standalone_mode=True)
     except StreamClassifyError as error:
         text = printable(" ".join(str(error).split()))
-        print(f"stream-classify: error: {text}", file=sys.stderr)
+        say(f"stream-classify: error: {text}")
         sys.exit(exit_code(error))

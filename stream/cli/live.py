@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,10 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from stream.cli.models import load_model
-from stream.errors import ClosedError, UsageError
+from stream.cli.say import say, set_up_log
+from stream.errors import ClosedError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from stream.capture.source import AudioSource
@@ -64,11 +64,7 @@ class Options:
 
 def listen(options: Options) -> None:
     """Run until the source ends, q or Ctrl-C is pressed, or SIGTERM comes."""
-    logging.basicConfig(
-        level=logging.INFO if options.verbose else logging.WARNING,
-        format="stream-classify: %(message)s",
-        stream=sys.stderr,
-    )
+    set_up_log(options.verbose)
     if sum(map(bool, (options.input, options.device, options.demo))) > 1:
         raise UsageError("--input, --device and --demo: each says what to listen to; give one of them")
     dashboard = options.jsonl != "-" and terminal_can_draw()
@@ -76,6 +72,10 @@ def listen(options: Options) -> None:
         raise UsageError(
             "--screenshot: there is no dashboard to save; run it on a terminal, without --jsonl -"
         )
+    if options.screenshot:
+        from stream.dashboard.svg import check_svg_path
+
+        check_svg_path(options.screenshot)
     model = load_model(options.model, options.provider, keep_ceiling=True)
     classifier = make_classifier(model, options)
     warm_up(classifier)  # before the microphone opens: first calls are slow
@@ -100,6 +100,7 @@ def listen(options: Options) -> None:
                 run_dashboard(source, classifier, lines, options)
             else:
                 _report(run_plain(source, classifier, lines), source)
+            _report_lines(lines, must_be_whole=options.fast)
 
 
 def make_classifier(model: Model, options: Options) -> StreamClassifier:
@@ -174,8 +175,22 @@ def make_json_lines(
         if options.scores or options.onsets:
             raise UsageError("--scores and --onsets are for JSON lines; add --jsonl PATH")
         return []
+    for name, other in (("--input", options.input), ("--model", options.model)):
+        if other is not None and same_file(path, other):
+            raise UsageError(f"--jsonl {path}: is the file of {name}; name another file")
     origin = Origin(source, model.card.name, model.sha256)
-    return [JsonLines(path, origin, live=live, onsets=options.onsets, scores=options.scores)]
+    # Nothing is lost where a recording, or whoever writes to standard input, waits for a slow reader.
+    waits = not live or options.fast or options.input == "-"
+    return [JsonLines(path, origin, live=live, onsets=options.onsets, scores=options.scores, waits=waits)]
+
+
+def same_file(output: str, path: str) -> bool:
+    """Whether lines to ``output`` would go into the file at ``path``, whatever both are called."""
+    try:
+        found = os.fstat(1) if output == "-" else os.stat(output)
+        return stat.S_ISREG(found.st_mode) and os.path.samestat(found, os.stat(path))
+    except (OSError, ValueError):  # one of them is no file
+        return False
 
 
 @contextmanager
@@ -185,6 +200,8 @@ def stop_signals(stop: Callable[[], None], lines: list[JsonLines]) -> Iterator[N
 
     def ended(number: int, frame: Any) -> None:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        for each in lines:
+            each.give_up()
         stop()
 
     def rotated(number: int, frame: Any) -> None:
@@ -240,6 +257,8 @@ def run_dashboard(
         finally:
             source.close()
             summary = worker.finish(STOP_SECONDS)
+    if screen.killed_by is not None:  # everything is put away: end as it would have
+        signal.raise_signal(screen.killed_by)
     if options.screenshot:
         screen.save_svg(options.screenshot)
     if summary is None:
@@ -284,7 +303,7 @@ def held_back_stderr() -> Iterator[None]:
 def _report(summary: Summary, source: AudioSource) -> None:
     """Say on stderr what a user must know about a run that is over."""
     if summary.rows == 0:
-        click.echo("stream-classify: nothing was classified: too little sound came", err=True)
+        say("stream-classify: nothing was classified: too little sound came")
     if summary.lost:
         log.warning("%d samples were lost or missing on the way; see the gap lines", summary.lost)
     if note := source.report().truncated:
@@ -296,3 +315,18 @@ def _report(summary: Summary, source: AudioSource) -> None:
         summary.repaired,
         summary.busy_seconds,
     )
+
+
+def _report_lines(lines: list[JsonLines], *, must_be_whole: bool) -> None:
+    """Say how many lines were lost.
+
+    Raises:
+        OutputError: some were, and ``must_be_whole``.
+    """
+    for each in lines:
+        if each.dropped and must_be_whole:
+            raise OutputError(
+                f"output {each.path}: {each.dropped} lines were lost; make room, or name another file, and run again"
+            )
+        if each.dropped:
+            log.warning("%s: %d lines were lost in all", each.path, each.dropped)

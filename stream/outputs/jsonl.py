@@ -27,10 +27,11 @@ class JsonLines:
         live: False for sound that is not heard as it happens: events then have no wall time.
         onsets: also a line when an event begins.
         scores: also a line for every row of scores.
+        waits: wait for a slow reader of a pipe or FIFO instead of dropping lines; None = where sound is not live.
         times: the clocks behind wall times.
 
     Raises:
-        OutputError: the file cannot be opened, or another instance has it.
+        OutputError: the file cannot be opened, holds something else than these lines, or another instance has it.
         UsageError: no origin.
     """
 
@@ -42,20 +43,26 @@ class JsonLines:
         live: bool = True,
         onsets: bool = False,
         scores: bool = False,
+        waits: bool | None = None,
         times: CaptureTimes | None = None,
     ) -> None:
         if not origin:
             raise UsageError("origin: empty; give an Origin, or one for each model")
         self._origins = {} if isinstance(origin, Origin) else dict(origin)
         self._origin = origin if isinstance(origin, Origin) else next(iter(origin.values()))
-        self._file = LineFile(path)
+        self._file = LineFile(path, waits=not live if waits is None else waits)
         self._live, self._onsets, self._scores = live, onsets, scores
         self._times = times or CaptureTimes()
         self._encoder = msgspec.json.Encoder()
 
     @property
+    def path(self) -> str:
+        """Where lines go, as it was given."""
+        return self._file.path
+
+    @property
     def dropped(self) -> int:
-        """Lines lost to a full disk and the like."""
+        """Lines lost to a full disk, a reader that did not read, and the like."""
         return self._file.dropped
 
     def chunk(self, chunk: Chunk) -> None:
@@ -81,6 +88,10 @@ class JsonLines:
     def reopen(self) -> None:
         """Open the file again before the next line, for log rotation. Safe in a signal handler."""
         self._file.reopen()
+
+    def give_up(self) -> None:
+        """Wait no longer for a reader. Safe in a signal handler."""
+        self._file.give_up()
 
     def close(self) -> None:
         """Close the file. A second call does nothing, and neither do later results."""

@@ -1,0 +1,41 @@
+"""Standard error: the log and the last words of a run, which wait for nobody to read them."""
+
+from __future__ import annotations
+
+import logging
+import select
+import sys
+
+WRITABLE_SECONDS = 0.2  # that a full pipe gets until a message is dropped
+
+
+class Handler(logging.Handler):
+    """One line for each message on standard error; none where its reader has stopped reading."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            say(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
+def set_up_log(verbose: bool) -> None:
+    """Send the log to standard error: warnings, or with ``verbose`` everything."""
+    handler = Handler()
+    handler.setFormatter(logging.Formatter("stream-classify: %(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
+
+
+def say(line: str) -> None:
+    """Write a line to standard error, unless that would wait for a reader."""
+    if sys.stderr is None:
+        return
+    try:
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(sys.stderr.fileno(), select.POLLOUT)
+            if not poll.poll(WRITABLE_SECONDS * 1e3):
+                return
+        print(line, file=sys.stderr, flush=True)
+    except (OSError, ValueError):  # closed, or the reader has left
+        return
