@@ -1,4 +1,4 @@
-"""Spoken digits on the embeddings of a network that knows words already, for the speakers are few.
+"""Spoken digits on the embeddings of a network that knows words already, because the speakers are few.
 
     python -m export.recipes.digits_on_embeddings DATA --embedding embedding_model.onnx --test-group theo -o theo.onnx
 

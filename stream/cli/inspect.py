@@ -21,11 +21,11 @@ def inspect(model: str, as_json: bool) -> None:
 
     MODEL is a file, or the name of a bundled model: default, small.
     """
-    from stream.cli.models import memory_ceiling, model_path
+    from stream.cli.models import model_path, opening
     from stream.inference.describe import describe
 
     path = model_path(model)
-    with memory_ceiling(path):
+    with opening(path):
         found = describe(path)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())

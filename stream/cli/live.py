@@ -76,7 +76,7 @@ def listen(options: Options) -> None:
         raise UsageError(
             "--screenshot: there is no dashboard to save; run it on a terminal, without --jsonl -"
         )
-    model = load_model(options.model, options.provider)
+    model = load_model(options.model, options.provider, keep_ceiling=True)
     classifier = make_classifier(model, options)
     warm_up(classifier)  # before the microphone opens: first calls are slow
     source = open_input(options, DASHBOARD_CHUNK_SECONDS if dashboard and not options.jsonl else None)

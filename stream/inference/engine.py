@@ -138,7 +138,10 @@ class DeviceEngine:
         for spec, value in zip(card.states, self._values, strict=True):
             binding.bind_ortvalue_input(spec.input, value)
             binding.bind_output(spec.output, self._device)
-        session.run_with_iobinding(binding, run_options())
+        try:
+            session.run_with_iobinding(binding, run_options())
+        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            raise self.model.step_failed(error) from None
         probs, *self._values = binding.get_outputs()
         rows: NDArray[np.float32] = np.array(probs.numpy()[0])
         return rows
@@ -251,7 +254,10 @@ class SlabEngine:
             (N, 1, C) float32, overwritten by the next call.
         """
         if self._steps:
-            self._steps[self._now]()
+            try:
+                self._steps[self._now]()
+            except Exception as error:  # ONNX Runtime's own exceptions share no base class
+                raise self.model.step_failed(error) from None
             self._now = 1 - self._now
         else:
             self._probs[...], self.state = self.model.step(self.inputs, self._states[self._now])

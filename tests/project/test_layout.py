@@ -61,12 +61,24 @@ sys.exit(status)
 """
 
 
-def test_who_collects_the_tests_of_the_runtime_does_not_wait_for_torch() -> None:
-    places = [str(TESTS / name) for name in folders(ROOT / "stream") | {"classifier", "project"}]
+def loaded_by_collecting(*places: Path) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-c", COLLECT, *places], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", COLLECT, *map(str, places)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    loaded = set(done.stdout.rsplit("loaded ", 1)[1].split())
+    return set(done.stdout.rsplit("loaded ", 1)[1].split())
+
+
+def test_who_collects_the_tests_of_the_runtime_does_not_wait_for_torch() -> None:
+    places = [TESTS / name for name in folders(ROOT / "stream") | {"classifier", "project"}]
+    loaded = loaded_by_collecting(*places)
     assert "stream" in loaded
     assert not loaded & {"torch", "scipy", "sklearn", "matplotlib", "librosa"}
+
+
+def test_who_collects_all_tests_waits_for_nothing_heavy_but_torch() -> None:
+    assert not loaded_by_collecting(TESTS) & {"scipy", "sklearn", "matplotlib", "librosa"}

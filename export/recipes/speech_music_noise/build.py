@@ -23,7 +23,7 @@ def build(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Gather, compose, train, calibrate, export and measure; each model's name and report when it is done.
 
-    What is done is kept in ``cache``; a run that was stopped goes on from there.
+    What is done is kept in ``cache``; a run that was stopped continues from there.
 
     Raises:
         DataError: a package or its recordings cannot be had.
