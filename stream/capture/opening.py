@@ -79,7 +79,7 @@ def open_source(
         return SimulatedSource(text, channel=recorded, block_samples=block_samples, fast=fast)
     scheme = _SCHEME.match(text)
     if scheme and scheme[1].lower() != "file":
-        from stream.capture.network.source import NetworkSource
+        from stream.capture.network.network_source import NetworkSource
 
         return NetworkSource(text, channel=recorded, block_samples=block_samples, fast=fast)
     path = _file_meant(unquote(text[len("file://") :]) if scheme else text, certain=scheme is not None)

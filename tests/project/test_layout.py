@@ -5,10 +5,20 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
+SMALL_LINES = 26
+SMALL_FILES = {  # each the one home of something that several packages use
+    "export/cli/deprecated.py",
+    "export/streaming/rules/registry.py",
+    "stream/__main__.py",
+    "stream/_version.py",
+    "stream/capture/suffixes.py",
+    "stream/features/framing.py",
+}
 README = (TESTS / "README.md").read_text(encoding="utf-8")
 
 
@@ -51,6 +61,17 @@ def test_test_files_are_where_pytest_looks_and_helpers_are_not() -> None:
             assert not path.name.startswith("test_"), path
         elif place not in ("benchmarks", "fuzz") and path.parent != TESTS:
             assert path.name.startswith("test_") or path.name in ("__init__.py", "conftest.py"), path
+
+
+def test_no_three_files_have_one_name_and_small_ones_are_few() -> None:
+    """So that the list of files tells them apart, and is no longer than the ideas in them."""
+    files = [path for package in ("stream", "export") for path in (ROOT / package).rglob("*.py")]
+    times = Counter(path.name for path in files if path.name != "__init__.py")
+    assert [name for name, count in times.items() if count > 2] == []
+    small = {
+        str(path.relative_to(ROOT)) for path in files if len(path.read_text().splitlines()) < SMALL_LINES
+    }
+    assert {path for path in small if not path.endswith("__init__.py")} <= SMALL_FILES
 
 
 COLLECT = """

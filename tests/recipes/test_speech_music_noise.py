@@ -27,6 +27,12 @@ from export.metrics import Prediction, best_threshold, event_figures, f1_score
 from export.models import preset
 from export.recipes.speech_music_noise import parallel
 from export.recipes.speech_music_noise.build import build
+from export.recipes.speech_music_noise.recipe_settings import (
+    COMMON_SHAPE,
+    DELAY_FRAMES,
+    FEATURES,
+    RecipeSettings,
+)
 from export.recipes.speech_music_noise.release import draws, peers
 from export.recipes.speech_music_noise.release import report as report_module
 from export.recipes.speech_music_noise.release.calibrate import (
@@ -49,7 +55,6 @@ from export.recipes.speech_music_noise.scenes.labels import (
 )
 from export.recipes.speech_music_noise.scenes.mix import HARD, HARD_NO_SPEECH, TRAIN, Mix
 from export.recipes.speech_music_noise.scenes.mix import PLAIN as PLAIN_VALIDATION
-from export.recipes.speech_music_noise.settings import COMMON_SHAPE, DELAY_FRAMES, FEATURES, RecipeSettings
 from export.recipes.speech_music_noise.sources import gather, soundfont
 from export.recipes.speech_music_noise.sources.bank import Bank, Clip
 from export.recipes.speech_music_noise.sources.corpora import FOLDERS, PACKAGES

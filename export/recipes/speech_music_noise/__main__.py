@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from export.recipes.speech_music_noise.build import build
-from export.recipes.speech_music_noise.settings import NETWORK_SHAPES, RecipeSettings
+from export.recipes.speech_music_noise.recipe_settings import NETWORK_SHAPES, RecipeSettings
 from export.recipes.speech_music_noise.training.data import streams_in
 from export.training import LongStreamBatches
 from stream.errors import StreamClassifyError

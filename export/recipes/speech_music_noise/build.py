@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from export.recipes.speech_music_noise.parallel import run_parallel
+from export.recipes.speech_music_noise.recipe_settings import RecipeSettings
 from export.recipes.speech_music_noise.release.publish import publish
-from export.recipes.speech_music_noise.settings import RecipeSettings
 from export.recipes.speech_music_noise.training.data import load, prepare
 from export.recipes.speech_music_noise.training.distillation import (
     train_published,
