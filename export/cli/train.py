@@ -14,6 +14,7 @@ from export.models.config import PRESETS
 from export.training.config import RENAMED, TrainConfig, read_config
 from export.training.settings import change, parse_grid
 from stream.cli.deprecated import RenamedOption, warn_renamed
+from stream.cli.help import TaskCommand, section
 from stream.errors import SpecError, UsageError
 
 T = TypeVar("T")
@@ -46,89 +47,112 @@ _DIRECT = {
 
 
 @click.command(
-    epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=TaskCommand,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.argument("words", nargs=-1, metavar="DATA")
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Checkpoint.  [default: model.pt]"
+@section(
+    "Result",
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Checkpoint.  [default: model.pt]",
+    ),
+    click.option(
+        "--run", type=click.Path(file_okay=False, path_type=Path), help="Run folder.  [default: OUTPUT.run]"
+    ),
+    click.option("--resume", is_flag=True, help="Continue after the last epoch in the run folder."),
+    click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Start from the config.json of another run.",
+    ),
 )
-@click.option(
-    "--run", type=click.Path(file_okay=False, path_type=Path), help="Run folder.  [default: OUTPUT.run]"
+@section(
+    "Data and labels",
+    click.option(
+        "--labels", metavar="A:B:C", help="Classes in output order; others are refused.  [default: all]"
+    ),
+    click.option("--unknown", metavar="NAME", help="With --labels: the class that all others become."),
+    click.option(
+        "--activation",
+        type=click.Choice(["auto", "softmax", "sigmoid"]),
+        help="softmax: exactly one class; sigmoid: any number.  [default: auto]",
+    ),
+    click.option(
+        "--where",
+        type=click.Choice(["end", "all"]),
+        help="Where a clip's label is learnt: second half, or all of it.  [default: end]",
+    ),
+    click.option("--background", metavar="DIR", help="Sound of no class, for gaps and added noise."),
+    click.option(
+        "--background-class",
+        cls=RenamedOption,
+        was="--quiet",
+        metavar="NAME",
+        help="Class of the gaps between clips.  [default: none]",
+    ),
+    click.option("--validation-fold", metavar="A:B", help="Folds of the manifest for validation."),
+    click.option("--test-fold", metavar="A:B", help="Folds for the test."),
+    click.option("--validation-group", metavar="A:B", help="Speakers or sources for validation."),
+    click.option("--test-group", metavar="A:B", help="Speakers or sources for the test."),
+    click.option("--strict", is_flag=True, help="Refuse unreadable audio instead of skipping it."),
+    click.option("--copies", metavar="N", help="Augmented variants of each recording.  [default: 0]"),
+    click.option("--cache", metavar="DIR", help="Folder for features.  [default: ~/.cache/stream-classify]"),
 )
-@click.option("--resume", is_flag=True, help="Continue after the last epoch in the run folder.")
-@click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Start from the config.json of another run.",
+@section(
+    "Network",
+    click.option("-m", "--model", type=click.Choice(list(PRESETS)), help="Network.  [default: gru]"),
+    click.option("--hidden", metavar="N", help="Units of a layer."),
+    click.option("--layers", metavar="N", help="Recurrent layers, or blocks of the tcn."),
+    click.option("--dropout", metavar="P", help="Between layers."),
 )
-@click.option(
-    "--labels", metavar="A:B:C", help="Classes in output order; others are refused.  [default: all]"
+@section(
+    "Training",
+    click.option("--epochs", metavar="N", help="At most this many passes.  [default: 30]"),
+    click.option(
+        "--steps", metavar="N", help="At least this many optimiser steps, for little data.  [default: 0]"
+    ),
+    click.option("--learning-rate", metavar="X", help="[default: 0.002]"),
+    click.option("--patience", metavar="N", help="Epochs without gain before stopping; 0 = never."),
+    click.option(
+        "--class-weights",
+        cls=RenamedOption,
+        was="--balance",
+        is_flag=True,
+        help="Give rare classes more weight in the loss.",
+    ),
+    click.option(
+        "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train (not a microphone)."
+    ),
+    click.option("--seed", metavar="N", help="Of all random numbers."),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Any other setting: fit.average=0.99, augment.tilt=6, streams.frames=300 …",
+    ),
 )
-@click.option("--unknown", metavar="NAME", help="With --labels: the class that all others become.")
-@click.option(
-    "--activation",
-    type=click.Choice(["auto", "softmax", "sigmoid"]),
-    help="softmax: exactly one class; sigmoid: any number.  [default: auto]",
+@section(
+    "Features",
+    click.option("-r", "--sample-rate", metavar="HZ", help="Recordings are resampled.  [default: 16000]"),
+    click.option("--n-fft", metavar="N", help="[default: 512]"),
+    click.option("--win-length", metavar="N", help="[default: 400]"),
+    click.option("--hop-length", metavar="N", help="[default: 160]"),
+    click.option("--n-mels", metavar="N", help="[default: 40]"),
+    click.option("--n-mfcc", metavar="N|none", help="none = log-mel.  [default: 40]"),
+    click.option("--deltas", metavar="0|1|2", help="[default: 0]"),
 )
-@click.option("-m", "--model", type=click.Choice(list(PRESETS)), help="Network.  [default: gru]")
-@click.option("--hidden", metavar="N", help="Units of a layer.")
-@click.option("--layers", metavar="N", help="Recurrent layers, or blocks of the tcn.")
-@click.option("--dropout", metavar="P", help="Between layers.")
-@click.option("--epochs", metavar="N", help="At most this many passes.  [default: 30]")
-@click.option(
-    "--steps", metavar="N", help="At least this many optimiser steps, for little data.  [default: 0]"
+@section(
+    "Search",
+    click.option(
+        "--search", "searching", is_flag=True, help="Compare settings by cross-validation; add NAME=V,V …"
+    ),
+    click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Of the search."),
 )
-@click.option("--learning-rate", metavar="X", help="[default: 0.002]")
-@click.option("--patience", metavar="N", help="Epochs without gain before stopping; 0 = never.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train (not a microphone)."
-)
-@click.option("--seed", metavar="N", help="Of all random numbers.")
-@click.option("-r", "--sample-rate", metavar="HZ", help="Recordings are resampled to it.  [default: 16000]")
-@click.option("--n-fft", metavar="N", help="[default: 512]")
-@click.option("--win-length", metavar="N", help="[default: 400]")
-@click.option("--hop-length", metavar="N", help="[default: 160]")
-@click.option("--n-mels", metavar="N", help="[default: 40]")
-@click.option("--n-mfcc", metavar="N|none", help="none = log-mel.  [default: 40]")
-@click.option("--deltas", metavar="0|1|2", help="[default: 0]")
-@click.option(
-    "--where",
-    type=click.Choice(["end", "all"]),
-    help="Where a clip's label is learnt: second half, or all of it.  [default: end]",
-)
-@click.option("--background", metavar="DIR", help="Sound of no class, for gaps and added noise.")
-@click.option(
-    "--background-class",
-    cls=RenamedOption,
-    was="--quiet",
-    metavar="NAME",
-    help="Class of the gaps between clips.  [default: none]",
-)
-@click.option("--copies", metavar="N", help="Augmented variants of each recording.  [default: 0]")
-@click.option("--validation-fold", metavar="A:B", help="Folds of the manifest for validation.")
-@click.option("--test-fold", metavar="A:B", help="Folds for the test.")
-@click.option("--validation-group", metavar="A:B", help="Speakers or sources for validation.")
-@click.option("--test-group", metavar="A:B", help="Speakers or sources for the test.")
-@click.option("--cache", metavar="DIR", help="Folder for features.  [default: ~/.cache/stream-classify]")
-@click.option(
-    "--class-weights",
-    cls=RenamedOption,
-    was="--balance",
-    is_flag=True,
-    help="Give rare classes more weight in the loss.",
-)
-@click.option("--strict", is_flag=True, help="Refuse unreadable audio instead of skipping it.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Any other setting: fit.average=0.99, augment.tilt=6, streams.frames=300 …",
-)
-@click.option(
-    "--search", "searching", is_flag=True, help="Compare settings by cross-validation; add NAME=V,V …"
-)
-@click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Of the search.")
 @click.option(
     "-q",
     "--no-progress",
