@@ -33,8 +33,9 @@ def try_model(path: Path, memory_bytes: int) -> None:
     """
     if sys.platform != "linux":
         return
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):  # so that nothing unwritten is written twice
+        if stream is not None and not stream.closed:
+            stream.flush()
     child = os.fork()
     if child == 0:
         _be_the_child(path, memory_bytes)
