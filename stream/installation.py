@@ -10,8 +10,6 @@ from difflib import get_close_matches
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from stream.errors import ModelError
 
@@ -83,6 +81,9 @@ def _requirement(origin: dict[str, Any], extra: str) -> str:
         return shlex.quote(f"{NAME}[{extra}]")
     url = origin["url"]
     if "dir_info" in origin:
+        from urllib.parse import urlsplit
+        from urllib.request import url2pathname  # which every other command would wait for
+
         folder = Path(url2pathname(urlsplit(url).path))
         editable = "-e " if origin["dir_info"].get("editable") else ""
         return editable + _folder(folder, extra)
