@@ -80,8 +80,6 @@ class LoneEngine:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._slab = SlabEngine(model, 1)
-        self._stride = model.card.stride
-        self._input = self._slab.inputs[0]
 
     @property
     def state(self) -> State:
@@ -89,10 +87,6 @@ class LoneEngine:
 
     def run(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """See Engine."""
-        if len(frames) == self._stride:  # a live step
-            self._input[...] = frames
-            probs: NDArray[np.float32] = self._slab.advance()[0].copy()
-            return probs
         rows: NDArray[np.float32] = self._slab.run(frames[None])[0]
         return rows
 
