@@ -160,9 +160,11 @@ def _rules(detector: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _rule(rule: dict[str, Any]) -> str:
+    from stream.decisions.spec import ClassRule
+
     if not rule["enabled"]:
         return "not reported"
-    low = rule["release"] if rule["release"] is not None else 0.7 * rule["threshold"]
+    low = msgspec.convert(rule, ClassRule).off_threshold
     sure = "" if rule["peak_threshold"] is None else f", once it has reached {rule['peak_threshold']:g}"
     return (
         f"on at {rule['threshold']:g}{sure}, off below {low:g}, "
