@@ -60,6 +60,7 @@ def evaluate(
     from export.evaluation.pictures import draw
     from stream.cli.models import load_model
     from stream.cli.rules import detector_spec
+    from stream.printable import printable
 
     loaded = load_model(model)
     rules = detector_spec(loaded.card.detector, loaded.labels, {"threshold": threshold})
@@ -84,7 +85,7 @@ def evaluate(
             progress=show,
         )
     for line in result.report["skipped"]:
-        click.echo(f"skipped {line['recording']}: {line['reason']}", err=True)
+        click.echo(printable(f"skipped {line['recording']}: {line['reason']}"), err=True)
     if as_json:
         click.echo(json.dumps(result.report, indent=2))
     else:

@@ -16,6 +16,7 @@ from export.training.settings import change, parse_grid
 from stream.cli.deprecated import RenamedOption, warn_renamed
 from stream.cli.help import TaskCommand, section
 from stream.errors import SpecError, UsageError
+from stream.printable import printable
 
 T = TypeVar("T")
 
@@ -239,7 +240,7 @@ def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: 
         )
         raise SystemExit(130) from None
     for where, reason in result.skipped:
-        console.print(f"skipped {where}: {reason}", highlight=False, markup=False)
+        console.print(printable(f"skipped {where}: {reason}"), highlight=False, markup=False)
     console.print(f"run folder {run}", highlight=False, markup=False)
     for name, value in result.figures.items():
         click.echo(f"{name}\t{value:.4f}")

@@ -10,7 +10,7 @@ import msgspec
 
 from stream.cli.completion import complete_model
 from stream.cli.help import TaskCommand
-from stream.cli.printing import printable
+from stream.printable import printable, printable_json
 
 
 @click.command(cls=TaskCommand, epilog="Example: stream-classify inspect model.onnx")
@@ -28,7 +28,7 @@ def inspect(model: str, as_json: bool) -> None:
     with opening(path):
         found = describe(path)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        click.echo(printable_json(msgspec.json.format(msgspec.json.encode(found), indent=2)).decode())
         return
     for title, rows in sections(found):
         if rows:

@@ -296,8 +296,8 @@ def held_back_stderr() -> Iterator[None]:
             os.dup2(shown, 2)
             os.close(shown)
             held.seek(0)
-            sys.stderr.write(held.read().decode(errors="replace"))
-            sys.stderr.flush()
+            for line in held.read().decode(errors="replace").splitlines():
+                say(line)
 
 
 def _report(summary: Summary, source: AudioSource) -> None:

@@ -1,4 +1,4 @@
-"""What only prints: ``--version``, ``--list-devices``, ``schema``; and how to print what comes from outside."""
+"""What only prints: ``--version``, ``--list-devices``, ``schema``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ import json
 import click
 
 from stream.cli.help import TaskCommand
-
-
-def printable(text: str) -> str:
-    """Text from outside (a card, a file name, a device) as one line that cannot steer the terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+from stream.printable import printable
 
 
 def print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:

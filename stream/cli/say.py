@@ -6,6 +6,8 @@ import logging
 import select
 import sys
 
+from stream.printable import printable
+
 WRITABLE_SECONDS = 0.2  # that a full pipe gets until a message is dropped
 
 
@@ -21,13 +23,24 @@ class Handler(logging.Handler):
 
 def set_up_log(verbose: bool) -> None:
     """Send the log to standard error: warnings, or with ``verbose`` everything."""
-    handler = Handler()
-    handler.setFormatter(logging.Formatter("stream-classify: %(message)s"))
+    handler = _handler()
+    handler.setLevel(logging.NOTSET)
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
 
 
-def say(line: str) -> None:
-    """Write a line to standard error, unless that would wait for a reader."""
+def _handler() -> Handler:
+    handler = Handler(logging.WARNING)
+    handler.setFormatter(logging.Formatter("stream-classify: %(message)s"))
+    return handler
+
+
+def set_up_last_resort() -> None:
+    """What warns in a command that sets up no log is shown in the same way."""
+    logging.lastResort = _handler()
+
+
+def say(text: str) -> None:
+    """Write text to standard error as one line that cannot steer the terminal, unless that would wait for a reader."""
     if sys.stderr is None:
         return
     try:
@@ -36,6 +49,6 @@ def say(line: str) -> None:
             poll.register(sys.stderr.fileno(), select.POLLOUT)
             if not poll.poll(WRITABLE_SECONDS * 1e3):
                 return
-        print(line, file=sys.stderr, flush=True)
+        print(printable(" ".join(text.split())), file=sys.stderr, flush=True)
     except (OSError, ValueError):  # closed, or the reader has left
         return

@@ -9,6 +9,7 @@ import click
 from stream.cli.completion import complete_model
 from stream.cli.help import TaskCommand
 from stream.errors import StreamClassifyError
+from stream.printable import printable
 
 if TYPE_CHECKING:
     from stream.inference.card import ModelCard
@@ -46,7 +47,7 @@ def verify(model: str, provider: str) -> None:
         click.echo(f"ok  {check.name:45s} differs by {check.difference:.1e}, allowed {check.limit:.0e}")
     if note := kernel_note(card):
         click.echo(f"note: {note}")
-    click.echo(f"{model}: proven on this machine")
+    click.echo(printable(f"{model}: proven on this machine"))
 
 
 def kernel_note(card: ModelCard) -> str:

@@ -12,6 +12,7 @@ from stream.messages import Chunk, Result, Status
 from stream.outputs.lines import LineFile
 from stream.outputs.records import Origin, result_records, status_record
 from stream.outputs.wall_time import CaptureTimes
+from stream.printable import printable_json
 
 
 class JsonLines:
@@ -77,13 +78,13 @@ class JsonLines:
             result = msgspec.structs.replace(result, captured_at=None)
         origin = self._origins.get(result.model, self._origin)
         records = result_records(result, origin, self._times, onsets=self._onsets, scores=self._scores)
-        self._file.write([self._encoder.encode(record) + b"\n" for record in records])
+        self._file.write([printable_json(self._encoder.encode(record)) + b"\n" for record in records])
 
     def status(self, status: Status) -> None:
         """Write a change of the source."""
         wall = self._times.of(status.captured_at if self._live else None)
         record = status_record(status, self._origin, wall)
-        self._file.write([self._encoder.encode(record) + b"\n"])
+        self._file.write([printable_json(self._encoder.encode(record)) + b"\n"])
 
     def reopen(self) -> None:
         """Open the file again before the next line, for log rotation. Safe in a signal handler."""
