@@ -6,11 +6,10 @@ import json
 import os
 import shlex
 import sys
+from difflib import get_close_matches
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from stream.errors import ModelError
 
@@ -29,6 +28,21 @@ def asset(name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise ModelError(f"bundled file {name}: missing from this installation; reinstall {NAME}")
+
+
+def bundled_model(name: str) -> Path:
+    """Path of a bundled model by its name.
+
+    Raises:
+        ModelError: there is no file and no bundled model of this name; with the name that was meant.
+    """
+    if name in BUNDLED_MODELS:
+        return asset(f"{name}.onnx")
+    close = get_close_matches(name, BUNDLED_MODELS, 1)
+    meant = f"did you mean {close[0]}? " if close else ""
+    raise ModelError(
+        f"model {name}: no such file, and no bundled model; {meant}bundled are {', '.join(BUNDLED_MODELS)}"
+    )
 
 
 def install_command(extra: str) -> str:
@@ -67,6 +81,9 @@ def _requirement(origin: dict[str, Any], extra: str) -> str:
         return shlex.quote(f"{NAME}[{extra}]")
     url = origin["url"]
     if "dir_info" in origin:
+        from urllib.parse import urlsplit
+        from urllib.request import url2pathname  # which every other command would wait for
+
         folder = Path(url2pathname(urlsplit(url).path))
         editable = "-e " if origin["dir_info"].get("editable") else ""
         return editable + _folder(folder, extra)

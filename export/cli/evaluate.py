@@ -51,6 +51,10 @@ def evaluate(
     Every recording is heard twice: alone, from a fresh state; and in one long stream with the state carried
     from each to the next. Events come from the live detector with the card's settings.
     """
+    # Figures want these at the end of a long evaluation: whoever lacks them is told at once.
+    import scipy.optimize  # noqa: F401
+    import sklearn.metrics  # noqa: F401
+
     from export.evaluation.evaluate import evaluate as measure
     from export.evaluation.evaluate import headline
     from export.evaluation.pictures import draw

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from export.data.layout import read_folder
+from export.data.class_folders import read_folder
 from export.data.manifest import read_manifest
 from export.data.recording import Dataset
 from stream.errors import DataError

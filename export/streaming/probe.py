@@ -20,7 +20,7 @@ from export.streaming.axes import Axes, classify
 from export.streaming.node import Node
 from export.streaming.synthetic_features import synthetic_features
 from stream.errors import ExportError, NotStreamable
-from stream.inference.options import CPU, session_options
+from stream.inference.options import CPU, create_session, session_options
 
 Array = NDArray[Any]
 
@@ -110,7 +110,8 @@ def open_session(model: onnx.ModelProto, optimise: bool = False) -> ort.Inferenc
     options = session_options()
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return ort.InferenceSession(model.SerializeToString(), options, providers=[CPU])
+    session: ort.InferenceSession = create_session(model.SerializeToString(), [CPU], options)
+    return session
 
 
 def _stride_bound(model: onnx.ModelProto) -> int:

@@ -18,6 +18,10 @@ Channel = int | Literal["mix"]
 
 DEFAULT_CHANNEL: Channel = "mix"
 
+# Beyond these a header or an option is a mistake or an attack, not a recording.
+MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
+MAX_CHANNELS = 128
+
 _INTEGER_SCALE = {np.dtype(np.int16): 2.0**-15, np.dtype(np.int32): 2.0**-31}
 
 

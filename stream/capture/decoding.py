@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -13,16 +14,14 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from stream.capture.channels import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
 from stream.capture.pyav import INSTALL_HINT, AvDecoder, import_av, reason
 from stream.capture.suffixes import RAW_SUFFIXES
+from stream.capture.wav import Slice, misstated_sound
 from stream.errors import BackendMissing, UnreadableAudio
 
-# Beyond these a header is a mistake or an attack, not a recording.
-MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
-MAX_CHANNELS = 128
-
-# Frames decoded at a time. Each read costs libsndfile three seeks, so pieces are large; where one fails, the
-# recording is read again up to there and on in small ones: the most that a damaged block can take along.
+# Frames decoded at a time. Where a large piece fails, the recording is read again up to there and on in small ones:
+# the most that a damaged block can take along.
 _BLOCK_FRAMES, _SMALL_BLOCK_FRAMES = 65_536, 4096
 # Containers that hold one recording. Playlists are left out: they could name other files.
 _AV_FORMATS = (
@@ -57,15 +56,80 @@ class Decoder(Protocol):
     def close(self) -> None: ...
 
 
+class _Sequential(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
+    """A sound file that is only read forwards.
+
+    After every read of a seekable file, ``soundfile`` seeks to where it is already. That empties the memory of a
+    decoder such as MP3's, whose frames borrow bits from those before, and the next block comes out wrong.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _open_sequential(path: Path) -> soundfile.SoundFile:
+    """Opened to be read forwards, to the end of the file.
+
+    A WAV that misstates its length is read as samples without a header.
+
+    Without a count of frames in an MP3, libsndfile estimates the length from its first frame and the size of the file,
+    and stops there: at a fifth of a recording with variable bit rate. Of a pipe it reads all.
+    """
+    if sound := misstated_sound(path):
+        return _Sequential(
+            Slice(path, sound.start, sound.length),
+            format="RAW",
+            samplerate=sound.sample_rate,
+            channels=sound.channels,
+            subtype=sound.subtype,
+            endian="LITTLE",
+        )
+    file = _Sequential(str(path))
+    if file.format != "MP3" or os.name != "posix" or _counts_frames(path):
+        return file
+    file.close()
+    read_end, write_end = os.pipe()
+    threading.Thread(target=_copy, args=(path, write_end), name="MP3 file reader", daemon=True).start()
+    try:
+        return _Sequential(read_end, closefd=True)
+    except BaseException:
+        os.close(read_end)
+        raise
+
+
+def _copy(path: Path, write_end: int) -> None:
+    with open(path, "rb") as file, open(write_end, "wb", buffering=0) as pipe:
+        try:
+            while data := file.read(1 << 16):
+                pipe.write(data)
+        except OSError:
+            pass  # closed before the end
+
+
+def _counts_frames(path: Path) -> bool:
+    """Whether the first frame of an MP3 states how many there are (a Xing, Info or VBRI header)."""
+    with open(path, "rb") as file:
+        head = file.read(10)
+        size = 0
+        if head[:3] == b"ID3" and len(head) == 10:
+            size = 10 + sum(
+                (byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True)
+            )
+        file.seek(size)
+        frame = file.read(4096)
+    return any(tag in frame for tag in (b"Xing", b"Info", b"VBRI"))
+
+
 class SoundFileDecoder:
     """libsndfile: WAV, FLAC, OGG (Vorbis, Opus), MP3, AIFF, AU, CAF and more."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = soundfile.SoundFile(str(path))
+        self._file = _open_sequential(path)
         self.sample_rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
-        self.codec = f"{self._file.format} {self._file.subtype}"
+        # "RAW" is a WAV whose header is not believed.
+        self.codec = f"{self._file.format.replace('RAW', 'WAV')} {self._file.subtype}"
         self.problem = ""
 
     @property
@@ -104,7 +168,7 @@ class SoundFileDecoder:
     def _start_over(self, skip: int) -> None:
         """Open the file again and read past the first ``skip`` frames: no seeking in what is damaged."""
         self._file.close()
-        self._file = soundfile.SoundFile(str(self._path))
+        self._file = _open_sequential(self._path)
         while skip > 0 and (
             part := len(self._file.read(min(skip, _BLOCK_FRAMES), dtype="float32", always_2d=True))
         ):

@@ -24,7 +24,7 @@ def open_source(
     sample_rate: int | None = None,
     channel: int | str | None = None,
     block_samples: int = 0,
-    format: str = "s16le",
+    format: str | None = None,
     channels: int = 1,
     fast: bool = False,
     when_late: str | None = None,
@@ -46,7 +46,8 @@ def open_source(
             theirs, so it does not apply to them: `StreamClassifier` resamples.
         channel: "mix" or a 1-based number. None is the default of the kind: see `stream.capture.channels`.
         block_samples: samples a chunk; 0 leaves it to the source.
-        format, channels: of raw PCM: "s16le" or "f32le", and how many channels are interleaved.
+        format: of raw PCM: "s16le" or "f32le"; None is "s16le" for what does not look like a file.
+        channels: of raw PCM, interleaved.
         fast: read recordings as fast as they can be consumed, not at the pace of real time.
         when_late: a microphone's policy when the consumer is late; None is its default.
         chunk_seconds: of sound that a microphone waits for before it gives a chunk; None is its default.
@@ -79,7 +80,7 @@ def open_source(
         return SimulatedSource(text, channel=recorded, block_samples=block_samples, fast=fast)
     scheme = _SCHEME.match(text)
     if scheme and scheme[1].lower() != "file":
-        from stream.capture.network.source import NetworkSource
+        from stream.capture.network.network_source import NetworkSource
 
         return NetworkSource(text, channel=recorded, block_samples=block_samples, fast=fast)
     path = _file_meant(unquote(text[len("file://") :]) if scheme else text, certain=scheme is not None)

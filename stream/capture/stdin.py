@@ -15,7 +15,17 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.capture.channels import DEFAULT_CHANNEL, Channel, as_float32, check_channel, pick_channel
+from stream.capture.channels import (
+    DEFAULT_CHANNEL,
+    MAX_CHANNELS,
+    MAX_RATE_HZ,
+    MIN_RATE_HZ,
+    Channel,
+    as_float32,
+    check_channel,
+    pick_channel,
+)
+from stream.capture.recognise import bytes_needed, container, text
 from stream.capture.source import SourceBase
 from stream.errors import SourceError, UnreadableAudio, UsageError
 from stream.messages import Chunk, SourceInfo
@@ -24,7 +34,6 @@ PCM_FORMATS: dict[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.d
 EXAMPLE = "parec --raw --rate=44100 --channels=1 | stream-classify --input - --sample-rate 44100"
 
 _LONGEST_CHUNK_SAMPLES = 4096  # a chunk is what has arrived, and never more than this
-_CONTAINERS = {b"RIFF": "a WAV", b"RF64": "a WAV", b"fLaC": "a FLAC", b"OggS": "an OGG"}
 
 
 class StdinSource(SourceBase):
@@ -38,12 +47,13 @@ class StdinSource(SourceBase):
         sample_rate: Hz; raw PCM has no header, so it cannot be left out.
         channels: interleaved in the stream.
         channel: "mix" or a 1-based number.
-        format: "s16le" or "f32le".
+        format: "s16le" or "f32le", whatever the bytes look like. None is "s16le" too, but a stream that begins like a
+            file (WAV, MP3, M4A ...) is refused.
         block_samples: most samples a chunk; 0 chooses 4096.
         clock: seconds, monotonic; stamps the chunks.
 
     Raises:
-        UsageError: no rate, an unknown format, or a channel that is not there.
+        UsageError: no rate, one that no recording has, an unknown format, or a channel that is not there.
         SourceError: there is no standard input, or it is a keyboard.
     """
 
@@ -54,14 +64,19 @@ class StdinSource(SourceBase):
         sample_rate: int | None,
         channels: int = 1,
         channel: Channel = DEFAULT_CHANNEL,
-        format: str = "s16le",
+        format: str | None = None,
         block_samples: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if sample_rate is None:
             raise UsageError(f"raw PCM has no header: give its rate with --sample-rate, as in '{EXAMPLE}'")
-        if sample_rate < 1 or channels < 1:
-            raise UsageError(f"{sample_rate} Hz with {channels} channels makes no sense: both are at least 1")
+        if not (MIN_RATE_HZ <= sample_rate <= MAX_RATE_HZ and 1 <= channels <= MAX_CHANNELS):
+            raise UsageError(
+                f"{sample_rate} Hz with {channels} channels is no recording: "
+                f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz and 1 to {MAX_CHANNELS} channels are read"
+            )
+        self._recognised = format is not None  # or looked at, and not known as a file
+        format = "s16le" if format is None else format
         if format not in PCM_FORMATS:
             raise UsageError(f"format {format!r} is not known: use {' or '.join(PCM_FORMATS)}")
         check_channel(channel, channels, "the PCM on standard input")
@@ -84,24 +99,38 @@ class StdinSource(SourceBase):
         self._position = 0
 
     def _chunks(self) -> Iterator[Chunk]:
+        if not self._recognised:
+            self._refuse_files()
         while not self._closed:
-            data = self._read(self._limit - len(self._carry))
-            if not data:
-                return
-            data = self._carry + data
-            if self._position == 0 and data[:4] in _CONTAINERS:
-                raise UnreadableAudio(
-                    f"standard input carries {_CONTAINERS[data[:4]]} file, not raw PCM: give the file by name, or "
-                    "pipe 'ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -' with --sample-rate 16000",
-                    path="-",
-                )
-            whole = len(data) - len(data) % self._frame
+            data = self._carry
+            if len(data) < self._frame:
+                arrived = self._read(self._limit - len(data))
+                if not arrived:
+                    return
+                data += arrived
+            whole = min(len(data) - len(data) % self._frame, self._limit)
             self._carry = data[whole:]
             if not whole:
                 continue
             samples = self._decode(data[:whole])
             yield Chunk(samples, self._position, self.sample_rate, self._clock())
             self._position += len(samples)
+
+    def _refuse_files(self) -> None:
+        """Wait for as many bytes as tell a file from samples."""
+        while len(self._carry) < bytes_needed(self._carry):
+            arrived = self._read(self._limit)
+            if not arrived:
+                break
+            self._carry += arrived
+        self._recognised = True
+        if kind := container(self._carry) or text(self._carry):
+            raise UnreadableAudio(
+                f"standard input carries {kind}, not raw PCM: give a file by its name, or pipe "
+                "'ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -' with --sample-rate 16000; "
+                "--format s16le takes the bytes as samples anyway",
+                path="-",
+            )
 
     def _decode(self, data: bytes) -> NDArray[np.float32]:
         frames = np.frombuffer(data, self._dtype).reshape(-1, self._channels)

@@ -12,6 +12,15 @@ from stream.cli.completion import complete_model
 from stream.cli.deprecated import RenamedOption
 from stream.cli.help import section
 from stream.cli.printing import print_devices, print_version
+from stream.cli.values import (
+    LARGEST_BLOCK_SAMPLES,
+    LONGEST_SECONDS,
+    MAX_CHANNELS,
+    SAMPLE_RATES,
+    Number,
+    check_input,
+)
+from stream.errors import UsageError
 
 EPILOG = """\b
 Examples:
@@ -67,7 +76,7 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
         "--sample-rate",
         cls=RenamedOption,
         was="--samplerate",
-        type=click.IntRange(1),
+        type=click.IntRange(*SAMPLE_RATES),
         metavar="HZ",
         help="Rate at which to open the microphone, or of raw PCM. Default: one that the device supports.",
     ),
@@ -83,7 +92,7 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
         "--block-samples",
         cls=RenamedOption,
         was="--blocksize",
-        type=click.IntRange(0),
+        type=click.IntRange(0, LARGEST_BLOCK_SAMPLES),
         default=0,
         metavar="N",
         help="Samples that are read at a time; 0 leaves it to the source.",
@@ -92,13 +101,11 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
         "--format",
         "format_",
         type=click.Choice(["s16le", "f32le"]),
-        default="s16le",
-        show_default=True,
-        help="Samples of raw PCM: 16-bit integers or 32-bit floats.",
+        help="Samples of raw PCM, 16-bit integers or 32-bit floats, even if it looks like a file. Default: s16le.",
     ),
     click.option(
         "--channels",
-        type=click.IntRange(1),
+        type=click.IntRange(1, MAX_CHANNELS),
         default=1,
         show_default=True,
         metavar="N",
@@ -140,13 +147,13 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
     ),
     click.option(
         "--max-gap",
-        type=click.FloatRange(0),
+        type=Number(0, LONGEST_SECONDS),
         metavar="S",
         help="Longest gap in the sound, in seconds, over which the model keeps its state.  [default: 1]",
     ),
     click.option(
         "--reset-after",
-        type=click.FloatRange(0, min_open=True),
+        type=Number(0, LONGEST_SECONDS, min_open=True),
         metavar="S",
         help="Start again from the initial state every S seconds. Default: never.",
     ),
@@ -223,17 +230,24 @@ def app(ctx: click.Context, /, **options: Any) -> None:
     probabilities and events are shown as they arise: on a terminal as a dashboard (q or Ctrl-C ends it), elsewhere as
     JSON lines on standard output.
     """
+    given = {
+        str(parameter.name): parameter.opts[-1]
+        for parameter in ctx.command.params
+        if ctx.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    }
     if ctx.invoked_subcommand is not None:
-        for parameter in ctx.command.params:
-            if ctx.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:
-                raise click.UsageError(
-                    f"{parameter.opts[-1]} is an option of listening: {ctx.invoked_subcommand} does not know it; "
-                    f"leave it out, or see {ctx.invoked_subcommand} --help for its own",
-                    ctx,
-                )
+        for option in given.values():
+            raise click.UsageError(
+                f"{option} is an option of listening: {ctx.invoked_subcommand} does not know it; "
+                f"leave it out, or see {ctx.invoked_subcommand} --help for its own",
+                ctx,
+            )
         return
     from stream.cli.live import Options, listen
 
+    check_input(options["input_"], options["demo"], given)
+    if options["jsonl"] is not None and not options["jsonl"].strip():
+        raise UsageError("--jsonl '': is empty, perhaps an unset variable of the shell; give a file, or -")
     options["input"] = options.pop("input_")
     options["format"] = options.pop("format_")
     listen(Options(**options))

@@ -74,7 +74,7 @@ def bench(
     from stream.bench.report import as_data, table
     from stream.bench.suite import all_cases, bench_sound
     from stream.bench.timing import measure
-    from stream.cli.models import memory_ceiling, model_path
+    from stream.cli.models import model_path, opening
     from stream.inference.session import Model
     from stream.installation import asset, install_command
 
@@ -87,7 +87,7 @@ def bench(
             path.write_bytes(gru_model(hidden))
         else:
             path = model_path(model or "default")
-        with memory_ceiling(path):
+        with opening(path):
             loaded = Model.load(path, "cpu")
         spec = loaded.card.features
         cases, missing = all_cases(loaded, folder, streams, peers=peers, hidden=hidden or HIDDEN_UNITS)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
+# What click adds for a range, as in "[default: 1; x>=1]": an error says it to those who leave the range.
+_RANGE = re.compile(r"(; |\s*\[)(?:[\d.]+<=?)?x(?:[<>]=?[\d.]+)?\]$")
 _SECTIONS = "__sections__"  # attribute of a callback: name of a parameter -> title of its section
 
 
@@ -44,7 +47,9 @@ class TaskCommand(click.Command):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
-                rows.setdefault(sections.get(parameter.name, other), []).append(record)
+                names, text = record
+                text = _RANGE.sub(lambda found: "]" if found[1] == "; " else "", text)
+                rows.setdefault(sections.get(parameter.name, other), []).append((names, text))
         if other in rows:
             rows[other] = rows.pop(other)  # last
         for title, records in rows.items():

@@ -21,11 +21,11 @@ def inspect(model: str, as_json: bool) -> None:
 
     MODEL is a file, or the name of a bundled model: default, small.
     """
-    from stream.cli.models import memory_ceiling, model_path
+    from stream.cli.models import model_path, opening
     from stream.inference.describe import describe
 
     path = model_path(model)
-    with memory_ceiling(path):
+    with opening(path):
         found = describe(path)
     if as_json:
         click.echo(printable_json(msgspec.json.format(msgspec.json.encode(found), indent=2)).decode())
@@ -160,9 +160,11 @@ def _rules(detector: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _rule(rule: dict[str, Any]) -> str:
+    from stream.decisions.spec import ClassRule
+
     if not rule["enabled"]:
         return "not reported"
-    low = rule["release"] if rule["release"] is not None else 0.7 * rule["threshold"]
+    low = msgspec.convert(rule, ClassRule).off_threshold
     sure = "" if rule["peak_threshold"] is None else f", once it has reached {rule['peak_threshold']:g}"
     return (
         f"on at {rule['threshold']:g}{sure}, off below {low:g}, "

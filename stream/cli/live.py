@@ -41,7 +41,7 @@ class Options:
     sample_rate: int | None
     channel: str | None
     block_samples: int
-    format: str
+    format: str | None
     channels: int
     fast: bool
     when_late: str
@@ -77,7 +77,7 @@ def listen(options: Options) -> None:
         from stream.dashboard.svg import check_svg_path
 
         check_svg_path(options.screenshot)
-    model = load_model(options.model, options.provider)
+    model = load_model(options.model, options.provider, keep_ceiling=True)
     classifier = make_classifier(model, options)
     warm_up(classifier)  # before the microphone opens: first calls are slow
     source = open_input(options, DASHBOARD_CHUNK_SECONDS if dashboard and not options.jsonl else None)

@@ -10,13 +10,14 @@ import click
 
 from stream.cli.completion import complete_model
 from stream.cli.help import TaskCommand
+from stream.cli.values import LONGEST_SECONDS, Number
 from stream.errors import OutputError
 
 
 @click.command(cls=TaskCommand, epilog="Example: stream-classify soak --hours 24 --report soak.json")
 @click.option(
     "--hours",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, 100_000, min_open=True),
     default=24.0,
     show_default=True,
     metavar="H",
@@ -56,7 +57,7 @@ from stream.errors import OutputError
 )
 @click.option(
     "--settle",
-    type=click.FloatRange(0),
+    type=Number(0, LONGEST_SECONDS),
     default=30.0,
     show_default=True,
     metavar="S",

@@ -31,13 +31,13 @@ def verify(model: str, provider: str) -> None:
     as a whole, hop by hop, in random chunks, alone and beside other streams. Exit code 0 only if everything agrees.
     MODEL is a file, or the name of a bundled model: default, small.
     """
-    from stream.cli.models import memory_ceiling, model_path
+    from stream.cli.models import model_path, opening
     from stream.inference.session import Model
     from stream.inference.verify import verify as run_proofs
 
     path = model_path(model)
     try:
-        with memory_ceiling(path, provider):
+        with opening(path, provider):
             checks = run_proofs(path, provider)  # type: ignore[arg-type]  # click has checked it
             card = Model.load(path, "cpu").card
     except StreamClassifyError:

@@ -141,6 +141,9 @@ def test_no_standard_input_and_a_keyboard_are_clear_errors() -> None:
     [
         ({"sample_rate": None}, "--sample-rate"),
         ({"sample_rate": 0}, "0 Hz"),
+        ({"sample_rate": 1}, "1 Hz"),
+        ({"sample_rate": 1_000_000_000}, "1000000000 Hz"),
+        ({"sample_rate": 8_000, "channels": 1_000_000}, "1000000 channels"),
         ({"sample_rate": 8_000, "format": "mp3"}, "s16le or f32le"),
         ({"sample_rate": 8_000, "channels": 2, "channel": 3}, "2 channels, not 3"),
     ],
@@ -150,10 +153,62 @@ def test_options_that_make_no_sense(options: dict[str, object], words: str) -> N
         StdinSource(io.BytesIO(), **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("magic", [b"RIFF", b"fLaC", b"OggS"])
-def test_a_file_with_a_header_is_not_taken_for_samples(magic: bytes) -> None:
-    with pytest.raises(UnreadableAudio, match="not raw PCM"):
-        list(StdinSource(io.BytesIO(magic + bytes(100)), sample_rate=8_000))
+FILES = [
+    "wav",
+    "rf64",
+    "flac",
+    "ogg",
+    "mp3",
+    "bare.mp3",
+    "low.mp3",
+    "aiff",
+    "au",
+    "caf",
+    "m4a",
+    "aac",
+    "webm",
+    "html",
+]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("no ffmpeg")
+    folder = tmp_path_factory.mktemp("files")
+    options = {
+        "rf64": "-rf64 always -f wav",
+        "bare.mp3": "-id3v2_version 0 -write_xing 0 -f mp3",
+        "low.mp3": "-id3v2_version 0 -ar 16000 -b:a 8k -f mp3",
+        "aac": "-f adts",
+    }
+    made = {}
+    for name in FILES[:-1]:
+        command = f"ffmpeg -v error -f lavfi -i sine=d=1 {options.get(name, '')} {folder / name}.{name.split('.')[-1]}"
+        subprocess.run(command.split(), check=True, timeout=60)
+        made[name] = (folder / f"{name}.{name.split('.')[-1]}").read_bytes()
+    return made | {"html": b"<!DOCTYPE html>\n<html><body>404</body></html>"}
+
+
+@pytest.mark.parametrize("sizes", [[], [1, 1, 1], [1] * 3_000])
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_not_taken_for_samples(files: dict[str, bytes], name: str, sizes: list[int]) -> None:
+    for block_samples in (0, 1):
+        stream = Dribble(files[name], list(sizes))
+        with pytest.raises(UnreadableAudio, match=r"carries an? .*, not raw PCM"):
+            list(StdinSource(stream, sample_rate=8_000, block_samples=block_samples))
+    sure = StdinSource(io.BytesIO(files[name]), sample_rate=8_000, format="s16le")
+    assert sum(len(chunk.samples) for chunk in sure) == len(files[name]) // 2
+
+
+@pytest.mark.parametrize(
+    "first", [0, 60, -1025, -2 * 256 - 1, 0x4952]
+)  # "<", FF FB and FF FD: MP3's sync; "RI"
+def test_samples_are_not_taken_for_a_file(first: int) -> None:
+    samples = np.random.default_rng(5).integers(-(2**15), 2**15, 9_000)
+    samples[0] = first
+    source = StdinSource(io.BytesIO(samples.astype("<i2").tobytes()), sample_rate=8_000)
+    assert sum(len(chunk.samples) for chunk in source) == 9_000
 
 
 def test_an_empty_stream_is_the_end() -> None:

@@ -21,6 +21,7 @@ def test_help_fits_the_terminal_and_shows_how(words: list[str], columns: int) ->
     assert done.returncode == 0, done.stderr
     too_long = [line for line in done.stdout.splitlines() if len(line) > columns]
     assert too_long == []
+    assert not re.search(r"\bx[<>]=?\d", done.stdout), "bounds are for errors"
     assert re.search(r"^  Examples?:|^  Install it", done.stdout, re.MULTILINE)
     assert " ".join(["stream-classify", *words]) in done.stdout.split("Example")[-1]
 

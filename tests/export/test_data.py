@@ -11,8 +11,8 @@ import soundfile
 
 from export.data import Interval, SplitConfig, build_store, read_dataset, split_dataset
 from export.data.cache import features_with_gaps
+from export.data.class_folders import audio_files
 from export.data.folds import grouped_folds
-from export.data.layout import audio_files
 from export.data.splits import hash_percent
 from stream.errors import DataError
 from stream.features.mfcc import mfcc

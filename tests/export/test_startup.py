@@ -42,3 +42,11 @@ def test_bad_options_are_refused_without_torch(tmp_path: Path, words: list[str],
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_training_without_torch_says_what_to_install(tmp_path: Path) -> None:
+    done = run("train", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: train needs torch, which ")
+    assert "; run: " in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from stream.capture.channels import DEFAULT_CHANNEL, Channel, check_channel
-from stream.capture.live.source import LiveSource
+from stream.capture.live.live_source import LiveSource
 from stream.capture.live.supervisor import Patience
 from stream.capture.network.url import for_ffmpeg, redacted
 from stream.capture.pacing import Pacer
