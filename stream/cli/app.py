@@ -172,6 +172,11 @@ def _list_devices(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     help="Of raw PCM on stdin, even if it looks like a file. Default: s16le.",
 )
 @click.option(
+    "--insecure",
+    is_flag=True,
+    help="Listen to https servers without a valid certificate; anybody may be behind them.",
+)
+@click.option(
     "--channels",
     type=click.IntRange(1),
     default=1,

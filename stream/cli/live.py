@@ -41,6 +41,7 @@ class Options:
     channel: str | None
     blocksize: int
     format: str | None
+    insecure: bool
     channels: int
     fast: bool
     when_late: str
@@ -159,6 +160,7 @@ def open_input(options: Options, chunk_seconds: float | None = None) -> AudioSou
         fast=options.fast,
         when_late=options.when_late,
         chunk_seconds=chunk_seconds,
+        insecure=options.insecure,
     )
 
 
