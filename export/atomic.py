@@ -1,4 +1,4 @@
-"""Write a file so that a kill leaves the old one or the new one, never half of it."""
+"""Write a file so that an interruption leaves the old one or the new one, never half of it."""
 
 from __future__ import annotations
 

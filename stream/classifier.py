@@ -416,7 +416,8 @@ def classify(
         sample_rate: of the samples, Hz; default the model's. Ignored for a file.
 
     Returns:
-        One Result with every row, event and gap. Equal to what a live stream of the same samples gives.
+        One Result with every row, event and gap. Equal to what a live stream of the same samples gives, with each
+        event once, complete, in the order in which they ended.
     """
     from stream.capture.files import FileSource
     from stream.capture.source import ArraySource
@@ -431,13 +432,21 @@ def classify(
 
 
 def merge(results: list[Result], classifier: StreamClassifier) -> Result:
-    """Consecutive results of one stream as one; empty lists give an empty result."""
+    """Consecutive results of one stream as one; empty lists give an empty result.
+
+    Each event stands there once: the complete ones in the order in which they ended, then, as they began, those
+    that have not ended in these results.
+    """
+    messages = [event for result in results for event in result.events]
+    complete = [event for event in messages if event.offset is not None]
+    ended = {event.id for event in complete}
+    still_on = [event for event in messages if event.offset is None and event.id not in ended]
     scores = [r.scores for r in results if len(r.scores)]
     width = classifier.model.card.features.width
     return Result(
         classifier._join(scores),
         np.concatenate([np.empty((0, width), np.float32), *(r.features for r in results)]),
-        tuple(e for r in results for e in r.events),
+        (*complete, *still_on),
         tuple(g for r in results for g in r.gaps),
         classifier.end,
         sum(r.repaired for r in results),

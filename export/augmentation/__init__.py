@@ -1,11 +1,14 @@
-"""Making few recordings sound like many: changes to waveforms, and cheaper changes to features.
+"""Augmentation: random changes to recordings, so that a network learns more from few of them.
 
-Waveform changes (room, noise, pitch, tempo, shift, bandwidth) are computed once for each of ``copies``
-variants of a recording and cached. Feature changes (gain, filter, masks) are drawn anew whenever a recording
-is used: a gain or a filter of the sound only adds a constant to log-mel energies and their cepstra. So are mel
-changes (``export.augmentation.mel``: warp, hiss, another recording beneath), for which log-mel energies are cached.
-Long streams of features go through a channel each (``export.augmentation.channel``: level, colour, bandwidth).
-Everything is drawn from the seed, the variant and the number of the recording.
+settings.py   AugmentConfig: what is varied, and how far
+waveform.py   room, noise, pitch, tempo, shift, bandwidth: computed once per variant of a recording, and cached
+features.py   gain, filter, masks: drawn anew at each use; a gain or a filter only adds a constant to log-mel
+              energies and their cepstra
+mel.py        warped frequencies, other speeds, noise, another recording mixed in: drawn anew at each use, on
+              cached log-mel energies
+channel.py    level, colour and bandwidth of long streams of features
+
+Everything is drawn from the seed, the variant and the index of the recording.
 """
 
 from __future__ import annotations

@@ -51,11 +51,16 @@ def evaluate(
     Every recording is heard twice: alone, from a fresh state; and in one long stream with the state carried
     from each to the next. Events come from the live detector with the card's settings.
     """
+    # Figures want these at the end of a long evaluation: whoever lacks them is told at once.
+    import scipy.optimize  # noqa: F401
+    import sklearn.metrics  # noqa: F401
+
     from export.evaluation.evaluate import evaluate as measure
     from export.evaluation.evaluate import headline
     from export.evaluation.pictures import draw
     from stream.cli.models import load_model
     from stream.cli.rules import detector_spec
+    from stream.printable import printable
 
     loaded = load_model(model)
     rules = detector_spec(loaded.card.detector, loaded.labels, {"threshold": threshold})
@@ -80,7 +85,7 @@ def evaluate(
             progress=show,
         )
     for line in result.report["skipped"]:
-        click.echo(f"skipped {line['recording']}: {line['reason']}", err=True)
+        click.echo(printable(f"skipped {line['recording']}: {line['reason']}"), err=True)
     if as_json:
         click.echo(json.dumps(result.report, indent=2))
     else:

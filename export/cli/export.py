@@ -47,13 +47,13 @@ A network of your own, in Python:
     show_default=True,
     help="With --labels.",
 )
-@click.option("--activation-inside", is_flag=True, help="The network gives probabilities already.")
+@click.option("--activation-inside", is_flag=True, help="The network returns probabilities already.")
 @click.option(
     "--lookahead",
     type=click.Choice(["refuse", "delay"]),
     default="refuse",
     show_default=True,
-    help="Refuse layers that need future frames, or delay the answers.",
+    help="Refuse layers that need future frames, or delay the scores.",
 )
 @click.option("--batch-axis", type=int, default=0, show_default=True, help="Of an offline ONNX's input.")
 @click.option("--time-axis", type=int, default=1, show_default=True, help="Of an offline ONNX's input.")
@@ -84,18 +84,18 @@ def export(
     data: Path | None,
     force: bool,
 ) -> None:
-    """Turn NETWORK into one proven streaming ONNX file.
+    """Turn NETWORK into one streaming ONNX file.
 
-    NETWORK is a checkpoint of stream-classify train, or an offline ONNX graph from anywhere that maps a whole
-    sequence of features to scores. Left context becomes state that is carried from step to step; what would need
-    the future is refused by name. The result is compared with the network over a minute of sound in many
-    chunkings; nothing is written unless all of it agrees within 1e-5.
+    NETWORK is a checkpoint of stream-classify train, or any offline ONNX graph that maps a whole sequence of
+    features to scores. Left context becomes state that is carried from step to step; a layer that needs future
+    frames is refused by name. The result is compared with the network over a minute of features in many
+    chunkings; it is written only if all scores agree within 1e-5.
     """
     from export import to_onnx
 
     if quantize and data is None:
         raise UsageError(
-            "--quantize: what it costs must be measured; add --data FOLDER with labelled recordings"
+            "--quantize: its cost in accuracy must be measured; add --data FOLDER with labelled recordings"
         )
     source, own = _network(network)
     chosen = _card(network, own, card, labels, activation)
@@ -116,7 +116,7 @@ def export(
         f"wrote {output}: {len(done.states)} states, stride {done.stride}, delay {done.delay}; {exact}"
     )
     click.echo(
-        f"proven over {made['frames_compared']} frames in many chunkings: "
+        f"compared over {made['frames_compared']} frames in many chunkings: "
         f"at most {made['largest_difference']:.1e} from the network itself"
     )
     if quantize and data is not None:

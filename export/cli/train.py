@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import msgspec
 from rich.console import Console
 
-from export.cli.deprecated import current_settings, warn_renamed
 from export.models.config import PRESETS
-from export.training.config import TrainConfig, read_config
+from export.training.config import RENAMED, TrainConfig, read_config
 from export.training.settings import change, parse_grid
+from stream.cli.deprecated import RenamedOption, warn_renamed
+from stream.cli.help import TaskCommand, section
 from stream.errors import SpecError, UsageError
+from stream.printable import printable
+
+T = TypeVar("T")
 
 EPILOG = """\b
-DATA is a folder with a folder a class (Speech Commands), a folder with manifest.csv, or a CSV/TSV manifest:
+DATA is a folder with one folder per class (Speech Commands), a folder with manifest.csv, or a CSV/TSV manifest:
   filename,label[,split,fold,speaker|group]   whole clips; several labels as a;b
   filename,onset,offset,event_label           strong labels, seconds
 \b
@@ -24,7 +30,7 @@ Examples:
   stream-classify train ESC-50/ --model crnn --test-fold 5 -o model.pt
   stream-classify train commands/ --background noises/ --set augment.copies=4 -o model.pt
   stream-classify train recordings/ --search hidden=32,64,128 layers=1,2 --folds 5
-  stream-classify train recordings/ -o model.pt --resume          after a kill
+  stream-classify train recordings/ -o model.pt --resume          after an interruption
 """
 
 # option -> setting of export.training.settings
@@ -42,79 +48,120 @@ _DIRECT = {
 
 
 @click.command(
-    epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=TaskCommand,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.argument("words", nargs=-1, metavar="DATA")
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Checkpoint.  [default: model.pt]"
+@section(
+    "Result",
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Checkpoint.  [default: model.pt]",
+    ),
+    click.option(
+        "--run", type=click.Path(file_okay=False, path_type=Path), help="Run folder.  [default: OUTPUT.run]"
+    ),
+    click.option("--resume", is_flag=True, help="Continue after the last epoch in the run folder."),
+    click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Start from the config.json of another run.",
+    ),
+)
+@section(
+    "Data and labels",
+    click.option(
+        "--labels", metavar="A:B:C", help="Classes in output order; others are refused.  [default: all]"
+    ),
+    click.option("--unknown", metavar="NAME", help="With --labels: the class that all others become."),
+    click.option(
+        "--activation",
+        type=click.Choice(["auto", "softmax", "sigmoid"]),
+        help="softmax: exactly one class; sigmoid: any number.  [default: auto]",
+    ),
+    click.option(
+        "--where",
+        type=click.Choice(["end", "all"]),
+        help="Where a clip's label is learnt: second half, or all of it.  [default: end]",
+    ),
+    click.option("--background", metavar="DIR", help="Sound of no class, for gaps and added noise."),
+    click.option(
+        "--background-class",
+        cls=RenamedOption,
+        was="--quiet",
+        metavar="NAME",
+        help="Class of the gaps between clips.  [default: none]",
+    ),
+    click.option("--validation-fold", metavar="A:B", help="Folds of the manifest for validation."),
+    click.option("--test-fold", metavar="A:B", help="Folds for the test."),
+    click.option("--validation-group", metavar="A:B", help="Speakers or sources for validation."),
+    click.option("--test-group", metavar="A:B", help="Speakers or sources for the test."),
+    click.option("--strict", is_flag=True, help="Refuse unreadable audio instead of skipping it."),
+    click.option("--copies", metavar="N", help="Augmented variants of each recording.  [default: 0]"),
+    click.option("--cache", metavar="DIR", help="Folder for features.  [default: ~/.cache/stream-classify]"),
+)
+@section(
+    "Network",
+    click.option("-m", "--model", type=click.Choice(list(PRESETS)), help="Network.  [default: gru]"),
+    click.option("--hidden", metavar="N", help="Units of a layer."),
+    click.option("--layers", metavar="N", help="Recurrent layers, or blocks of the tcn."),
+    click.option("--dropout", metavar="P", help="Between layers."),
+)
+@section(
+    "Training",
+    click.option("--epochs", metavar="N", help="At most this many passes.  [default: 30]"),
+    click.option(
+        "--steps", metavar="N", help="At least this many optimiser steps, for little data.  [default: 0]"
+    ),
+    click.option("--learning-rate", metavar="X", help="[default: 0.002]"),
+    click.option("--patience", metavar="N", help="Epochs without gain before stopping; 0 = never."),
+    click.option(
+        "--class-weights",
+        cls=RenamedOption,
+        was="--balance",
+        is_flag=True,
+        help="Give rare classes more weight in the loss.",
+    ),
+    click.option(
+        "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train (not a microphone)."
+    ),
+    click.option("--seed", metavar="N", help="Of all random numbers."),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Any other setting: fit.average=0.99, augment.tilt=6, streams.frames=300 …",
+    ),
+)
+@section(
+    "Features",
+    click.option("-r", "--sample-rate", metavar="HZ", help="Recordings are resampled.  [default: 16000]"),
+    click.option("--n-fft", metavar="N", help="[default: 512]"),
+    click.option("--win-length", metavar="N", help="[default: 400]"),
+    click.option("--hop-length", metavar="N", help="[default: 160]"),
+    click.option("--n-mels", metavar="N", help="[default: 40]"),
+    click.option("--n-mfcc", metavar="N|none", help="none = log-mel.  [default: 40]"),
+    click.option("--deltas", metavar="0|1|2", help="[default: 0]"),
+)
+@section(
+    "Search",
+    click.option(
+        "--search", "searching", is_flag=True, help="Compare settings by cross-validation; add NAME=V,V …"
+    ),
+    click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Of the search."),
 )
 @click.option(
-    "--run", type=click.Path(file_okay=False, path_type=Path), help="Run folder.  [default: OUTPUT.run]"
+    "-q",
+    "--no-progress",
+    cls=RenamedOption,
+    was="--quietly",
+    is_flag=True,
+    help="No progress, only the result.",
 )
-@click.option("--resume", is_flag=True, help="Go on where the run folder's last epoch ended.")
-@click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Start from the config.json of another run.",
-)
-@click.option(
-    "--labels", metavar="A:B:C", help="Classes in output order; others are refused.  [default: all]"
-)
-@click.option("--unknown", metavar="NAME", help="With --labels: the class that all others become.")
-@click.option(
-    "--activation", type=click.Choice(["auto", "softmax", "sigmoid"]), help="One of, or any of the classes."
-)
-@click.option("-m", "--model", type=click.Choice(list(PRESETS)), help="Network.  [default: gru]")
-@click.option("--hidden", metavar="N", help="Units of a layer.")
-@click.option("--layers", metavar="N", help="Recurrent layers, or blocks of the tcn.")
-@click.option("--dropout", metavar="P", help="Between layers.")
-@click.option("--epochs", metavar="N", help="At most this many passes.  [default: 30]")
-@click.option(
-    "--steps", metavar="N", help="At least this many optimiser steps: for little data.  [default: 0]"
-)
-@click.option("--learning-rate", metavar="X", help="[default: 0.002]")
-@click.option("--patience", metavar="N", help="Epochs without gain before stopping; 0 = never.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train (not a microphone)."
-)
-@click.option("--seed", metavar="N", help="Of every random number.")
-@click.option("-r", "--sample-rate", metavar="HZ", help="Recordings are resampled to it.  [default: 16000]")
-@click.option("--n-fft", metavar="N", help="[default: 512]")
-@click.option("--win-length", metavar="N", help="[default: 400]")
-@click.option("--hop-length", metavar="N", help="[default: 160]")
-@click.option("--n-mels", metavar="N", help="[default: 40]")
-@click.option("--n-mfcc", metavar="N|none", help="none = log-mel.  [default: 40]")
-@click.option("--deltas", metavar="0|1|2", help="[default: 0]")
-@click.option(
-    "--where",
-    type=click.Choice(["end", "all"]),
-    help="Where a clip's label is learnt: second half, or all of it.  [default: end]",
-)
-@click.option("--background", metavar="DIR", help="Sound of no class, between and under clips.")
-@click.option("--background-class", metavar="NAME", help="Class of the gaps between clips.  [default: none]")
-@click.option("--copies", metavar="N", help="Augmented variants of each recording.  [default: 0]")
-@click.option("--validation-fold", metavar="A:B", help="Folds of the manifest for validation.")
-@click.option("--test-fold", metavar="A:B", help="Folds for the test.")
-@click.option("--validation-group", metavar="A:B", help="Speakers or sources for validation.")
-@click.option("--test-group", metavar="A:B", help="Speakers or sources for the test.")
-@click.option("--cache", metavar="DIR", help="Where features are kept.  [default: ~/.cache/stream-classify]")
-@click.option("--class-weights", is_flag=True, help="Give rare classes more weight in the loss.")
-@click.option("--strict", is_flag=True, help="Refuse unreadable audio instead of skipping it.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Any other setting: fit.average=0.99, augment.tilt=6, streams.frames=300 …",
-)
-@click.option(
-    "--search", "searching", is_flag=True, help="Compare settings by cross-validation: NAME=V,V … follow."
-)
-@click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Of the search.")
-@click.option("-q", "--no-progress", is_flag=True, help="No progress, only the result.")
-@click.option("--quiet", "old_quiet", metavar="NAME", hidden=True)
-@click.option("--balance", "old_balance", is_flag=True, hidden=True)
-@click.option("--quietly", "old_quietly", is_flag=True, hidden=True)
 def train(
     words: tuple[str, ...],
     output: Path | None,
@@ -127,9 +174,6 @@ def train(
     searching: bool,
     folds: int,
     no_progress: bool,
-    old_quiet: str | None,
-    old_balance: bool,
-    old_quietly: bool,
     **direct: str | None,
 ) -> None:
     """Train a classifier on labelled recordings.
@@ -137,14 +181,6 @@ def train(
     Recordings are laid end to end in long streams and the network's state is carried through them, so that
     what is measured here holds after hours of listening. The checkpoint goes to stream-classify export.
     """
-    for old, new, given in (
-        ("--quiet", "--background-class", old_quiet is not None),
-        ("--balance", "--class-weights", old_balance),
-        ("--quietly", "--no-progress", old_quietly),
-    ):
-        if given:
-            warn_renamed(old, new)
-    direct["background_class"] = direct["background_class"] or old_quiet
     grid = [word for word in words if "=" in word and not Path(word).exists()]
     data = [word for word in words if word not in grid]
     if len(data) > 1 or (not data and config is None):
@@ -158,17 +194,25 @@ def train(
         if not sign:
             raise UsageError(f"--set {word}: want NAME=VALUE")
         changes[name] = text
-    if class_weights or old_balance:
+    if class_weights:
         changes["class_weights"] = "true"
     if strict:
         changes["strict"] = "true"
     wanted = change(wanted, current_settings(changes))
-    console = Console(stderr=True, quiet=no_progress or old_quietly)
+    console = Console(stderr=True, quiet=no_progress)
     if searching:
         _search(wanted, current_settings(parse_grid(grid)), folds, output, console)
         return
     target = output or Path("model.pt")
     _train(wanted, target, run or target.with_suffix(".run"), resume, console)
+
+
+def current_settings(settings: Mapping[str, T]) -> dict[str, T]:
+    """Settings under their current names, with a warning for each old one."""
+    for name in settings:
+        if name in RENAMED:
+            warn_renamed(click.get_current_context(), f"setting {name}", f"setting {RENAMED[name]}")
+    return {RENAMED.get(name, name): value for name, value in settings.items()}
 
 
 def _config(path: Path | None, data: str | None) -> TrainConfig:
@@ -191,10 +235,12 @@ def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: 
                 config, output, folder=run, resume=resume, report=report, progress=report.prepared
             )
     except KeyboardInterrupt:
-        click.echo(f"stopped; finished epochs are in {run}: the same command with --resume goes on", err=True)
+        click.echo(
+            f"stopped; finished epochs are in {run}; the same command with --resume continues", err=True
+        )
         raise SystemExit(130) from None
     for where, reason in result.skipped:
-        console.print(f"skipped {where}: {reason}", highlight=False, markup=False)
+        console.print(printable(f"skipped {where}: {reason}"), highlight=False, markup=False)
     console.print(f"run folder {run}", highlight=False, markup=False)
     for name, value in result.figures.items():
         click.echo(f"{name}\t{value:.4f}")

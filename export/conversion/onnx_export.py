@@ -202,7 +202,7 @@ def _check_classes(made: Streaming, card: ModelCard) -> None:
 
 
 def _complete(card: ModelCard, made: Streaming, report: EquivalenceReport, exporter: str) -> ModelCard:
-    created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     export = {
         "exporter": exporter or "offline ONNX graph",
         "frames_compared": report.frames,

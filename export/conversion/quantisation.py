@@ -1,4 +1,4 @@
-"""int8 weights: smaller, sometimes faster, never bit-exact. What it costs in accuracy is for the caller to measure."""
+"""int8 weights: smaller, sometimes faster, never bit-exact. The caller measures what they cost in accuracy."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from stream.inference.engine import SlabEngine
 from stream.inference.session import Model
 from stream.inference.verify import compare
 
-LABEL = "int8"
+SUFFIX = "int8"  # of the card's name
 _OPERATORS = ["LSTM", "MatMul", "Gemm"]  # an int8 Conv takes twice the time of a float one at a frame a step
 
 
 @dataclass(frozen=True)
 class Quantised:
-    """What became of a model.
+    """A quantised model.
 
     Attributes:
         card: of the new file.
-        replaced: operators that are gone, and how many of each. GRU and RNN have no int8 form in ONNX Runtime,
-            Conv a slow one: those stay.
+        replaced: operators that were replaced, and how many of each. GRU and RNN have no int8 form in ONNX
+            Runtime and that of Conv is slow: those stay.
         bytes_before, bytes_after: file sizes.
         largest_difference: of a probability, on the golden features.
     """
@@ -48,8 +48,8 @@ class Quantised:
 def quantise(path: str | Path, out: str | Path) -> Quantised:
     """Write a copy of a model with int8 weights.
 
-    Scales are taken per tensor over the whole batch and chunk, so answers depend a little on the chunking and on
-    the other streams of a batch: ``card.exact`` becomes False and the golden tolerance is widened to what was seen.
+    Scales are taken per tensor over the whole batch and chunk, so scores depend a little on the chunking and on
+    the other streams of a batch: ``card.exact`` becomes False and the golden tolerance grows to what was measured.
 
     Args:
         path: an exported model.
@@ -70,7 +70,7 @@ def quantise(path: str | Path, out: str | Path) -> Quantised:
         raise ExportError(
             f"{path}: no operator of it has an int8 form; LSTM and MatMul have, GRU, RNN and Conv stay"
         )
-    card = msgspec.structs.replace(model.card, name=f"{model.card.name} ({LABEL})", exact=False)
+    card = msgspec.structs.replace(model.card, name=f"{model.card.name} ({SUFFIX})", exact=False)
     golden = Golden.from_metadata({p.key: p.value for p in before.metadata_props})
     data, difference = _pack(after, card, golden)
     write_bytes(out, data)

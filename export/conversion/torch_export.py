@@ -1,7 +1,7 @@
 """torch.nn.Module -> offline ONNX graph with free batch and time, through two exporters.
 
 torch.export is the first choice, with recurrent layers swapped for fused operators; the older tracing exporter is
-the second. Neither is trusted: ``export.conversion.equivalence`` compares what comes out with the module itself.
+the second. Neither is trusted: ``export.conversion.equivalence`` compares the result with the module itself.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def by_torch_export(whole: Whole, example: Tensor) -> onnx.ModelProto:
     whole = copy.deepcopy(whole)
     swap(whole)
     free = torch.export.Dim.DYNAMIC
-    with quiet():
+    with silenced():
         program = torch.onnx.export(
             whole,
             (example,),
@@ -75,7 +75,7 @@ def by_torch_export(whole: Whole, example: Tensor) -> onnx.ModelProto:
 def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
     """Export through the older exporter."""
     buffer = io.BytesIO()
-    with quiet():
+    with silenced():
         torch.onnx.export(
             whole,
             (example,),
@@ -109,7 +109,7 @@ def offline_graph(exporter: str, whole: Whole, example: Tensor) -> onnx.ModelPro
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Silence the exporters' progress, warnings and log lines; exceptions pass."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)

@@ -1,12 +1,13 @@
-"""Labelled audio: what is recorded where, who is in which split, and its features on disk.
+"""Labelled audio: recordings with labels and splits, and their features on disk.
 
-recording.py   Recording, Dataset: names and labels, nothing opened
-layout.py      a folder a class (Speech Commands)
-manifest.py    CSV and TSV manifests (ESC-50, UrbanSound8K, DCASE)
-groups.py      speakers and sources, from columns or file names
-dataset.py     read_dataset(): any of these
-splits.py      parts that never divide a group
-cache.py       features, computed once with the runtime's own code
+recording.py      Recording, Dataset: names and labels, nothing opened
+class_folders.py  one folder per class (Speech Commands)
+manifest.py       CSV and TSV manifests (ESC-50, UrbanSound8K, DCASE)
+groups.py         speakers and sources, from columns or file names
+folds.py          folds for cross-validation
+dataset.py        read_dataset(): any of these layouts
+splits.py         training, validation and test parts that never divide a group
+cache.py          features, computed once with the runtime's own code
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Open labelled audio wherever it is: a folder of classes, a folder with a manifest, or a manifest."""
+"""Read a data set: a folder of classes, a folder with a manifest, or a manifest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from export.data.layout import read_folder
+from export.data.class_folders import read_folder
 from export.data.manifest import read_manifest
 from export.data.recording import Dataset
 from stream.errors import DataError
@@ -18,10 +18,10 @@ MANIFESTS = ("manifest.csv", "manifest.tsv", "meta/esc50.csv", "metadata/UrbanSo
 def read_dataset(
     path: str | Path, labels: Sequence[str] | None = None, *, unknown: str | None = None
 ) -> Dataset:
-    """Everything ``path`` holds, before it is split.
+    """The data set at ``path``, before it is split.
 
     A folder with a manifest.csv (or .tsv, or the one of ESC-50 or UrbanSound8K) is read by it; any other
-    folder is a folder a class.
+    folder has one folder per class.
 
     Args:
         path: folder or manifest.
@@ -38,7 +38,9 @@ def read_dataset(
     elif path.is_file():
         data = read_manifest(path)
     else:
-        raise DataError(f"{path}: no such folder or manifest; give a folder a class or a CSV/TSV manifest")
+        raise DataError(
+            f"{path}: no such folder or manifest; give a folder with one folder per class, or a CSV or TSV manifest"
+        )
     return data if labels is None else _restrict(data, tuple(labels), unknown)
 
 

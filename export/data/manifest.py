@@ -3,7 +3,7 @@
 Clip labels need a file column (filename, file, path, slice_file_name) and a label column (label, category,
 class, event_labels). Several labels are joined by ``;`` or ``|`` (``,`` too in event_labels); an empty label
 means none of the classes. Optional: split (train, validation, test), fold, and a group column (groups.py).
-Strong labels need filename, onset, offset, event_label (seconds); a row with an empty event_label names a
+Strong labels need filename, onset and offset in seconds, and event_label; a row with an empty event_label names a
 recording without events. ESC-50's and UrbanSound8K's own files work as they are.
 """
 
@@ -56,7 +56,7 @@ def _rows(path: Path) -> list[Row]:
     if table and _headerless(table[0]):
         table.insert(0, list(_STRONG))
     if len(table) < 2:
-        raise DataError(f"{path}: is empty; want a header and a row a recording")
+        raise DataError(f"{path}: is empty; want a header and one row per recording")
     header = [name.strip().lower() for name in table[0]]
     rows: list[Row] = []
     for number, cells in enumerate(table[1:], 2):
@@ -67,12 +67,12 @@ def _rows(path: Path) -> list[Row]:
         padded = [cell.strip() for cell in cells] + [""] * (len(header) - len(cells))
         rows.append((f"{path.name}, row {number}", dict(zip(header, padded, strict=True))))
     if not rows:
-        raise DataError(f"{path}: no row has anything in it; want a header and a row a recording")
+        raise DataError(f"{path}: all rows are empty; want a header and one row per recording")
     return rows
 
 
 def _headerless(cells: list[str]) -> bool:
-    """DCASE's older strong lists begin with data at once."""
+    """True for older strong labels of DCASE, which have no header."""
     try:
         return len(cells) == 4 and float(cells[1]) <= float(cells[2])
     except ValueError:
@@ -139,7 +139,7 @@ def _file(path: Path, origin: str, row: Mapping[str, str]) -> tuple[str, Path]:
     name = next((row[column] for column in FILE_COLUMNS if row.get(column)), "")
     if not name:
         raise DataError(f"{origin}: no file name; want a column {', '.join(FILE_COLUMNS)}")
-    for candidate in _places(path.parent, name, row.get("fold", "")):
+    for candidate in _candidates(path.parent, name, row.get("fold", "")):
         if candidate.is_file():
             return name, candidate
     raise DataError(
@@ -147,8 +147,8 @@ def _file(path: Path, origin: str, row: Mapping[str, str]) -> tuple[str, Path]:
     )
 
 
-def _places(folder: Path, name: str, fold: str) -> Iterable[Path]:
-    """Where published sets keep the audio of a manifest."""
+def _candidates(folder: Path, name: str, fold: str) -> Iterable[Path]:
+    """Paths at which published data sets keep the audio of a manifest."""
     for base in (folder, folder / "audio", folder.parent / "audio", folder.parent):
         yield base / name
         if fold:

@@ -1,4 +1,4 @@
-"""What is known of one recording before it is opened, and of a set of them."""
+"""What is known about a recording before it is opened, and about a data set."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class Dataset:
     """Recordings with the classes they are labelled with.
 
     Attributes:
-        root: what was read: folder or manifest.
+        root: the folder or manifest that was read.
         recordings: all of them, in a fixed order.
         labels: class names in output order.
-        backgrounds: recordings of no class in particular, to put between and under clips.
+        backgrounds: recordings of no particular class, for gaps and added noise.
     """
 
     root: Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -75,7 +75,7 @@ def evaluate(
     report: dict[str, Any] = {
         "schema": 2,  # 1: frames were rows of the model, delays included events that were on already
         "program": f"stream-classify {__version__}",
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": {"name": model.card.name, "sha256": model.sha256},
         "data": {"path": str(data), "split": split or "all", "recordings": len(found.alone)},
         "hours": sum(each.duration for each in found.alone) / 3600,

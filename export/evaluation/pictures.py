@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics
 
 from export.evaluation.evaluate import Evaluation
 from export.metrics.clips import clip_scores, clip_truth
@@ -54,6 +53,8 @@ def _both(true: NDArray[np.bool_]) -> bool:
 
 
 def _det(axes: Any, true: NDArray[np.bool_], scores: NDArray[Any], labels: tuple[str, ...]) -> None:
+    from sklearn import metrics
+
     for c, label in enumerate(labels):
         if _both(true[:, c]):
             alarms, misses, _ = metrics.det_curve(true[:, c], scores[:, c])
@@ -66,6 +67,8 @@ def _det(axes: Any, true: NDArray[np.bool_], scores: NDArray[Any], labels: tuple
 
 
 def _roc(axes: Any, true: NDArray[np.bool_], scores: NDArray[Any], labels: tuple[str, ...]) -> None:
+    from sklearn import metrics
+
     for c, label in enumerate(labels):
         if _both(true[:, c]):
             alarms, hits, _ = metrics.roc_curve(true[:, c], scores[:, c])

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics
 
 from export.metrics.frames import roc_auc
 from export.metrics.prediction import Prediction
@@ -50,6 +49,8 @@ def clip_figures(
         activation: "softmax" or "sigmoid".
         thresholds: of each class; sigmoid only.
     """
+    from sklearn import metrics
+
     if activation == "softmax":
         predicted = np.zeros_like(truth)
         predicted[np.arange(len(predicted)), scores.argmax(axis=1)] = True

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from export.data.recording import Interval
 from export.metrics.prediction import DetectedEvent, Prediction
@@ -84,6 +83,8 @@ def _class_figures(
 def _matches(
     reference: Sequence[Interval], detected: Sequence[DetectedEvent], onset_collar: float, offsets: bool
 ) -> int:
+    from scipy.optimize import linear_sum_assignment
+
     if not reference or not detected:
         return 0
     fits = np.array([[_fits(r, d, onset_collar, offsets) for d in detected] for r in reference])

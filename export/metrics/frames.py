@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics
 
 from export.data.recording import Interval, frame_targets
 from export.metrics.prediction import Prediction
@@ -117,6 +116,8 @@ def f1_score(predicted: Flags, truth: Flags) -> float:
 
 def roc_auc(truth: Flags, scores: NDArray[np.floating[Any]]) -> float | None:
     """Area under the ROC curve of (n,) scores; None when only one class is present."""
+    from sklearn import metrics
+
     return float(metrics.roc_auc_score(truth, scores)) if truth.any() and not truth.all() else None
 
 

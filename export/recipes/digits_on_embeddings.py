@@ -1,4 +1,4 @@
-"""Spoken digits on the embeddings of a network that knows words already, for the speakers are few.
+"""Spoken digits on the embeddings of a network that knows words already, because the speakers are few.
 
     python -m export.recipes.digits_on_embeddings DATA --embedding embedding_model.onnx --test-group theo -o theo.onnx
 
@@ -25,6 +25,7 @@ from export.recipes.embedding import train_on_embeddings
 from export.recipes.speech_embedding import SPEC, SpeechEmbedding
 from export.training import FitConfig, RichReport, TrainConfig
 from export.training.stream_config import StreamConfig
+from stream.cli.deprecated import RenamedOption
 from stream.errors import StreamClassifyError
 
 SHAPE: dict[str, Any] = {"hidden": 192, "layers": 1, "dropout": 0.2}
@@ -59,7 +60,8 @@ def settings(data: Path, model: str) -> TrainConfig:
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--embedding",
-    "--front",
+    cls=RenamedOption,
+    was="--front",
     type=click.Path(path_type=Path),
     required=True,
     help="The speech embedding, ONNX.",

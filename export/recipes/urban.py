@@ -31,6 +31,7 @@ from export.recipes.embedding import train_on_embeddings
 from export.recipes.yamnet import Yamnet
 from export.training import FitConfig, RichReport, TrainConfig, train
 from export.training.stream_config import StreamConfig
+from stream.cli.deprecated import RenamedOption
 from stream.errors import DataError, StreamClassifyError
 from stream.features.spec import MfccSpec
 
@@ -89,7 +90,11 @@ def two_folds(data: Path, train_fold: str, test_fold: str) -> Dataset:
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default="urban.pt")
 @click.option("--cache", type=click.Path(file_okay=False), help="Where features are kept.")
 @click.option(
-    "--embedding", "--front", type=click.Path(path_type=Path), help="YAMNet, as ONNX or a zip of it."
+    "--embedding",
+    cls=RenamedOption,
+    was="--front",
+    type=click.Path(path_type=Path),
+    help="YAMNet, as ONNX or a zip of it.",
 )
 def main(
     data: Path, model: str, train_fold: str, test_fold: str, output: Path, cache: str | None,

@@ -1,4 +1,4 @@
-"""Alignment: how a tensor of the streaming graph follows its counterpart in the offline graph.
+"""Alignment: how a tensor of the streaming graph relates to its counterpart in the offline graph.
 
 Let v[j] be row j of the offline tensor when the sequence never ends. The streaming tensor of a chunk that starts at
 row m (m = first frame * rate) always holds exactly as many rows as the chunk brings, and its row i is
@@ -7,11 +7,11 @@ row m (m = first frame * rate) always holds exactly as many rows as the chunk br
 
 ``lag`` < 0: the first ``-lag`` rows of v are known before any sound (padding); they are the start value of whatever
 state needs them. ``lag`` > 0: rows arrive late because they need frames to come; the first ``lag`` rows emitted are
-meaningless. Padding, trimming and shifting are therefore bookkeeping and cost nothing at run time; operators that
-look back keep the rows they need as state.
+meaningless. Padding, trimming and shifting therefore only change numbers here and cost nothing at run time;
+operators that look back keep the rows they need as state.
 
 A *summary* (last frame, mean over time, final hidden state) has no time axis offline. Streaming gives it one row a
-frame, equal to the offline answer for the sequence up to that frame.
+frame, equal to the offline output for the sequence up to that frame.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Alignment:
         summary: True if the offline tensor has no time axis and stands for the sequence so far.
         open: True if the streaming tensor has its time axis right behind its batch axis, where the offline tensor
             has it folded into the batch axis, or none (summary).
-        warmup: rows at the start for which the offline network has no answer (too short for its windows).
+        warmup: rows at the start for which the offline network has no output (too short for its windows).
         lookahead_layer: the layer that first needed frames to come, for messages.
         time_major: a "both" axis counts frames slowest (T, N) instead of streams (N, T).
     """

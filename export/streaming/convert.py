@@ -36,12 +36,12 @@ class Streaming:
         states: carried tensors.
         n_classes: C.
         stride: feature frames an output row; T must be a multiple of it.
-        delay: output rows by which answers lag (0 unless lookahead was allowed).
+        delay: output rows by which scores are late (0 unless lookahead was allowed).
         warmup: output rows at the start without meaning.
-        receptive_field: feature frames that can influence an answer; None = unbounded.
-        summary: the offline graph gives one answer for the whole sequence.
-        output: the alignment of the offline output.
-        alignments: every tensor, for finding a faulty layer.
+        receptive_field: feature frames that can influence an output row; None = unbounded.
+        summary: the offline graph has one output for the whole sequence.
+        output: alignment of the output.
+        alignments: of every tensor, for fault localisation.
         labels: offline tensor -> layer that makes it, in topological order.
         activated: the offline graph ends in the activation; else it was appended.
     """
@@ -149,7 +149,7 @@ def _causal(ctx: Context, alignment: Alignment, lookahead: Lookahead) -> Alignme
         more = ceil(alignment.lag / alignment.rate)
         raise NotStreamable(
             f"{alignment.lookahead_layer}, the output {more}; pad on the left only (kernel_size - 1 frames), "
-            f"or export with lookahead='delay' and answers {more} frame(s) late"
+            f"or export with lookahead='delay' and scores {more} frame(s) late"
         )
     if alignment.lag < 0:
         producer = ctx.producer(alignment.source)

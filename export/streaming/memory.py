@@ -1,4 +1,4 @@
-"""Memory: the few ways in which a streaming graph remembers rows. All states except recurrent ones are made here."""
+"""Memory: the ways in which a streaming graph keeps rows as state. All states except recurrent ones are made here."""
 
 from __future__ import annotations
 
@@ -154,8 +154,7 @@ def spread(ctx: Context, alignment: Alignment, per_row: str) -> str:
     if alignment.axes[alignment.batch].size != 1:
         raise NotStreamable(
             f"{alignment.source}: there is no rule to wait for future frames where features are folded into the "
-            "batch; "
-            "keep features an axis of their own"
+            "batch; keep features an axis of their own"
         )
     if batch > time:
         per_row = ctx.write.transpose(per_row, [1, 0], "per_row")

@@ -1,7 +1,7 @@
-"""Run the offline graph at several sizes with every tensor in view, and read off what each axis and constant is.
+"""Run the offline graph at several sizes, read every tensor, and conclude what each axis and constant is.
 
-Measuring beats shape algebra: exporters compute shapes in dozens of ways, and a length that was baked in shows up
-as a run that fails.
+Measuring is more reliable than shape algebra: exporters compute shapes in dozens of ways, and a hard-coded length
+shows up as a run that fails.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from export.streaming.axes import Axes, classify
 from export.streaming.node import Node
 from export.streaming.synthetic_features import synthetic_features
 from stream.errors import ExportError, NotStreamable
-from stream.inference.options import CPU, session_options
+from stream.inference.options import CPU, create_session, session_options
 
 Array = NDArray[Any]
 
@@ -30,7 +30,7 @@ class Probe:
 
     Args:
         model: normalised graph with one input (N, T, F).
-        example: (N, T, F) float32 features of realistic level; the probe runs on mixtures of its frames.
+        example: (N, T, F) float32 features of realistic level; the probe runs on synthetic features made of them.
 
     Raises:
         ExportError: ONNX Runtime cannot load the graph.
@@ -68,12 +68,12 @@ class Probe:
             self.lengths = lengths
             return runs
         raise NotStreamable(
-            f"{self._culprit(problem)}: does not run at other lengths or batch sizes than it was exported with; "
+            f"{self._layer_named_in(problem)}: does not run at other lengths or batch sizes than it was exported with; "
             "export it with dynamic batch and time axes, and keep sizes out of its code"
         )
 
-    def _culprit(self, problem: str) -> str:
-        """The layer an ORT message is about."""
+    def _layer_named_in(self, problem: str) -> str:
+        """The layer that a message of ONNX Runtime names."""
         named = re.search(r"Name:'([^']*)'", problem)
         node = next((n for n in self._nodes if named and n.name == named[1]), None)
         return Node(node).label if node is not None else f"the offline graph ({problem[:200]})"
@@ -110,7 +110,8 @@ def open_session(model: onnx.ModelProto, optimise: bool = False) -> ort.Inferenc
     options = session_options()
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return ort.InferenceSession(model.SerializeToString(), options, providers=[CPU])
+    session: ort.InferenceSession = create_session(model.SerializeToString(), [CPU], options)
+    return session
 
 
 def _stride_bound(model: onnx.ModelProto) -> int:

@@ -1,7 +1,7 @@
-"""fit(): the one training loop, for clips, for carried streams, for any module.
+"""fit(): the training loop, for whole sequences and for carried streams, for any module.
 
-Epochs are seeded one by one and batches are asked for by epoch number, so a run that was killed and resumed
-gives the weights of one that never stopped.
+Every epoch has a seed of its own and batches are asked for by epoch number, so a run that was interrupted and
+resumed ends with the same weights as one that was not.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ Validate = Callable[[nn.Module], dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """What training came to; the model itself holds the best weights.
+    """The outcome of training; the model itself has the best weights.
 
     Attributes:
-        history: a record an epoch: epoch, loss, learning_rate, seconds and the validation figures.
+        history: one record per epoch: epoch, loss, learning_rate, seconds and the validation figures.
         best: the record of the epoch whose weights were kept.
         stopped: "finished" or "early".
     """
@@ -71,9 +71,9 @@ def fit(
         config: see FitConfig.
         validate: figures of a model in eval mode; without it the training loss decides.
         folder: where ``last.pt`` is kept, replaced after each epoch.
-        resume: go on from ``folder / "last.pt"`` when it exists.
+        resume: continue from ``folder / "last.pt"`` if it exists.
         class_weight: (C,) float32 factors on the loss of each class.
-        report: shown progress.
+        report: told about progress.
         record: given the history after each epoch.
 
     Raises:
@@ -121,7 +121,7 @@ def logits_of(output: Tensor | tuple[Tensor, State]) -> Tensor:
 
 
 class _Run:
-    """The moving parts of one training run."""
+    """The state of a training run."""
 
     def __init__(
         self, model: nn.Module, config: FitConfig, device: torch.device, class_weight: Tensor | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -181,7 +181,7 @@ def make_card(
         labels=ready.data.labels,
         activation=ready.activation,
         features=config.features,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
         stride=model.config.stride,
         warmup=round(SETTLE_SECONDS * config.features.frame_rate),
         receptive_field=model.receptive_field,

@@ -16,8 +16,8 @@ from export.augmentation.features import FeatureAugmentation
 from export.augmentation.mel import MelAugmentation, mel_spec
 from export.augmentation.waveform import Noise, WaveformAugmentation
 from export.data.cache import FeatureStore, build_store, load_audio
+from export.data.class_folders import audio_files
 from export.data.dataset import read_dataset
-from export.data.layout import audio_files
 from export.data.recording import Dataset, Recording, Split, files_digest
 from export.data.splits import split_dataset
 from export.models import ModelConfig, preset

@@ -1,4 +1,4 @@
-"""What a training run shows while it runs: one bar and one line an epoch, on stderr."""
+"""Progress of a training run: one bar and one line per epoch, on stderr."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 
 class Report(Protocol):
-    """Told of progress by ``fit``. Never part of the result."""
+    """Told about progress by ``fit``. It has no influence on the result."""
 
     def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None: ...
 
@@ -20,7 +20,7 @@ class Report(Protocol):
 
 
 class Silent:
-    """A report that shows nothing."""
+    """Shows nothing."""
 
     def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None:
         pass

@@ -33,7 +33,7 @@ from stream.features.kernel import kernel_name
 
 
 class RunFolder:
-    """Writes the files of one run, each whole or not at all."""
+    """Writes the files of a run, each complete or not at all."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -74,7 +74,7 @@ class RunFolder:
 
 
 def origin(config: TrainConfig, data_digest: str) -> dict[str, Any]:
-    """Where a model comes from: enough to tell whether two runs should agree."""
+    """Where a model comes from: enough to tell whether two runs should give the same."""
     return {
         "stream_classify": __version__,
         "git": git_commit(),

@@ -31,13 +31,13 @@ from stream.inference.session import Model
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """One combination and what it gave.
+    """One combination of settings and its results.
 
     Attributes:
         settings: name -> value, as text.
-        scores: the watched figure of each fold.
+        scores: the monitored figure of each fold.
         mean, spread: of the scores; spread is the standard deviation (0 with one fold).
-        parameters: learnt numbers.
+        parameters: number of learnt values.
         microseconds: median time of one frame through the exported graph on one core.
     """
 

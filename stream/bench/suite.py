@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.assets import asset
 from stream.bench.cases import WHOLE_SECONDS, our_cases
 from stream.bench.peers import HIDDEN_UNITS, peer_cases
 from stream.bench.recordings import OTHER_SAMPLE_RATE, flac_cases
 from stream.bench.timing import Case
 from stream.capture.files import read_audio
 from stream.inference.session import Model
+from stream.installation import asset
 
 SOUND_SECONDS = 20  # of the bundled recording, from which the hops are taken
 

@@ -307,7 +307,7 @@ def _check_file(path: Path) -> None:
     if path.suffix.lower() in RAW_SUFFIXES:
         raise UnreadableAudio(
             f"{path} has no header: pipe it with its format, as in "
-            f"'stream-classify --input - --samplerate 16000 --format s16le < {path.name}'",
+            f"'stream-classify --input - --sample-rate 16000 --format s16le < {path.name}'",
             path=str(path),
         )
 

@@ -82,7 +82,7 @@ def open_source(
         return SimulatedSource(text, channel=recorded, block_samples=block_samples, fast=fast)
     scheme = _SCHEME.match(text)
     if scheme and scheme[1].lower() != "file":
-        from stream.capture.network.source import NetworkSource
+        from stream.capture.network.network_source import NetworkSource
 
         return NetworkSource(
             text, channel=recorded, block_samples=block_samples, fast=fast, verify=not insecure

@@ -31,7 +31,7 @@ from stream.errors import SourceError, UnreadableAudio, UsageError
 from stream.messages import Chunk, SourceInfo
 
 PCM_FORMATS: dict[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
-EXAMPLE = "parec --raw --rate=44100 --channels=1 | stream-classify --input - --samplerate 44100"
+EXAMPLE = "parec --raw --rate=44100 --channels=1 | stream-classify --input - --sample-rate 44100"
 
 _LONGEST_CHUNK_SAMPLES = 4096  # a chunk is what has arrived, and never more than this
 
@@ -69,7 +69,7 @@ class StdinSource(SourceBase):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if sample_rate is None:
-            raise UsageError(f"raw PCM has no header: give its rate with --samplerate, as in '{EXAMPLE}'")
+            raise UsageError(f"raw PCM has no header: give its rate with --sample-rate, as in '{EXAMPLE}'")
         if not (MIN_RATE_HZ <= sample_rate <= MAX_RATE_HZ and 1 <= channels <= MAX_CHANNELS):
             raise UsageError(
                 f"{sample_rate} Hz with {channels} channels is no recording: "
@@ -127,7 +127,7 @@ class StdinSource(SourceBase):
         if kind := container(self._carry) or text(self._carry):
             raise UnreadableAudio(
                 f"standard input carries {kind}, not raw PCM: give a file by its name, or pipe "
-                "'ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -' with --samplerate 16000; "
+                "'ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -' with --sample-rate 16000; "
                 "--format s16le takes the bytes as samples anyway",
                 path="-",
             )

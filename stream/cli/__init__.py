@@ -39,11 +39,12 @@ def main(argv: list[str] | None = None) -> None:
         os.environ.setdefault(name, value)
 
     from stream.cli.app import app
+    from stream.cli.say import say, set_up_last_resort
     from stream.errors import StreamClassifyError
 
+    set_up_last_resort()
     try:
         app.main(args=argv, prog_name="stream-classify", standalone_mode=True)
     except StreamClassifyError as error:
-        text = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))
-        print(f"stream-classify: error: {text}", file=sys.stderr)
+        say(f"stream-classify: error: {error}")
         sys.exit(exit_code(error))

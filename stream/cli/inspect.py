@@ -8,60 +8,61 @@ from typing import Any
 import click
 import msgspec
 
+from stream.cli.completion import complete_model
+from stream.cli.help import TaskCommand
+from stream.printable import printable, printable_json
 
-@click.command(epilog="Example: stream-classify inspect model.onnx")
-@click.argument("model", type=click.Path())
-@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+
+@click.command(cls=TaskCommand, epilog="Example: stream-classify inspect model.onnx")
+@click.argument("model", type=click.Path(), shell_complete=complete_model)
+@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
 def inspect(model: str, as_json: bool) -> None:
-    """Print what MODEL says about itself: card, graph, states, receptive field, latency, size, digest.
+    """Print what MODEL says about itself: front end, graph, states, receptive field, latency, accuracy, origin.
 
-    MODEL is a file, or default or small for a bundled one.
+    MODEL is a file, or the name of a bundled model: default, small.
     """
-    from stream.cli.models import memory_ceiling, model_path
+    from stream.cli.models import model_path, opening
     from stream.inference.describe import describe
 
     path = model_path(model)
-    with memory_ceiling(path):
+    with opening(path):
         found = describe(path)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        click.echo(printable_json(msgspec.json.format(msgspec.json.encode(found), indent=2)).decode())
         return
     for title, rows in sections(found):
         if rows:
             click.echo(title)
         wide = max(18, *(len(name) + 2 for name, _ in rows)) if rows else 0
         for name, value in rows:
-            click.echo(f"  {name:{wide}s}{value}")
+            click.echo(printable(f"  {name:{wide}s}{value}"))
 
 
 def sections(found: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """A description as titled rows for people."""
-    card, spec, graph, late = found["card"], found["card"]["features"], found["graph"], found["latency"]
+    card, graph, late = found["card"], found["graph"], found["latency"]
     field = found["receptive_field"]
     reach = (
         "all since the start"
         if field["frames"] is None
         else f"{field['frames']} frames, {field['seconds']:g} s"
     )
-    kind = "log-mel" if spec["n_mfcc"] is None else f"{spec['n_mfcc']} MFCC"
     about = [
         (key, str(card[key]))
         for key in ("name", "version", "description", "author", "licence", "created")
         if card[key]
     ]
     return [
-        ("model", [*about, ("labels", ", ".join(card["labels"])), ("activation", card["activation"])]),
         (
-            "features",
+            "model",
             [
-                ("kind", f"{kind} of {spec['n_mels']} mel bands, {spec['sample_rate']} Hz"),
-                (
-                    "frame",
-                    f"window {spec['win_length']} in {spec['n_fft']}, hop {spec['hop_length']} samples",
-                ),
-                ("deltas", str(spec["deltas"])),
+                ("id", f"{card['name']}@{found['file']['sha256'][:12]}"),
+                *about,
+                ("labels", ", ".join(card["labels"])),
+                ("activation", card["activation"]),
             ],
         ),
+        ("front end", list(_front_end(card))),
         (
             "graph",
             [
@@ -87,7 +88,7 @@ def sections(found: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
             "time",
             [
                 ("window", f"{1000 * late['window']:g} ms"),
-                ("an answer every", f"{1000 * late['step']:g} ms"),
+                ("probabilities every", f"{1000 * late['step']:g} ms"),
                 ("delay", f"{1000 * late['delay']:g} ms"),
                 ("warm-up", f"{1000 * late['warmup']:g} ms"),
                 ("receptive field", f"{reach}; a disturbance is noticed for {field['noticed']} frames"),
@@ -109,6 +110,30 @@ def sections(found: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
             ],
         ),
     ]
+
+
+def _front_end(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What turns sound into frames, whichever kind it is."""
+    from stream.features.kernel import kernel_name
+    from stream.features.spec import FeatureSpec
+
+    settings: dict[str, Any] = card["features"]
+    spec: FeatureSpec = msgspec.convert(settings, FeatureSpec)
+    rate = spec.sample_rate
+    yield "kind", settings["type"]
+    yield "sample rate", f"{rate} Hz"
+    yield (
+        "frame",
+        f"{spec.width} values from {spec.span} samples ({1000 * spec.span / rate:g} ms), "
+        f"one every {spec.hop_length} samples ({1000 * spec.hop_length / rate:g} ms)",
+    )
+    shown = {"type", "sample_rate", "hop_length"}
+    yield (
+        "settings",
+        ", ".join(f"{name} {_figure(value)}" for name, value in settings.items() if name not in shown),
+    )
+    exported = card["provenance"].get("kernel")
+    yield "kernel here", kernel_name(spec) + ("" if exported is None else f"; exported with {exported}")
 
 
 def _figures(metrics: dict[str, Any], above: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -135,9 +160,11 @@ def _rules(detector: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _rule(rule: dict[str, Any]) -> str:
+    from stream.decisions.spec import ClassRule
+
     if not rule["enabled"]:
         return "not reported"
-    low = rule["release"] if rule["release"] is not None else 0.7 * rule["threshold"]
+    low = msgspec.convert(rule, ClassRule).off_threshold
     sure = "" if rule["peak_threshold"] is None else f", once it has reached {rule['peak_threshold']:g}"
     return (
         f"on at {rule['threshold']:g}{sure}, off below {low:g}, "

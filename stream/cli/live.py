@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,10 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from stream.cli.models import load_model
-from stream.errors import ClosedError, UsageError
+from stream.cli.say import say, set_up_log
+from stream.errors import ClosedError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from stream.capture.source import AudioSource
@@ -37,9 +37,9 @@ class Options:
     input: str | None
     device: str | None
     demo: bool
-    samplerate: int | None
+    sample_rate: int | None
     channel: str | None
-    blocksize: int
+    block_samples: int
     format: str | None
     insecure: bool
     channels: int
@@ -48,7 +48,7 @@ class Options:
     model: str
     provider: str
     threshold: tuple[str, ...]
-    confirm: tuple[str, ...]
+    peak_threshold: tuple[str, ...]
     min_on: tuple[str, ...]
     min_off: tuple[str, ...]
     refractory: tuple[str, ...]
@@ -65,11 +65,7 @@ class Options:
 
 def listen(options: Options) -> None:
     """Run until the source ends, q or Ctrl-C is pressed, or SIGTERM comes."""
-    logging.basicConfig(
-        level=logging.INFO if options.verbose else logging.WARNING,
-        format="stream-classify: %(message)s",
-        stream=sys.stderr,
-    )
+    set_up_log(options.verbose)
     if sum(map(bool, (options.input, options.device, options.demo))) > 1:
         raise UsageError("--input, --device and --demo: each says what to listen to; give one of them")
     dashboard = options.jsonl != "-" and terminal_can_draw()
@@ -77,7 +73,11 @@ def listen(options: Options) -> None:
         raise UsageError(
             "--screenshot: there is no dashboard to save; run it on a terminal, without --jsonl -"
         )
-    model = load_model(options.model, options.provider)
+    if options.screenshot:
+        from stream.dashboard.svg import check_svg_path
+
+        check_svg_path(options.screenshot)
+    model = load_model(options.model, options.provider, keep_ceiling=True)
     classifier = make_classifier(model, options)
     warm_up(classifier)  # before the microphone opens: first calls are slow
     source = open_input(options, DASHBOARD_CHUNK_SECONDS if dashboard and not options.jsonl else None)
@@ -101,6 +101,7 @@ def listen(options: Options) -> None:
                 run_dashboard(source, classifier, lines, options)
             else:
                 _report(run_plain(source, classifier, lines), source)
+            _report_lines(lines, must_be_whole=options.fast)
 
 
 def make_classifier(model: Model, options: Options) -> StreamClassifier:
@@ -113,7 +114,7 @@ def make_classifier(model: Model, options: Options) -> StreamClassifier:
         model.labels,
         {
             "threshold": options.threshold,
-            "peak_threshold": options.confirm,
+            "peak_threshold": options.peak_threshold,
             "min_on": options.min_on,
             "min_off": options.min_off,
             "refractory": options.refractory,
@@ -142,9 +143,9 @@ def warm_up(classifier: StreamClassifier) -> None:
 
 def open_input(options: Options, chunk_seconds: float | None = None) -> AudioSource:
     """The source that was asked for; ``chunk_seconds`` as `open_source` takes it."""
-    from stream.assets import asset
     from stream.capture.opening import open_source
     from stream.cli.quiet import quieten_portaudio
+    from stream.installation import asset
 
     quieten_portaudio()
     text = str(asset("demo.ogg")) if options.demo else options.input or options.device
@@ -152,9 +153,9 @@ def open_input(options: Options, chunk_seconds: float | None = None) -> AudioSou
         raise UsageError("--device '': want a number or part of a name; see --list-devices")
     return open_source(
         text,
-        sample_rate=options.samplerate,
+        sample_rate=options.sample_rate,
         channel=options.channel,
-        block_samples=options.blocksize,
+        block_samples=options.block_samples,
         format=options.format,
         channels=options.channels,
         fast=options.fast,
@@ -176,8 +177,22 @@ def make_json_lines(
         if options.scores or options.onsets:
             raise UsageError("--scores and --onsets are for JSON lines; add --jsonl PATH")
         return []
+    for name, other in (("--input", options.input), ("--model", options.model)):
+        if other is not None and same_file(path, other):
+            raise UsageError(f"--jsonl {path}: is the file of {name}; name another file")
     origin = Origin(source, model.card.name, model.sha256)
-    return [JsonLines(path, origin, live=live, onsets=options.onsets, scores=options.scores)]
+    # Nothing is lost where a recording, or whoever writes to standard input, waits for a slow reader.
+    waits = not live or options.fast or options.input == "-"
+    return [JsonLines(path, origin, live=live, onsets=options.onsets, scores=options.scores, waits=waits)]
+
+
+def same_file(output: str, path: str) -> bool:
+    """Whether lines to ``output`` would go into the file at ``path``, whatever both are called."""
+    try:
+        found = os.fstat(1) if output == "-" else os.stat(output)
+        return stat.S_ISREG(found.st_mode) and os.path.samestat(found, os.stat(path))
+    except (OSError, ValueError):  # one of them is no file
+        return False
 
 
 @contextmanager
@@ -187,6 +202,8 @@ def stop_signals(stop: Callable[[], None], lines: list[JsonLines]) -> Iterator[N
 
     def ended(number: int, frame: Any) -> None:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        for each in lines:
+            each.give_up()
         stop()
 
     def rotated(number: int, frame: Any) -> None:
@@ -242,6 +259,8 @@ def run_dashboard(
         finally:
             source.close()
             summary = worker.finish(STOP_SECONDS)
+    if screen.killed_by is not None:  # everything is put away: end as it would have
+        signal.raise_signal(screen.killed_by)
     if options.screenshot:
         screen.save_svg(options.screenshot)
     if summary is None:
@@ -279,14 +298,14 @@ def held_back_stderr() -> Iterator[None]:
             os.dup2(shown, 2)
             os.close(shown)
             held.seek(0)
-            sys.stderr.write(held.read().decode(errors="replace"))
-            sys.stderr.flush()
+            for line in held.read().decode(errors="replace").splitlines():
+                say(line)
 
 
 def _report(summary: Summary, source: AudioSource) -> None:
     """Say on stderr what a user must know about a run that is over."""
     if summary.rows == 0:
-        click.echo("stream-classify: nothing was classified: too little sound came", err=True)
+        say("stream-classify: nothing was classified: too little sound came")
     if summary.lost:
         log.warning("%d samples were lost or missing on the way; see the gap lines", summary.lost)
     if note := source.report().truncated:
@@ -298,3 +317,18 @@ def _report(summary: Summary, source: AudioSource) -> None:
         summary.repaired,
         summary.busy_seconds,
     )
+
+
+def _report_lines(lines: list[JsonLines], *, must_be_whole: bool) -> None:
+    """Say how many lines were lost.
+
+    Raises:
+        OutputError: some were, and ``must_be_whole``.
+    """
+    for each in lines:
+        if each.dropped and must_be_whole:
+            raise OutputError(
+                f"output {each.path}: {each.dropped} lines were lost; make room, or name another file, and run again"
+            )
+        if each.dropped:
+            log.warning("%s: %d lines were lost in all", each.path, each.dropped)

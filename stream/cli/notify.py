@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from stream.messages import Chunk, Result, Status
+from stream.printable import printable
 
 
 class SystemdWatchdog:
@@ -53,7 +54,7 @@ class SystemdWatchdog:
     def status(self, status: Status) -> None:
         """Report what the source is doing."""
         detail = f" ({' '.join(status.detail.split())})" if status.detail else ""
-        self._send(f"STATUS={status.state}{detail}")
+        self._send(printable(f"STATUS={status.state}{detail}"))
 
     def close(self) -> None:
         """Nothing is open."""

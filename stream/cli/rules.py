@@ -29,7 +29,9 @@ def detector_spec(
         option = "--" + field.replace("_", "-")
         # Values for every class first, so that LABEL=VALUE wins in any order.
         for text in sorted(texts, key=lambda text: "=" in text):
-            label, _, number = text.rpartition("=")
+            label, sign, number = text.rpartition("=")
+            if sign and not label:
+                raise UsageError(f"{option} {text!r}: no class before the =; want a number, or LABEL=number")
             try:
                 value = float(number)
             except ValueError:

@@ -8,13 +8,29 @@ from contextlib import contextmanager
 
 import click
 
+from stream.cli.completion import complete_model
+from stream.cli.help import TaskCommand
+from stream.cli.values import LONGEST_SECONDS, Number
 from stream.errors import OutputError
 
 
-@click.command(epilog="Example: stream-classify soak --hours 24 --report soak.json")
-@click.option("--hours", type=click.FloatRange(0, min_open=True), default=24.0, show_default=True)
+@click.command(cls=TaskCommand, epilog="Example: stream-classify soak --hours 24 --report soak.json")
 @click.option(
-    "-m", "--model", default="default", show_default=True, help="A model file, or a bundled one by name."
+    "--hours",
+    type=Number(0, 100_000, min_open=True),
+    default=24.0,
+    show_default=True,
+    metavar="H",
+    help="Hours of sound.",
+)
+@click.option(
+    "-m",
+    "--model",
+    default="default",
+    show_default=True,
+    shell_complete=complete_model,
+    metavar="FILE",
+    help="ONNX file, or the name of a bundled model.",
 )
 @click.option(
     "-i",
@@ -22,24 +38,36 @@ from stream.errors import OutputError
     "inputs",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False),
-    help="A recording to mix in. Repeatable. Default: the bundled demo.",
+    metavar="FILE",
+    help="A recording to mix in. Repeatable. Default: the bundled one.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Seed of all random numbers.",
+)
 @click.option(
     "--start",
     type=click.IntRange(0),
-    help="Index of the first sample. Default: so that sample 2^31 is in the middle.",
+    metavar="SAMPLE",
+    help="Index of the first sample. Default: one that puts sample 2^31 in the middle.",
 )
 @click.option(
     "--settle",
-    type=click.FloatRange(0),
+    type=Number(0, LONGEST_SECONDS),
     default=30.0,
     show_default=True,
     metavar="S",
-    help="Seconds of reference sound after which the probabilities must be those of a new stream.",
+    help="Seconds of reference sound after which probabilities must equal those of a new stream.",
 )
 @click.option(
-    "--report", type=click.Path(dir_okay=False, writable=True), help="Also write the certificate as JSON."
+    "--report",
+    type=click.Path(dir_okay=False, writable=True),
+    metavar="FILE",
+    help="Also write the certificate as JSON.",
 )
 @click.pass_context
 def soak(
@@ -52,16 +80,16 @@ def soak(
     settle: float,
     report: str | None,
 ) -> None:
-    """Push hours of sound and damage through one stream, as fast as it goes, and certify that nothing drifts.
+    """Push hours of sound through one stream, as fast as it goes, and certify that nothing drifts.
 
-    Mixed recordings with lost samples, silence, noise, clipping, NaN: afterwards the probabilities must be those of
-    a new stream, the state bounded, memory level and every count exact. Exit code 1 if a line fails.
+    Recordings are mixed with gaps, silence, noise, clipping and invalid samples. Afterwards probabilities must equal
+    those of a new stream, the state must be bounded, memory constant and every count exact. Exit code 1 if not.
     """
     import msgspec
 
-    from stream.assets import asset
     from stream.capture.files import read_audio
     from stream.cli.models import load_model
+    from stream.installation import asset
     from stream.soak.soak import soak as run
 
     loaded = load_model(model)

@@ -7,8 +7,9 @@ import math
 from rich.segment import Segment
 from rich.style import Style
 
-from stream.dashboard.text import PLAIN, TextLine, blank, clean, fit, runs
+from stream.dashboard.text import PLAIN, TextLine, blank, fit, runs
 from stream.dashboard.theme import Theme
+from stream.printable import printable
 from stream.telemetry import Readings
 
 METER_FLOOR_DBFS = -60.0  # at the left end of the meter
@@ -33,7 +34,7 @@ def class_bar(readings: Readings, index: int, width: int, label_width: int, them
     accent = theme.accent(index, enabled)
     value = float(readings.probs[index])
     on = bool(readings.active[index, -1])
-    label = fit(clean(readings.labels[index], theme.encoding), label_width, glyphs.ellipsis)
+    label = fit(printable(readings.labels[index], theme.encoding), label_width, glyphs.ellipsis)
     bar_width = width - label_width - 6
     number = "  – " if math.isnan(value) and glyphs.half else "   -" if math.isnan(value) else f"{value:4.2f}"
     line = [Segment(label, accent + theme.strong if on else accent), Segment(" ")]

@@ -19,9 +19,10 @@ from rich.segment import Segment
 from stream.dashboard import borders, words
 from stream.dashboard.bars import class_bar, class_note, level_meter
 from stream.dashboard.spectrogram import spectrogram
-from stream.dashboard.text import TextLine, blank, clean, clip, fit
+from stream.dashboard.text import TextLine, blank, clip, fit
 from stream.dashboard.theme import Theme
 from stream.dashboard.timeline import Axis, timelines
+from stream.printable import printable
 from stream.telemetry import Readings
 
 LARGE_SIZE, SMALL_SIZE = (60, 14), (24, 6)  # columns and rows from which these layouts are used
@@ -140,7 +141,9 @@ def _tiny(readings: Readings, width: int, height: int, theme: Theme) -> list[Tex
     text, style = words.state(readings, theme)
     lines: list[TextLine] = [[Segment(fit(text, width, theme.glyphs.ellipsis), style)]]
     for index in _strongest(readings)[: height - 1]:
-        label = fit(clean(readings.labels[index], theme.encoding), max(0, width - 5), theme.glyphs.ellipsis)
+        label = fit(
+            printable(readings.labels[index], theme.encoding), max(0, width - 5), theme.glyphs.ellipsis
+        )
         lines.append(
             clip([Segment(label, theme.accent(index)), Segment(f" {_value(readings, index):4.2f}")], width)
         )
@@ -173,13 +176,13 @@ def _choose(readings: Readings, room: int) -> tuple[list[int], list[int]]:
 
 def _rest(readings: Readings, rest: list[int], width: int, theme: Theme) -> TextLine:
     highest = max(rest, key=lambda i: _value(readings, i))
-    label = clean(readings.labels[highest], theme.encoding)
+    label = printable(readings.labels[highest], theme.encoding)
     text = f"+ {len(rest)} more, highest {_value(readings, highest):.2f} {label}"
     return [Segment(fit(text, width, theme.glyphs.ellipsis), theme.quiet)]
 
 
 def _label_width(readings: Readings, width: int, theme: Theme) -> int:
-    longest = max(cell_len(clean(label, theme.encoding)) for label in readings.labels)
+    longest = max(cell_len(printable(label, theme.encoding)) for label in readings.labels)
     return max(1, min(longest, round(width * 0.4)))
 
 

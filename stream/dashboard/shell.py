@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +15,14 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.control import Control
 
 from stream.dashboard.layout import render
-from stream.dashboard.svg import to_svg
-from stream.dashboard.terminal import Terminal
+from stream.dashboard.svg import check_svg_path, to_svg
+from stream.dashboard.terminal import ENDING, Terminal
 from stream.dashboard.text import TextLine, changes
 from stream.dashboard.theme import Theme
 from stream.errors import OutputError
 from stream.telemetry import Telemetry
 
-Ending = Literal["ended", "quit", "interrupted", "terminated"]
+Ending = Literal["ended", "quit", "interrupted", "terminated", "killed"]
 
 DRAWING_SHARE = 0.008  # of a core
 LONGEST_PERIOD_SECONDS = 0.5  # between two drawings
@@ -60,6 +61,9 @@ class Dashboard:
         telemetry: filled by the working thread.
         console: where to draw; None = standard output.
         fps: drawings per second at most.
+
+    Attributes:
+        killed_by: the signal behind the ending "killed".
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Dashboard:
         self._shown: list[TextLine] = []
         self._seen: tuple[object, ...] = ()
         self._cost_seconds = 0.0
+        self.killed_by: signal.Signals | None = None
 
     @staticmethod
     def suits(console: Console) -> bool:
@@ -87,7 +92,8 @@ class Dashboard:
         the worker: after q, Ctrl-C or SIGTERM it calls ``stop`` and returns at once.
 
         Returns:
-            "ended": the worker did; "quit": q; "interrupted": SIGINT; "terminated": SIGTERM.
+            "ended": the worker did; "quit": q; "interrupted": SIGINT; "terminated": SIGTERM or SIGHUP; "killed":
+            another signal that ends a process, ``killed_by``, to be raised again when everything is put away.
 
         Raises:
             OutputError: the terminal cannot be written any more (``stop`` has been called).
@@ -115,10 +121,13 @@ class Dashboard:
             typed = terminal.wait(drawing_period(self._period, self._cost_seconds))
             if "q" in typed.lower():
                 return "quit"
-            if "SIGTERM" in terminal.caught:
+            if "SIGTERM" in terminal.caught or "SIGHUP" in terminal.caught:
                 return "terminated"
             if "SIGINT" in terminal.caught:
                 return "interrupted"
+            if killing := [name for name in terminal.caught if name in ENDING]:
+                self.killed_by = signal.Signals[killing[0]]
+                return "killed"
             if "SIGTSTP" in terminal.caught:
                 terminal.suspend()
             if "SIGTSTP" in terminal.caught or "\f" in typed:  # Ctrl-L: something else wrote on the screen
@@ -157,8 +166,9 @@ class Dashboard:
         """Write what is shown now as an SVG file, in full colour, at the size of the console or as told.
 
         Raises:
-            OutputError: the file cannot be written.
+            OutputError: the file cannot be written, or is no SVG file and would be lost.
         """
+        check_svg_path(path)
         columns, rows = self._size()
         screen = render(self.telemetry.read(), width or columns, height or rows, Theme(), "")
         try:

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from html import escape
 from itertools import groupby
+from os import PathLike
 
 from rich.cells import cell_len
 from rich.color import blend_rgb
@@ -18,6 +19,7 @@ from rich.style import Style
 
 from stream.dashboard.layout import Screen
 from stream.dashboard.theme import BACKGROUND, BLOCKS
+from stream.errors import OutputError
 
 CELL_WIDTH, CELL_HEIGHT, MARGIN, BASELINE = 10, 20, 16, 15
 FONT = "ui-monospace, 'SF Mono', 'Cascadia Mono', 'DejaVu Sans Mono', Menlo, Consolas, monospace"
@@ -29,6 +31,21 @@ _LEFT: Box = (0, _MIDDLE_Y, _MIDDLE_X + 2, 2)
 _RIGHT: Box = (_MIDDLE_X, _MIDDLE_Y, CELL_WIDTH - _MIDDLE_X, 2)
 _UP: Box = (_MIDDLE_X, 0, 2, _MIDDLE_Y + 2)
 _DOWN: Box = (_MIDDLE_X, _MIDDLE_Y, 2, CELL_HEIGHT - _MIDDLE_Y)
+
+
+def check_svg_path(path: str | PathLike[str]) -> None:
+    """Refuse to replace a file that is no SVG file.
+
+    Raises:
+        OutputError: it is something else.
+    """
+    try:
+        with open(path, "rb") as file:
+            beginning = file.read(256).lstrip()
+    except OSError:  # not there yet, or writing will say what is wrong
+        return
+    if beginning and b"<svg" not in beginning:
+        raise OutputError(f"{path}: is no SVG file, and would be lost; choose another --screenshot")
 
 
 def _shapes() -> dict[str, list[Box]]:

@@ -23,6 +23,10 @@ else:
     HAS_KEYS = True
 
 WATCHED = ("SIGINT", "SIGTERM", "SIGTSTP", "SIGWINCH")
+# What else ends a process. Watched where that is what it would do: a handler of somebody else's, or nohup, stays.
+ENDING = (
+    "SIGHUP", "SIGQUIT", "SIGABRT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGXCPU", "SIGPOLL",
+)  # fmt: skip
 
 
 class Terminal:
@@ -107,9 +111,9 @@ class Terminal:
     def _catch_signals(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
-        for name in WATCHED:
+        for name in (*WATCHED, *ENDING):
             number = getattr(signal, name, None)
-            if number is not None:
+            if number is not None and (name in WATCHED or signal.getsignal(number) == signal.SIG_DFL):
                 self._handlers[number] = signal.signal(number, self._handler(name))
         if os.name == "posix":
             self._pipe = os.pipe()

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
-from functools import lru_cache
-
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
 TextLine = list[Segment]
 PLAIN = Style.null()
-
-
-@lru_cache(maxsize=1024)
-def clean(text: str, encoding: str) -> str:
-    """``text`` without anything that could steer a terminal or break the columns.
-
-    Control characters, escapes, line separators, private and unpaired code points become "?"; invisible
-    format characters (joiners, text direction, variation selectors) vanish; every space is a plain one; what
-    ``encoding`` cannot write becomes "?".
-    """
-    kept = []
-    for char in text:
-        category = unicodedata.category(char)
-        if category == "Cf" or "\ufe00" <= char <= "\ufe0f":
-            continue
-        if category == "Zs":
-            char = " "
-        kept.append("?" if category in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp") else char)
-    return "".join(kept).encode(encoding, "replace").decode(encoding)
 
 
 def fit(text: str, width: int, ellipsis: str) -> str:

@@ -8,9 +8,10 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
-from stream.dashboard.text import PLAIN, TextLine, blank, clean, clip, fit
+from stream.dashboard.text import PLAIN, TextLine, blank, clip, fit
 from stream.dashboard.theme import Theme
 from stream.messages import Event
+from stream.printable import printable
 from stream.telemetry import Readings
 
 # From these on, a figure is shown as a warning.
@@ -71,13 +72,15 @@ def source_line(readings: Readings, width: int, theme: Theme) -> TextLine:
         rates += f" {glyphs.arrow} {readings.model_rate}"
     channel = source.channel if source.channel == "mix" else f"channel {source.channel}"
     facts = [f"{rates} Hz"] + ([f"{channel} of {source.channels}"] if source.channels > 1 else [])
-    right = f"{clean(readings.model, theme.encoding)}{dot}{clean(readings.provider, theme.encoding)}"
+    right = f"{printable(readings.model, theme.encoding)}{dot}{printable(readings.provider, theme.encoding)}"
     if readings.state != "listening" and readings.state_detail:
         return [
-            Segment(fit(clean(readings.state_detail, theme.encoding), width, glyphs.ellipsis), theme.warning)
+            Segment(
+                fit(printable(readings.state_detail, theme.encoding), width, glyphs.ellipsis), theme.warning
+            )
         ]
-    name = clean(source.name, theme.encoding)
-    detail = dot.join([*facts, clean(source.detail, theme.encoding)] if source.detail else facts)
+    name = printable(source.name, theme.encoding)
+    detail = dot.join([*facts, printable(source.detail, theme.encoding)] if source.detail else facts)
     right_width = min(cell_len(right), width // 2)
     room = width - right_width - 2
     if cell_len(name + dot + detail) > room:
@@ -148,7 +151,7 @@ def event_line(event: Event, readings: Readings, width: int, theme: Theme) -> Te
     if width < 34:
         tail = f" {event.peak:4.2f}"
     room = width - len(when) - len(tail)
-    label = fit(clean(event.label, theme.encoding), room, theme.glyphs.ellipsis)
+    label = fit(printable(event.label, theme.encoding), room, theme.glyphs.ellipsis)
     line = [
         Segment(when, accent if on else theme.quiet),
         Segment(label, accent + theme.strong if on else accent),

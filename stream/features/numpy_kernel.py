@@ -111,7 +111,7 @@ class NumpyKernel:
             matrix = decibel * dct_matrix(spec.n_mfcc, spec.n_mels, spec.dct_norm)
             self._last = np.ascontiguousarray(matrix.astype(np.float32)).T  # (n_mels, n_mfcc)
         bins = spec.n_fft // 2 + 1
-        self._framed = np.zeros((rows, spec.n_fft))  # zero outside the span, for ever
+        self._framed = np.zeros((rows, spec.n_fft))  # zero outside the span, always
         self._spectrum = np.empty((rows, bins), np.complex128)
         self._single = np.empty((rows, bins), np.complex64)
         self._power = np.empty((rows, bins), np.float32)

@@ -15,13 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from stream import snapshot as snapshots
 from stream.errors import ClosedError, SnapshotInvalid, SpecError
-from stream.features.energy import energy
 from stream.messages import Gap
 from stream.snapshot import Snapshot
 
 Method = Literal["interpolate", "hold", "mean"]
 MAX_MAGNITUDE = 1e6  # a sample beyond this is not sound; its square still fits float32 with room for an FFT
 MAX_REPAIR_SECONDS = 0.02  # the longest run that is filled in by default
+MAX_DOT_SAMPLES = (
+    8192  # in a dot product; a longer one would wake BLAS's threads, which then spin for nothing
+)
 MEAN_SAMPLES = 400  # valid samples before a run that "mean" averages
 
 Run = tuple[int, NDArray[np.float32]]  # absolute index of the first sample, consecutive samples
@@ -34,6 +36,17 @@ def as_samples(sound: ArrayLike) -> NDArray[np.float32]:
         return np.ascontiguousarray(sound)
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(sound, dtype=np.float32)
+
+
+def energy(samples: NDArray[np.float32]) -> float:
+    """Sum of squares of (n,) float32; NaN or infinite when any sample is, or when it does not fit float32.
+
+    One number that tells whether all samples are numbers.
+    """
+    if len(samples) <= MAX_DOT_SAMPLES:
+        return float(np.vdot(samples, samples))  # which, unlike dot, does not warn of an overflow
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(np.einsum("i,i->", samples, samples))
 
 
 def repair(

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from stream.errors import ClosedError, SnapshotInvalid, UsageError
 from stream.features import soxr_state
-from stream.features.energy import energy
+from stream.features.repair import energy
 
 _KIND, _VERSION = "resampler", 1
 

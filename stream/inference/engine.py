@@ -80,8 +80,6 @@ class LoneEngine:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._slab = SlabEngine(model, 1)
-        self._stride = model.card.stride
-        self._input = self._slab.inputs[0]
 
     @property
     def state(self) -> State:
@@ -89,10 +87,6 @@ class LoneEngine:
 
     def run(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """See Engine."""
-        if len(frames) == self._stride:  # a live step
-            self._input[...] = frames
-            probs: NDArray[np.float32] = self._slab.advance()[0].copy()
-            return probs
         rows: NDArray[np.float32] = self._slab.run(frames[None])[0]
         return rows
 
@@ -138,7 +132,10 @@ class DeviceEngine:
         for spec, value in zip(card.states, self._values, strict=True):
             binding.bind_ortvalue_input(spec.input, value)
             binding.bind_output(spec.output, self._device)
-        session.run_with_iobinding(binding, run_options())
+        try:
+            session.run_with_iobinding(binding, run_options())
+        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            raise self.model.step_failed(error) from None
         probs, *self._values = binding.get_outputs()
         rows: NDArray[np.float32] = np.array(probs.numpy()[0])
         return rows
@@ -251,7 +248,10 @@ class SlabEngine:
             (N, 1, C) float32, overwritten by the next call.
         """
         if self._steps:
-            self._steps[self._now]()
+            try:
+                self._steps[self._now]()
+            except Exception as error:  # ONNX Runtime's own exceptions share no base class
+                raise self.model.step_failed(error) from None
             self._now = 1 - self._now
         else:
             self._probs[...], self.state = self.model.step(self.inputs, self._states[self._now])

@@ -69,9 +69,9 @@ class Model:
     @classmethod
     def bundled(cls, name: str = "default", provider: Provider = "auto") -> Model:
         """A model that comes with the package: "default" or "small"."""
-        from stream.assets import asset
+        from stream.installation import bundled_model
 
-        return cls.load(asset(f"{name}.onnx"), provider)
+        return cls.load(bundled_model(name), provider)
 
     def __reduce__(self) -> tuple[type[Model], tuple[bytes, str, Provider]]:
         """Pickled by the bytes of its file, and loaded (and checked) again where it is unpickled."""
@@ -104,12 +104,23 @@ class Model:
 
         Returns:
             probs (N, T / stride, C) float32, and the state to give to the next step.
+
+        Raises:
+            ModelError: ONNX Runtime cannot run it.
         """
         feed: dict[str, NDArray[Any]] = {self.card.input: features}
         for spec, value in zip(self.card.states, state, strict=True):
             feed[spec.input] = value
-        probs, *new = self.session.run(self.output_names, feed, run_options())
+        try:
+            probs, *new = self.session.run(self.output_names, feed, run_options())
+        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            raise self.step_failed(error) from None
         return probs, tuple(new)
+
+    def step_failed(self, error: Exception) -> ModelError:
+        """What to raise when ONNX Runtime could not run a step: a shape, or memory that is not to be had."""
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return ModelError(f"model {self.path}: a step failed ({reason[:200]}); export the model again")
 
     def _open(self, data: bytes, names: list[str]) -> Any:
         try:
@@ -178,9 +189,8 @@ class Model:
         state = self.initial_state(streams)
         try:
             probs, new = self.step(frames, state)
-        except Exception as error:  # ONNX Runtime's own exceptions share no base class
-            reason = str(error).strip().splitlines()[0][:200]
-            raise wrong(f"{streams} streams of {rows} rows fail ({reason})") from None
+        except ModelError as error:
+            raise wrong(f"{streams} streams of {rows} rows: {error}") from None
         if probs.shape != (streams, rows, len(card.labels)):
             raise wrong(
                 f"{streams} streams of {rows} rows give {list(probs.shape)}, "

@@ -12,6 +12,7 @@ from stream.messages import Chunk, Result, Status
 from stream.outputs.lines import LineFile
 from stream.outputs.records import Origin, result_records, status_record
 from stream.outputs.wall_time import CaptureTimes
+from stream.printable import printable_json
 
 
 class JsonLines:
@@ -27,10 +28,11 @@ class JsonLines:
         live: False for sound that is not heard as it happens: events then have no wall time.
         onsets: also a line when an event begins.
         scores: also a line for every row of scores.
+        waits: wait for a slow reader of a pipe or FIFO instead of dropping lines; None = where sound is not live.
         times: the clocks behind wall times.
 
     Raises:
-        OutputError: the file cannot be opened, or another instance has it.
+        OutputError: the file cannot be opened, holds something else than these lines, or another instance has it.
         UsageError: no origin.
     """
 
@@ -42,20 +44,26 @@ class JsonLines:
         live: bool = True,
         onsets: bool = False,
         scores: bool = False,
+        waits: bool | None = None,
         times: CaptureTimes | None = None,
     ) -> None:
         if not origin:
             raise UsageError("origin: empty; give an Origin, or one for each model")
         self._origins = {} if isinstance(origin, Origin) else dict(origin)
         self._origin = origin if isinstance(origin, Origin) else next(iter(origin.values()))
-        self._file = LineFile(path)
+        self._file = LineFile(path, waits=not live if waits is None else waits)
         self._live, self._onsets, self._scores = live, onsets, scores
         self._times = times or CaptureTimes()
         self._encoder = msgspec.json.Encoder()
 
     @property
+    def path(self) -> str:
+        """Where lines go, as it was given."""
+        return self._file.path
+
+    @property
     def dropped(self) -> int:
-        """Lines lost to a full disk and the like."""
+        """Lines lost to a full disk, a reader that did not read, and the like."""
         return self._file.dropped
 
     def chunk(self, chunk: Chunk) -> None:
@@ -70,17 +78,21 @@ class JsonLines:
             result = msgspec.structs.replace(result, captured_at=None)
         origin = self._origins.get(result.model, self._origin)
         records = result_records(result, origin, self._times, onsets=self._onsets, scores=self._scores)
-        self._file.write([self._encoder.encode(record) + b"\n" for record in records])
+        self._file.write([printable_json(self._encoder.encode(record)) + b"\n" for record in records])
 
     def status(self, status: Status) -> None:
         """Write a change of the source."""
         wall = self._times.of(status.captured_at if self._live else None)
         record = status_record(status, self._origin, wall)
-        self._file.write([self._encoder.encode(record) + b"\n"])
+        self._file.write([printable_json(self._encoder.encode(record)) + b"\n"])
 
     def reopen(self) -> None:
         """Open the file again before the next line, for log rotation. Safe in a signal handler."""
         self._file.reopen()
+
+    def give_up(self) -> None:
+        """Wait no longer for a reader. Safe in a signal handler."""
+        self._file.give_up()
 
     def close(self) -> None:
         """Close the file. A second call does nothing, and neither do later results."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from stream.messages import Event, Result
 
@@ -52,5 +52,5 @@ class CaptureTimes:
 
 def rfc3339(seconds: float) -> str:
     """Seconds since 1970 in UTC, to the millisecond: 2023-11-14T22:13:20.125Z."""
-    moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
+    moment = datetime.fromtimestamp(seconds, tz=UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -37,7 +37,7 @@ class Monitor:
     Args:
         ledger: of the schedule that feeds it.
         features: of the model.
-        stride: feature frames a row.
+        stride: feature frames per row.
         reference: samples from a run's first sample to the reference sample of its first row.
         hop: samples between rows.
 

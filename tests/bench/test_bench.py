@@ -1,4 +1,4 @@
-"""The bench measures what it says, prints a plain table, and its JSON holds the same. No time is asserted."""
+"""The benchmark measures what it says, and its table and its JSON hold the same figures. No time is asserted."""
 
 from __future__ import annotations
 

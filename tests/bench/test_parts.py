@@ -32,7 +32,7 @@ def model() -> Model:
 
 
 def test_a_gru_of_any_size_is_a_valid_model_that_listens(model: Model) -> None:
-    """Its answers hang on the sound and on the state, and are the same in any chunking."""
+    """Its probabilities depend on the sound and on the state, and are the same in any chunking."""
     for hidden in (1, 64, 300):
         card = ModelCard.from_metadata(scan(gru_model(hidden), "gru"))
         assert card.states[0].shape == (1, -1, hidden)

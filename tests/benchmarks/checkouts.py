@@ -1,8 +1,8 @@
 """Speed of this checkout against another: ``python -m tests.benchmarks.checkouts ../as-it-was``.
 
-A process of each takes turns of a fraction of a second, so that what else the machine does falls on both. Printed are
-medians and the median of the rounds' ratios, ours over theirs: 1.10 is a tenth slower. The other checkout needs nothing
-but its packages; both must have the compiled feature kernel, or neither.
+A process of each takes turns of a fraction of a second, so that both suffer alike from what else the machine does. It
+prints medians, and the median over rounds of the ratio of ours to theirs: 1.10 means a tenth slower. The other checkout
+needs nothing but its packages. Both must have the compiled feature kernel, or neither.
 """
 
 from __future__ import annotations

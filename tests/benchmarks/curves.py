@@ -145,7 +145,7 @@ def draw_streams(line: Line, path: Path, where: str) -> None:
         plot.set_ylim(bottom=0)
 
     title = f"One hop of 10 ms of one stream, in a slab of N (GRU of {HIDDEN})\n{where}"
-    draw(path, title, ("N, streams in the slab", "µs a stream-hop"), paint)
+    draw(path, title, ("N, streams in the slab", "µs per stream-hop"), paint)
 
 
 def draw_sizes(lines: dict[int, Line], path: Path, where: str) -> None:
@@ -176,7 +176,7 @@ def main() -> None:
     where = f"one thread of {about['cpu']}"
     streams = time_streams(asked.rounds)
     for count, cost in zip(STREAMS, streams.cost, strict=True):
-        print(f"{count:6d} streams {cost:10.1f} µs a push {cost / count:8.2f} µs a stream-hop")
+        print(f"{count:6d} streams {cost:10.1f} µs per push {cost / count:8.2f} µs per stream-hop")
     print("one push:", streams.words("N"))
     sizes = time_sizes(asked.rounds)
     for at, hidden in enumerate(SIZES):

@@ -1,7 +1,7 @@
 """A virtual microphone whose every sample has a known moment: PulseAudio's pipe source, fed like a sound card.
 
-A player into a sink would not do: how long it and the sink hold a sound back is theirs, unknown, and not to be
-booked on the listener. A pipe source has what is written to it at once.
+Playing into a sink would not do: how long the player and the sink hold a sound back is unknown, and would be counted as
+delay of the listener. A pipe source has what is written to it immediately.
 """
 
 from __future__ import annotations

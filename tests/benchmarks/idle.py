@@ -36,13 +36,13 @@ ROWS, COLUMNS = 24, 80
 def watch(words: list[str], seconds: float, environment: dict[str, str]) -> str:
     """Run the command for a while: its share of a core, its memory, and what it draws."""
     share, memory, characters = run_for(words, seconds, environment)
-    return f"{100 * share:5.1f} % of a core, {memory:4.0f} MiB, {characters:6.0f} characters drawn a second"
+    return f"{100 * share:5.1f} % of a core, {memory:4.0f} MiB, {characters:6.0f} characters drawn per second"
 
 
 def run_for(
     words: list[str], seconds: float, environment: dict[str, str], checkout: Path = ROOT
 ) -> tuple[float, float, float]:
-    """Share of a core, resident MiB, and characters drawn a second, of the command of a checkout."""
+    """Share of a core, resident MiB, and characters drawn per second, of the command of a checkout."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     child = subprocess.Popen(
@@ -111,7 +111,7 @@ def main() -> None:
                     long = np.resize(demo(rate), round((asked.seconds + 3 * SETTLE_SECONDS) * rate))
                     feed = Feed(server, long, rate, folder / f"pipe-{rate}")
                     feed.start()
-                    words = ["--device", "pulse", "--samplerate", str(rate), *model]
+                    words = ["--device", "pulse", "--sample-rate", str(rate), *model]
                     print(f"{label:28s}{watch(words, asked.seconds, server.env)}", flush=True)
                     feed.stop()
             except pytest.skip.Exception as missing:

@@ -92,7 +92,7 @@ def measure(
     sound, begins = bursts(count, lead)
     played = sound if rate == SAMPLE_RATE else soxr.resample(sound, SAMPLE_RATE, rate)
     feed = Feed(server, played, rate, folder / "pipe")
-    words = ["--device", "pulse", "--samplerate", str(rate), "--model", str(folder / "level.onnx")]
+    words = ["--device", "pulse", "--sample-rate", str(rate), "--model", str(folder / "level.onnx")]
     lines = _listen(server, feed, words, folder / "watch.npz")
     with np.load(folder / "watch.npz") as watch:
         pushes, samples, lengths = watch["pushes"], watch["samples"], watch["lengths"]

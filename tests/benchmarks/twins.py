@@ -28,10 +28,8 @@ from stream.bench.suite import bench_sound
 from stream.classifier import StreamClassifier
 from stream.decisions.detector import Detector
 from stream.decisions.smoothing import MovingAverage
-from stream.features.frontend import extract
 from stream.features.mfcc import StreamingMfcc
 from stream.features.spec import MfccSpec
-from stream.inference.engine import LoneEngine
 from stream.inference.session import Model
 from stream.messages import Event, Result, Scores
 
@@ -94,13 +92,6 @@ class GeneralAverage(MovingAverage):
         return self._push_many(probs)
 
 
-class GeneralEngine(LoneEngine):
-    """One step of one stream as one of many streams."""
-
-    def run(self, frames: Frames) -> Frames:
-        return self._slab.run(frames[None])[0]
-
-
 class GeneralMfcc(StreamingMfcc):
     """Every push goes through ``_push_blocks``, as one with several frames does."""
 
@@ -123,8 +114,6 @@ def twins(model: Model) -> Iterator[tuple[Twin | None, Twin]]:
     rows = list(rows_of(model, hops))
     probs = [row.probs for row in rows]
     lag = StreamClassifier(model)._detector.lag
-    frames = extract(sound, spec)
-    steps = [frames[at : at + stride].copy() for at in range(0, len(frames) - stride + 1, stride)]
 
     def detector(kind: type[Detector]) -> Detector:
         return kind(card.detector, card.labels, spec.sample_rate, spec.hop_length * stride, lag)
@@ -152,15 +141,11 @@ def twins(model: Model) -> Iterator[tuple[Twin | None, Twin]]:
         name, len(probs), each(average(MovingAverage).push, probs), each(average(GeneralAverage).push, probs)
     )
     yield pair, hop(name, _detector=with_general_average())
-    name = "engine.run"
-    pair = Twin(name, len(steps), each(LoneEngine(model).run, steps), each(GeneralEngine(model).run, steps))
-    yield pair, hop(name, _engine=GeneralEngine(model))
     name = "mfcc.compute_one"
     pair = Twin(name, len(hops), each(StreamingMfcc(spec).push, hops), each(GeneralMfcc(spec).push, hops))
     yield pair, hop(name, _front_end=GeneralMfcc(spec))
     every = {
         "_detector": with_general_average(GeneralDetector),
-        "_engine": GeneralEngine(model),
         "_front_end": GeneralMfcc(spec),
     }
     yield None, hop("all of them", **every)

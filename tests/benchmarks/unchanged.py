@@ -29,9 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream import StreamClassifier
-from stream.assets import asset
 from stream.capture.files import FileSource, read_audio
 from stream.inference.session import Model
+from stream.installation import asset
 from stream.messages import Chunk, Event, Result
 
 MODELS = ("default", "small")

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from stream import ArraySource, AudioSource, ClosedError, FileSource, Microphone
-from stream.capture.network.source import NetworkSource
+from stream.capture.network.network_source import NetworkSource
 from stream.capture.simulate import SimulatedSource
 from stream.capture.stdin import StdinSource
 from tests.capture.test_network import folder, server

@@ -107,7 +107,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda folder: folder / "no.wav", "no such file"),
     "a folder": (lambda folder: folder, "folder"),
     "a pipe": (fifo, "regular file"),
-    "headerless": (raw, "--samplerate"),
+    "headerless": (raw, "--sample-rate"),
     "a name with a zero": (lambda folder: folder / "a\0b.wav", "cannot be opened"),
     "a long name": (lambda folder: folder / ("a" * 5_000), "cannot be opened"),
     "0 bytes": (make(b""), "0 bytes"),

@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import pytest
 
+from stream.capture.live.live_source import LiveSource
 from stream.capture.live.ring import WhenLate
-from stream.capture.live.source import LiveSource
 from stream.capture.live.supervisor import Patience
 from stream.messages import Chunk, SourceInfo
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from stream import BackendMissing, SourceError, UsageError
 from stream.capture.live.supervisor import Patience
-from stream.capture.network.source import NetworkSource
+from stream.capture.network.network_source import NetworkSource
 from stream.messages import Chunk
 from tests.support.command import wait_for
 

@@ -17,7 +17,7 @@ import soundfile
 
 from stream import SourceError
 from stream.capture.network import certificates
-from stream.capture.network.source import NetworkSource
+from stream.capture.network.network_source import NetworkSource
 from tests.capture.test_network import QUICK, RATE, folder, joined, noise, send, server, wav_stream
 
 pytest.importorskip("av", reason="PyAV is not installed: pip install 'stream-classify[network]'")

@@ -290,7 +290,7 @@ def test_a_note_comes_in_its_place_and_wakes_the_reader() -> None:
     later = threading.Timer(0.1, ring.note, [6.0, gone])
     later.start()
     assert ring.read(100, timeout=60).mark is not None
-    later.join()
+    later.join(20)
     for _ in range(1000):
         ring.note(7.0, gone)
     ring.close()

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stream.capture.live.supervisor import Patience
-from stream.capture.network.source import NetworkSource
+from stream.capture.network.network_source import NetworkSource
 from stream.messages import Chunk
 
 RATE = 16_000

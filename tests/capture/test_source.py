@@ -201,7 +201,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     source = open_source("-", sample_rate=8_000, channels=2, block_samples=100)
     assert isinstance(source, StdinSource)
     assert [len(c.samples) for c in source] == [100, 100, 100]
-    with pytest.raises(UsageError, match="--samplerate"):
+    with pytest.raises(UsageError, match="--sample-rate"):
         open_source("-")
 
 

@@ -139,7 +139,7 @@ def test_no_standard_input_and_a_keyboard_are_clear_errors() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"sample_rate": None}, "--samplerate"),
+        ({"sample_rate": None}, "--sample-rate"),
         ({"sample_rate": 0}, "0 Hz"),
         ({"sample_rate": 1}, "1 Hz"),
         ({"sample_rate": 1_000_000_000}, "1000000000 Hz"),

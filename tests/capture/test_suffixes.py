@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from export.data.layout import audio_files
+from export.data.class_folders import audio_files
 from stream import UnreadableAudio, open_source
 from stream.capture.suffixes import AUDIO_SUFFIXES, RAW_SUFFIXES
 

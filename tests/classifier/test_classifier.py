@@ -20,7 +20,7 @@ from stream.features.conditioner import MAX_GAP_SECONDS
 from stream.features.mfcc import mfcc
 from stream.inference.session import Model
 from stream.messages import Chunk, Result
-from tests.support.sounds import make
+from tests.support.sounds import demo, make
 from tests.support.toy_models import toy_bytes, toy_card
 
 
@@ -385,3 +385,18 @@ def test_a_result_says_when_its_newest_sample_was_captured(model: Model) -> None
     direct = StreamClassifier(model).push(Chunk(np.zeros(1600, np.float32), 0, 16000, captured_at=7.0))
     assert (direct.captured_at, direct.end) == (7.0, 1600)
     assert StreamClassifier(model).push(Chunk(np.zeros(1600, np.float32), 0, 16000)).captured_at is None
+
+
+def test_whole_recordings_give_each_event_once(model: Model) -> None:
+    """Complete; what has not ended in the results that are merged stands there as it began."""
+    sound = demo(16000)[: 12 * 16000]
+    bundled = Model.bundled()
+    events = classify(sound, bundled).events
+    assert events
+    assert all(event.offset is not None for event in events)
+    assert len({event.id for event in events}) == len(events)
+    classifier = StreamClassifier(bundled)
+    results = [classifier.push(sound[: events[0].onset + 16000])]
+    assert [event.offset for event in merge(results, classifier).events] == [None]
+    results.append(classifier.flush())
+    assert [event.cut for event in merge(results, classifier).events] == [True]

@@ -45,9 +45,9 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "no such option": (["--nonsense"], 2, "No such option"),
     "no such command": (["trian"], 2, "No such command"),
     "a file without --input": (["talk.wav"], 2, "--input talk.wav"),
-    "no number": ([*FILE, "--samplerate", "fast"], 2, "integer"),
-    "rate 0": ([*FILE, "--samplerate", "0"], 2, "range"),
-    "negative block": ([*FILE, "--blocksize", "-1"], 2, "range"),
+    "no number": ([*FILE, "--sample-rate", "fast"], 2, "integer"),
+    "rate 0": ([*FILE, "--sample-rate", "0"], 2, "range"),
+    "negative block": ([*FILE, "--block-samples", "-1"], 2, "range"),
     "unknown provider": ([*FILE, "--provider", "tpu"], 2, "cuda"),
     "unknown policy": ([*FILE, "--when-late", "never"], 2, "drop-oldest"),
     "unknown repair": ([*FILE, "--repair", "magic"], 2, "interpolate"),
@@ -55,18 +55,18 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "threshold of no class": ([*FILE, "--threshold", "dog=0.5"], 2, "no class 'dog'.*speech"),
     "threshold 2": ([*FILE, "--threshold", "2"], 2, "at most 1"),
     "threshold nan": ([*FILE, "--threshold", "nan"], 2, "threshold nan"),
-    "confirm under the threshold": (
-        [*FILE, "--threshold", "0.6", "--confirm", "0.5"],
+    "peak-threshold under the threshold": (
+        [*FILE, "--threshold", "0.6", "--peak-threshold", "0.5"],
         2,
         "peak_threshold 0.5",
     ),
     "min-on negative": ([*FILE, "--min-on", "-1"], 2, "min_on"),
     "smoothing too long": ([*FILE, "--smoothing", "60"], 2, "smoothing 60"),
     "refractory infinite": ([*FILE, "--refractory", "inf"], 2, "refractory"),
-    "max-gap nan": ([*FILE, "--max-gap", "nan"], 2, "max_gap"),
-    "max-gap infinite": ([*FILE, "--max-gap", "inf"], 2, "max_gap"),
+    "max-gap nan": ([*FILE, "--max-gap", "nan"], 2, "--max-gap"),
+    "max-gap infinite": ([*FILE, "--max-gap", "inf"], 2, "--max-gap"),
     "reset-after tiny": ([*FILE, "--reset-after", "1e-9"], 2, "reset_after"),
-    "reset-after infinite": ([*FILE, "--reset-after", "inf"], 2, "reset_after"),
+    "reset-after infinite": ([*FILE, "--reset-after", "inf"], 2, "--reset-after"),
     "two inputs": ([*FILE, "--demo"], 2, "one of them"),
     "screenshot without a screen": ([*FILE, "--screenshot", "x.svg"], 2, "dashboard"),
     "channel 0": ([*FILE, "--channel", "0"], 2, "channel"),
@@ -78,7 +78,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "text as wav": (["-m", "toy.onnx", "--input", "text.wav"], 3, r"text\.wav"),
     "cut in its header": (["-m", "toy.onnx", "--input", "short.wav"], 3, r"short\.wav"),
     "unknown scheme": (["-m", "toy.onnx", "--input", "gopher://x"], 2, "gopher"),
-    "stdin without a rate": (["-m", "toy.onnx", "--input", "-"], 2, "samplerate"),
+    "stdin without a rate": (["-m", "toy.onnx", "--input", "-"], 2, "--sample-rate"),
     "sim without material": (["-m", "toy.onnx", "--input", "sim:"], 2, "sim"),
     "sim with an unknown fault": (["-m", "toy.onnx", "--input", "sim:tone?explode@1s"], 2, "explode"),
     "sim with an unknown key": (["-m", "toy.onnx", "--input", "sim:tone?colour=red"], 2, "colour"),
@@ -162,7 +162,7 @@ def test_help_has_every_option_and_examples() -> None:
             assert getattr(parameter, "help", None), f"{parameter.name} has no help"
     examples = done.stdout.split("Examples:")[1]
     assert examples.count("stream-classify") >= 5
-    used = set(re.findall(r"(--[a-z-]+)", examples)) - {"--raw"}
+    used = set(re.findall(r"(--[a-z-]+)", examples)) - {"--raw", "--rate", "--help"}
     assert used <= {name for p in app.params for name in (*p.opts, *p.secondary_opts)}
     for name in ("train", "export", "verify", "soak"):
         assert re.search(rf"^  {name} ", done.stdout, re.MULTILINE)
@@ -223,14 +223,20 @@ def test_options_reach_what_they_set(here: Path) -> None:
     assert events("--threshold", "1.0") == []
     only = events("--threshold", "1.0", "--threshold", "noise=0.5")
     assert {e["label"] for e in only} <= {"noise"}
-    assert events("--confirm", "1.0") == []
+    assert events("--peak-threshold", "1.0") == []
     assert len(events("--min-on", "1.5")) < len(all_of_them)
     assert events("--reset-after", "0.1") != all_of_them
 
 
+def test_confirm_is_the_old_name_of_peak_threshold(here: Path) -> None:
+    done = stream_classify(*FILE, "--confirm", "1.0", cwd=here)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.count("--confirm is now called --peak-threshold") == 1
+
+
 def test_pcm_on_stdin_equals_the_file(here: Path) -> None:
     samples, rate = soundfile.read(here / "talk.wav", dtype="int16")
-    words = ["-m", "toy.onnx", "--input", "-", "--samplerate", str(rate)]
+    words = ["-m", "toy.onnx", "--input", "-", "--sample-rate", str(rate)]
     piped = stream_classify(*words, cwd=here, stdin=samples.tobytes())
     floats = (samples / np.float32(32768)).astype("<f4").tobytes()
     as_floats = stream_classify(*words, "--format", "f32le", cwd=here, stdin=floats)
@@ -282,7 +288,7 @@ def test_signals_end_a_live_run_in_time_with_everything_written(
     if what.startswith("sim:"):
         child = start(*words, "--input", what, cwd=here)
     else:
-        child = start(*words, "--input", "-", "--samplerate", "16000", cwd=here, stdin=-1)
+        child = start(*words, "--input", "-", "--sample-rate", "16000", cwd=here, stdin=-1)
         assert child.stdin is not None
         child.stdin.write(bytes(32000))  # and then nothing more, though the pipe stays open
         child.stdin.flush()

@@ -62,7 +62,7 @@ def test_any_pace_and_format_gives_the_same_events(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.flac", pcm, 16000)
     whole = run("--input", str(tmp_path / "a.flac"), "--fast", "--jsonl", "--onsets", "--scores")
     piped = subprocess.run(
-        [*COMMAND, "--input", "-", "--samplerate", "16000", "--jsonl", "--onsets", "--scores"],
+        [*COMMAND, "--input", "-", "--sample-rate", "16000", "--jsonl", "--onsets", "--scores"],
         cwd=ROOT,
         input=pcm.tobytes(),
         capture_output=True,
@@ -85,7 +85,7 @@ def test_what_is_played_is_reported(virtual_mic: PulseServer, tmp_path: Path, ra
     speech = demo(16000)[round(4.0 * 16000) : round(8.0 * 16000)]
     soundfile.write(tmp_path / "speech.wav", np.tile(speech, 3), 16000)
     out = tmp_path / "events.jsonl"
-    command = [*COMMAND, "--device", "pulse", "--samplerate", str(rate), "--jsonl", str(out), "--onsets"]
+    command = [*COMMAND, "--device", "pulse", "--sample-rate", str(rate), "--jsonl", str(out), "--onsets"]
     listener = subprocess.Popen(
         command,
         cwd=ROOT,

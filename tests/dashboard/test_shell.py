@@ -109,3 +109,14 @@ def test_costly_drawings_are_spaced_out(monkeypatch: pytest.MonkeyPatch) -> None
     assert waits[0] == pytest.approx(0.1)  # one dear drawing, such as the first, does not slow it down
     assert waits[-1] == pytest.approx(0.002 / 0.008, rel=1e-3)
     assert waits == sorted(waits)
+
+
+def test_a_picture_replaces_only_pictures(tmp_path: Path) -> None:
+    scene = busy_scene()
+    board = Dashboard(scene.telemetry, console(100, 30))
+    (tmp_path / "sound.wav").write_bytes(b"RIFF")
+    with pytest.raises(OutputError, match="no SVG file"):
+        board.save_svg(tmp_path / "sound.wav")
+    assert (tmp_path / "sound.wav").read_bytes() == b"RIFF"
+    board.save_svg(tmp_path / "live.svg")
+    board.save_svg(tmp_path / "live.svg")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,26 @@ def test_left_with_sigterm(session: Session) -> None:
     session.terminal.wait_for(lambda text: whole(text, 80, 24))
     os.kill(int((session.folder / "pid").read_text().split()[1]), 15)
     session.check_that_all_is_as_before("the ending: terminated")
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGQUIT", "SIGABRT", "SIGUSR1", "SIGUSR2", "SIGALRM"])
+def test_left_with_a_signal_that_ends_a_process(name: str, session: Session) -> None:
+    session.start()
+    session.terminal.wait_for(lambda text: whole(text, 80, 24))
+    os.kill(int((session.folder / "pid").read_text().split()[1]), getattr(signal, name))
+    ending = "terminated" if name == "SIGHUP" else "killed"
+    session.check_that_all_is_as_before(f"the ending: {ending}")
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGQUIT", "SIGABRT", "SIGUSR1"])
+def test_the_command_gives_the_terminal_back(name: str, session: Session) -> None:
+    """It then ends as the signal says, which the shell can tell; a hangup is an orderly end."""
+    command = f"PYTHONPATH={ROOT} TERM=xterm-256color {sys.executable} -m stream --demo"
+    session.terminal.type(f"(ulimit -c 0; sh -c 'echo pid $$ > pid; exec env {command}'); echo ended with $?")
+    session.terminal.wait_for(lambda text: "╭" in text)
+    number = getattr(signal, name)
+    os.kill(int((session.folder / "pid").read_text().split()[1]), number)
+    session.check_that_all_is_as_before(f"ended with {0 if name == 'SIGHUP' else 128 + number}")
 
 
 def test_left_by_an_error_while_drawing(session: Session) -> None:

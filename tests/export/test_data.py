@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from export.data import SplitConfig, build_store, read_dataset, split_dataset
+from export.data import Interval, SplitConfig, build_store, read_dataset, split_dataset
 from export.data.cache import features_with_gaps
+from export.data.class_folders import audio_files
 from export.data.folds import grouped_folds
 from export.data.splits import hash_percent
 from stream.errors import DataError
@@ -158,7 +160,7 @@ def test_empty_and_one_file_classes(tmp_path: Path) -> None:
     soundfile.write(root / "mute" / "only.wav", np.zeros(RATE), RATE)
     with pytest.raises(DataError, match=r"class mute: only only.wav"):
         split_dataset(read_dataset(root))
-    with pytest.raises(DataError, match="no folder a class"):
+    with pytest.raises(DataError, match="no folder per class"):
         read_dataset(root / "mute")
 
 
@@ -232,3 +234,27 @@ def test_missing_samples_as_live(tmp_path: Path) -> None:
 def test_real_manifests_read(name: str) -> None:
     data = read_dataset(need_data(name))
     assert len(data.recordings) == len((need_data(name) / "manifest.csv").read_text().splitlines()) - 1
+
+
+def test_the_digest_of_a_data_set_changes_with_its_labels(tmp_path: Path) -> None:
+    """The same files with another label, split, group or event are another data set."""
+    data = read_dataset(class_folder(tmp_path))
+    one, *others = data.recordings
+    event = Interval(one.labels[0], 0.0, 0.1)
+    changed = [
+        one,
+        replace(one, labels=("other",)),
+        replace(one, split="test"),
+        replace(one, group="someone else"),
+        replace(one, events=(event,)),
+        replace(one, events=(replace(event, offset=0.2),)),
+    ]
+    digests = [replace(data, recordings=(each, *others)).digest() for each in changed]
+    assert digests[0] == data.digest()
+    assert len(set(digests)) == len(changed)
+
+
+def test_files_that_listening_reads_are_found_for_training(tmp_path: Path) -> None:
+    for name in ("a.wav", "b.wave", "c.M4A", "d.webm", "e.raw", "f.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in audio_files(tmp_path)] == ["a.wav", "b.wave", "c.M4A", "d.webm"]

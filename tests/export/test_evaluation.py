@@ -9,10 +9,6 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
-
-pytest.importorskip("sklearn")
-pytest.importorskip("scipy")
-
 from click.testing import CliRunner
 
 from export.data.recording import Interval, Recording
@@ -36,8 +32,11 @@ from stream.classifier import classify
 from stream.errors import DataError
 from stream.features.mfcc import mfcc
 from stream.inference.session import Model
+from tests.support.extras import needs
 from tests.support.sounds import ASSETS
 from tests.support.toy_models import toy_bytes, toy_card, toy_file
+
+needs("sklearn", "scipy")
 
 LABELS = ("a", "b")
 

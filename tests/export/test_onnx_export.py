@@ -17,7 +17,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from export.conversion.onnx_export import to_onnx  # noqa: E402
 from export.conversion.quantisation import quantise, step_microseconds  # noqa: E402
-from export.conversion.torch_export import quiet  # noqa: E402
+from export.conversion.torch_export import silenced  # noqa: E402
 from export.models import build, preset  # noqa: E402
 from stream.errors import ExportError, NotStreamable, UsageError  # noqa: E402
 from stream.features.spec import MfccSpec  # noqa: E402
@@ -180,10 +180,10 @@ def test_wrong_arguments(
 
 
 def test_exporters_are_silenced_but_their_errors_are_not(capfd: pytest.CaptureFixture[str]) -> None:
-    with quiet():
+    with silenced():
         print("chatter")
         warnings.warn("chatter", stacklevel=1)
-    with pytest.raises(ZeroDivisionError), quiet():
+    with pytest.raises(ZeroDivisionError), silenced():
         _ = 1 / 0
     assert capfd.readouterr() == ("", "")
 

@@ -8,12 +8,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn")
-pytest.importorskip("scipy")
-
 from export.data.recording import Interval
 from export.metrics import PSDS1, PSDS2, Prediction, PsdsParameters, psds
 from export.metrics.psds import MAX_FALSE_ALARMS_PER_HOUR
+from tests.support.extras import needs
+
+needs("sklearn", "scipy")
 
 LABELS = ("a", "b")
 Spans = list[tuple[float, float]]

@@ -7,23 +7,27 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from stream.errors import OutputError
 from stream.messages import Event, Gap, Result, Scores, Status
+from stream.outputs import backlog
 from stream.outputs.jsonl import JsonLines
 from stream.outputs.lines import LineFile
 from stream.outputs.records import Origin
 from stream.outputs.wall_time import CaptureTimes, rfc3339
-from tests.support.command import running, start, stream_classify, wait_for
+from tests.support.command import environment, running, start, stream_classify, wait_for
 from tests.support.disk import small_disk
 from tests.support.toy_models import toy_file
 
@@ -319,15 +323,26 @@ def test_a_device_without_room(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @needs_posix
-def test_listening_goes_on_with_a_full_disk(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("pace", "code"), [(["--fast"], 7), ([], 0)])
+@pytest.mark.parametrize("output", ["/dev/full", "-"])
+def test_lines_that_are_lost_are_counted_at_the_end(
+    output: str, pace: list[str], code: int, tmp_path: Path
+) -> None:
+    """Reading a recording fast has then failed; listening goes on to the end."""
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")
     toy_file(tmp_path)
-    words = ["-m", "toy.onnx", "--input", "sim:noise?length=3s", "--fast", "--scores", "-v"]
-    done = stream_classify(*words, "--jsonl", "/dev/full", cwd=tmp_path)
-    assert done.returncode == 0
-    assert done.stderr.count("still listening") == 1
-    assert "297 rows" in done.stderr
+    words = ["-m", "toy.onnx", "--input", "sim:noise?length=1s", "--scores", "-v", "--jsonl", output, *pace]
+    with (
+        open("/dev/full", "wb", buffering=0) as full,
+        running(start(*words, cwd=tmp_path, stdout=full)) as child,
+    ):
+        _, stderr = child.communicate(timeout=60)
+    said = stderr.decode()
+    assert child.returncode == code, said
+    assert said.count("still listening") == 1
+    assert "97 rows" in said
+    assert "98 lines were lost" in said.splitlines()[-1]
 
 
 @needs_posix
@@ -370,3 +385,163 @@ def test_standard_output_that_is_no_file(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(sys, "stdout", stand_in)
         with pytest.raises(OutputError, match="name a file"):
             JsonLines("-", ORIGIN)
+
+
+# ---- what is not ours
+
+
+@pytest.mark.parametrize(
+    "content", [b"RIFF\x24\0\0\0WAVE", b"# notes\n", b"\n", b'{"name": 1}\n', b"\0" * 64]
+)
+def test_a_file_that_does_not_begin_like_our_lines_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(content)
+    with pytest.raises(OutputError, match="something else"):
+        JsonLines(tmp_path / "mine", ORIGIN)
+    assert (tmp_path / "mine").read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"", b'{"type"', b'{"type":"scores","schema":1}\n'])
+def test_a_file_of_our_lines_is_continued(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").write_bytes(content)
+    out = JsonLines(tmp_path / "out.jsonl", ORIGIN)
+    out.result(result(event()))
+    out.close()
+    assert (tmp_path / "out.jsonl").read_bytes().startswith(content)
+    assert json.loads((tmp_path / "out.jsonl").read_bytes().splitlines()[-1])["type"] == "event"
+
+
+@needs_posix
+def test_the_input_is_not_an_output(tmp_path: Path) -> None:
+    toy_file(tmp_path)
+    sound = tmp_path / "in.wav"
+    soundfile.write(sound, np.zeros(16000), 16000)
+    (tmp_path / "link.jsonl").symlink_to(sound)
+    before = sound.read_bytes()
+    words = ["-m", "toy.onnx", "--input", "in.wav", "--fast", "--jsonl"]
+    for output in ("in.wav", "link.jsonl"):
+        done = stream_classify(*words, output, cwd=tmp_path)
+        assert (done.returncode, "--input" in done.stderr) == (2, True), done.stderr
+    with sound.open("ab") as appended, running(start(*words, cwd=tmp_path, stdout=appended)) as child:
+        assert child.wait(60) == 2
+    done = stream_classify(*words[:-1], "--scores", "--jsonl", "toy.onnx", cwd=tmp_path)
+    assert done.returncode == 2
+    assert sound.read_bytes() == before
+
+
+# ---- an output that nobody reads
+
+
+def fill(fd: int) -> None:
+    os.set_blocking(fd, False)
+    for piece in (b" " * 4096, b" "):
+        try:
+            while True:
+                os.write(fd, piece)
+        except BlockingIOError:
+            pass
+    os.set_blocking(fd, True)
+
+
+@needs_posix
+@pytest.mark.parametrize("kind", ["pipe", "fifo", "unopened fifo", "pipe for standard error too"])
+@pytest.mark.parametrize("input", ["sim:noise?loop=forever", "--demo"])
+def test_nobody_reads(kind: str, input: str, tmp_path: Path) -> None:
+    """Listening goes on, and the first SIGTERM ends it, with a word about what was lost."""
+    toy_file(tmp_path)
+    words = ["-m", "toy.onnx", "--scores", "-v", "--input", input]
+    if input == "--demo":  # fast: waits for the reader, but not when it is told to stop
+        words = [*words[:-2], "--demo", "--fast"]
+    reader, writer = os.pipe()
+    errors: int | Any = (tmp_path / "stderr").open("wb")
+    if "fifo" in kind:
+        os.mkfifo(tmp_path / "fifo")
+        words += ["--jsonl", "fifo"]
+        if kind == "fifo":
+            os.close(reader)
+            os.close(writer)
+            reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+            writer = os.open(tmp_path / "fifo", os.O_WRONLY)
+    fill(writer)
+    ready = tmp_path / "ready"
+    env = environment(NOTIFY_SOCKET=str(ready))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(ready))
+        supervisor.settimeout(60)
+        options = {
+            "stdout": writer,
+            "stderr": writer if "error" in kind else errors,
+            "env": env,
+            "cwd": tmp_path,
+        }
+        with running(start(*words, **options)) as child:
+            if input == "--demo":
+                with suppress(TimeoutError):
+                    supervisor.settimeout(2)
+                    supervisor.recv(100)
+            else:
+                for _ in range(
+                    2
+                ):  # also the second report, which comes after results that could not be written
+                    supervisor.recv(100)
+            child.send_signal(signal.SIGTERM)
+            code = child.wait(20)
+    os.close(reader)
+    os.close(writer)
+    errors.close()
+    if "error" not in kind:
+        said = (tmp_path / "stderr").read_text()
+        assert "lines were lost" in said or "they are lost" in said, said
+    assert code == (7 if input == "--demo" else 0)
+
+
+@needs_posix
+def test_a_fifo_keeps_lines_for_its_next_reader(tmp_path: Path) -> None:
+    """It may come late, leave, and come back; whole lines, none twice."""
+    os.mkfifo(tmp_path / "fifo")
+    out = JsonLines(tmp_path / "fifo", ORIGIN)
+    out.result(result(event(0)))
+    for first in (0, 10):
+        reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+        out.result(result(event(first + 1)))
+        lines = os.read(reader, 100_000).splitlines()
+        assert [json.loads(line)["id"] for line in lines][-2:] == [first, first + 1]
+        os.close(reader)
+        out.result(result(event(9)))  # finds out that nobody reads
+        out.result(result(event(10)))
+    out.close()
+    assert out.dropped == 2
+
+
+@needs_posix
+def test_a_slow_reader_gets_whole_lines_and_the_rest_is_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(backlog, "CAPACITY_BYTES", 20_000)
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as pipe, os.fdopen(reader, "rb") as taken:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        out = JsonLines("-", ORIGIN)
+        for number in range(1000):
+            out.result(result(event(number)))
+        os.set_blocking(reader, False)
+        got = taken.read()
+        out.close()
+        os.set_blocking(reader, False)
+        got += taken.read()
+    ids = [json.loads(line)["id"] for line in got.splitlines()]
+    assert ids == sorted(set(ids))
+    assert ids[-1] == 999, "the newest are kept"
+    assert len(ids) + out.dropped == 1000
+    assert caplog.text.count("not read fast enough") == 1
+
+
+@needs_posix
+def test_a_recording_waits_for_its_reader(tmp_path: Path) -> None:
+    toy_file(tmp_path)
+    words = ["-m", "toy.onnx", "--input", "sim:noise?length=20s", "--fast", "--scores", "--jsonl"]
+    with running(start(*words, cwd=tmp_path)) as child:
+        time.sleep(1.5)
+        out, _ = child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert len(out.splitlines()) == 1998
+    assert len(out) > 150_000

@@ -116,8 +116,8 @@ def option(name: str) -> Any:
 
 
 def test_defaults_that_are_told_twice_agree() -> None:
-    for name, argument in {"blocksize": "block_samples", "channels": "channels", "fast": "fast"}.items():
-        assert option(name) == default(open_source, argument), name
+    for name in ("block_samples", "channels", "fast"):
+        assert option(name) == default(open_source, name), name
     assert option("format_") == default(open_source, "format")
     assert option("repair") == default(StreamClassifier, "repair")
     assert option("provider") == default(Model.load, "provider") == default(Model.bundled, "provider")
@@ -127,7 +127,7 @@ def test_defaults_that_are_told_twice_agree() -> None:
     assert option("onsets") == default(JsonLines, "onsets")
     assert default(StreamClassifier, "max_gap") == MAX_GAP_SECONDS
     assert default(classify, "detector") is default(StreamClassifier, "detector") is None
-    for name in ("max_gap", "reset_after", "samplerate", "channel"):  # None: the function's own default
+    for name in ("max_gap", "reset_after", "sample_rate", "channel"):  # None: the function's own default
         assert option(name) is None or not isinstance(option(name), (int, float))
 
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
+SMALL_LINES = 26
+SMALL_FILES = {  # each the one home of something that several packages use
+    "export/cli/deprecated.py",
+    "export/streaming/rules/registry.py",
+    "stream/__main__.py",
+    "stream/_version.py",
+    "stream/capture/suffixes.py",
+    "stream/features/framing.py",
+}
 README = (TESTS / "README.md").read_text(encoding="utf-8")
 
 
@@ -53,6 +63,17 @@ def test_test_files_are_where_pytest_looks_and_helpers_are_not() -> None:
             assert path.name.startswith("test_") or path.name in ("__init__.py", "conftest.py"), path
 
 
+def test_no_three_files_have_one_name_and_small_ones_are_few() -> None:
+    """So that the list of files tells them apart, and is no longer than the ideas in them."""
+    files = [path for package in ("stream", "export") for path in (ROOT / package).rglob("*.py")]
+    times = Counter(path.name for path in files if path.name != "__init__.py")
+    assert [name for name, count in times.items() if count > 2] == []
+    small = {
+        str(path.relative_to(ROOT)) for path in files if len(path.read_text().splitlines()) < SMALL_LINES
+    }
+    assert {path for path in small if not path.endswith("__init__.py")} <= SMALL_FILES
+
+
 COLLECT = """
 import sys, pytest
 status = pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", *sys.argv[1:]])
@@ -61,12 +82,24 @@ sys.exit(status)
 """
 
 
-def test_who_collects_the_tests_of_the_runtime_does_not_wait_for_torch() -> None:
-    places = [str(TESTS / name) for name in folders(ROOT / "stream") | {"classifier", "project"}]
+def loaded_by_collecting(*places: Path) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-c", COLLECT, *places], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", COLLECT, *map(str, places)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    loaded = set(done.stdout.rsplit("loaded ", 1)[1].split())
+    return set(done.stdout.rsplit("loaded ", 1)[1].split())
+
+
+def test_who_collects_the_tests_of_the_runtime_does_not_wait_for_torch() -> None:
+    places = [TESTS / name for name in folders(ROOT / "stream") | {"classifier", "project"}]
+    loaded = loaded_by_collecting(*places)
     assert "stream" in loaded
     assert not loaded & {"torch", "scipy", "sklearn", "matplotlib", "librosa"}
+
+
+def test_who_collects_all_tests_waits_for_nothing_heavy_but_torch() -> None:
+    assert not loaded_by_collecting(TESTS) & {"scipy", "sklearn", "matplotlib", "librosa"}

@@ -19,6 +19,7 @@ from stream.inference.card import ModelCard
 from tests.support.command import environment, stream_classify
 from tests.support.guides import (
     GUIDES,
+    PAGES,
     ROOT,
     Block,
     blocks,
@@ -38,6 +39,7 @@ README_LINES = 150
 NOT_RUN = {
     "README.md": [],
     "stream/README.md": [
+        "changes the shell it runs in",
         "needs a network stream",
         "needs PulseAudio, FFmpeg or ALSA",
         "needs systemd",
@@ -173,6 +175,8 @@ def test_options_named_in_prose_exist(guide: str) -> None:
     known = set().union(*options.values())
     for code in re.findall(r"`([^`\n]+)`", prose(guide)):
         words = code.split()
+        if words[0] == "python" and words[1:2] == ["-m"] and words[2].startswith(("export.", "tests.")):
+            assert importlib.util.find_spec(words[2]) is not None, code
         if words[0].startswith("--"):
             assert words[0].split("=")[0] in known, code
         elif words[0] == "stream-classify":
@@ -327,17 +331,17 @@ def test_the_python_version_is_the_one_that_is_required() -> None:
 
 @every_guide
 def test_figures_stand_beside_commands(guide: str) -> None:
-    """A section with a table of figures names the command that made them, or that shows them."""
+    """The text right before a table of figures names the command that made them, or that shows them."""
     for section in sections(guide):
-        tables = re.findall(r"(?:^\|.*\n)+", section, flags=re.M)
-        if any(re.search(r"\d\.\d", table) for table in tables):
-            heading = section.splitlines()[0]
-            assert re.search(r"`?(stream-classify|python -m) \w", section), (
-                f"no command beside the figures: {heading}"
-            )
+        parts = re.split(r"((?:^\|.*\n)+)", section, flags=re.M)  # text, table, text, table …
+        for before, table in zip(parts[::2], parts[1::2], strict=False):
+            if re.search(r"\d\.\d", table):
+                assert re.search(r"`(stream-classify|python -m) [^`]+`", before), (
+                    f"no command before\n{table}"
+                )
 
 
-@every_guide
+@pytest.mark.parametrize("guide", PAGES)
 def test_links_lead_somewhere(guide: str) -> None:
     for text, target in re.findall(r"\[([^\]]+)\]\(([^)\s]+)\)", prose(guide)):
         if target.startswith("http"):

@@ -44,7 +44,7 @@ def test_a_child_ends_with_the_block_that_failed() -> None:
 
 
 def test_waiting_ends_at_the_deadline_and_with_the_child() -> None:
-    with pytest.raises(pytest.fail.Exception, match=r"waited 0\.1 s for the moon, in vain"):
+    with pytest.raises(pytest.fail.Exception, match=r"waited 0\.1 s for the moon, without success"):
         wait_for(lambda: False, "the moon", seconds=0.1)
     code = "import sys; sys.exit('went wrong')"
     ends_itself = running(subprocess.Popen([sys.executable, "-c", code], stderr=-1))

@@ -27,6 +27,12 @@ from export.metrics import Prediction, best_threshold, event_figures, f1_score
 from export.models import preset
 from export.recipes.speech_music_noise import parallel
 from export.recipes.speech_music_noise.build import build
+from export.recipes.speech_music_noise.recipe_settings import (
+    COMMON_SHAPE,
+    DELAY_FRAMES,
+    FEATURES,
+    RecipeSettings,
+)
 from export.recipes.speech_music_noise.release import draws, peers
 from export.recipes.speech_music_noise.release import report as report_module
 from export.recipes.speech_music_noise.release.calibrate import (
@@ -49,7 +55,6 @@ from export.recipes.speech_music_noise.scenes.labels import (
 )
 from export.recipes.speech_music_noise.scenes.mix import HARD, HARD_NO_SPEECH, TRAIN, Mix
 from export.recipes.speech_music_noise.scenes.mix import PLAIN as PLAIN_VALIDATION
-from export.recipes.speech_music_noise.settings import COMMON_SHAPE, DELAY_FRAMES, FEATURES, RecipeSettings
 from export.recipes.speech_music_noise.sources import gather, soundfont
 from export.recipes.speech_music_noise.sources.bank import Bank, Clip
 from export.recipes.speech_music_noise.sources.corpora import FOLDERS, PACKAGES
@@ -375,7 +380,7 @@ def test_rules_send_a_speaker_to_one_side():
     assert side("netpanzer-data", "sound/scream_1.wav") is None
     assert side("ufoai-sound", "sound/soldiers/maledeath01.ogg") is None
     assert side("hydrogen-drumkits", "drumkits/VariBreaks/a.flac") == ("drums", "train")
-    assert side("qabcs-data", "abcs/uk/sounds/words/a.ogg") is None  # its like is heard in validation
+    assert side("qabcs-data", "abcs/uk/sounds/words/a.ogg") is None  # something like it is in validation
     assert side("qabcs-data", "abcs/pl/sounds/words/a.ogg") == ("speech", "train")
     assert side("0ad-data", "public.unpacked/audio/actor/human/death/a.ogg") is None
     assert side("0ad-data", "public.unpacked/audio/voice/latin/civ/a.ogg") == ("speech", "train")
@@ -414,8 +419,8 @@ def test_other_tools_get_the_very_streams_of_the_validation(tmp_path, monkeypatc
     )
     composed = list(compose_again(tmp_path, wanted))
     np.testing.assert_array_equal(np.stack([scene.active for scene in composed]), kept.active)
-    heard = mfcc(composed[1].samples, SPEC).astype(np.float16)
-    np.testing.assert_array_equal(heard, kept.features[1])
+    again = mfcc(composed[1].samples, SPEC).astype(np.float16)
+    np.testing.assert_array_equal(again, kept.features[1])
 
     truth = np.concatenate([scene.active for scene in composed])
     column = next(c for c in range(3) if 0 < truth[:, c].mean() < 1)
@@ -429,9 +434,9 @@ def test_other_tools_get_the_very_streams_of_the_validation(tmp_path, monkeypatc
     ))  # fmt: skip
     monkeypatch.setattr("sys.argv", ["peers", "--cache", str(tmp_path)])
     assert peers.main() == 0
-    said = capsys.readouterr()
-    assert f"| {kind} | 0.500 | 1.000 | 1.000 | 1.000 |" in said.out
-    assert said.err == "left out: no-such-tool is not installed\n"
+    shown = capsys.readouterr()
+    assert f"| {kind} | 0.500 | 1.000 | 1.000 | 1.000 |" in shown.out
+    assert shown.err == "left out: no-such-tool is not installed\n"
     monkeypatch.setattr("sys.argv", ["peers", "--cache", str(tmp_path / "nowhere")])
     assert peers.main() == 1
     assert "error: " in (last := capsys.readouterr().err.splitlines()[-1]), last
@@ -442,7 +447,7 @@ def test_other_tools_get_the_very_streams_of_the_validation(tmp_path, monkeypatc
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 of POSIX")
 def test_workers_end_with_the_process_that_they_work_for(tmp_path):
-    """Killed, it cannot tell them; left alone they would go on, and write over what the next run makes."""
+    """Killed, it cannot tell them; left alone they would continue, and overwrite what the next run makes."""
     script = tmp_path / "parent.py"
     script.write_text(
         "import sys, time\n"
@@ -507,7 +512,7 @@ def test_further_draws_are_other_scenes_and_the_first_is_what_the_card_was_measu
 
 
 def test_what_cannot_be_measured_on_draws_is_refused_in_one_line(tmp_path, monkeypatch, capsys):
-    for words, said in (
+    for words, expected in (
         (
             ["assets/small.onnx", "--cache", str(tmp_path / "nowhere"), "--jobs", "1"],
             "gather the corpora first",
@@ -518,7 +523,7 @@ def test_what_cannot_be_measured_on_draws_is_refused_in_one_line(tmp_path, monke
         assert draws.main() == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: "), line
-        assert said in line
+        assert expected in line
     monkeypatch.setattr("sys.argv", ["draws", "assets/small.onnx", "--draws", "0"])
     with pytest.raises(SystemExit):
         draws.main()
@@ -554,7 +559,7 @@ def test_streams_are_made_once_and_played_in_order(tmp_path):
     play = batches_of(data, augmentation=channel)
     batches = list(play(0))
     assert len(batches) == len(play(0)) == 3
-    assert batches[0].reset.all()  # the first streams of an epoch begin anew
+    assert batches[0].reset.all()  # the first streams of an epoch begin in the initial state
     assert not batches[1].reset.any()
     for one, two in zip(batches, play(0), strict=True):
         assert torch.equal(one.features, two.features)

@@ -1,4 +1,4 @@
-"""The soak passes on a model that forgets, and its certificate fails, line by line, when it should."""
+"""A soak certifies a model that forgets, and each line of the certificate fails when its claim does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHORT = 0.2  # hours
 
 
 def drifting_model(step: float) -> Model:
-    """Its only state adds up what it hears, without end, and shows in its answers."""
+    """Its only state adds up what it hears, without end, and shows in its probabilities."""
     onnx = pytest.importorskip("onnx")
     from onnx import helper, numpy_helper
 

@@ -73,5 +73,5 @@ def wait_for(
             said = child.stderr.read() if child.stderr else b""
             pytest.fail(f"waiting for {what}: the process ended with {child.returncode}: {said!r}")
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds:g} s for {what}, in vain")
+            pytest.fail(f"waited {seconds:g} s for {what}, without success")
         time.sleep(0.02)

@@ -17,6 +17,7 @@ from stream.capture.files import read_audio
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = ("README.md", "stream/README.md", "export/README.md", "CONTRIBUTING.md")
+PAGES = (*GUIDES, "tests/README.md", "CHANGELOG.md", "assets/MODELS.md")  # whose links are checked
 CLASSES = ("bird", "cat", "dog")
 _BLOCK = re.compile(
     r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S
@@ -89,7 +90,10 @@ def commands(line: str) -> list[list[str]]:
 def own_arguments(words: list[str]) -> list[str] | None:
     """What follows ``stream-classify`` in a command, wherever that is installed; None if it is another command."""
     names = [PurePath(word).name for word in words]
-    return words[names.index("stream-classify") + 1 :] if "stream-classify" in names else None
+    if "stream-classify" not in names:
+        return None
+    end = words.index(">") if ">" in words else len(words)
+    return words[names.index("stream-classify") + 1 : end]
 
 
 def check_arguments(arguments: list[str]) -> None:

@@ -29,7 +29,7 @@ def toy_card(spec: MfccSpec | None = None, **changes: Any) -> ModelCard:
 
 
 def toy_graph(features: int = 40, seed: int = 0) -> Any:
-    """An onnx ModelProto without a card: scale, one GRU, a sigmoid head. Random weights, lively answers."""
+    """An onnx ModelProto without a card: scale, one GRU, a sigmoid head. Random weights, varied probabilities."""
     onnx = pytest.importorskip("onnx")
     from onnx import helper, numpy_helper
 

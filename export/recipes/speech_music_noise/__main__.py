@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from export.recipes.speech_music_noise.build import build
-from export.recipes.speech_music_noise.settings import NETWORK_SHAPES, RecipeSettings
+from export.recipes.speech_music_noise.recipe_settings import NETWORK_SHAPES, RecipeSettings
 from export.recipes.speech_music_noise.training.data import streams_in
 from export.training import LongStreamBatches
 from stream.errors import StreamClassifyError
@@ -42,10 +42,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=RecipeSettings.rounds, help="of composed streams")
     parser.add_argument(
         "--passes",
-        "--times",
         type=int,
         help="through every round, for every network; default as for the bundled ones",
     )
+    parser.add_argument("--times", type=int, help=argparse.SUPPRESS)  # the old name of --passes
     parser.add_argument("--seed", type=int, default=0, help="added to the seed of every network")
     parser.add_argument(
         "--jobs",
@@ -54,6 +54,12 @@ def main() -> int:
         help="processes at once (3 GB of memory each)",
     )
     given = parser.parse_args()
+    if given.times is not None:
+        print(
+            "warning: --times is now called --passes; the next release no longer knows --times",
+            file=sys.stderr,
+        )
+        given.passes = given.times
     # A pass plays 32 streams of two minutes side by side: of fewer it would make no batch.
     if streams_in(given.hours) < LongStreamBatches.rows:
         parser.error(

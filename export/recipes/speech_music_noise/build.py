@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from export.recipes.speech_music_noise.parallel import run_parallel
+from export.recipes.speech_music_noise.recipe_settings import RecipeSettings
 from export.recipes.speech_music_noise.release.publish import publish
-from export.recipes.speech_music_noise.settings import RecipeSettings
 from export.recipes.speech_music_noise.training.data import load, prepare
 from export.recipes.speech_music_noise.training.distillation import (
     train_published,
@@ -23,7 +23,7 @@ def build(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Gather, compose, train, calibrate, export and measure; each model's name and report when it is done.
 
-    What is done is kept in ``cache``; a run that was stopped goes on from there.
+    What is done is kept in ``cache``; a run that was stopped continues from there.
 
     Raises:
         DataError: a package or its recordings cannot be had.

@@ -6,11 +6,11 @@ An operator without a rule is refused: silence would be a guess.
 from export.streaming.rules import (
     contraction,
     joining,
-    layout,
     normalisation,
     pointwise,
     recurrent,
     reduction,
+    reshaping,
     selection,
     windows,
 )
@@ -20,11 +20,11 @@ __all__ = [
     "RULES",
     "contraction",
     "joining",
-    "layout",
     "normalisation",
     "pointwise",
     "recurrent",
     "reduction",
+    "reshaping",
     "selection",
     "windows",
 ]

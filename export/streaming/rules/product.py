@@ -17,7 +17,7 @@ from export.streaming.context import Context
 from export.streaming.node import Node
 from export.streaming.writer import END, Writer
 
-MOST_TAPS = 16  # a slice each; a filter bank of hundreds of taps stays a Conv
+MAX_TAPS = 16  # a slice each; a filter bank of hundreds of taps stays a Conv
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def as_product(
     """
     if node.op != "Conv" or alignment.time is None or node.attrs.get("group", 1) != 1:
         return None
-    if len(alignment.axes) not in (3, 4) or max(shape.kernel) > MOST_TAPS:
+    if len(alignment.axes) not in (3, 4) or max(shape.kernel) > MAX_TAPS:
         return None
     time = alignment.time
     moving = [time, *(axis for axis in (2, 3) if axis != time and axis < len(alignment.axes))]

@@ -18,7 +18,7 @@ from export.streaming.rules.reduction import settle
 from export.streaming.rules.registry import rule
 
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
-_HOLD = 1e4  # drives a gate to exactly 0 or 1 in float32
+_SATURATING_LOGIT = 1e4  # a gate is exactly 0 or 1 in float32
 
 
 @dataclass
@@ -134,13 +134,13 @@ def _hold_until_arrival(ctx: Context, node: Node, alignment: Alignment, layer: _
     gate = np.zeros((1, layer.weight.shape[1], 1), np.float32)
     start = np.zeros_like(gate)
     if node.op == "GRU":  # z r h
-        gate[0, :width] = _HOLD
+        gate[0, :width] = _SATURATING_LOGIT
     else:
         start[0] = recurrence @ layer.initial[0][0, :1].T
         layer.initial[0] = np.zeros_like(layer.initial[0])
     if node.op == "LSTM":  # i o f c
-        gate[0, : 2 * width] = -_HOLD
-        gate[0, 2 * width : 3 * width] = _HOLD
+        gate[0, : 2 * width] = -_SATURATING_LOGIT
+        gate[0, 2 * width : 3 * width] = _SATURATING_LOGIT
     elif node.op == "RNN" and layer.bias is not None:
         half = layer.bias.shape[1] // 2
         gate[0, :, 0] = -(layer.bias[0, :half] + layer.bias[0, half:])

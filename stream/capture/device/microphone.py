@@ -19,8 +19,8 @@ from stream.capture.channels import check_channel, parse_channel
 from stream.capture.device.lookup import DeviceIdentity, choose_rate, resolve_device
 from stream.capture.device.portaudio import Latency, open_stream
 from stream.capture.device.thread import DeviceThread
+from stream.capture.live.live_source import LiveSource
 from stream.capture.live.ring import WhenLate
-from stream.capture.live.source import LiveSource
 from stream.capture.live.supervisor import Patience
 from stream.errors import SpecError
 from stream.messages import SourceInfo

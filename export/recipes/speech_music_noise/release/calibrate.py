@@ -108,16 +108,16 @@ def figures_of_rules(
 
 
 def choose(rules: Sequence[RuleFigures], kind: Kind) -> ClassRule:
-    """The quickest rule within all allowances; else of those quick and keen enough the one with fewest false alarms."""
-    keen = [
+    """The quickest rule within all limits; else, of those quick enough, the one with fewest false alarms."""
+    sensitive = [
         each
         for each in rules
         if each.delay < MAX_MEDIAN_DELAY_SECONDS[kind] and each.missed < MAX_MISSED_SHARE
     ] or list(rules)
-    rare = [each for each in keen if each.false_alarms < MAX_FALSE_ALARMS_PER_HOUR[kind]]
+    rare = [each for each in sensitive if each.false_alarms < MAX_FALSE_ALARMS_PER_HOUR[kind]]
     if rare:
         return min(rare, key=lambda each: each.delay).rule
-    return min(keen, key=lambda each: (each.false_alarms, each.delay)).rule
+    return min(sensitive, key=lambda each: (each.false_alarms, each.delay)).rule
 
 
 def _candidates(kind: Kind, threshold: float) -> Iterable[ClassRule]:

@@ -20,9 +20,9 @@ import numpy as np
 
 from export.metrics import event_figures
 from export.recipes.speech_music_noise.parallel import run_parallel
+from export.recipes.speech_music_noise.recipe_settings import FEATURES
 from export.recipes.speech_music_noise.release.report import model_probs, with_silence
 from export.recipes.speech_music_noise.release.tables import table
-from export.recipes.speech_music_noise.settings import FEATURES
 from export.recipes.speech_music_noise.sources.rules import KINDS
 from export.recipes.speech_music_noise.training.data import VALIDATION_SETS, StreamSet, compose_set, load_set
 from export.recipes.speech_music_noise.training.predictions import in_cells, predictions

@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from scipy.signal import oaconvolve, resample_poly
 
 from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE
 
@@ -70,6 +69,8 @@ def room_response(rng: np.random.Generator) -> Samples:
 
 
 def reverberate(samples: Samples, response: Samples) -> Samples:
+    from scipy.signal import oaconvolve
+
     out: Samples = oaconvolve(samples, response)[: len(samples)].astype(np.float32)
     return out
 
@@ -109,6 +110,8 @@ def draw_codec(rng: np.random.Generator) -> Codec:
 
 
 def _telephone(samples: Samples) -> Samples:
+    from scipy.signal import resample_poly
+
     narrow = resample_poly(band_limit(samples, 300, 3400), 1, 2)
     mu = 255.0
     compressed = np.sign(narrow) * np.log1p(mu * np.minimum(np.abs(narrow), 1)) / np.log1p(mu)

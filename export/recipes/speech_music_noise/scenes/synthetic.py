@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter, oaconvolve
 
 from export.recipes.speech_music_noise.scenes.effects import band_limit, envelope, equalise
 from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE
@@ -19,6 +18,8 @@ Samples = NDArray[np.float32]
 
 def coloured(length: int, rng: np.random.Generator) -> Samples:
     """White noise through a random slope and response, sometimes only a band of it, sometimes breathing."""
+    from scipy.signal import lfilter
+
     out = equalise(rng.standard_normal(length).astype(np.float32), rng, spread=8.0)
     if rng.random() < 0.5:
         slope = rng.uniform(-0.98, 0.6)
@@ -49,6 +50,8 @@ def machine(length: int, rng: np.random.Generator) -> Samples:
 
 def clatter(length: int, rng: np.random.Generator) -> Samples:
     """Knocks, clicks, dishes, keys: random hits of a decaying resonance or burst."""
+    from scipy.signal import oaconvolve
+
     out = np.zeros(length)
     rate = float(np.exp(rng.uniform(np.log(0.7), np.log(12))))
     for _ in range(max(1, rng.poisson(rate * length / SAMPLE_RATE))):

@@ -27,8 +27,9 @@ from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE, Corpus
 from stream.errors import DataError
 
 STORED_PEAK = 0.7  # clips are stored at this peak, so that quiet recordings keep their resolution in int16
-PACKS = {".pk3", ".zip", ".wz", ".sf2"}
-AUDIO = {".wav", ".ogg", ".opus", ".flac", ".mp3", ".g722", ".gsm"}
+ARCHIVE_SUFFIXES = {".pk3", ".zip", ".wz", ".sf2"}
+# Not the suffixes that files are listened to with: a longer list would change the banks, and all that is made of them.
+SOUND_SUFFIXES = {".wav", ".ogg", ".opus", ".flac", ".mp3", ".g722", ".gsm"}
 
 
 def fetch(package: str, cache: Path) -> Path:
@@ -134,17 +135,17 @@ def _files(corpus: Corpus, root: Path) -> Iterator[tuple[str, Path]]:
             for row in csv.DictReader(text):
                 yield "/".join(filter(None, (row.get("split"), row["filename"]))), root / row["filename"]
         return
-    for pack in sorted(path for path in root.rglob("*") if path.suffix in PACKS):
+    for pack in sorted(path for path in root.rglob("*") if path.suffix in ARCHIVE_SUFFIXES):
         unpacked = pack.with_suffix(".unpacked")
         if pack.suffix == ".sf2":
             soundfont.unpack(pack, unpacked)
             continue
         with zipfile.ZipFile(pack) as archive:
             archive.extractall(
-                unpacked, [name for name in archive.namelist() if Path(name).suffix.lower() in AUDIO]
+                unpacked, [name for name in archive.namelist() if Path(name).suffix.lower() in SOUND_SUFFIXES]
             )
     for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in AUDIO and path.is_file():
+        if path.suffix.lower() in SOUND_SUFFIXES and path.is_file():
             yield str(path.relative_to(root)), path
 
 

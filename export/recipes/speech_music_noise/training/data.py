@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from export.recipes.speech_music_noise.parallel import run_parallel
+from export.recipes.speech_music_noise.recipe_settings import FEATURES, RecipeSettings
 from export.recipes.speech_music_noise.scenes.compose import Scene
 from export.recipes.speech_music_noise.scenes.mix import (
     HARD,
@@ -22,7 +23,6 @@ from export.recipes.speech_music_noise.scenes.mix import (
     TRAIN,
     Mix,
 )
-from export.recipes.speech_music_noise.settings import FEATURES, RecipeSettings
 from export.recipes.speech_music_noise.sources.bank import Bank
 from export.recipes.speech_music_noise.sources.gather import gather
 from export.recipes.speech_music_noise.training.streams import (

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from export.augmentation import ChannelAugmentation
 from export.models import FrameClassifier, ModelConfig, preset
-from export.recipes.speech_music_noise.settings import DELAY_FRAMES, FEATURES, NETWORK_SHAPES, RecipeSettings
+from export.recipes.speech_music_noise.recipe_settings import (
+    DELAY_FRAMES,
+    FEATURES,
+    NETWORK_SHAPES,
+    RecipeSettings,
+)
 from export.recipes.speech_music_noise.sources.rules import KINDS
 from export.recipes.speech_music_noise.training.data import RecipeData, load
 from export.recipes.speech_music_noise.training.network import (

@@ -93,7 +93,7 @@ def train(
 ) -> FitResult:
     """Train ``model`` and leave in it the weights of the best epoch by ``validate``.
 
-    A run that was interrupted goes on from ``folder``.
+    A run that was interrupted continues from ``folder``.
     """
     # Rare classes weigh more, so that none is learnt by never predicting it.
     share = curriculum.parts[0].labels[:, ::50].reshape(-1, len(KINDS)).mean(axis=0)

@@ -61,7 +61,7 @@ class ComposedStreams:
 
 @dataclass(frozen=True, eq=False)
 class ValidationStreams:
-    """A validation: scenes with everything in them, and scenes in which nobody speaks."""
+    """A validation: scenes with everything in them, and scenes without speech."""
 
     mixed: ComposedStreams
     no_speech: ComposedStreams

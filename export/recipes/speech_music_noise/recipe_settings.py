@@ -27,10 +27,10 @@ class RecipeSettings:
     """How much to compose and how long to train.
 
     Two networks of the default's shape, from different random weights, learn from the labels: the teachers. What they
-    predict on average is then learnt, beside the labels, by the two that are published: the default goes on from the
-    better teacher's weights, the small one begins anew. All go through every round ``passes`` times, each time in
-    another order, at a learning rate that rises, then falls to a hundredth. A published network is the mean of the
-    weights of its best and its last pass.
+    predict on average is then learnt, beside the labels, by the two that are published: the default starts from the
+    weights of the better teacher, the small one from random ones. All go through every round ``passes`` times, each
+    time in another order, at a learning rate that rises, then falls to a hundredth. A published network is the mean
+    of the weights of its best and its last pass.
 
     Attributes:
         hours: of composed training streams in a round.
@@ -38,7 +38,7 @@ class RecipeSettings:
         teacher_seeds: one for each teacher.
         passes: name -> how often it goes through every round; "teacher" and the published ones.
         learning_rates: name -> highest learning rate.
-        seeds: published name -> seed of its weights, where it begins anew, and of all that is drawn in training.
+        seeds: published name -> seed of its random weights, and of all that is drawn in training.
         teacher_share: of the teacher targets in what is learnt, beside the labels.
         average: decay of the running mean of the weights.
         memory: frames (20 ms) over which the recurrent layer may hold on to its state: without a limit some units

@@ -42,8 +42,8 @@ def read_folder(root: Path) -> Dataset:
                 Recording(path, f"folder {folder.name}", group_of(name, labels, {}), labels, split=split)
             )
     background = root / BACKGROUND
-    beds = tuple(audio_files(background)) if background.is_dir() else ()
-    return Dataset(root, tuple(recordings), tuple(p.name for p in classes), beds)
+    backgrounds = tuple(audio_files(background)) if background.is_dir() else ()
+    return Dataset(root, tuple(recordings), tuple(p.name for p in classes), backgrounds)
 
 
 def audio_files(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from stream.capture.channels import DEFAULT_CHANNEL, Channel, check_channel
-from stream.capture.live.source import LiveSource
+from stream.capture.live.live_source import LiveSource
 from stream.capture.live.supervisor import Patience
 from stream.capture.network.certificates import SECURE_SCHEMES, authorities_file, certificate_problem
 from stream.capture.network.url import for_ffmpeg, redacted
