@@ -29,6 +29,7 @@ def open_source(
     fast: bool = False,
     when_late: str | None = None,
     chunk_seconds: float | None = None,
+    insecure: bool = False,
 ) -> AudioSource:
     """The source that ``text`` means.
 
@@ -50,6 +51,7 @@ def open_source(
         channels: of raw PCM, interleaved.
         fast: read recordings as fast as they can be consumed, not at the pace of real time.
         when_late: a microphone's policy when the consumer is late; None is its default.
+        insecure: listen to servers whose certificate is not valid for their name, too.
         chunk_seconds: of sound that a microphone waits for before it gives a chunk; None is its default.
 
     Raises:
@@ -82,7 +84,9 @@ def open_source(
     if scheme and scheme[1].lower() != "file":
         from stream.capture.network.network_source import NetworkSource
 
-        return NetworkSource(text, channel=recorded, block_samples=block_samples, fast=fast)
+        return NetworkSource(
+            text, channel=recorded, block_samples=block_samples, fast=fast, verify=not insecure
+        )
     path = _file_meant(unquote(text[len("file://") :]) if scheme else text, certain=scheme is not None)
     if path is not None:
         from stream.capture.files import FileSource

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -60,6 +61,7 @@ class AvDecoder:
         sample_rate: int | None = None,
     ) -> None:
         av = import_av(name)
+        self._url = url
         self._container = av.open(url, options=options, timeout=timeout)
         try:
             streams = self._container.streams.audio
@@ -91,10 +93,8 @@ class AvDecoder:
 
     @property
     def endless(self) -> bool:
-        """Whether nothing tells where it ends: no length in bytes, or for a playlist none in seconds."""
-        if "hls" in self.codec:
-            return self.seconds is None
-        return int(self._container.size) <= 0
+        """Whether nothing tells where it ends: no length in seconds, nor (but for a playlist) in bytes."""
+        return self.seconds is None and ("hls" in self.codec or int(self._container.size) <= 0)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """(n, channels) float32 blocks to the end.
@@ -104,13 +104,22 @@ class AvDecoder:
         """
         resampler = self._convert()
         shape = None
-        for frame in self._container.decode(self._stream):
+        for frame in self._frames():
             now = (frame.sample_rate, frame.layout.name, frame.format.name)
             if shape is not None and now != shape:
                 resampler = self._convert()
             shape = now
             for piece in resampler.resample(frame):
                 yield np.ascontiguousarray(piece.to_ndarray().T)
+
+    def _frames(self) -> Iterator[Any]:
+        try:
+            yield from self._container.decode(self._stream)
+        except OSError as error:
+            # Of a server that does not say how much it will send, FFmpeg takes the end for a failure.
+            if error.errno != errno.EIO or not self._url.startswith("http") or self._container.size > 0:
+                raise
+            yield from self._stream.codec_context.decode(None)
 
     def close(self) -> None:
         self._container.close()

@@ -111,6 +111,11 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
         metavar="N",
         help="Interleaved channels of raw PCM.",
     ),
+    click.option(
+        "--insecure",
+        is_flag=True,
+        help="Listen to https servers without a valid certificate; anybody may be behind them.",
+    ),
     click.option("--fast", is_flag=True, help="Read a recording as fast as possible, not in real time."),
     click.option(
         "--when-late",

@@ -42,6 +42,7 @@ class Options:
     channel: str | None
     block_samples: int
     format: str | None
+    insecure: bool
     channels: int
     fast: bool
     when_late: str
@@ -170,6 +171,7 @@ def open_input(options: Options, chunk_seconds: float | None = None) -> AudioSou
         fast=options.fast,
         when_late=options.when_late,
         chunk_seconds=chunk_seconds,
+        insecure=options.insecure,
     )
 
 
