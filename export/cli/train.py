@@ -244,7 +244,19 @@ def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: 
     console.print(f"run folder {run}", highlight=False, markup=False)
     for name, value in result.figures.items():
         click.echo(f"{name}\t{value:.4f}")
-    click.echo(f"wrote {output}", err=True)
+    click.echo(f"wrote {output}{_left_out(len(result.skipped), len(result.ignored), run)}", err=True)
+
+
+def _left_out(skipped: int, ignored: int, run: Path) -> str:
+    """What training did not use, for the last line; "" if it used everything."""
+    parts = []
+    if skipped:
+        parts.append(
+            f"{skipped} recording{'s' * (skipped > 1)} could not be used (see {run / 'skipped.tsv'})"
+        )
+    if ignored:
+        parts.append(f"{ignored} file{'s' * (ignored > 1)} in the class folders not audio by name")
+    return f"; skipped: {', '.join(parts)}" if parts else ""
 
 
 def _search(

@@ -16,7 +16,17 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePath
 
-GROUP_COLUMNS = ("group", "speaker", "speaker_id", "client_id", "source", "src_file", "fsid", "recording")
+GROUP_COLUMNS = (
+    "group",
+    "speaker",
+    "speaker_id",
+    "client_id",
+    "source",
+    "src_file",
+    "fsid",
+    "recording",
+    "identifier",
+)
 
 _ESC = re.compile(r"^\d-(\d+)-[A-Z]-\d+$")
 _URBAN = re.compile(r"^(\d+)-\d+-\d+-\d+$")

@@ -12,6 +12,10 @@ import numpy as np
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SPLIT_NAMES: dict[str, Split] = {
+    "train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
+    "dev": "validation", "test": "test", "testing": "test", "eval": "test", "evaluation": "test",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,14 @@ class Dataset:
         recordings: all of them, in a fixed order.
         labels: class names in output order.
         backgrounds: recordings of no particular class, for gaps and added noise.
+        ignored: files in class folders that are not audio by their suffix.
     """
 
     root: Path
     recordings: tuple[Recording, ...]
     labels: tuple[str, ...]
     backgrounds: tuple[Path, ...] = field(default=())
+    ignored: tuple[Path, ...] = field(default=())
 
     @property
     def strong(self) -> bool:

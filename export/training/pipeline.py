@@ -42,6 +42,7 @@ class TrainResult:
         fitted: history and best epoch.
         figures: validation (and test) figures, with carried state and, as ``*_alone``, each recording alone.
         skipped: recordings left out, and why.
+        ignored: files in class folders that are not audio by their suffix.
     """
 
     model: FrameClassifier
@@ -49,6 +50,7 @@ class TrainResult:
     fitted: FitResult
     figures: dict[str, float]
     skipped: tuple[tuple[str, str], ...]
+    ignored: tuple[Path, ...] = ()
 
 
 def train(
@@ -108,7 +110,7 @@ def train(
         save_model(run.path / "model.pt", model, card)
     if output is not None:
         save_model(output, model, card)
-    return TrainResult(model, card, fitted, measured, ready.skipped)
+    return TrainResult(model, card, fitted, measured, ready.skipped, data.ignored)
 
 
 def fit_settings(config: TrainConfig, ready: Prepared) -> FitConfig:

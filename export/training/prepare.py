@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ from export.augmentation.waveform import Noise, WaveformAugmentation
 from export.data.cache import FeatureStore, build_store, load_audio
 from export.data.class_folders import audio_files
 from export.data.dataset import read_dataset
-from export.data.recording import Dataset, Recording, Split, files_digest
+from export.data.recording import SPLITS, Dataset, Recording, Split, files_digest
 from export.data.splits import split_dataset
 from export.models import ModelConfig, preset
 from export.training.config import TrainConfig
@@ -83,6 +84,7 @@ def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None
     Raises:
         DataError: see ``read_dataset``, ``split_dataset``, ``build_store``, ``RecordingTargets``.
     """
+    data, left_out = _heard_classes(config, data, progress)
     activation: Activation
     activation = (
         ("sigmoid" if data.multi_label else "softmax") if config.activation == "auto" else config.activation
@@ -97,6 +99,7 @@ def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None
         background_class = SILENCE_CLASS  # Speech Commands: its background noise is a class
     if background_class is not None and background_class not in data.labels:
         data = replace(data, labels=(*data.labels, background_class))
+    _check_several_classes(config, data)
     model = preset(
         config.model, features=config.features.width, classes=len(data.labels), **config.model_changes
     )
@@ -106,8 +109,75 @@ def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None
         raise DataError(f"{config.data}: nothing is left for training; choose other folds or groups")
     validation, test = builder.build("validation"), builder.build("test")
     return Prepared(
-        data, model, activation, train, validation, test, background_class, tuple(builder.skipped)
+        data,
+        model,
+        activation,
+        train,
+        validation,
+        test,
+        background_class,
+        (*left_out, *builder.skipped),
     )
+
+
+def _check_several_classes(config: TrainConfig, data: Dataset) -> None:
+    """DataError if there is one class only and nothing it could be told apart from."""
+    only = data.labels[0]
+    if len(data.labels) == 1 and all(r.events is None and r.labels for r in data.recordings):
+        raise DataError(
+            f"{config.data}: {only} is the only class, so there is nothing to tell it apart from; "
+            "add a folder of other sound, or name the class of gaps with --background-class"
+        )
+
+
+def _heard_classes(
+    config: TrainConfig, data: Dataset, progress: Progress | None
+) -> tuple[Dataset, list[tuple[str, str]]]:
+    """``data`` without classes of which no frame can be had, and the recordings that this leaves out, with reasons.
+
+    Raises:
+        DataError: such a class was asked for with --labels, or only other splits than training have frames of it.
+    """
+    heard: Counter[str] = Counter()
+    trained: Counter[str] = Counter()
+    reasons: dict[str, str] = {}
+    for split in SPLITS:
+        recordings = data.part(split)
+        if not recordings:
+            continue
+        in_mel = split == "train" and config.augment.in_mel
+        store = build_store(
+            recordings,
+            mel_spec(config.features) if in_mel else config.features,
+            cache=None if config.cache is None else Path(config.cache),
+            strict=config.strict,
+            progress=None if progress is None else partial(progress, f"features of {split}"),
+        )
+        reasons.update(store.skipped)
+        for i, recording in enumerate(recordings):
+            for label in recording.labels:
+                heard[label] += store.frames(i)
+                if split == "train":
+                    trained[label] += store.frames(i)
+    silent = {label for recording in data.recordings for label in recording.labels if not trained[label]}
+    if not silent:
+        return data, []
+    for label in sorted(silent):
+        first = next(r for r in data.recordings if label in r.labels)
+        reason = reasons.get(first.where, "no frame")
+        if heard[label] or config.labels is not None:
+            raise DataError(
+                f"class {label}: training has not one frame of it ({first.where}: {reason}); "
+                "add recordings that can be decoded, or leave the class out"
+            )
+    kept = tuple(r for r in data.recordings if not silent.intersection(r.labels))
+    left_out = [
+        (r.where, reasons.get(r.where, "its class has no frame"))
+        for r in data.recordings
+        if silent.intersection(r.labels)
+    ]
+    labels = tuple(label for label in data.labels if label not in silent)
+    return replace(data, recordings=kept, labels=labels), left_out
 
 
 def coloured_noise(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
