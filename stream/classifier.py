@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -428,25 +429,18 @@ def classify(
     else:
         rate = classifier.sample_rate if sample_rate is None else sample_rate
         source = ArraySource(np.asarray(sound), rate, block_samples=BLOCK_SAMPLES)
-    return merge(list(classifier.stream(source)), classifier)
+    result = merge(list(classifier.stream(source)), classifier)
+    return msgspec.structs.replace(result, events=tuple(e for e in result.events if e.offset is not None))
 
 
 def merge(results: list[Result], classifier: StreamClassifier) -> Result:
-    """Consecutive results of one stream as one; empty lists give an empty result.
-
-    Each event stands there once: the complete ones in the order in which they ended, then, as they began, those
-    that have not ended in these results.
-    """
-    messages = [event for result in results for event in result.events]
-    complete = [event for event in messages if event.offset is not None]
-    ended = {event.id for event in complete}
-    still_on = [event for event in messages if event.offset is None and event.id not in ended]
+    """Consecutive results of one stream as one, with every message; empty lists give an empty result."""
     scores = [r.scores for r in results if len(r.scores)]
     width = classifier.model.card.features.width
     return Result(
         classifier._join(scores),
         np.concatenate([np.empty((0, width), np.float32), *(r.features for r in results)]),
-        (*complete, *still_on),
+        tuple(e for r in results for e in r.events),
         tuple(g for r in results for g in r.gaps),
         classifier.end,
         sum(r.repaired for r in results),

@@ -34,9 +34,10 @@ def read_folder(root: Path) -> Dataset:
         raise DataError(f"{root}: has no folder per class and no manifest.csv; want {root.name}/CLASS/*.wav")
     splits = _split_folders(root, folders)
     listed = _lists(root)
-    found = [(each, split) for top, split in splits.items() for each in class_folders(top)] or [
-        (each, None) for each in folders
+    found: list[tuple[Path, Split | None]] = [
+        (each, split) for top, split in splits.items() for each in class_folders(top)
     ]
+    found = found or [(each, None) for each in folders]
     recordings: list[Recording] = []
     for folder, split in found:
         files = audio_files(folder)

@@ -51,10 +51,14 @@ def assert_equal(got: Result, want: Result, shift: int = 0) -> None:
     np.testing.assert_array_equal(got.scores.sample, want.scores.sample + shift)
     np.testing.assert_array_equal(got.scores.warm, want.scores.warm)
 
+    # What classify gives holds each event once, complete; live results also say when it begins.
+    once = all(e.offset is not None for e in want.events) or all(e.offset is not None for e in got.events)
+
     def rows(result: Result, by: int) -> list[tuple[Any, ...]]:
         return [
             (e.id, e.label, e.onset + by, e.offset and e.offset + by, e.peak, e.mean, e.decided + by, e.cut)
             for e in result.events
+            if e.offset is not None or not once
         ]
 
     assert rows(got, 0) == rows(want, shift)
@@ -388,7 +392,7 @@ def test_a_result_says_when_its_newest_sample_was_captured(model: Model) -> None
 
 
 def test_whole_recordings_give_each_event_once(model: Model) -> None:
-    """Complete; what has not ended in the results that are merged stands there as it began."""
+    """Complete; merged results keep every message, as a live stream gives them."""
     sound = demo(16000)[: 12 * 16000]
     bundled = Model.bundled()
     events = classify(sound, bundled).events
@@ -396,7 +400,6 @@ def test_whole_recordings_give_each_event_once(model: Model) -> None:
     assert all(event.offset is not None for event in events)
     assert len({event.id for event in events}) == len(events)
     classifier = StreamClassifier(bundled)
-    results = [classifier.push(sound[: events[0].onset + 16000])]
-    assert [event.offset for event in merge(results, classifier).events] == [None]
-    results.append(classifier.flush())
-    assert [event.cut for event in merge(results, classifier).events] == [True]
+    merged = merge([classifier.push(sound), classifier.flush()], classifier)
+    assert tuple(event for event in merged.events if event.offset is not None) == events
+    assert len(merged.events) == 2 * len(events)
