@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -50,11 +50,18 @@ def verify(model: str, provider: str) -> None:
     click.echo(printable(f"{model}: proven on this machine"))
 
 
+def exported_kernel(provenance: dict[str, Any]) -> str | None:
+    """What computed the features that a model was proven with, as the exporter wrote it; None where it did not."""
+    export = provenance.get("export")
+    found = export.get("feature_kernel") if isinstance(export, dict) else None
+    return found if isinstance(found, str) else None
+
+
 def kernel_note(card: ModelCard) -> str:
     """What to know if features are computed by other code here than when the model was exported; else nothing."""
     from stream.features.kernel import kernel_name
 
-    exported, here = card.provenance.get("kernel"), kernel_name(card.features)
+    exported, here = exported_kernel(card.provenance), kernel_name(card.features)
     if exported is None or exported == here:
         return ""
     return (

@@ -49,9 +49,26 @@ def test_verify_says_when_another_kernel_runs_here() -> None:
     here = kernel_name(toy_card().features)
     other = "numpy" if here == "compiled" else "compiled"
     assert kernel_note(toy_card()) == ""
-    assert kernel_note(toy_card(provenance={"kernel": here})) == ""
-    note = kernel_note(toy_card(provenance={"kernel": other}))
+    assert kernel_note(toy_card(provenance={"export": {"feature_kernel": here}})) == ""
+    note = kernel_note(toy_card(provenance={"export": {"feature_kernel": other}}))
     assert f"exported with the {other} feature kernel, {here} runs here" in note
+
+
+@pytest.mark.torch
+def test_an_exported_model_says_which_kernel_it_was_proven_with(tmp_path: Path) -> None:
+    """The exporter's own card, read by verify where the compiled kernel is kept out."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    from export import to_onnx
+    from stream.inference.card import ModelCard
+
+    card = ModelCard(name="mine", labels=("a", "b"), activation="softmax", features=toy_card().features)
+    to_onnx(torch.nn.Linear(40, 2), str(tmp_path / "mine.onnx"), card)
+    done = stream_classify("verify", "mine.onnx", cwd=tmp_path, STREAM_CLASSIFY_NATIVE="0")
+    assert done.returncode == 0, done.stderr
+    assert ("compiled feature kernel, numpy runs here" in done.stdout) == (
+        kernel_name(card.features) == "compiled"
+    )
 
 
 def test_schema_prints_the_schema_of_the_lines() -> None:
