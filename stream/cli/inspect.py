@@ -10,7 +10,7 @@ import msgspec
 
 from stream.cli.completion import complete_model
 from stream.cli.help import TaskCommand
-from stream.cli.verify import exported_kernel
+from stream.cli.verify import kernel_at_export
 from stream.printable import printable, printable_json
 
 
@@ -133,7 +133,7 @@ def _front_end(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
         "settings",
         ", ".join(f"{name} {_figure(value)}" for name, value in settings.items() if name not in shown),
     )
-    exported = exported_kernel(card["provenance"])
+    exported = kernel_at_export(card["provenance"])
     yield "kernel here", kernel_name(spec) + ("" if exported is None else f"; exported with {exported}")
 
 

@@ -50,7 +50,7 @@ def verify(model: str, provider: str) -> None:
     click.echo(printable(f"{model}: proven on this machine"))
 
 
-def exported_kernel(provenance: dict[str, Any]) -> str | None:
+def kernel_at_export(provenance: dict[str, Any]) -> str | None:
     """What computed the features that a model was proven with, as the exporter wrote it; None where it did not."""
     export = provenance.get("export")
     found = export.get("feature_kernel") if isinstance(export, dict) else None
@@ -61,7 +61,7 @@ def kernel_note(card: ModelCard) -> str:
     """What to know if features are computed by other code here than when the model was exported; else nothing."""
     from stream.features.kernel import kernel_name
 
-    exported, here = exported_kernel(card.provenance), kernel_name(card.features)
+    exported, here = kernel_at_export(card.provenance), kernel_name(card.features)
     if exported is None or exported == here:
         return ""
     return (

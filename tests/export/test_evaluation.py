@@ -28,7 +28,8 @@ from export.metrics import (
     segment_figures,
     to_cells,
 )
-from stream.classifier import classify
+from stream.capture.files import FileSource
+from stream.classifier import StreamClassifier, classify, merge
 from stream.errors import DataError
 from stream.features.mfcc import mfcc
 from stream.inference.session import Model
@@ -173,13 +174,14 @@ def test_the_detector_is_the_live_one(tmp_path: Path) -> None:
 
 
 def test_events_of_computed_rows_are_the_live_ones() -> None:
-    """Rows of the bundled model by hand, with its delay, give the events and times that classify() gives."""
+    """Rows of the bundled model by hand, with its delay, give the events and times of a live stream."""
     model = Model.bundled("small", provider="cpu")
     card = model.card
     samples, _ = soundfile.read(ASSETS / "demo.ogg", dtype="float32")
     probs, _ = model.step(mfcc(samples, card.features)[None], model.initial_state())
     found = detect(probs[0], model.labels, card.detector, card.features, card.delay)
-    live = classify(ASSETS / "demo.ogg", model)
+    classifier = StreamClassifier(model)
+    live = merge(list(classifier.stream(FileSource(ASSETS / "demo.ogg"))), classifier)
     reports = {e.id: e.decided for e in live.events if e.offset is None}
     assert len(found) > 3
     assert [(e.label, e.onset, e.offset, e.decided) for e in found] == [

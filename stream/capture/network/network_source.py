@@ -101,7 +101,8 @@ class NetworkSource(LiveSource):
             raise SourceError(f"{self.name} cannot be opened: {self._why(error)}") from None
         try:
             check_channel(channel, first.channels, self.name)
-            self._live = (not url.lower().startswith("http") or first.endless) if live is None else live
+            self._may_be_a_file = url.lower().startswith("http")  # a camera may send the same sound again
+            self._live = (not self._may_be_a_file or first.endless) if live is None else live
         except BaseException:
             first.close()
             raise
@@ -177,14 +178,14 @@ class NetworkSource(LiveSource):
                 self._receiver.opening()
                 self._receiver.opened()
                 visit = _Visit(decoder)
-                problem = "" if visit.begins_with(opening) else self._drain(visit)
+                problem = "" if self._may_be_a_file and visit.begins_with(opening) else self._drain(visit)
                 if self._stopping.is_set():
                     break
                 if not self._receiver.end:
                     raise SourceError(
                         f"{self.name} brought no sound: {self._no_sound(decoder) or problem or 'it ended at once'}"
                     )
-                if not self._live or (not problem and visit.was_a_file(opening)):
+                if not self._live or (self._may_be_a_file and not problem and visit.was_a_file(opening)):
                     self._truncated = f"{self.name}: {problem}" if problem else ""
                     break
                 opening = opening[:0] if problem else visit.opening
