@@ -21,6 +21,7 @@ from export.data.class_folders import audio_files
 from export.data.groups import group_of
 from export.data.recording import SPLIT_NAMES, Dataset, Interval, Recording, Split
 from stream.errors import DataError
+from stream.printable import printable
 
 FILE_COLUMNS = (
     "filename", "file", "path", "slice_file_name", "audio_filename", "fname", "file_name", "audio_file", "audio",
@@ -184,7 +185,7 @@ def _weak(rows: list[Row], label: str, audio: _AudioFinder, split: Split | None)
         before = seen.setdefault(path, recording)
         if (before.labels, before.split, before.fold) != (labels, recording.split, recording.fold):
             raise DataError(
-                f"{origin}: {name} was already listed in {before.origin}; join its labels with ';'"
+                f"{origin}: {printable(name)} was already listed in {before.origin}; join its labels with ';'"
             )
     return list(seen.values())
 
@@ -245,10 +246,11 @@ class _AudioFinder:
             return name, found[0]
         if found:
             raise DataError(
-                f"{origin}: {name} is in {found[0].parent} and in {found[1].parent}; add its folder"
+                f"{origin}: {printable(name)} is in {found[0].parent} and in {found[1].parent}; add its folder"
             )
         raise DataError(
-            f"{origin}: {name} does not exist beside {self._manifest.name}, in audio/ or in ../audio/; correct the row"
+            f"{origin}: {printable(name)} does not exist beside {self._manifest.name}, in audio/ or in ../audio/; "
+            "correct the row"
         )
 
     def _candidates(self, name: str, fold: str) -> Iterable[Path]:
