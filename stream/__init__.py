@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from stream.capture.history import SoundHistory
     from stream.capture.opening import open_source
     from stream.capture.source import ArraySource, AudioSource, SourceReport
-    from stream.classifier import StreamClassifier, classify
+    from stream.classifier import StreamClassifier
     from stream.decisions.detector import Detector
     from stream.decisions.spec import ClassRule, DetectorSpec
     from stream.errors import (
@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from stream.outputs.queued import Queued
     from stream.outputs.records import Origin
     from stream.outputs.sink import Sink
+    from stream.recording import classify
     from stream.runner import Summary, run
     from stream.snapshot import pack, unpack
 
@@ -92,7 +93,8 @@ _HOMES = {
     "stream.capture.device.microphone": ["Microphone"],
     "stream.capture.opening": ["open_source"],
     "stream.capture.source": ["ArraySource", "AudioSource", "SourceReport"],
-    "stream.classifier": ["StreamClassifier", "classify"],
+    "stream.classifier": ["StreamClassifier"],
+    "stream.recording": ["classify"],
     "stream.decisions.detector": ["Detector"],
     "stream.decisions.spec": ["ClassRule", "DetectorSpec"],
     "stream.errors": [

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -37,7 +35,6 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 _WARM = _frozen(np.ones(1, np.bool_))
-BLOCK_SAMPLES = 160_000  # a push of a whole recording: few calls, and scratch memory that stays small
 SINGLE_HOPS = 4  # pushes of up to this many hops are quicker hop by hop than as a block
 MAX_PROBABILITY = 1 + 1e-6  # a softmax may round to just above 1
 
@@ -315,7 +312,7 @@ class StreamClassifier:
         if self._closed:
             events += self._detector.flush()
         return Result(
-            scores[0] if len(scores) == 1 else self._join(scores),
+            scores[0] if len(scores) == 1 else self.join(scores),
             frames[0] if len(frames) == 1 else np.concatenate(frames) if frames else self._no_features,
             events,
             tuple(self._conditioner.gaps),
@@ -388,7 +385,8 @@ class StreamClassifier:
             done += count
         return np.concatenate(parts)
 
-    def _join(self, parts: list[Scores]) -> Scores:
+    def join(self, parts: list[Scores]) -> Scores:
+        """Consecutive scores of this stream as one; no rows for an empty list."""
         if len(parts) < 2:
             return parts[0] if parts else self._no_scores
         return Scores(
@@ -399,51 +397,3 @@ class StreamClassifier:
             self.sample_rate,
             self.hop,
         )
-
-
-def classify(
-    sound: str | Path | ArrayLike,
-    model: Model,
-    detector: DetectorSpec | None = None,
-    *,
-    sample_rate: int | None = None,
-) -> Result:
-    """Scores and events of a whole recording: the live path, pushed in one go.
-
-    Args:
-        sound: a file, or (n,) mono samples.
-        model: what to run.
-        detector: rules; default those of the model's card.
-        sample_rate: of the samples, Hz; default the model's. Ignored for a file.
-
-    Returns:
-        One Result with every row, event and gap. Equal to what a live stream of the same samples gives, with each
-        event once, complete, in the order in which they ended.
-    """
-    from stream.capture.files import FileSource
-    from stream.capture.source import ArraySource
-
-    classifier = StreamClassifier(model, detector)
-    if isinstance(sound, (str, Path)):
-        source: Iterable[Chunk] = FileSource(sound, block_samples=BLOCK_SAMPLES)
-    else:
-        rate = classifier.sample_rate if sample_rate is None else sample_rate
-        source = ArraySource(np.asarray(sound), rate, block_samples=BLOCK_SAMPLES)
-    result = merge(list(classifier.stream(source)), classifier)
-    return msgspec.structs.replace(result, events=tuple(e for e in result.events if e.offset is not None))
-
-
-def merge(results: list[Result], classifier: StreamClassifier) -> Result:
-    """Consecutive results of one stream as one, with every message; empty lists give an empty result."""
-    scores = [r.scores for r in results if len(r.scores)]
-    width = classifier.model.card.features.width
-    return Result(
-        classifier._join(scores),
-        np.concatenate([np.empty((0, width), np.float32), *(r.features for r in results)]),
-        tuple(e for r in results for e in r.events),
-        tuple(g for r in results for g in r.gaps),
-        classifier.end,
-        sum(r.repaired for r in results),
-        classifier.name,
-        classifier.model.id,
-    )

@@ -10,31 +10,45 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from stream.cli.help import TaskCommand, section
+
 if TYPE_CHECKING:
     from export.data.recording import Split
 
 
 @click.command(
+    cls=TaskCommand,
     epilog="""\b
 Examples:
   stream-classify evaluate model.onnx recordings/
   stream-classify evaluate model.onnx recordings/ --split test --report report/
   stream-classify evaluate default labels.tsv --threshold speech=0.6
-"""
+""",
 )
 @click.argument("model")
 @click.argument("data", type=click.Path())
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), help="Only this part of DATA.")
-@click.option("--unknown", metavar="LABEL", help="Class that recordings of other classes count as.")
-@click.option("--threshold", multiple=True, metavar="[LABEL=]P", help="Instead of the card's.")
-@click.option("--strict", is_flag=True, help="Stop at the first recording that cannot be used.")
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Order of recordings in the carried stream."
+@section(
+    "Recordings",
+    click.option(
+        "--split", type=click.Choice(["train", "validation", "test"]), help="Only this part of DATA."
+    ),
+    click.option("--unknown", metavar="LABEL", help="Class that recordings of other classes count as."),
+    click.option("--strict", is_flag=True, help="Stop at the first recording that cannot be used."),
+    click.option(
+        "--seed", type=int, default=0, show_default=True, help="Order of recordings in the carried stream."
+    ),
 )
-@click.option(
-    "--report", type=click.Path(path_type=Path), metavar="FOLDER", help="Write report.json and pictures."
+@section(
+    "Detection",
+    click.option("--threshold", multiple=True, metavar="[LABEL=]P", help="Instead of the card's."),
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
+@section(
+    "Output",
+    click.option(
+        "--report", type=click.Path(path_type=Path), metavar="FOLDER", help="Write report.json and pictures."
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON."),
+)
 def evaluate(
     model: str,
     data: str,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from stream.cli.help import TaskCommand, section
 from stream.errors import CardInvalid, UsageError
 from stream.features.spec import MfccSpec
 from stream.inference.card import ModelCard
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=TaskCommand,
     epilog="""\b
 Examples:
   stream-classify export model.pt -o model.onnx
@@ -27,47 +29,71 @@ Examples:
 A network of your own, in Python:
   from export import to_onnx
   to_onnx(module, "model.onnx", ModelCard(name=..., labels=..., activation=..., features=MfccSpec()))
-"""
+""",
 )
 @click.argument("network", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write."
+@section(
+    "Output",
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(dir_okay=False, path_type=Path),
+        required=True,
+        help="File to write.",
+    ),
+    click.option(
+        "--opset", type=click.IntRange(17, 21), default=17, show_default=True, help="ONNX operator set."
+    ),
+    click.option("--force", is_flag=True, help="Write a quantised model even if it loses more than a point."),
 )
-@click.option(
-    "--card",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="JSON",
-    help="Model card of an offline ONNX, or to replace a checkpoint's.",
+@section(
+    "Card",
+    click.option(
+        "--card",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="JSON",
+        help="Model card of an offline ONNX, or to replace a checkpoint's.",
+    ),
+    click.option("--labels", metavar="A,B,…", help="Instead of --card: class names in output order."),
+    click.option(
+        "--activation",
+        type=click.Choice(["softmax", "sigmoid"]),
+        default="softmax",
+        show_default=True,
+        help="With --labels.",
+    ),
 )
-@click.option("--labels", metavar="A,B,…", help="Instead of --card: class names in output order.")
-@click.option(
-    "--activation",
-    type=click.Choice(["softmax", "sigmoid"]),
-    default="softmax",
-    show_default=True,
-    help="With --labels.",
+@section(
+    "Network",
+    click.option("--activation-inside", is_flag=True, help="The network returns probabilities already."),
+    click.option(
+        "--lookahead",
+        type=click.Choice(["refuse", "delay"]),
+        default="refuse",
+        show_default=True,
+        help="Refuse layers that need future frames, or delay the scores.",
+    ),
+    click.option("--batch-axis", type=int, default=0, show_default=True, help="Of an offline ONNX's input."),
+    click.option("--time-axis", type=int, default=1, show_default=True, help="Of an offline ONNX's input."),
+    click.option(
+        "--output-index",
+        type=int,
+        default=0,
+        show_default=True,
+        help="Which output, if the network has several.",
+    ),
 )
-@click.option("--activation-inside", is_flag=True, help="The network returns probabilities already.")
-@click.option(
-    "--lookahead",
-    type=click.Choice(["refuse", "delay"]),
-    default="refuse",
-    show_default=True,
-    help="Refuse layers that need future frames, or delay the scores.",
+@section(
+    "Quantisation",
+    click.option(
+        "--quantize", type=click.Choice(["int8"]), help="Smaller weights; not bit-exact. Needs --data."
+    ),
+    click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        help="Labelled recordings to measure the quantised model on.",
+    ),
 )
-@click.option("--batch-axis", type=int, default=0, show_default=True, help="Of an offline ONNX's input.")
-@click.option("--time-axis", type=int, default=1, show_default=True, help="Of an offline ONNX's input.")
-@click.option(
-    "--output-index", type=int, default=0, show_default=True, help="Which output, if the network has several."
-)
-@click.option(
-    "--opset", type=click.IntRange(17, 21), default=17, show_default=True, help="ONNX operator set."
-)
-@click.option("--quantize", type=click.Choice(["int8"]), help="Smaller weights; not bit-exact. Needs --data.")
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Labelled recordings to measure the quantised model on."
-)
-@click.option("--force", is_flag=True, help="Write a quantised model even if it loses more than a point.")
 def export(
     network: Path,
     output: Path,

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from export.data.recording import SPLITS, Dataset, Recording, Split
+from export.data.recording import Dataset, Recording, Split
 from stream.errors import DataError
 
 _MODULUS = 2**27
@@ -162,8 +162,3 @@ def _balanced(recordings: Sequence[Recording], percent: float) -> set[str]:
             chosen.add(group)
             have += counts[group][label]
     return chosen
-
-
-def split_counts(data: Dataset) -> dict[str, dict[str, int]]:
-    """Recordings by split and class."""
-    return {split: dict(Counter(label for r in data.part(split) for label in r.labels)) for split in SPLITS}

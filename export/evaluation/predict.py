@@ -12,11 +12,12 @@ from export.data.cache import load_audio
 from export.data.recording import Recording
 from export.evaluation.detect import complete_events
 from export.metrics.prediction import Prediction
-from stream.classifier import StreamClassifier, merge
+from stream.classifier import StreamClassifier
 from stream.decisions.spec import DetectorSpec
 from stream.errors import DataError
 from stream.inference.session import Model
 from stream.messages import Result
+from stream.recording import merge
 
 PAUSE_SECONDS = 0.5  # silence between recordings in the carried stream
 BLOCK_SAMPLES = 16_000  # of one push

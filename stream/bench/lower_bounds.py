@@ -35,8 +35,8 @@ def kernel_cases(spec: FeatureSpec, sound: NDArray[np.float32]) -> list[Case]:
 
 
 def _one_frame(kernel: Kernel, frame: NDArray[np.float32]) -> Callable[[], object]:
-    place = kernel.place(frame.astype(kernel.dtype))
-    return lambda: kernel.compute_one(place)
+    prepared = kernel.prepare(frame.astype(kernel.dtype))
+    return lambda: kernel.compute_one(prepared)
 
 
 def model_bound_cases(model: Model, features: NDArray[np.float32]) -> list[Case]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stream.bench.timing import Case
-from stream.classifier import classify
 from stream.inference.session import Model
+from stream.recording import classify
 
 if TYPE_CHECKING:
     import numpy as np

@@ -56,7 +56,7 @@ class StreamingMfcc:
         self._frames = as_strided(
             self._buffer, (ROWS, self._n_fft), (self._hop * step, step), writeable=False
         )
-        self._places = [self._kernel.place(frame) for frame in self._frames]
+        self._prepared = [self._kernel.prepare(frame) for frame in self._frames]
         self._deltas = [
             CausalDelta(self.spec.delta_width, self._kernel.width) for _ in range(self.spec.deltas)
         ]
@@ -98,7 +98,7 @@ class StreamingMfcc:
             self._buffer[self._filled : self._filled + count] = x
             self._filled += count
             if frames:
-                out = self._kernel.compute_one(self._places[self._row])
+                out = self._kernel.compute_one(self._prepared[self._row])
                 self._consume(1)
             else:
                 out = np.empty((0, self._kernel.width), np.float32)

@@ -152,7 +152,7 @@ class NumpyKernel:
             np.multiply if self.spec.n_mfcc is None else product(*self._last.shape),
         )
 
-    def place(self, frame: NDArray[Any]) -> NDArray[Any]:
+    def prepare(self, frame: NDArray[Any]) -> NDArray[Any]:
         """The part of the frame that lies under the window."""
         return frame[self._span]
 
@@ -167,10 +167,10 @@ class NumpyKernel:
             views = self._many[count] = self._views(slice(0, count))
         self._apply(views, windows, out)
 
-    def compute_one(self, place: NDArray[Any]) -> NDArray[np.float32]:
+    def compute_one(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
         """See Kernel."""
         out = np.empty((1, self.width), np.float32)
-        self._apply(self._one, place, out[0])
+        self._apply(self._one, prepared, out[0])
         return out
 
     def _apply(self, views: _Views, windows: NDArray[np.floating[Any]], out: NDArray[np.float32]) -> None:

@@ -92,13 +92,3 @@ def write_bytes(field: int, value: bytes | memoryview) -> bytes:
 def write_text(field: int, value: str) -> bytes:
     """A field that holds text."""
     return write_bytes(field, value.encode())
-
-
-def write_field(field: Field) -> bytes:
-    """A field as ``fields`` gave it."""
-    number, wire, value = field
-    if isinstance(value, int):
-        return write_number(number, value)
-    if wire == 2:
-        return write_bytes(number, value)
-    return write_varint(number << 3 | wire) + bytes(value)

@@ -14,12 +14,13 @@ import pytest
 import soundfile
 
 from stream.capture.source import ArraySource
-from stream.classifier import StreamClassifier, classify, merge
+from stream.classifier import StreamClassifier
 from stream.errors import ClosedError, SpecError, UsageError
 from stream.features.conditioner import MAX_GAP_SECONDS
 from stream.features.mfcc import mfcc
 from stream.inference.session import Model
 from stream.messages import Chunk, Result
+from stream.recording import classify, merge
 from tests.support.sounds import demo, make
 from tests.support.toy_models import toy_bytes, toy_card
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.classifier import StreamClassifier, merge
+from stream.classifier import StreamClassifier
 from stream.decisions.detector import Detector
 from stream.decisions.smoothing import MovingAverage
 from stream.decisions.spec import ClassRule, DetectorSpec
@@ -25,6 +25,7 @@ from stream.features.waveform import StreamingWaveform
 from stream.inference.engine import DeviceEngine, LoneEngine, SlabEngine
 from stream.inference.session import Model
 from stream.messages import Chunk, Event, Scores
+from stream.recording import merge
 from stream.snapshot import pack, unpack
 from tests.support.sounds import make
 from tests.support.toy_models import toy_bytes, toy_card

@@ -29,10 +29,11 @@ from export.metrics import (
     to_cells,
 )
 from stream.capture.files import FileSource
-from stream.classifier import StreamClassifier, classify, merge
+from stream.classifier import StreamClassifier
 from stream.errors import DataError
 from stream.features.mfcc import mfcc
 from stream.inference.session import Model
+from stream.recording import classify, merge
 from tests.support.extras import needs
 from tests.support.sounds import ASSETS
 from tests.support.toy_models import toy_bytes, toy_card, toy_file

@@ -89,7 +89,7 @@ def test_a_frames_bits_do_not_depend_on_its_company(spec: MfccSpec, native: Libr
     kernel = NativeKernel(native, spec)
     whole = features_of(kernel, sounds(), spec)
     frames = frames_of(sounds(), spec, np.float32)
-    alone = np.concatenate([kernel.compute_one(kernel.place(frame)) for frame in frames])
+    alone = np.concatenate([kernel.compute_one(kernel.prepare(frame)) for frame in frames])
     np.testing.assert_array_equal(alone, whole)
     np.testing.assert_array_equal(features_of(kernel, sounds(), spec, rows=7), whole)
     np.testing.assert_array_equal(features_of(NativeKernel(native, spec), sounds(), spec), whole)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.classifier import StreamClassifier, merge
+from stream.classifier import StreamClassifier
 from stream.errors import ClosedError, SpecError
 from stream.features.repair import MAX_MAGNITUDE, MEAN_SAMPLES, Method, Repair, repair
 from stream.inference.session import Model
 from stream.messages import Chunk
+from stream.recording import merge
 from tests.support.sounds import make
 from tests.support.toy_models import toy_bytes
 

@@ -7,9 +7,9 @@ import csv
 import numpy as np
 import pytest
 
-from stream.classifier import classify
 from stream.inference.session import Model
 from stream.installation import asset
+from stream.recording import classify
 
 LABELS = ("speech", "music", "noise")
 # Frame F1 on the demo at the card's thresholds. Its music is a dying guitar chord, whose end the small one takes for

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.classifier import StreamClassifier, merge
+from stream.classifier import StreamClassifier
 from stream.errors import SnapshotInvalid, SpecError, UsageError
 from stream.features.spec import MfccSpec, WaveformSpec
 from stream.inference.engine import SlabEngine
 from stream.inference.session import Model
 from stream.inference.slab import Slab
 from stream.messages import Chunk
+from stream.recording import merge
 from stream.snapshot import pack, unpack
 from tests.support.sounds import SOUNDS, make
 from tests.support.toy_models import toy_bytes, toy_card, toy_graph

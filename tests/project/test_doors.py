@@ -13,12 +13,13 @@ import pytest
 
 import stream
 from stream.capture.opening import open_source
-from stream.classifier import StreamClassifier, classify
+from stream.classifier import StreamClassifier
 from stream.cli.app import app
 from stream.features.conditioner import MAX_GAP_SECONDS
 from stream.inference.session import Model
 from stream.inference.verify import verify
 from stream.outputs.jsonl import JsonLines
+from stream.recording import classify
 
 SOURCE = Path(stream.__file__)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stream.classifier import classify
 from stream.inference.session import Model
 from stream.installation import asset
+from stream.recording import classify
 
 COLOURS = {"speech": "#2b6cb0", "music": "#b7791f", "noise": "#718096"}
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.features.native.loading import Library
-from stream.features.native.plan import Place, make_plan
+from stream.features.native.plan import FrameCall, make_plan
 from stream.features.spec import MfccSpec
 
 
@@ -30,19 +30,19 @@ class NativeKernel:
         self.width: int = self._plan.width
         self._n_fft = spec.n_fft
         self._row = np.empty((1, self.width), np.float32)
-        self._places: list[Place] = []  # kept alive for their addresses
+        self._calls: list[FrameCall] = []  # kept alive for their addresses
 
     @staticmethod
     def can(spec: MfccSpec) -> bool:
         """Whether the transform's length is one it knows: a power of two from 32."""
         return spec.n_fft >= 32 and spec.n_fft & (spec.n_fft - 1) == 0
 
-    def place(self, frame: NDArray[Any]) -> ctypes.c_void_p:
+    def prepare(self, frame: NDArray[Any]) -> ctypes.c_void_p:
         """The address of what the library needs to know about the frame."""
         self._check(frame[None])
-        place = Place(ctypes.addressof(self._plan), frame.ctypes.data, self._row.ctypes.data)
-        self._places.append(place)
-        return ctypes.c_void_p(ctypes.addressof(place))
+        call = FrameCall(ctypes.addressof(self._plan), frame.ctypes.data, self._row.ctypes.data)
+        self._calls.append(call)
+        return ctypes.c_void_p(ctypes.addressof(call))
 
     def compute(self, frames: NDArray[Any], out: NDArray[np.float32]) -> None:
         """See Kernel."""
@@ -56,9 +56,9 @@ class NativeKernel:
             ctypes.addressof(self._plan), frames.ctypes.data, stride, len(frames), out.ctypes.data
         )
 
-    def compute_one(self, place: ctypes.c_void_p) -> NDArray[np.float32]:
+    def compute_one(self, prepared: ctypes.c_void_p) -> NDArray[np.float32]:
         """See Kernel."""
-        self._one(place)
+        self._one(prepared)
         row: NDArray[np.float32] = self._row.copy()
         return row
 

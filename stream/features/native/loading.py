@@ -21,7 +21,7 @@ class Library(NamedTuple):
     """Its functions.
 
     Attributes:
-        frame: (address of a Place), keeps the interpreter lock: giving it away costs more than it brings.
+        frame: (address of a FrameCall), keeps the interpreter lock: giving it away costs more than it brings.
         features: (plan, x, stride, count, out), gives the lock away meanwhile.
     """
 

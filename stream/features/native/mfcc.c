@@ -224,11 +224,11 @@ typedef struct {
     const Plan *plan;
     const float *x;
     float *out;
-} Place;
+} FrameCall;
 
-EXPORT void stream_classify_frame(const Place *place)
+EXPORT void stream_classify_frame(const FrameCall *call)
 {
-    frame(place->plan, place->x, place->out);
+    frame(call->plan, call->x, call->out);
 }
 
 /* What the caller's Plan must agree with. */

@@ -29,8 +29,8 @@ class Plan(ctypes.Structure):
     arrays: dict[str, NDArray[Any]]
 
 
-class Place(ctypes.Structure):
-    """``Place`` of mfcc.c: a plan, where a frame is, and where its features go."""
+class FrameCall(ctypes.Structure):
+    """``FrameCall`` of mfcc.c: a plan, where a frame is, and where its features go."""
 
     _fields_ = (("plan", ctypes.c_void_p), ("x", ctypes.c_void_p), ("out", ctypes.c_void_p))
 
