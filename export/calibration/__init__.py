@@ -1,0 +1,1 @@
+"""Rules of the detector for a budget of false alarms, chosen on streams as they will be heard; and what they give."""
