@@ -8,6 +8,7 @@ import msgspec
 
 from export.augmentation.settings import AugmentConfig
 from export.data.splits import SplitConfig
+from export.scenes.settings import SceneConfig
 from export.training.fit_config import FitConfig
 from export.training.stream_config import StreamConfig
 from export.training.targets import Where
@@ -26,6 +27,10 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         model, model_changes: a preset's name and the fields that differ from it.
         features: the network's input.
         fit, augment, streams: see FitConfig (its activation is set from here), AugmentConfig, StreamConfig.
+        compose: train on streams composed as they will be heard: pauses, levels, rooms, noise, and sound that is
+            no class. False: recordings are laid end to end.
+        scenes: of composed streams, see SceneConfig.
+        false_alarms: false events an hour that the detector's rules are calibrated for; 0 = they are not.
         steps: at least this many optimiser steps in all: with little data an epoch goes through it several
             times. 0 = once an epoch.
         where: the frames a clip's label is learnt on, see ``export.training.targets``.
@@ -47,6 +52,9 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     fit: FitConfig = FitConfig()
     augment: AugmentConfig = AugmentConfig()
     streams: StreamConfig = StreamConfig()
+    compose: bool = True
+    scenes: SceneConfig = SceneConfig()
+    false_alarms: float = 1.0
     steps: int = 0
     where: Where = "end"
     background: str | None = None
@@ -61,6 +69,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cache: str | None = None
 
     def __post_init__(self) -> None:
+        if not 0 <= self.false_alarms <= 3600:
+            raise SpecError(f"false_alarms {self.false_alarms:g}: must be 0 to 3600 an hour")
         if self.steps < 0:
             raise SpecError(f"steps {self.steps}: must not be negative")
         for name in ("validation", "test"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import torch
 from torch import nn
 
@@ -26,10 +27,14 @@ from export.training.prepare import Prepared, Progress, fitted_statistics, open_
 from export.training.progress import Report
 from export.training.run_folder import RunFolder, origin
 from export.training.sampler import Sampler
+from export.training.scene_data import scene_batches
+from export.training.scene_epochs import SceneBatches
 from export.training.targets import SETTLE_SECONDS
 from export.training.validation import confusion, figures, score
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.inference.card import ModelCard
+
+STATISTICS_STREAMS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +94,11 @@ def train(
         run.begin(config, origins, ready.skipped)
     torch.manual_seed(settings.seed)
     model = build(ready.model)
-    model.fit(*fitted_statistics(ready.train))
+    learnt = training_batches(config, ready, settings.epochs)
+    model.fit(*statistics(ready, learnt))
     fitted = fit(
         model,
-        batches(ready.train, passes(ready.train, config.steps, settings.epochs)),
+        learnt,
         settings,
         validate=validator(ready.validation) if ready.validation is not None else None,
         folder=None if run is None else run.path,
@@ -121,6 +127,23 @@ def fit_settings(config: TrainConfig, ready: Prepared) -> FitConfig:
             "loss" if ready.validation is None else "accuracy" if ready.activation == "softmax" else "f1"
         )
     return msgspec.structs.replace(config.fit, activation=ready.activation, monitor=monitor)
+
+
+def training_batches(config: TrainConfig, ready: Prepared, epochs: int) -> Callable[[int], Iterable[Batch]]:
+    """Batches by epoch number: composed streams, or recordings laid end to end."""
+    if ready.scenes is None:
+        return batches(ready.train, passes(ready.train, config.steps, epochs))
+    return scene_batches(config, ready.scenes.train, ready.train, ready.background_class)
+
+
+def statistics(
+    ready: Prepared, learnt: Callable[[int], Iterable[Batch]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation (F,) float32 of the features that are learnt from."""
+    if not isinstance(learnt, SceneBatches):
+        return fitted_statistics(ready.train)
+    some = learnt.sample(STATISTICS_STREAMS).astype(np.float64)
+    return torch.from_numpy(some.mean(0).astype(np.float32)), torch.from_numpy(some.std(0).astype(np.float32))
 
 
 def passes(sampler: Sampler, steps: int, epochs: int) -> int:

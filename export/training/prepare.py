@@ -24,12 +24,22 @@ from export.data.splits import split_dataset
 from export.models import ModelConfig, preset
 from export.training.config import TrainConfig
 from export.training.sampler import Sampler
+from export.training.scene_data import SceneData, scene_data
 from export.training.targets import RecordingTargets
 from stream.errors import DataError
 from stream.features.spec import MfccSpec
 from stream.inference.card import Activation
 
-SILENCE_CLASS = "_silence_"
+BACKGROUND_CLASS = "background"
+_BACKGROUND_NAMES = {
+    "background",
+    "_background_",
+    "_background_noise_",
+    "_silence_",
+    "silence",
+    "none",
+    "_none_",
+}
 MAX_BACKGROUND_SECONDS = 60.0  # of each background recording kept in memory for augmentation
 
 Progress = Callable[[str, int, int], None]
@@ -47,6 +57,7 @@ class Prepared:
         train, validation, test: None where the split is empty.
         background_class: the class of gaps, or None.
         skipped: recordings left out: file and row, reason.
+        scenes: what streams are composed of; None where recordings are laid end to end.
     """
 
     data: Dataset
@@ -57,6 +68,7 @@ class Prepared:
     test: Sampler | None
     background_class: str | None
     skipped: tuple[tuple[str, str], ...]
+    scenes: SceneData | None
 
     def class_weight(self) -> torch.Tensor:
         """(C,) float32, inverse frequency in training, mean 1; 1 for the background class."""
@@ -89,14 +101,12 @@ def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None
     activation = (
         ("sigmoid" if data.multi_label else "softmax") if config.activation == "auto" else config.activation
     )
+    composing = config.compose and config.streams.carry
     background_class = config.streams.background_class
-    if (
-        background_class is None
-        and data.backgrounds
-        and config.background is None
-        and activation == "softmax"
-    ):
-        background_class = SILENCE_CLASS  # Speech Commands: its background noise is a class
+    if background_class is None and activation == "softmax":
+        named = next((label for label in data.labels if label.lower() in _BACKGROUND_NAMES), None)
+        if composing or (data.backgrounds and config.background is None):
+            background_class = named or BACKGROUND_CLASS
     if background_class is not None and background_class not in data.labels:
         data = replace(data, labels=(*data.labels, background_class))
     _check_several_classes(config, data)
@@ -108,6 +118,10 @@ def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None
     if train is None:
         raise DataError(f"{config.data}: nothing is left for training; choose other folds or groups")
     validation, test = builder.build("validation"), builder.build("test")
+    scenes = None
+    if composing:
+        own = [label for label in data.labels if label != background_class]
+        scenes = scene_data(config, data, own, builder.backgrounds, progress)
     return Prepared(
         data,
         model,
@@ -117,12 +131,15 @@ def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None
         test,
         background_class,
         (*left_out, *builder.skipped),
+        scenes,
     )
 
 
 def _check_several_classes(config: TrainConfig, data: Dataset) -> None:
     """DataError if there is one class only and nothing it could be told apart from."""
     only = data.labels[0]
+    if config.compose and config.streams.carry and config.activation != "softmax":
+        return
     if len(data.labels) == 1 and all(r.events is None and r.labels for r in data.recordings):
         raise DataError(
             f"{config.data}: {only} is the only class, so there is nothing to tell it apart from; "

@@ -18,7 +18,7 @@ from export.models.config import ModelConfig
 from export.training.config import RENAMED, TrainConfig
 from stream.errors import SpecError
 
-_PARTS = ("fit", "augment", "streams", "features")
+_PARTS = ("fit", "augment", "streams", "scenes", "features")
 
 
 def change(config: TrainConfig, settings: Mapping[str, str]) -> TrainConfig:

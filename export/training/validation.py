@@ -97,10 +97,17 @@ def figures(scores: RecordingScores, sampler: Sampler) -> dict[str, float]:
 
 
 def confusion(scores: RecordingScores, sampler: Sampler) -> NDArray[np.int64]:
-    """(C, C) recordings by true (row) and predicted class; softmax only."""
+    """(C, C) recordings by true (row) and predicted class; softmax only.
+
+    A background class that no recording has is never predicted: of a recording it is known that it is some class.
+    """
     labels = sampler.targets.labels
     table = np.zeros((len(labels), len(labels)), np.int64)
+    possible = np.ones(len(labels), bool)
+    background = sampler.config.background_class
+    if background is not None and all(background not in r.labels for r in sampler.targets.recordings):
+        possible[labels.index(background)] = False
     for recording, probs in zip(sampler.targets.recordings, scores.probs, strict=True):
         if np.isfinite(probs).all():
-            table[labels.index(recording.labels[0]), int(probs.argmax())] += 1
+            table[labels.index(recording.labels[0]), int(np.where(possible, probs, -1).argmax())] += 1
     return table
