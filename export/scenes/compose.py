@@ -18,7 +18,7 @@ from export.scenes.sound_store import ACTIVE_RANGE_DB, SoundStore, active_part, 
 
 LONGEST_SECONDS = 8.0  # of one use of a recording; of a longer one a random part is taken
 _MARGIN_SECONDS = 0.05  # of sound kept before and after the part that sounds
-_LONGEST_PIECE_SECONDS = 4.0
+_LONGEST_PIECE_SECONDS = 3.0
 _PIECE_LEAD_DB = 6.0  # what is no class may be so much louder than the recordings
 
 
@@ -83,7 +83,7 @@ class Composer:
         low, high = self.settings.pause
         pause = (high - low) / max(np.log(high / low), 1e-6) if high > low else low
         others = self.settings.negatives / max(1 - self.settings.negatives, 0.1)
-        return max(1, int(self.settings.seconds / (length + pause + others * (pause + 1.5))))
+        return max(1, int(self.settings.seconds / (length + pause + others * (pause + 1.6))))
 
     def compose(self, items: Sequence[int], rng: np.random.Generator, seconds: float | None = None) -> Scene:
         """A stream with the recordings ``items``, as many of them as fit.

@@ -27,11 +27,11 @@ class SceneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     seconds: float = 30.0
-    minutes: float = 30.0
-    pause: tuple[float, float] = (0.15, 3.0)
+    minutes: float = 60.0
+    pause: tuple[float, float] = (0.05, 2.0)
     level: tuple[float, float] = (-45.0, -6.0)
-    negatives: float = 0.35
-    empty: float = 0.2
+    negatives: float = 0.25
+    empty: float = 0.12
     noise: float = 0.5
     snr: tuple[float, float] = (0.0, 30.0)
     room: float = 0.5

@@ -15,10 +15,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from stream.capture.channels import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
-from stream.capture.pyav import INSTALL_HINT, AvDecoder, import_av, reason
+from stream.capture.pyav import AvDecoder, import_av, reason
+from stream.capture.recognise import text
 from stream.capture.suffixes import RAW_SUFFIXES
 from stream.capture.wav import Slice, misstated_sound
 from stream.errors import BackendMissing, UnreadableAudio
+from stream.installation import install_command
 
 # Frames decoded at a time. Where a large piece fails, the recording is read again up to there and on in small ones:
 # the most that a damaged block can take along.
@@ -27,6 +29,11 @@ _BLOCK_FRAMES, _SMALL_BLOCK_FRAMES = 65_536, 4096
 _AV_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,aac,matroska,webm,asf,ogg,mp3,flac,ac3,eac3,amr,amrnb,amrwb,caf,ape,wv,tta,dsf"
 )
+_ZEROS_BYTES = 8 << 20  # at the beginning of a file, and it is none of sound; decoders would search them all
+_INSTEAD = {
+    "a web page": "the server answered with a page instead of the file; download the file itself",
+    "a Git LFS pointer": "run 'git lfs pull' in its repository to fetch the file",
+}
 _UNKNOWN_LENGTH = 0x7FFFF000  # writers to a pipe put this or more as the length, as they cannot know it
 # WAV, W64, AIFF and AU; of an RF64 libsndfile says nothing.
 _DATA_LENGTH = re.compile(r"^ *(?:data|riff|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -219,7 +226,7 @@ class AvFileDecoder:
         except self._errors as error:
             self.problem = f"damaged or cut off after {done / self.sample_rate:.2f} s ({reason(error)})"
             return
-        seconds = self._decoder.seconds
+        seconds = self._decoder.sound_seconds
         # Only these containers state a length; of the others FFmpeg guesses it. Encoders pad, hence the
         # tolerance.
         stated = self.codec.startswith(("mov", "matroska")) and seconds is not None
@@ -240,6 +247,7 @@ def open_decoder(path: Path) -> Decoder:
             header.
     """
     _check_file(path)
+    _check_beginning(path)
     try:
         decoder: Decoder = SoundFileDecoder(path)
     except soundfile.SoundFileError as error:
@@ -262,8 +270,8 @@ def _open_with_av(path: Path, refusal: Exception) -> Decoder:
         av = import_av(str(path))
     except BackendMissing:
         raise UnreadableAudio(
-            f"{path} cannot be decoded ({reason(refusal)}): use WAV, FLAC, OGG or MP3; M4A, AAC and "
-            f"WebM need {INSTALL_HINT}",
+            f"{path} cannot be decoded ({reason(refusal)}): use WAV, FLAC, OGG or MP3; for M4A, AAC and "
+            f"WebM run: {install_command('network')}",
             path=str(path),
         ) from refusal
     try:
@@ -310,6 +318,33 @@ def _check_file(path: Path) -> None:
             f"'stream-classify --input - --sample-rate 16000 --format s16le < {path.name}'",
             path=str(path),
         )
+
+
+def _check_beginning(path: Path) -> None:
+    """Say of what is named like sound and is none what it is, before a decoder guesses."""
+    with open(path, "rb") as file:
+        head = file.read(512)
+        kind = text(head)
+        if kind.endswith("playlist"):
+            raise UnreadableAudio(
+                f"{path} is {kind}, which holds addresses, not sound: give --input one of the addresses in it",
+                path=str(path),
+            )
+        if kind:
+            raise UnreadableAudio(
+                f"{path} is {kind}, not sound: {_INSTEAD[kind]}",
+                path=str(path),
+            )
+        if not any(head):
+            for _ in range(_ZEROS_BYTES >> 20):
+                if any(file.read(1 << 20)):
+                    return
+            if file.read(1):
+                raise UnreadableAudio(
+                    f"{path} begins with more than {_ZEROS_BYTES >> 20} MiB of zeros: it is no sound file; "
+                    "download or copy it again",
+                    path=str(path),
+                )
 
 
 def _ogg_complete(path: Path) -> bool:

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import BackendMissing, UnreadableAudio
-
-INSTALL_HINT = "pip install 'stream-classify[network]'"
-
+from stream.installation import install_command
 
 def import_av(purpose: str) -> Any:
     """The module ``av``.
@@ -24,7 +22,7 @@ def import_av(purpose: str) -> Any:
         import av
     except ImportError as error:
         raise BackendMissing(
-            f"{purpose} needs PyAV, which is not here ({error}): {INSTALL_HINT}", backend="PyAV"
+            f"{purpose} needs PyAV, which is not here ({error}); run: {install_command('network')}", backend="PyAV"
         ) from error
     return av
 
@@ -45,6 +43,8 @@ class AvDecoder:
         name: what to call the source in errors; no secrets.
         sample_rate: convert to this rate; None keeps the stream's. Only a live stream that came back with
             another rate needs it: everywhere else the rate is `stream.features.resample`'s business.
+        io_open: opens what FFmpeg would open itself, see ``av.open``; None = FFmpeg does.
+        demuxer: the name of the container; None = FFmpeg finds out.
 
     Raises:
         UnreadableAudio: there is no audio stream in it.
@@ -59,10 +59,12 @@ class AvDecoder:
         timeout: tuple[float, float] | None = None,
         name: str,
         sample_rate: int | None = None,
+        io_open: Callable[[str, int, dict[str, str]], Any] | None = None,
+        demuxer: str | None = None,
     ) -> None:
         av = import_av(name)
         self._url = url
-        self._container = av.open(url, options=options, timeout=timeout)
+        self._container = av.open(url, format=demuxer, options=options, timeout=timeout, io_open=io_open)
         try:
             streams = self._container.streams.audio
             if not streams:
@@ -90,6 +92,16 @@ class AvDecoder:
         """Length the container states; None for what has no end, or does not say."""
         duration = self._container.duration
         return None if duration is None or duration <= 0 else duration / 1e6
+
+    @property
+    def sound_seconds(self) -> float | None:
+        """Length that the container states of its sound, which may be shorter than its picture; None if it does not."""
+        if self._stream.duration and self._stream.time_base:
+            return float(self._stream.duration * self._stream.time_base)
+        stated = _seconds(str(self._stream.metadata.get("DURATION", "")))  # Matroska's
+        if stated is not None:
+            return stated
+        return self.seconds if len(self._container.streams) == 1 else None
 
     @property
     def endless(self) -> bool:
@@ -123,3 +135,13 @@ class AvDecoder:
 
     def close(self) -> None:
         self._container.close()
+
+
+def _seconds(text: str) -> float | None:
+    """Seconds in "00:01:02.5"; None for any other text."""
+    parts = text.split(":")
+    try:
+        hours, minutes, seconds = (float(part) for part in parts)
+    except ValueError:
+        return None
+    return 3600 * hours + 60 * minutes + seconds

@@ -365,5 +365,5 @@ def test_an_unknown_scheme_names_the_known_ones_and_keeps_the_secret() -> None:
 
 def test_without_pyav_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(BackendMissing, match=r"pip install 'stream-classify\[network\]'"):
+    with pytest.raises(BackendMissing, match=r"; run: pip install .*\[network\]"):
         NetworkSource("http://127.0.0.1:1/x")

@@ -17,6 +17,7 @@ from stream.capture.channels import DEFAULT_CHANNEL, Channel, check_channel
 from stream.capture.live.live_source import LiveSource
 from stream.capture.live.supervisor import Patience
 from stream.capture.network.certificates import SECURE_SCHEMES, authorities_file, certificate_problem
+from stream.capture.network.segments import no_playlists, verified_opener
 from stream.capture.network.url import for_ffmpeg, redacted
 from stream.capture.pacing import Pacer
 from stream.capture.pyav import AvDecoder, import_av, reason
@@ -95,13 +96,13 @@ class NetworkSource(LiveSource):
             OSError,
             ValueError,
         )
+        self._may_be_a_file = url.lower().startswith("http")  # a camera may send the same sound again
         try:
             first = self._connect(None)
         except self._errors as error:
             raise SourceError(f"{self.name} cannot be opened: {self._why(error)}") from None
         try:
             check_channel(channel, first.channels, self.name)
-            self._may_be_a_file = url.lower().startswith("http")  # a camera may send the same sound again
             self._live = (not self._may_be_a_file or first.endless) if live is None else live
         except BaseException:
             first.close()
@@ -243,12 +244,34 @@ class NetworkSource(LiveSource):
 
     def _connect(self, sample_rate: int | None) -> AvDecoder:
         options = {"protocol_whitelist": _PROTOCOLS, **self._tls}
+        if self._tls["tls_verify"] == "1" and self._may_be_a_file:
+            return self._connect_verified(options, sample_rate)
         if self._url.startswith("rtsp"):
             # TCP passes firewalls and loses nothing; asking for audio alone spares the camera's video.
             options |= {"rtsp_transport": "tcp", "allowed_media_types": "audio"}
         return AvDecoder(
             self._url, options=options, timeout=self._timeouts, name=self.name, sample_rate=sample_rate
         )
+
+    def _connect_verified(self, options: dict[str, str], sample_rate: int | None) -> AvDecoder:
+        """Over http or https. FFmpeg checks the certificate of this address, but of nothing that a playlist names."""
+        asked: dict[str, Any] = {"timeout": self._timeouts, "name": self.name, "sample_rate": sample_rate}
+        av = import_av(self.name)
+        not_sound = (av.InvalidDataError, av.ArgumentError)  # the second where the first is not allowed
+        try:
+            return AvDecoder(self._url, options=options | no_playlists(av.formats_available), **asked)
+        except not_sound as error:
+            refusal = error
+        try:
+            return AvDecoder(
+                self._url,
+                options=options | {"http_persistent": "0"},
+                io_open=verified_opener(self._timeouts[0]),
+                demuxer="hls",
+                **asked,
+            )
+        except not_sound:  # no playlist either
+            raise refusal from None
 
     def _why(self, error: Any) -> str:
         text = reason(error)
