@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from export.streaming.alignment import Alignment
 from export.streaming.context import Context
+from export.streaming.ending import ends_in
 from export.streaming.memory import delay
 from export.streaming.node import Node
 from export.streaming.normalise import normalise
@@ -77,7 +78,8 @@ def streamify(
         offline: one input (N, T, F) float32 with free N and T; first output is used.
         example: (N, T, F) float32, features of realistic level.
         lookahead: "refuse" layers that need frames to come, or "delay" the answer until they have come.
-        activation: appended along the classes unless the graph already ends in it; None = as it is.
+        activation: appended along the classes unless the graph already ends in it; None = as it is. A graph that ends
+            in another one is refused.
         features, output: names in the new graph.
         opset: 17 to 21.
 
@@ -98,7 +100,7 @@ def streamify(
     alignment = _causal(ctx, ctx.alignment(target), lookahead)
     name = _as_rows(ctx, alignment)
     n_classes = int(np.prod([a.size for a in alignment.axes if a.kind == "fixed"], dtype=np.int64))
-    activated = _ends_in(ctx, target, activation)
+    activated = ends_in(ctx, target, activation)
     if activation and not activated:
         name = _activate(ctx, name, activation)
     return Streaming(
@@ -185,21 +187,6 @@ def _as_rows(ctx: Context, alignment: Alignment) -> str:
     if rank != 3:
         name = write.one("Reshape", [name, write.ints(0, 0, n_classes)], "rows")
     return name
-
-
-def _ends_in(ctx: Context, target: str, activation: Activation | None) -> bool:
-    """True if the last computing operator is an activation that gives probabilities."""
-    node = ctx.producer(target)
-    while node is not None and node.op in (
-        "Transpose",
-        "Squeeze",
-        "Unsqueeze",
-        "Reshape",
-        "Identity",
-        "Flatten",
-    ):
-        node = ctx.producer(node.inputs[0])
-    return node is not None and node.op == {"softmax": "Softmax", "sigmoid": "Sigmoid"}.get(activation or "")
 
 
 def _activate(ctx: Context, name: str, activation: Activation) -> str:

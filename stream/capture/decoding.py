@@ -15,7 +15,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from stream.capture.channels import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
-from stream.capture.pyav import AvDecoder, import_av, reason
+from stream.capture.pyav import AvDecoder, Bounded, import_av, reason
 from stream.capture.recognise import text
 from stream.capture.suffixes import RAW_SUFFIXES
 from stream.capture.wav import Slice, misstated_sound
@@ -29,6 +29,7 @@ _BLOCK_FRAMES, _SMALL_BLOCK_FRAMES = 65_536, 4096
 _AV_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,aac,matroska,webm,asf,ogg,mp3,flac,ac3,eac3,amr,amrnb,amrwb,caf,ape,wv,tta,dsf"
 )
+_PLAYLIST_SUFFIXES = (".m3u", ".m3u8", ".pls", ".asx", ".xspf", ".wpl")
 _ZEROS_BYTES = 8 << 20  # at the beginning of a file, and it is none of sound; decoders would search them all
 _INSTEAD = {
     "a web page": "the server answered with a page instead of the file; download the file itself",
@@ -205,7 +206,12 @@ class AvFileDecoder:
 
     def __init__(self, path: Path, problem: str = "") -> None:
         options = {"format_whitelist": _AV_FORMATS, "protocol_whitelist": "file"}
-        self._decoder = AvDecoder(f"file:{path}", options=options, name=str(path))
+        file = Bounded(str(path))
+        try:
+            self._decoder = AvDecoder(file, options=options, name=str(path))
+        except BaseException:
+            file.close()
+            raise
         self._errors = (import_av(str(path)).FFmpegError, OSError, ValueError)
         self.sample_rate = self._decoder.sample_rate
         self.channels = self._decoder.channels
@@ -325,6 +331,8 @@ def _check_beginning(path: Path) -> None:
     with open(path, "rb") as file:
         head = file.read(512)
         kind = text(head)
+        if not kind and path.suffix.lower() in _PLAYLIST_SUFFIXES:
+            kind = "a playlist"
         if kind.endswith("playlist"):
             raise UnreadableAudio(
                 f"{path} is {kind}, which holds addresses, not sound: give --input one of the addresses in it",

@@ -44,7 +44,7 @@ def open_source(
     Args:
         text: what to listen to.
         sample_rate: Hz; needed for standard input, a wish for microphones. Files, URLs and ``sim:`` know
-            theirs, so it does not apply to them: `StreamClassifier` resamples.
+            theirs, so it is refused for them: `StreamClassifier` resamples.
         channel: "mix" or a 1-based number. None is the default of the kind: see `stream.capture.channels`.
         block_samples: samples a chunk; 0 leaves it to the source.
         format: of raw PCM: "s16le" or "f32le"; None is "s16le" for what does not look like a file.
@@ -55,7 +55,8 @@ def open_source(
         chunk_seconds: of sound that a microphone waits for before it gives a chunk; None is its default.
 
     Raises:
-        UsageError: a scheme, channel or combination that makes no sense.
+        UsageError: a scheme, channel or combination that makes no sense, or an argument that does not apply to
+            what ``text`` means.
         SpecError: a ``sim:`` text that cannot be read.
         SourceError: the sound cannot be had (`UnreadableAudio`, `DeviceError` …).
     """
@@ -66,7 +67,9 @@ def open_source(
         raise UsageError(
             f"block size {block_samples} is negative: use a number of samples, or 0 to leave it open"
         )
+    raw = {"sample_rate": sample_rate, "format": format, "channels": None if channels == 1 else channels}
     if text == "-":
+        _refuse("standard input", {"when_late": when_late})
         from stream.capture.stdin import StdinSource
 
         return StdinSource(
@@ -77,11 +80,13 @@ def open_source(
             block_samples=block_samples,
         )
     if text.startswith("sim:"):
+        _refuse("sim:", {**raw, "when_late": when_late})
         from stream.capture.simulate import SimulatedSource
 
         return SimulatedSource(text, channel=recorded, block_samples=block_samples, fast=fast)
     scheme = _SCHEME.match(text)
     if scheme and scheme[1].lower() != "file":
+        _refuse("a URL", {**raw, "when_late": when_late})
         from stream.capture.network.network_source import NetworkSource
 
         return NetworkSource(
@@ -89,9 +94,11 @@ def open_source(
         )
     path = _file_meant(unquote(text[len("file://") :]) if scheme else text, certain=scheme is not None)
     if path is not None:
+        _refuse("a file", {**raw, "when_late": when_late})
         from stream.capture.files import FileSource
 
         return FileSource(path, channel=recorded, block_samples=block_samples, fast=fast)
+    _refuse("a microphone", {"format": format, "channels": raw["channels"]})
     from stream.capture.device.microphone import Microphone
 
     device: int | str | None = int(text) if re.fullmatch(r"\d+", text) else text or None
@@ -103,6 +110,13 @@ def open_source(
         block_samples=block_samples,
         **{name: wish for name, wish in wishes.items() if wish is not None},
     )
+
+
+def _refuse(kind: str, given: dict[str, Any]) -> None:
+    """UsageError for what was given and means nothing to this kind of source."""
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(f"{name}={value!r} does not apply to {kind}; leave it out")
 
 
 def _file_meant(text: str, certain: bool) -> Path | None:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from stream.errors import BackendMissing, UnreadableAudio
 from stream.installation import install_command
 
+_SOUNDLESS_BYTES = 128 << 20  # a picture may come between two frames of sound
+
+
 def import_av(purpose: str) -> Any:
     """The module ``av``.
 
@@ -22,7 +25,8 @@ def import_av(purpose: str) -> Any:
         import av
     except ImportError as error:
         raise BackendMissing(
-            f"{purpose} needs PyAV, which is not here ({error}); run: {install_command('network')}", backend="PyAV"
+            f"{purpose} needs PyAV, which is not here ({error}); run: {install_command('network')}",
+            backend="PyAV",
         ) from error
     return av
 
@@ -33,11 +37,44 @@ def reason(error: BaseException) -> str:
     return text.removeprefix("Error : ").strip().rstrip(".") or type(error).__name__
 
 
+class Bounded:
+    """A local file for ``av.open`` that ends where too much is read without any sound: zeros, or something else that
+    FFmpeg's parsers would collect in memory for ever while they look for the next frame.
+
+    Attributes:
+        heard: to be called for every frame of sound.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.name = path
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115  # `close` closes it
+        self._since_sound = 0
+
+    def heard(self) -> None:
+        self._since_sound = 0
+
+    def read(self, n: int) -> bytes:
+        if self._since_sound > _SOUNDLESS_BYTES:
+            raise OSError(errno.EINVAL, f"{_SOUNDLESS_BYTES >> 20} MiB in a row hold no sound")
+        data = self._file.read(n) or b""
+        self._since_sound += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class AvDecoder:
     """The first audio stream of a file or URL, as float32 blocks.
 
     Args:
-        url: a path or URL.
+        url: a URL, or a local file.
         options: FFmpeg's, as text.
         timeout: seconds to open and seconds without data before giving up; None waits forever (files).
         name: what to call the source in errors; no secrets.
@@ -53,7 +90,7 @@ class AvDecoder:
 
     def __init__(
         self,
-        url: str,
+        url: str | Bounded,
         *,
         options: dict[str, str],
         timeout: tuple[float, float] | None = None,
@@ -63,7 +100,8 @@ class AvDecoder:
         demuxer: str | None = None,
     ) -> None:
         av = import_av(name)
-        self._url = url
+        self._file = url if isinstance(url, Bounded) else None
+        self._url = url if isinstance(url, str) else ""
         self._container = av.open(url, format=demuxer, options=options, timeout=timeout, io_open=io_open)
         try:
             streams = self._container.streams.audio
@@ -117,6 +155,8 @@ class AvDecoder:
         resampler = self._convert()
         shape = None
         for frame in self._frames():
+            if self._file is not None:
+                self._file.heard()
             now = (frame.sample_rate, frame.layout.name, frame.format.name)
             if shape is not None and now != shape:
                 resampler = self._convert()
@@ -135,6 +175,8 @@ class AvDecoder:
 
     def close(self) -> None:
         self._container.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def _seconds(text: str) -> float | None:

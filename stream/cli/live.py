@@ -169,7 +169,7 @@ def open_input(options: Options, chunk_seconds: float | None = None) -> AudioSou
         format=options.format,
         channels=options.channels,
         fast=options.fast,
-        when_late=options.when_late,
+        when_late=None if options.demo or options.input else options.when_late,  # a microphone's
         chunk_seconds=chunk_seconds,
         insecure=options.insecure,
     )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,7 +153,7 @@ def test_without_pyav_the_error_says_what_to_install(tmp_path: Path, monkeypatch
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     path = tmp_path / "a.m4a"
     path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(64))
-    with pytest.raises(UnreadableAudio, match=r"pip install 'stream-classify\[network\]'"):
+    with pytest.raises(UnreadableAudio, match=r"run: pip install .*\[network\]"):
         FileSource(path)
 
 
@@ -165,6 +168,82 @@ def test_a_playlist_does_not_open_other_files(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         with pytest.raises(UnreadableAudio):
             FileSource(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.mp3", "<!DOCTYPE html><html>404</html>", "is a web page, not sound"),
+        ("a.wav", "\ufeff \n<HTML>", "is a web page, not sound"),
+        ("a.m3u", "first.mp3\nsecond.mp3\n", "is a playlist, which holds addresses"),
+        ("a.m3u", "#EXTM3U\nhttp://radio.example/a.mp3\n", "is an M3U playlist, which holds addresses"),
+        (
+            "a.pls",
+            "[playlist]\nFile1=http://radio.example/a.mp3\n",
+            "is a PLS playlist, which holds addresses",
+        ),
+        (
+            "a.flac",
+            "version https://git-lfs.github.com/spec/v1\noid sha256:1\n",
+            "Git LFS pointer.*git lfs pull",
+        ),
+    ],
+)
+def test_text_that_is_named_like_sound(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, text: str, said: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UnreadableAudio, match=said):
+        FileSource(tmp_path / name)
+    assert capfd.readouterr().err == ""  # no decoder was asked
+
+
+def test_a_picture_that_outlasts_the_sound_is_no_damage(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed")
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("no ffmpeg")
+    for name in ("a.mp4", "a.mkv", "a.webm", "a.mov"):
+        path = tmp_path / name
+        codecs = "-c:v libvpx -c:a libopus" if name == "a.webm" else "-c:v mpeg4 -c:a aac"
+        subprocess.run(
+            f"ffmpeg -v error -f lavfi -i color=s=32x32:d=6:r=5 -f lavfi -i anoisesrc=d=2 {codecs} {path}".split(),
+            check=True,
+            timeout=60,
+        )
+        with FileSource(path) as source:
+            assert sum(len(chunk.samples) for chunk in source) / source.sample_rate == pytest.approx(
+                2, abs=0.1
+            )
+            assert source.report().truncated == "", name
+
+
+@pytest.mark.parametrize(
+    ("name", "head"), [("a.mp3", 0), ("a.mp3", 2), ("a.aac", 0), ("a.aac", 2), ("a.ac3", 2)]
+)
+def test_zeros_without_end_take_little_memory(tmp_path: Path, name: str, head: int) -> None:
+    """A sparse file, after some seconds of real sound or none, heard in a process of its own."""
+    pytest.importorskip("av", reason="PyAV is not installed")
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("no ffmpeg")
+    path = tmp_path / name
+    path.touch()
+    if head:
+        subprocess.run(
+            f"ffmpeg -v error -y -f lavfi -i anoisesrc=d={head} {path}".split(), check=True, timeout=60
+        )
+    os.truncate(path, 3 << 30)
+    code = (
+        "import resource, sys; from stream import FileSource, UnreadableAudio\n"
+        f"try:\n  with FileSource({str(path)!r}) as s: print(sum(len(c.samples) for c in s) / s.sample_rate)\n"
+        "except UnreadableAudio as error: print(error)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    said, memory = done.stdout.splitlines()
+    assert int(memory) < 700, said
+    assert float(said) == pytest.approx(head, abs=0.2) if head else "zeros" in said
 
 
 # Fuzz: no input may crash, hang, or end in anything but sound or one of our errors.

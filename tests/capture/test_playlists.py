@@ -99,9 +99,7 @@ def test_a_playlist_cannot_name_a_server_that_is_not_who_it_says(
     with secure(made, "other.example", asked) as elsewhere:
         text = (made / "p.m3u8").read_text()
         (made / "far.m3u8").write_text(text.replace("p0", elsewhere + "p0").replace("p1", elsewhere + "p1"))
-        (made / "farther.m3u8").write_text(
-            f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=64000\n{elsewhere}p.m3u8\n"
-        )
+        (made / "farther.m3u8").write_text(f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=64000\n{elsewhere}p.m3u8\n")
         for serve in (lambda path: server(folder(path)), lambda path: secure(path, "localhost", [])):
             with serve(made) as address:
                 name = "farther.m3u8" if nested else "far.m3u8"

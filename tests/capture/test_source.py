@@ -219,6 +219,22 @@ def test_addresses_and_their_schemes(recording: Path) -> None:
         open_source("gopher://host/talk.wav")
 
 
+@pytest.mark.parametrize("text", ["talk.wav", "sim:talk.wav", "-", "http://127.0.0.1:1/a"])
+@pytest.mark.parametrize(
+    "options", [{"when_late": "nonsense"}, {"sample_rate": 8_000}, {"format": "f32le"}, {"channels": 7}]
+)
+def test_arguments_that_do_not_apply(recording: Path, text: str, options: dict[str, Any]) -> None:
+    if text == "-" and "when_late" not in options:
+        pytest.skip("they are for raw PCM")
+    with pytest.raises(UsageError, match=r"does not apply to .*; leave it out"):
+        open_source(text, **options)
+
+
+def test_a_policy_that_does_not_exist() -> None:
+    with pytest.raises(SpecError, match="nonsense"):
+        open_source("2", when_late="nonsense")
+
+
 @pytest.mark.parametrize(
     "options", [{"channel": "left"}, {"channel": 0}, {"channel": 3}, {"block_samples": -1}]
 )

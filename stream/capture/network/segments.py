@@ -42,7 +42,9 @@ def verified_opener(timeout: float) -> Open:
     def open_url(url: str, flags: int, options: dict[str, str]) -> Any:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or flags & _READ_AND_WRITE:
-            raise OSError(f"a playlist may name http and https addresses only, not {parts.scheme or 'a file'}")
+            raise OSError(
+                f"a playlist may name http and https addresses only, not {parts.scheme or 'a file'}"
+            )
         request = Request(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
         request.add_header("User-Agent", "stream-classify")
         if parts.username:
