@@ -14,6 +14,8 @@ import onnxruntime as ort
 import torch
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
+from onnx.checker import ValidationError
+from onnx.external_data_helper import load_external_data_for_model
 from torch import nn
 
 from export.atomic import write_bytes
@@ -30,7 +32,9 @@ from export.streaming.probe import open_session
 from stream.errors import ExportError, NotStreamable, ParityError, UsageError
 from stream.features.frontend import extract
 from stream.features.kernel import kernel_name
+from stream.foreign import model_kind
 from stream.inference.card import CARD_KEY, GOLDEN_KEY, ModelCard
+from stream.inference.onnx_file import read_model_file
 from stream.inference.session import Model
 from stream.inference.verify import compare as compare_golden
 
@@ -165,10 +169,16 @@ def _fault_finder(whole: Whole, graph: onnx.ModelProto) -> Any:
 def _load(network: onnx.ModelProto | str | Path) -> onnx.ModelProto:
     if isinstance(network, onnx.ModelProto):
         return network
+    data = read_model_file(network)
+    foreign = model_kind(data)
+    if foreign is not None:
+        raise ExportError(f"{network}: is {foreign.name}, not an ONNX graph: {foreign.way}")
     try:
-        return onnx.load(network)
-    except (OSError, DecodeError) as error:
+        graph = onnx.load_from_string(data)
+        load_external_data_for_model(graph, str(Path(network).parent))
+    except (OSError, ValueError, DecodeError, ValidationError) as error:
         raise ExportError(f"{network}: cannot be read as an ONNX graph: {error}") from None
+    return graph
 
 
 def _session(graph: onnx.ModelProto) -> ort.InferenceSession:

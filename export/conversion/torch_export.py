@@ -10,6 +10,7 @@ import contextlib
 import copy
 import io
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -34,11 +35,14 @@ class Whole(nn.Module):
 
     def __init__(self, module: nn.Module, layout: InputLayout, output_index: int = 0) -> None:
         super().__init__()
-        self.net = copy.deepcopy(module).cpu().float()
+        # What torch.compile wraps is the module itself. A script cannot be copied whole, and nothing here changes it.
+        module = getattr(module, "_orig_mod", module)
+        scripted = isinstance(module, torch.jit.ScriptModule)
+        self.net = module if scripted else copy.deepcopy(module).cpu().float()
         self.eval()  # the wrapper too: exporters restore the mode of the root, and with it of all below
         self.layout = layout
         self.output_index = output_index
-        for parameter in self.parameters():
+        for parameter in () if scripted else self.parameters():
             parameter.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,8 +80,9 @@ def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
     """Export through the older exporter."""
     buffer = io.BytesIO()
     with silenced():
+        scripted = any(isinstance(module, torch.jit.ScriptModule) for module in whole.modules())
         torch.onnx.export(
-            whole,
+            torch.jit.trace(whole, example, check_trace=False) if scripted else whole,  # type: ignore[no-untyped-call]
             (example,),
             buffer,  # type: ignore[arg-type]  # the tracing exporter takes a file object
             dynamo=False,
@@ -103,7 +108,8 @@ def offline_graph(exporter: str, whole: Whole, example: Tensor) -> onnx.ModelPro
         with torch.no_grad():
             return EXPORTERS[exporter](whole, example)
     except Exception as error:  # exporters raise every kind of exception
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # torch colours its messages
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
         reason = lines[0] if lines else type(error).__name__
         raise ExportError(f"{exporter}: {reason[:300]}") from error
 

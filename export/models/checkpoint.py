@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import pickle
+import stat
 import warnings
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import torch
 from export.atomic import write_bytes
 from export.models import FrameClassifier, ModelConfig, build
 from stream.errors import CardInvalid, CheckpointError, SpecError
+from stream.foreign import model_kind
 from stream.inference.card import ModelCard
 
 FORMAT = "stream-classify model"
@@ -78,17 +81,48 @@ def write_atomically(path: str | Path, content: dict[str, Any]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
+def _bytes_of(path: Path, hint: str) -> bytes:
+    """The bytes of a checkpoint; CheckpointError if they cannot be had, without waiting for a pipe."""
+    try:
+        about = path.stat()
+        if stat.S_ISDIR(about.st_mode):
+            raise CheckpointError(f"{path}: is a folder; {hint}")
+        if not stat.S_ISREG(about.st_mode):
+            raise CheckpointError(f"{path}: is not a regular file; save it as one, or {hint}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint; {hint}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{path}: cannot be read ({reason}); {hint}") from None
+
+
+def _check_stored(path: str | Path, data: bytes) -> None:
+    """CheckpointError for an archive that would grow when it is unpacked; torch.save compresses nothing."""
+    if data[:2] != b"PK":
+        return
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        entries = archive.infolist()
+    if any(e.compress_type != zipfile.ZIP_STORED for e in entries) or sum(e.file_size for e in entries) > len(
+        data
+    ):
+        raise CheckpointError(
+            f"{path}: is a compressed archive, which could grow without measure; save it again with torch.save"
+        )
+
+
 def read_safely(path: str | Path, kind: str, schema: int) -> dict[str, Any]:
     """The dictionary in ``path``, its format and schema checked; CheckpointError otherwise."""
     hint = "give a file that stream-classify train wrote"
+    data = _bytes_of(Path(path), hint)
+    foreign = model_kind(data)
+    if foreign is not None:
+        raise CheckpointError(f"{path}: is {foreign.name}, not a checkpoint: {foreign.way}")
+    _check_stored(path, data)
     try:
         with warnings.catch_warnings():  # torch warns of odd pickles, which are refused below in our words
             warnings.simplefilter("ignore", UserWarning)
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such checkpoint; {hint}") from None
-    except IsADirectoryError:
-        raise CheckpointError(f"{path}: is a folder; {hint}") from None
+            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
             f"{path}: holds Python objects that may run code, so it was not opened; {hint}, "

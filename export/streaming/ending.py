@@ -54,7 +54,9 @@ def ends_in(ctx: Context, target: str, activation: Activation | None) -> bool:
             return True
     if names:
         said = " and ".join(sorted(names)) + (" of some outputs" if len(found) > 1 else "")
-        way = f"export it with --activation {next(iter(names))}, or " if names <= {"softmax", "sigmoid"} else ""
+        way = (
+            f"export it with --activation {next(iter(names))}, or " if names <= {"softmax", "sigmoid"} else ""
+        )
         raise NotStreamable(
             f"the network ends in {said}, the card says {activation}, and one on top of the other is neither: "
             f"{way}let the network end in its last linear layer"

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from stream.capture.channels import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
 from stream.capture.pyav import AvDecoder, Bounded, import_av, reason
-from stream.capture.recognise import text
 from stream.capture.suffixes import RAW_SUFFIXES
 from stream.capture.wav import Slice, misstated_sound
 from stream.errors import BackendMissing, UnreadableAudio
+from stream.foreign import text_kind
 from stream.installation import install_command
 
 # Frames decoded at a time. Where a large piece fails, the recording is read again up to there and on in small ones:
@@ -330,7 +330,7 @@ def _check_beginning(path: Path) -> None:
     """Say of what is named like sound and is none what it is, before a decoder guesses."""
     with open(path, "rb") as file:
         head = file.read(512)
-        kind = text(head)
+        kind = text_kind(head)
         if not kind and path.suffix.lower() in _PLAYLIST_SUFFIXES:
             kind = "a playlist"
         if kind.endswith("playlist"):

@@ -29,7 +29,6 @@ _IN_FORM = {
     b"AVI ": "an AVI video",
 }
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
-_TEXT_BYTES = 512
 
 # Kilobits per second by index, for MPEG-1 and MPEG-2/2.5, layers I to III (ISO 11172-3, 13818-3).
 _BIT_RATES = {
@@ -66,20 +65,6 @@ def container(head: bytes) -> str:
         length = frame(head)
         if length and frame(head[length : length + 7]):
             return name
-    return ""
-
-
-def text(head: bytes) -> str:
-    """What sort of text begins with ``head``, if it is text, with its article; "" for what is none."""
-    start = head[:_TEXT_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<!--")):
-        return "a web page"
-    if start.startswith(b"#extm3u"):
-        return "an M3U playlist"
-    if start.startswith(b"[playlist]"):
-        return "a PLS playlist"
-    if start.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer"
     return ""
 
 

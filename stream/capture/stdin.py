@@ -25,9 +25,10 @@ from stream.capture.channels import (
     check_channel,
     pick_channel,
 )
-from stream.capture.recognise import bytes_needed, container, text
+from stream.capture.recognise import bytes_needed, container
 from stream.capture.source import SourceBase
 from stream.errors import SourceError, UnreadableAudio, UsageError
+from stream.foreign import text_kind
 from stream.messages import Chunk, SourceInfo
 
 PCM_FORMATS: dict[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
@@ -124,7 +125,7 @@ class StdinSource(SourceBase):
                 break
             self._carry += arrived
         self._recognised = True
-        if kind := container(self._carry) or text(self._carry):
+        if kind := container(self._carry) or text_kind(self._carry):
             raise UnreadableAudio(
                 f"standard input carries {kind}, not raw PCM: give a file by its name, or pipe "
                 "'ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -' with --sample-rate 16000; "

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stream.errors import ModelError, NotOnnx
+from stream.foreign import model_kind
 from stream.inference.wire import Field, Malformed, fields, text, view
 
 MAX_BYTES = 2**31 - 1  # protobuf's own limit for one message
@@ -101,10 +102,19 @@ def scan(data: bytes, name: str) -> dict[str, str]:
             elif number in (20, 25) and wire == 2:  # graphs that are not looked into
                 raise reader.refused("has local functions or training steps; export it again")
     except Malformed as error:
-        raise NotOnnx(f"model {name}: not an ONNX file ({error}); want the .onnx that export wrote") from None
+        raise _not_onnx(data, name, str(error)) from None
     if graphs != 1:
-        raise NotOnnx(f"model {name}: not an ONNX file (no graph); want the .onnx that export wrote")
+        raise _not_onnx(data, name, "no graph")
     return metadata
+
+
+def _not_onnx(data: bytes, name: str, reason: str) -> NotOnnx:
+    found = model_kind(data)
+    if found is not None:
+        return NotOnnx(f"model {name}: is {found.name}, not an ONNX file: {found.way}")
+    if data[:2] in (b"PK", b"\x80\x02"):
+        return NotOnnx(f"model {name}: is a checkpoint, not a model yet; run: stream-classify export")
+    return NotOnnx(f"model {name}: not an ONNX file ({reason}); want the .onnx that export wrote")
 
 
 def _check_graph(graph: memoryview, reader: _Reader) -> None:

@@ -106,8 +106,8 @@ def test_a_playlist_cannot_name_a_server_that_is_not_who_it_says(
                 try:
                     # What is left of the playlist may be heard: never what the false server sends.
                     assert heard(address + name) <= 3 * RATE
-                except SourceError as error:
-                    assert "\n" not in str(error)
+                except SourceError:
+                    continue  # nor need it be
     assert asked == []
 
 

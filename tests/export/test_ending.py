@@ -54,7 +54,9 @@ ENDINGS = {
     "nothing": nn.Identity(),
 }
 ACCEPTED = {
-    "softmax": {"softmax", "softmax over channels", "exp and sum", "exp and reciprocal", "log-softmax", "nothing", "tanh"},
+    "softmax": {
+        "softmax", "softmax over channels", "exp and sum", "exp and reciprocal", "log-softmax", "nothing", "tanh",
+    },
     "sigmoid": {"sigmoid", "sigmoid in halves", "sigmoid reshaped", "nothing", "tanh"},
 }  # fmt: skip
 
