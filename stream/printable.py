@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from typing import Any
 
 
 @lru_cache(maxsize=1024)
@@ -24,6 +25,24 @@ def printable(text: str, encoding: str = "utf-8") -> str:
             char = " "
         kept.append("?" if category in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp") else char)
     return "".join(kept).encode(encoding, "replace").decode(encoding)
+
+
+def unicode_text(text: str) -> str:
+    r"""``text`` with bytes of a file name that are no UTF-8 written as ``\xe9``: what can be encoded and compared."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def unicode_values(value: Any) -> Any:
+    """Plain values (of dictionaries, lists, text and numbers) with `unicode_text` of every text in them."""
+    if isinstance(value, str):
+        return unicode_text(value)
+    if isinstance(value, dict):
+        return {unicode_values(key): unicode_values(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [unicode_values(each) for each in value]
+    return value
 
 
 # Delete, the controls from U+0080 on, and format characters: invisible, or changing the direction of text.

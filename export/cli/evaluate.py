@@ -110,4 +110,4 @@ def evaluate(
         report.mkdir(parents=True, exist_ok=True)
         (report / "report.json").write_text(json.dumps(result.report, indent=2) + "\n")
         for path in draw(result, report):
-            click.echo(f"wrote {path}", err=True)
+            click.echo(printable(f"wrote {path}"), err=True)

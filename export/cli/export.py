@@ -12,6 +12,7 @@ from stream.cli.help import TaskCommand, section
 from stream.errors import CardInvalid, UsageError
 from stream.features.spec import MfccSpec
 from stream.inference.card import ModelCard
+from stream.printable import printable
 
 if TYPE_CHECKING:
     from export.conversion.onnx_export import Network
@@ -138,9 +139,8 @@ def export(
     )
     made = done.provenance["export"]
     exact = "any chunking gives the same bits" if done.exact else "chunking changes last digits"
-    click.echo(
-        f"wrote {output}: {len(done.states)} states, stride {done.stride}, delay {done.delay}; {exact}"
-    )
+    name = printable(str(output))
+    click.echo(f"wrote {name}: {len(done.states)} states, stride {done.stride}, delay {done.delay}; {exact}")
     click.echo(
         f"compared over {made['frames_compared']} frames in many chunkings: "
         f"at most {made['largest_difference']:.1e} from the network itself"

@@ -241,10 +241,12 @@ def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: 
         raise SystemExit(130) from None
     for where, reason in result.skipped:
         console.print(printable(f"skipped {where}: {reason}"), highlight=False, markup=False)
-    console.print(f"run folder {run}", highlight=False, markup=False)
+    console.print(printable(f"run folder {run}"), highlight=False, markup=False)
     for name, value in result.figures.items():
         click.echo(f"{name}\t{value:.4f}")
-    click.echo(f"wrote {output}{_left_out(len(result.skipped), len(result.ignored), run)}", err=True)
+    click.echo(
+        printable(f"wrote {output}{_left_out(len(result.skipped), len(result.ignored), run)}"), err=True
+    )
 
 
 def _left_out(skipped: int, ignored: int, run: Path) -> str:

@@ -5,7 +5,7 @@ size, time of change) and the waveform augmentation, so a change in any of them 
 
     features.npy   (frames, F) float32, all recordings one after the other
     centres.npy    (frames,) float32, the middle of each frame in seconds of the original recording
-    index.json     first frame of each recording, and what was left out and why
+    index.json     first frame of each recording, what was left out and why, and checksums of the other files
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import hashlib
 import os
 import shutil
 import tempfile
+import warnings
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,15 +28,18 @@ from numpy.typing import NDArray
 
 from export.data.recording import Recording, files_digest
 from stream.capture.files import read_audio
-from stream.errors import DataError, UnreadableAudio
+from stream.errors import DataError, OutputError, UnreadableAudio
 from stream.features.framing import frame_centre, frame_count
 from stream.features.frontend import extract
 from stream.features.kernel import kernel_name
 from stream.features.repair import MAX_REPAIR_SECONDS, repair
 from stream.features.spec import FeatureSpec
+from stream.printable import unicode_text
 
 # Raised when samples are read, resampled or repaired differently, so that no older features are used.
-VERSION = 2
+VERSION = 3
+
+_CHECKED = ("features.npy", "centres.npy")
 
 Augmentation = Callable[[NDArray[np.float32], int], tuple[NDArray[np.float32], float, float]]
 """(samples, number of the recording) -> (samples, scale, offset): the sound at new time t was at t * scale + offset."""
@@ -43,6 +48,7 @@ Augmentation = Callable[[NDArray[np.float32], int], tuple[NDArray[np.float32], f
 class _Index(msgspec.Struct, forbid_unknown_fields=True):
     offsets: list[int]
     skipped: list[tuple[str, str]]
+    checksums: dict[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,12 @@ class FeatureStore:
 
 def default_cache() -> Path:
     """The folder of stores by default: in XDG_CACHE_HOME, or ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        raise OutputError(
+            "there is no home folder for the feature cache: choose a folder with --cache"
+        ) from None
     return Path(base) / "stream-classify" / "features"
 
 
@@ -108,6 +119,7 @@ def build_store(
 
     Raises:
         DataError: nothing could be read, or with ``strict`` the first file that cannot.
+        OutputError: the cache cannot be written or read.
     """
     if not recordings:
         raise DataError("no recording to compute features of; check the splits")
@@ -116,9 +128,22 @@ def build_store(
         " ".join([str(VERSION), spec.digest, kernel_name(spec), paths, augmentation_digest]).encode()
     ).hexdigest()[:24]
     folder = (cache or default_cache()) / key
-    if not (folder / "index.json").exists():
-        _compute(folder, recordings, spec, augmentation, workers or os.cpu_count() or 1, progress)
-    store = _open(folder, spec)
+    try:
+        store = _open(folder, spec) if (folder / "index.json").exists() else None
+        if store is None:
+            shutil.rmtree(folder, ignore_errors=True)  # what a crash left behind, or was damaged
+            _compute(folder, recordings, spec, augmentation, workers or os.cpu_count() or 1, progress)
+            store = _open(folder, spec)
+    except OSError as error:
+        raise OutputError(
+            f"{unicode_text(str(folder.parent))}: the feature cache cannot be used ({error.strerror or error}); "
+            "choose another folder with --cache"
+        ) from None
+    if store is None:
+        raise OutputError(
+            f"{folder.parent}: what is written to the feature cache does not come back as it was; "
+            "choose another folder with --cache"
+        )
     if strict and store.skipped:
         where, reason = store.skipped[0]
         raise DataError(f"{where}: {reason}; remove it, or leave out --strict to skip such files")
@@ -216,11 +241,12 @@ def _compute(
                 centres.append(middle)
                 index.offsets.append(index.offsets[-1] + len(features))
                 if reason:
-                    index.skipped.append((recordings[done - 1].where, reason))
+                    index.skipped.append((recordings[done - 1].where, unicode_text(reason)))
                 if progress is not None:
                     progress(done, len(recordings))
         _with_header(draft, index.offsets[-1], spec.width)
         np.save(draft / "centres.npy", np.concatenate(centres))
+        index.checksums = {name: _checksum(draft / name) for name in _CHECKED}
         (draft / "index.json").write_bytes(msgspec.json.encode(index))
         try:
             os.rename(draft, folder)
@@ -256,12 +282,33 @@ def _with_header(draft: Path, frames: int, width: int) -> None:
     raw.unlink()
 
 
-def _open(folder: Path, spec: FeatureSpec) -> FeatureStore:
+def _checksum(path: Path) -> int:
+    total = 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            total = zlib.crc32(block, total)
+    return total
+
+
+def _open(folder: Path, spec: FeatureSpec) -> FeatureStore | None:
+    """A store; None, with a warning, if it is not what was written, so that it is computed again.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     try:
         index = msgspec.json.decode((folder / "index.json").read_bytes(), type=_Index)
+        if index.checksums != {name: _checksum(folder / name) for name in _CHECKED}:
+            raise ValueError("checksums differ")
         features = np.load(folder / "features.npy", mmap_mode="r" if index.offsets[-1] else None)
         centres = np.load(folder / "centres.npy")
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
-        raise DataError(f"{folder}: the feature cache is damaged ({error}); delete this folder") from None
+    except PermissionError:
+        raise
+    except (OSError, EOFError, IndexError, ValueError, msgspec.MsgspecError) as error:
+        warnings.warn(
+            f"{folder}: this part of the feature cache is damaged ({error}); its features are computed again",
+            stacklevel=2,
+        )
+        return None
     offsets = np.asarray(index.offsets, dtype=np.int64)
     return FeatureStore(features, centres, offsets, tuple(index.skipped), spec)

@@ -15,6 +15,7 @@ from export.data.groups import group_of
 from export.data.recording import SPLIT_NAMES, Dataset, Recording, Split
 from stream.capture.suffixes import AUDIO_SUFFIXES
 from stream.errors import DataError
+from stream.printable import unicode_text
 
 BACKGROUND = "_background_noise_"
 SUFFIXES = AUDIO_SUFFIXES - {".raw", ".pcm"}  # without a header: nobody can tell their rate and format
@@ -47,12 +48,12 @@ def read_folder(root: Path) -> Dataset:
         inner = split is None and not listed and all(below.values())
         for path in files:
             name = path.relative_to(root).as_posix()
-            labels = (folder.name,)
+            labels = (unicode_text(folder.name),)
             recordings.append(
                 Recording(
                     path,
-                    f"folder {folder.relative_to(root).as_posix()}",
-                    group_of(name, labels, {}),
+                    unicode_text(f"folder {folder.relative_to(root).as_posix()}"),
+                    group_of(unicode_text(name), labels, {}),
                     labels,
                     split=below[path] if inner else listed.get(name, "train") if listed else split,
                 )
@@ -66,7 +67,7 @@ def read_folder(root: Path) -> Dataset:
     top_folders = [root, *splits]
     backgrounds = [path for top in top_folders for path in audio_files(top / BACKGROUND)]
     others = [path for folder, _ in found for path in _files(folder) if path.suffix.lower() not in SUFFIXES]
-    names = tuple(sorted({folder.name for folder, _ in found}))
+    names = tuple(sorted({unicode_text(folder.name) for folder, _ in found}))
     return Dataset(root, tuple(recordings), names, tuple(backgrounds), ignored=tuple(others))
 
 

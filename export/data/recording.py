@@ -10,6 +10,8 @@ from typing import Literal
 
 import numpy as np
 
+from stream.printable import unicode_text
+
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SPLIT_NAMES: dict[str, Split] = {
@@ -52,7 +54,7 @@ class Recording:
     @property
     def where(self) -> str:
         """File and row, for error messages."""
-        return f"{self.path.name} ({self.origin})"
+        return unicode_text(f"{self.path.name} ({self.origin})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +102,9 @@ def files_digest(paths: Iterable[Path]) -> str:
     for path in paths:
         try:
             info = path.stat()
-            total.update(f"{path}\0{info.st_size}\0{info.st_mtime_ns}\n".encode())
+            total.update(f"{path}\0{info.st_size}\0{info.st_mtime_ns}\n".encode(errors="surrogateescape"))
         except OSError:
-            total.update(f"{path}\0missing\n".encode())
+            total.update(f"{path}\0missing\n".encode(errors="surrogateescape"))
     return total.hexdigest()
 
 

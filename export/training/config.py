@@ -52,7 +52,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     fit: FitConfig = FitConfig()
     augment: AugmentConfig = AugmentConfig()
     streams: StreamConfig = StreamConfig()
-    compose: bool = True
+    compose: bool = False
     scenes: SceneConfig = SceneConfig()
     false_alarms: float = 1.0
     steps: int = 0

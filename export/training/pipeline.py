@@ -33,6 +33,7 @@ from export.training.targets import SETTLE_SECONDS
 from export.training.validation import confusion, figures, score
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.inference.card import ModelCard
+from stream.printable import unicode_text
 
 STATISTICS_STREAMS = 20
 
@@ -202,7 +203,7 @@ def make_card(
     """
     disabled = {name for name in (ready.background_class, config.unknown) if name is not None}
     return ModelCard(
-        name=f"{Path(config.data).stem}-{config.model}",
+        name=unicode_text(f"{Path(config.data).stem}-{config.model}"),
         labels=ready.data.labels,
         activation=ready.activation,
         features=config.features,

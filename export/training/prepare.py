@@ -30,7 +30,8 @@ from stream.errors import DataError
 from stream.features.spec import MfccSpec
 from stream.inference.card import Activation
 
-BACKGROUND_CLASS = "background"
+BACKGROUND_CLASS = "background"  # of composed streams
+SILENCE_CLASS = "_silence_"  # of Speech Commands, whose background noise is a class
 _BACKGROUND_NAMES = {
     "background",
     "_background_",
@@ -105,8 +106,10 @@ def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None
     background_class = config.streams.background_class
     if background_class is None and activation == "softmax":
         named = next((label for label in data.labels if label.lower() in _BACKGROUND_NAMES), None)
-        if composing or (data.backgrounds and config.background is None):
+        if composing:
             background_class = named or BACKGROUND_CLASS
+        elif data.backgrounds and config.background is None:
+            background_class = SILENCE_CLASS
     if background_class is not None and background_class not in data.labels:
         data = replace(data, labels=(*data.labels, background_class))
     _check_several_classes(config, data)

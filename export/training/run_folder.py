@@ -30,6 +30,7 @@ from export.training.config import TrainConfig
 from stream._version import __version__
 from stream.errors import OutputError
 from stream.features.kernel import kernel_name
+from stream.printable import unicode_text, unicode_values
 
 
 class RunFolder:
@@ -48,7 +49,8 @@ class RunFolder:
         self._json("config.json", config)
         self._json("origin.json", origin)
         write_bytes(
-            self.path / "skipped.tsv", "".join(f"{where}\t{reason}\n" for where, reason in skipped).encode()
+            self.path / "skipped.tsv",
+            "".join(f"{where}\t{reason}\n" for where, reason in skipped).encode(errors="replace"),
         )
 
     def metrics(self, history: Sequence[dict[str, float]]) -> None:
@@ -70,7 +72,12 @@ class RunFolder:
             draw_confusion(table, labels, self.path / "confusion.png")
 
     def _json(self, name: str, value: Any) -> None:
-        write_bytes(self.path / name, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+        write_bytes(self.path / name, msgspec.json.format(as_json(value), indent=2) + b"\n")
+
+
+def as_json(value: Any) -> bytes:
+    """JSON of a settings object or of plain values, with names that are not UTF-8 escaped."""
+    return msgspec.json.encode(unicode_values(msgspec.to_builtins(value)))
 
 
 def origin(config: TrainConfig, data_digest: str) -> dict[str, Any]:
@@ -78,9 +85,9 @@ def origin(config: TrainConfig, data_digest: str) -> dict[str, Any]:
     return {
         "stream_classify": __version__,
         "git": git_commit(),
-        "data": Path(config.data).name,
+        "data": unicode_text(Path(config.data).name),
         "data_digest": data_digest,
-        "settings_digest": hashlib.sha256(msgspec.json.encode(config)).hexdigest()[:16],
+        "settings_digest": hashlib.sha256(as_json(config)).hexdigest()[:16],
         "features_digest": config.features.digest,
         "feature_kernel": kernel_name(config.features),
         "torch": str(torch.__version__),

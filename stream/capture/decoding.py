@@ -92,7 +92,7 @@ def _open_sequential(path: Path) -> soundfile.SoundFile:
             subtype=sound.subtype,
             endian="LITTLE",
         )
-    file = _Sequential(str(path))
+    file = _Sequential(os.fsencode(path) if os.name == "posix" else str(path))
     if file.format != "MP3" or os.name != "posix" or _counts_frames(path):
         return file
     file.close()

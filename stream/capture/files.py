@@ -18,6 +18,7 @@ from stream.capture.source import SourceBase, SourceReport
 from stream.errors import UnreadableAudio
 from stream.features.resample import StreamingResampler
 from stream.messages import Chunk, SourceInfo
+from stream.printable import unicode_text
 
 FAST_BLOCK_SECONDS = 0.25
 PACED_BLOCK_SECONDS = 0.02
@@ -67,7 +68,7 @@ class FileSource(SourceBase):
                 reason = decoder.problem or "0 samples"
                 raise UnreadableAudio(f"{self.path} holds no sound: {reason}", path=str(self.path))
             self._info = SourceInfo(
-                self.path.name,
+                unicode_text(self.path.name),
                 decoder.sample_rate,
                 decoder.channels,
                 str(channel),

@@ -23,6 +23,7 @@ from stream.capture.source import SourceBase, SourceReport
 from stream.errors import ClosedError, SpecError
 from stream.features.resample import StreamingResampler
 from stream.messages import Chunk, SourceInfo
+from stream.printable import unicode_text
 
 BLOCK_SECONDS = 0.02
 HEARTBEAT_SECONDS = 0.1
@@ -79,7 +80,7 @@ class SimulatedSource(SourceBase):
         self._losses = _merged((*f.span(self.sample_rate), f.kind) for f in scenario.faults)
         self._spoilers = [f for f in scenario.faults if f.kind not in ("unplug", "xrun")]
         self._info = SourceInfo(
-            f"sim:{scenario.material}",
+            unicode_text(f"sim:{scenario.material}"),
             self.sample_rate,
             1 if file_info is None else file_info.channels,
             str(channel),
