@@ -27,13 +27,14 @@ def gauge(share: float, width: int, eighths: str) -> str:
 
 
 def class_bar(readings: Readings, index: int, width: int, label_width: int, theme: Theme) -> TextLine:
-    """``width`` cells: label, bar, number. The number is in bold while an event of the class is on."""
+    """``width`` cells: label, bar, number. The number is in bold while an event of the class is on; all is faint while
+    no sound comes."""
     glyphs = theme.glyphs
     threshold = float(readings.thresholds[index])
     enabled = not math.isnan(threshold)
-    accent = theme.accent(index, enabled)
+    accent = theme.faint(index, enabled) if readings.stale else theme.accent(index, enabled)
     value = float(readings.probs[index])
-    on = bool(readings.active[index, -1])
+    on = bool(readings.active[index, -1]) and not readings.stale
     label = fit(printable(readings.labels[index], theme.encoding), label_width, glyphs.ellipsis)
     bar_width = width - label_width - 6
     number = "  – " if math.isnan(value) and glyphs.half else "   -" if math.isnan(value) else f"{value:4.2f}"
@@ -54,7 +55,8 @@ def class_bar(readings: Readings, index: int, width: int, label_width: int, them
             else:
                 cells[at] = (glyphs.threshold, accent + Style(reverse=True) if glyphs.half else PLAIN)
         line += runs(cells)
-    return [*line, Segment(" "), Segment(number, theme.strong if on else PLAIN)]
+    style = theme.quiet if readings.stale else theme.strong if on else PLAIN
+    return [*line, Segment(" "), Segment(number, style)]
 
 
 def class_note(readings: Readings, index: int, width: int, label_width: int, theme: Theme) -> TextLine:
@@ -71,6 +73,10 @@ def class_note(readings: Readings, index: int, width: int, label_width: int, the
 def level_meter(readings: Readings, width: int, theme: Theme) -> TextLine:
     """``width`` cells: level with peak mark on a scale of -60 to 0 dBFS, and the number; CLIP for the unit."""
     glyphs = theme.glyphs
+    if readings.stale:
+        words = "   no sound"
+        track = glyphs.track * max(0, width - len(words) - 1)
+        return [Segment(track, theme.quiet), Segment(" "), Segment(words, theme.quiet)]
     words = f"{readings.rms_dbfs:6.1f} {'CLIP' if readings.clipped else 'dBFS'}"
     tail = Segment(words, theme.alarm if readings.clipped else PLAIN)
     bar_width = max(0, width - len(words) - 1)

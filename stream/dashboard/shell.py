@@ -141,11 +141,11 @@ class Dashboard:
     def _draw(self, hint: str) -> None:
         width, height = self._size()
         readings = self.telemetry.read()
-        seen = (readings.version, int(readings.state_seconds), width, height)
+        seen = (readings.version, readings.stale, int(readings.state_seconds), width, height)
         if seen == self._seen:
             return
         lines = render(readings, width, height, Theme.of(self.console), hint).lines
-        if seen[2:] != self._seen[2:]:
+        if seen[-2:] != self._seen[-2:]:
             self.console.clear()
             self._shown = [[] for _ in lines]
         patch = _Patch(self._shown, lines, width)

@@ -37,7 +37,9 @@ class Readings:
         real_time_factor: compute seconds per second of sound; NaN before the first.
         lag_seconds: age of the newest sound when its result was ready; for files, how far behind schedule.
         lost_samples, missing_samples: never arrived; arrived invalid for too long to repair. At the model's rate.
-        gap_count, repaired_samples: as the names say, since the start.
+        gap_count, repaired_samples: as the names say, since the start. A gap counts while it lasts.
+        open_gap_seconds: how long it is by now; 0 where there is none.
+        stale: no sound comes: probabilities and level are about the past.
         warm: the newest row came from a warm model.
         stream_seconds: position in the stream, gaps included.
         state, state_seconds, state_detail: what the source is doing, for how long (wall clock), and why.
@@ -70,6 +72,8 @@ class Readings:
     lost_samples: int
     missing_samples: int
     gap_count: int
+    open_gap_seconds: float
+    stale: bool
     repaired_samples: int
     warm: bool
     stream_seconds: float

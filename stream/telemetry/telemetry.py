@@ -36,6 +36,7 @@ LEVEL_SECONDS = 0.3
 CLIP_SECONDS = 1.0
 FULL_SCALE = 32767 / 32768  # the largest positive 16-bit sample counts as clipped
 LOWEST_LEVEL_DBFS = -100.0
+STALE_SECONDS = 1.0  # without a sample, by the clock: what is shown is about then and not about now
 
 
 @dataclass(slots=True)
@@ -55,6 +56,8 @@ class _Counters:
     detail: str = ""
     now: float | None = None
     since: float | None = None
+    open_gap: int = 0  # samples missing in a gap that has not ended
+    heard_at: float | None = None  # when the newest sample came
 
 
 class Telemetry:
@@ -114,6 +117,9 @@ class Telemetry:
         if len(chunk.samples):
             with self._lock:
                 self._chunks.append(msgspec.structs.replace(chunk, samples=chunk.samples.copy()))
+        elif chunk.missing:
+            with self._lock:
+                self._lose(chunk)
 
     def result(self, result: Result) -> None:
         """Note what came of it. Costs some microseconds."""
@@ -162,6 +168,16 @@ class Telemetry:
     def close(self) -> None:
         """Readings stay as they are."""
 
+    def _lose(self, heartbeat: Chunk) -> None:
+        """The source is gone: time goes on without sound."""
+        start = heartbeat.start * self._rate // heartbeat.sample_rate
+        end = (heartbeat.start + heartbeat.missing) * self._rate // heartbeat.sample_rate
+        self._counters.end = max(self._counters.end, end)
+        self._counters.open_gap = end - start
+        self._fold()
+        if end > start:
+            self._columns.add_gap(start, end)
+
     def _count_chunks(self, busy_seconds: float, now: float) -> None:
         heard = 0.0
         for chunk in self._chunks:
@@ -172,6 +188,8 @@ class Telemetry:
         self._heard.append(heard)
         self._counters.end = max(self._counters.end, chunk.end * self._rate // chunk.sample_rate)
         self._counters.lag = self._lag(chunk, now)
+        self._counters.open_gap = 0
+        self._counters.heard_at = now
 
     def _lag(self, chunk: Chunk, now: float) -> float:
         if chunk.captured_at is not None:
@@ -247,9 +265,11 @@ class Telemetry:
             latency_p99_ms=float(p99),
             real_time_factor=float(busy.sum() / heard.sum()) if len(busy) else math.nan,
             lag_seconds=counters.lag,
-            lost_samples=counters.lost,
+            lost_samples=counters.lost + counters.open_gap,
             missing_samples=counters.missing,
-            gap_count=counters.gaps,
+            gap_count=counters.gaps + (counters.open_gap > 0),
+            open_gap_seconds=counters.open_gap / self._rate,
+            stale=self._stale(counters, now),
             repaired_samples=counters.repaired,
             warm=counters.warm,
             stream_seconds=counters.end / self._rate,
@@ -257,6 +277,11 @@ class Telemetry:
             state_seconds=0.0 if counters.since is None else max(0.0, now - counters.since),
             state_detail=counters.detail,
         )
+
+    def _stale(self, counters: _Counters, now: float) -> bool:
+        if counters.state in ("recovering", "failed"):
+            return True
+        return self._source.live and counters.heard_at is not None and now - counters.heard_at > STALE_SECONDS
 
     def _show_spectrum(self, arrays: ColumnArrays) -> NDArray[np.float32]:
         """(B, W) of the newest columns; only those that may have changed since the last call are computed."""

@@ -281,3 +281,21 @@ def test_rendering_is_pure(scene: Readings) -> None:
     assert render(scene, 80, 24).lines == render(scene, 80, 24).lines
     for name, value in before.items():
         np.testing.assert_array_equal(getattr(scene, name), value)
+
+
+def test_while_the_source_is_gone_the_past_is_faint_and_the_gap_is_seen_to_grow(scene: Readings) -> None:
+    gone = busy_scene()
+    for tenths in range(1, 81):
+        gone.now += 0.1
+        gone.gone(tenths * RATE // 10)
+    before, after = (render(each, 80, 24) for each in (scene, gone.telemetry.read()))
+    accent, faint = Theme().accent(1).color, Theme().faint(1).color
+    assert accent is not None
+    assert faint is not None
+    for frame, colour in ((before, accent), (after, faint)):
+        bar = next(line for line in frame.lines if any("dog bark" in segment.text for segment in line))
+        assert colours_of(Screen([bar], 80, 1), "dog bark") == {colour.name}
+    hatched = [max(line.count("╱") for line in text(frame)) for frame in (before, after)]
+    assert hatched[1] >= hatched[0] + 8
+    assert "no sound" in "\n".join(text(after))
+    assert "0:48" in text(after)[0]  # the clock goes on

@@ -96,7 +96,11 @@ class Watched:
         self.now += length / RATE
         return gap
 
-    def heartbeat(self, state: SourceState, seconds: float, detail: str = "") -> None:
+    def gone(self, missing: int) -> None:
+        """The source is gone, and so many samples are lost by now."""
+        self.heartbeat("recovering", 0.0, "unplugged", missing)
+
+    def heartbeat(self, state: SourceState, seconds: float, detail: str = "", missing: int = 0) -> None:
         """No sound for ``seconds``."""
         self.now += seconds
         self.status(state, detail)
@@ -109,7 +113,7 @@ class Watched:
             HOP,
         )
         empty = np.empty((0, self.card.features.width), np.float32)
-        self.telemetry.chunk(Chunk(np.empty(0, np.float32), self.end, RATE, None, state, detail))
+        self.telemetry.chunk(Chunk(np.empty(0, np.float32), self.end, RATE, None, state, detail, missing))
         self.telemetry.result(Result(none, empty, end=self.end))
 
 
