@@ -38,7 +38,8 @@ def class_bar(readings: Readings, index: int, width: int, label_width: int, them
     label = fit(printable(readings.labels[index], theme.encoding), label_width, glyphs.ellipsis)
     bar_width = width - label_width - 6
     number = "  – " if math.isnan(value) and glyphs.half else "   -" if math.isnan(value) else f"{value:4.2f}"
-    line = [Segment(label, accent + theme.strong if on else accent), Segment(" ")]
+    name = theme.quiet if readings.stale else accent + theme.strong if on else accent
+    line = [Segment(label, name), Segment(" ")]
     if bar_width > 0:
         text = gauge(0.0 if math.isnan(value) else value, bar_width, glyphs.left_eighths)
         cells: list[tuple[str, Style]] = [(char, accent) for char in text]
@@ -77,17 +78,17 @@ def level_meter(readings: Readings, width: int, theme: Theme) -> TextLine:
         words = "   no sound"
         track = glyphs.track * max(0, width - len(words) - 1)
         return [Segment(track, theme.quiet), Segment(" "), Segment(words, theme.quiet)]
-    words = f"{readings.rms_dbfs:6.1f} {'CLIP' if readings.clipped else 'dBFS'}"
-    tail = Segment(words, theme.alarm if readings.clipped else PLAIN)
-    bar_width = max(0, width - len(words) - 1)
+    number = f"{readings.rms_dbfs:6.1f} "
+    unit = Segment("CLIP", theme.alarm + theme.strong) if readings.clipped else Segment("dBFS")
+    bar_width = max(0, width - len(number) - 5)
     text = gauge(1 - readings.rms_dbfs / METER_FLOOR_DBFS, bar_width, glyphs.left_eighths)
     cells: list[tuple[str, Style]] = []
     for i, char in enumerate(text):
         level = METER_FLOOR_DBFS * (1 - (i + 1) / bar_width)
-        colour = theme.alarm if readings.clipped else theme.warning if level > HIGH_LEVEL_DBFS else theme.good
+        colour = theme.warning if level > HIGH_LEVEL_DBFS else theme.good
         cells.append((char, colour) if char != " " else (glyphs.track, theme.quiet))
     if bar_width and readings.peak_dbfs > METER_FLOOR_DBFS:
         peak = min(bar_width - 1, int((1 - readings.peak_dbfs / METER_FLOOR_DBFS) * bar_width))
         if text[peak] == " ":
-            cells[peak] = (glyphs.peak, theme.alarm if readings.clipped else PLAIN)
-    return [*runs(cells), Segment(" "), tail]
+            cells[peak] = (glyphs.peak, PLAIN)
+    return [*runs(cells), Segment(" "), Segment(number), unit]
