@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -52,7 +53,9 @@ class StreamClassifier:
     Gaps (a chunk that starts later than the last one ended, or a long run of invalid samples): the front end starts
     anew behind the gap, so no frame spans it. Up to ``max_gap`` seconds the model's state and running events are
     carried over it. After a longer gap the state is reset, the model warms up again, and events end where the sound
-    ended.
+    ended. They end as soon as it is certain that the gap is that long: while the source is gone, if it says what is
+    missing by now, and during a run of invalid samples. When the sound is back, everything is as if the gap had been
+    known at once.
 
     Args:
         model: shared between streams.
@@ -165,6 +168,7 @@ class StreamClassifier:
         self._rows = 0  # since the last planned reset
         self._heard = 0  # rows since the start or the last gap that reset the state
         self._row_start = 0  # first sample of the next row's first frame
+        self._captured_at: float | None = None  # of the newest sample; telemetry, so no snapshot holds it
         self._closed = False
 
     def push(self, sound: Chunk | ArrayLike) -> Result:
@@ -183,9 +187,13 @@ class StreamClassifier:
         conditioner = self._conditioner
         before = conditioner.repaired
         if isinstance(sound, Chunk):
+            if self._is_long_gone(sound):
+                return self._gone(sound)
             runs = conditioner.push(sound.samples, sound.start, sound.sample_rate)
             captured_at = sound.captured_at
             if captured_at is not None:
+                if len(sound.samples):
+                    self._captured_at = captured_at
                 captured_at -= conditioner.held_back / self.sample_rate
         else:
             samples = as_samples(sound)
@@ -290,6 +298,30 @@ class StreamClassifier:
             self.reset()
             raise
 
+    def _is_long_gone(self, chunk: Chunk) -> bool:
+        """Whether the source says that it is gone, and the gap is certain to be longer than ``max_gap``."""
+        if not chunk.missing or len(chunk.samples) or not self._conditioner.begun:
+            return False
+        heard_until = self._conditioner.end + self._conditioner.held_back
+        return self._lost_until(chunk) - heard_until > self._max_gap
+
+    def _lost_until(self, heartbeat: Chunk) -> int:
+        return (heartbeat.start + heartbeat.missing) * self.sample_rate // heartbeat.sample_rate
+
+    def _gone(self, heartbeat: Chunk) -> Result:
+        """End what a long gap ends, before its own end is known."""
+        result = self._process(self._conditioner.interrupt(), 0, self._captured_at)
+        lost = self._lose_context(self._lost_until(heartbeat))
+        return msgspec.structs.replace(result, events=result.events + lost)
+
+    def _lose_context(self, lost_until: int) -> tuple[Event, ...]:
+        """Sound before ``lost_until`` will not come: forget the state if that is too long a gap. Again is as once."""
+        if self._run_end is None or (length := lost_until - self._run_end) <= self._max_gap:
+            return ()
+        self._engine.reset()
+        self._rows = self._heard = 0
+        return self._detector.gap(length, carried=False)
+
     def _process(self, runs: list[Run], repaired: int, captured_at: float | None) -> Result:
         """Runs of clean samples through front end, engine and detector."""
         scores: list[Scores] = []
@@ -311,6 +343,8 @@ class StreamClassifier:
                         events += self._detector.push(rows)
         if self._closed:
             events += self._detector.flush()
+        elif (lost_until := self._conditioner.lost_until) is not None:
+            events += self._lose_context(lost_until)
         return Result(
             scores[0] if len(scores) == 1 else self.join(scores),
             frames[0] if len(frames) == 1 else np.concatenate(frames) if frames else self._no_features,
@@ -331,12 +365,9 @@ class StreamClassifier:
         self._row_start = start
         if before is None:
             return ()
-        length = start - before
-        carried = length <= self._max_gap
-        if not carried:
-            self._engine.reset()
-            self._rows = self._heard = 0
-        return self._detector.gap(length, carried=carried)
+        if start - before > self._max_gap:
+            return self._lose_context(start)
+        return self._detector.gap(start - before, carried=True)
 
     def _advance(self, new: NDArray[np.float32]) -> Scores | None:
         """Feature frames to rows of scores; None where there are fewer than a stride."""

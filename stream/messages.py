@@ -31,6 +31,8 @@ class Chunk(msgspec.Struct, frozen=True, eq=False):
             Telemetry only: no decision reads it.
         state: what the source is doing. Files are always "listening".
         detail: why it is in that state, for people; "" where there is nothing to say.
+        missing: of an empty chunk: how many samples from ``start`` on are certainly lost by now, in a gap that has not
+            ended. The next sample comes behind them. So what a long gap ends, ends while the source is gone.
     """
 
     samples: NDArray[np.float32]
@@ -39,6 +41,7 @@ class Chunk(msgspec.Struct, frozen=True, eq=False):
     captured_at: float | None = None
     state: SourceState = "listening"
     detail: str = ""
+    missing: int = 0
 
     @property
     def end(self) -> int:

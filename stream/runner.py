@@ -103,6 +103,7 @@ def run(
     each = [(one, Summary()) for one in (classifiers if isinstance(classifiers, Sequence) else [classifiers])]
     history: SoundHistory | None = None
     known: tuple[SourceState, str] = ("listening", "")
+    chunk: Chunk | None = None
     captured_at: float | None = None
 
     def deliver(result: Result, summary: Summary, begin: float) -> None:
@@ -137,6 +138,10 @@ def run(
                 # Nothing is held back any more: the newest sample of this result is the last one that came.
                 last = msgspec.structs.replace(classifier.flush(), captured_at=captured_at)
                 deliver(last, summary, begin)
+                if chunk is not None and chunk.missing:  # it ended while the source was gone
+                    missing = chunk.missing * classifier.sample_rate // chunk.sample_rate
+                    summary.lost += missing
+                    summary.end += missing
     summaries = [summary for _, summary in each]
     return summaries if several else summaries[0]
 

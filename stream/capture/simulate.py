@@ -34,8 +34,9 @@ _GENERATED_SAMPLES = 4096  # samples of a built-in sound made at a time
 class SimulatedSource(SourceBase):
     """A microphone that follows a script. Each ``iter()`` plays it again from the start.
 
-    While unplugged it gives an empty chunk in state "recovering" every 0.1 s; then ``start`` jumps by exactly
-    what was lost. An xrun is only the jump. Times of capture are those of the device's (drifting) clock.
+    While unplugged it gives an empty chunk in state "recovering" every 0.1 s, with what is ``missing`` by then; then
+    ``start`` jumps by exactly what was lost. An xrun is only the jump. Times of capture are those of the device's
+    (drifting) clock.
 
     Args:
         text: ``sim:MATERIAL?…`` or a `Scenario`.
@@ -126,7 +127,8 @@ class SimulatedSource(SourceBase):
             now = self._moment(at)
             if now is None:
                 return
-            yield Chunk(nothing, begin, self.sample_rate, now, "recovering", "unplugged by the script")
+            lost = at - begin
+            yield Chunk(nothing, begin, self.sample_rate, now, "recovering", "unplugged by the script", lost)
 
     def _moment(self, position: int) -> float | None:
         """When ``position`` samples have passed, having waited for it in real time; None when closed."""

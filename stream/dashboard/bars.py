@@ -27,17 +27,19 @@ def gauge(share: float, width: int, eighths: str) -> str:
 
 
 def class_bar(readings: Readings, index: int, width: int, label_width: int, theme: Theme) -> TextLine:
-    """``width`` cells: label, bar, number. The number is in bold while an event of the class is on."""
+    """``width`` cells: label, bar, number. The number is in bold while an event of the class is on; all is faint while
+    no sound comes."""
     glyphs = theme.glyphs
     threshold = float(readings.thresholds[index])
     enabled = not math.isnan(threshold)
-    accent = theme.accent(index, enabled)
+    accent = theme.faint(index, enabled) if readings.stale else theme.accent(index, enabled)
     value = float(readings.probs[index])
-    on = bool(readings.active[index, -1])
+    on = bool(readings.active[index, -1]) and not readings.stale
     label = fit(printable(readings.labels[index], theme.encoding), label_width, glyphs.ellipsis)
     bar_width = width - label_width - 6
     number = "  – " if math.isnan(value) and glyphs.half else "   -" if math.isnan(value) else f"{value:4.2f}"
-    line = [Segment(label, accent + theme.strong if on else accent), Segment(" ")]
+    name = theme.quiet if readings.stale else accent + theme.strong if on else accent
+    line = [Segment(label, name), Segment(" ")]
     if bar_width > 0:
         text = gauge(0.0 if math.isnan(value) else value, bar_width, glyphs.left_eighths)
         cells: list[tuple[str, Style]] = [(char, accent) for char in text]
@@ -54,7 +56,8 @@ def class_bar(readings: Readings, index: int, width: int, label_width: int, them
             else:
                 cells[at] = (glyphs.threshold, accent + Style(reverse=True) if glyphs.half else PLAIN)
         line += runs(cells)
-    return [*line, Segment(" "), Segment(number, theme.strong if on else PLAIN)]
+    style = theme.quiet if readings.stale else theme.strong if on else PLAIN
+    return [*line, Segment(" "), Segment(number, style)]
 
 
 def class_note(readings: Readings, index: int, width: int, label_width: int, theme: Theme) -> TextLine:
@@ -71,17 +74,21 @@ def class_note(readings: Readings, index: int, width: int, label_width: int, the
 def level_meter(readings: Readings, width: int, theme: Theme) -> TextLine:
     """``width`` cells: level with peak mark on a scale of -60 to 0 dBFS, and the number; CLIP for the unit."""
     glyphs = theme.glyphs
-    words = f"{readings.rms_dbfs:6.1f} {'CLIP' if readings.clipped else 'dBFS'}"
-    tail = Segment(words, theme.alarm if readings.clipped else PLAIN)
-    bar_width = max(0, width - len(words) - 1)
+    if readings.stale:
+        words = "   no sound"
+        track = glyphs.track * max(0, width - len(words) - 1)
+        return [Segment(track, theme.quiet), Segment(" "), Segment(words, theme.quiet)]
+    number = f"{readings.rms_dbfs:6.1f} "
+    unit = Segment("CLIP", theme.alarm + theme.strong) if readings.clipped else Segment("dBFS")
+    bar_width = max(0, width - len(number) - 5)
     text = gauge(1 - readings.rms_dbfs / METER_FLOOR_DBFS, bar_width, glyphs.left_eighths)
     cells: list[tuple[str, Style]] = []
     for i, char in enumerate(text):
         level = METER_FLOOR_DBFS * (1 - (i + 1) / bar_width)
-        colour = theme.alarm if readings.clipped else theme.warning if level > HIGH_LEVEL_DBFS else theme.good
+        colour = theme.warning if level > HIGH_LEVEL_DBFS else theme.good
         cells.append((char, colour) if char != " " else (glyphs.track, theme.quiet))
     if bar_width and readings.peak_dbfs > METER_FLOOR_DBFS:
         peak = min(bar_width - 1, int((1 - readings.peak_dbfs / METER_FLOOR_DBFS) * bar_width))
         if text[peak] == " ":
-            cells[peak] = (glyphs.peak, theme.alarm if readings.clipped else PLAIN)
-    return [*runs(cells), Segment(" "), tail]
+            cells[peak] = (glyphs.peak, PLAIN)
+    return [*runs(cells), Segment(" "), Segment(number), unit]

@@ -18,16 +18,17 @@ from rich.segment import Segment
 
 from stream.dashboard import borders, words
 from stream.dashboard.bars import class_bar, class_note, level_meter
-from stream.dashboard.spectrogram import spectrogram
+from stream.dashboard.spectrogram import scale, spectrogram
 from stream.dashboard.text import TextLine, blank, clip, fit
 from stream.dashboard.theme import Theme
-from stream.dashboard.timeline import Axis, timelines
+from stream.dashboard.timeline import Axis, threshold_row, timelines
 from stream.printable import printable
 from stream.telemetry import Readings
 
 LARGE_SIZE, SMALL_SIZE = (60, 14), (24, 6)  # columns and rows from which these layouts are used
-MAX_CLASS_LINES = 5
+MAX_CLASS_LINES = 8
 MIN_LOWER_LINES = 6  # for level, events and spectrogram
+SCALE_WIDTH = 5  # cells on the right, for thresholds and frequencies
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +74,7 @@ def _large(readings: Readings, width: int, height: int, theme: Theme, hint: str)
     joint = left + 3
     edge, cross = Segment(f"{vertical} ", theme.quiet), Segment(f" {vertical} ", theme.quiet)
     end = Segment(f" {vertical}", theme.quiet)
-    axis = Axis.of(readings, right)
+    axis = Axis.of(readings, right - SCALE_WIDTH)
 
     room = height - 6  # without borders, rules and the two status lines
     upper = max(1, room - max(MIN_LOWER_LINES, round(room * 0.42)))
@@ -91,21 +92,30 @@ def _large(readings: Readings, width: int, height: int, theme: Theme, hint: str)
         above = blank(left)
         pad = (tall - len(block) + 1) // 2 if tall > 2 else tall - len(block)
         block = [above] * pad + block + [above] * (tall - pad - len(block))
+        threshold = float(readings.thresholds[index])
+        crossed = threshold_row(threshold, tall)
         for i in range(tall):
-            lines.append([edge, *block[i], cross, *history[row * tall + i], end])
+            note = f"{threshold:.2f}" if i == crossed else ""
+            margin = Segment(note.rjust(SCALE_WIDTH), theme.quiet)
+            lines.append([edge, *block[i], cross, *history[row * tall + i], margin, end])
     if rest:
         lines.append([edge, *_rest(readings, rest, left, theme), cross, *blank(right), end])
 
     last = Segment(glyphs.joints[3], theme.quiet)
-    lines.append(
-        [*borders.section(joint + 1, theme, "level", glyphs.joints[4]), *axis.label(right + 2, theme), last]
-    )
+    heading = borders.section(joint + 1, theme, "level", glyphs.joints[4])
+    unit = Segment(f"{glyphs.rules[0]} Hz ", theme.quiet)
+    lines.append([*heading, *axis.label(right + 2 - SCALE_WIDTH, theme), unit, last])
     meter = 2 if lower >= 14 else 1
     side = [level_meter(readings, left, theme)]
     if meter == 2:
         side.append(_scale(left, theme))
     events = words.event_list(readings, left, lower - meter - 1, theme)
-    picture = spectrogram(readings, axis, lower, theme)
+    picture = [
+        picture + hertz
+        for picture, hertz in zip(
+            spectrogram(readings, axis, lower, theme), scale(readings, lower, SCALE_WIDTH, theme), strict=True
+        )
+    ]
     for i, line in enumerate(side):
         lines.append([edge, *line, cross, *picture[i], end])
     heading = borders.section(joint + 1, theme, "events", glyphs.joints[3])

@@ -14,6 +14,7 @@ from typing import Literal
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.control import Control
 
+from stream.dashboard.ground import Ground
 from stream.dashboard.layout import render
 from stream.dashboard.svg import check_svg_path, to_svg
 from stream.dashboard.terminal import ENDING, Terminal
@@ -77,6 +78,7 @@ class Dashboard:
         self._period = 1.0 / fps
         self._shown: list[TextLine] = []
         self._seen: tuple[object, ...] = ()
+        self._ground: Ground = "dark"
         self._cost_seconds = 0.0
         self.killed_by: signal.Signals | None = None
 
@@ -116,6 +118,7 @@ class Dashboard:
         hint = "q quit" if terminal.keys else "Ctrl-C quit"
         while worker_is_alive():
             began = time.thread_time()
+            self._ground = terminal.ground
             self._draw(hint)
             self._cost_seconds += COST_SMOOTHING * (time.thread_time() - began - self._cost_seconds)
             typed = terminal.wait(drawing_period(self._period, self._cost_seconds))
@@ -141,11 +144,11 @@ class Dashboard:
     def _draw(self, hint: str) -> None:
         width, height = self._size()
         readings = self.telemetry.read()
-        seen = (readings.version, int(readings.state_seconds), width, height)
+        seen = (readings.version, readings.stale, int(readings.state_seconds), self._ground, width, height)
         if seen == self._seen:
             return
-        lines = render(readings, width, height, Theme.of(self.console), hint).lines
-        if seen[2:] != self._seen[2:]:
+        lines = render(readings, width, height, Theme.of(self.console, self._ground), hint).lines
+        if seen[-3:] != self._seen[-3:]:
             self.console.clear()
             self._shown = [[] for _ in lines]
         patch = _Patch(self._shown, lines, width)

@@ -12,12 +12,13 @@ from rich.segment import Segment
 from rich.style import Style
 
 from stream.dashboard.text import PLAIN, TextLine, runs
-from stream.dashboard.theme import Depth, Theme
+from stream.dashboard.theme import Theme
 from stream.dashboard.timeline import Axis
 from stream.telemetry import Readings
 
 RANGE_DB = 55.0  # from the first to the last colour
 LOWEST_TOP_DB = -25.0  # of the range: a silent room stays dark
+SCALE_HERTZ = (1000, 4000, 200, 2000, 8000, 500, 16000, 100)  # the most telling first
 NOTHING = 255  # the level of a cell in which nothing was heard
 
 
@@ -28,9 +29,9 @@ def spectrogram(readings: Readings, axis: Axis, height: int, theme: Theme) -> li
     levels = len(colours) if colours else len(glyphs.shades)
     picture = _levels(axis.fold(readings.spectrum), height * halves, levels)
     if not colours:
-        return [_cached(_shades, row.tobytes(), row.tobytes(), glyphs.shades) for row in picture]
+        return [_cached(_shades, row.tobytes(), row.tobytes(), theme) for row in picture]
     upper, lower = picture[::halves], picture[halves - 1 :: halves]
-    return [_cached(_halves, upper[i].tobytes(), lower[i].tobytes(), theme.depth) for i in range(height)]
+    return [_cached(_halves, upper[i].tobytes(), lower[i].tobytes(), theme) for i in range(height)]
 
 
 def _levels(spectrum: NDArray[np.float32], rows: int, levels: int) -> NDArray[np.uint8]:
@@ -49,21 +50,36 @@ def _levels(spectrum: NDArray[np.float32], rows: int, levels: int) -> NDArray[np
     return np.where(known, np.clip(level, 0, levels - 1), NOTHING).astype(np.uint8)
 
 
+def scale(readings: Readings, height: int, width: int, theme: Theme) -> list[TextLine]:
+    """``height`` lines of ``width`` cells: frequencies beside the picture, each where it lies in it."""
+    words = [""] * height
+    centres = readings.centres
+    for hertz in SCALE_HERTZ:
+        if centres[0] <= hertz <= centres[-1]:
+            band = float(np.interp(hertz, centres, np.arange(len(centres))))
+            row = round((1 - band / max(1, len(centres) - 1)) * (height - 1))
+            if all(not word for word in words[max(0, row - 1) : row + 2]):  # a line of air between two
+                words[row] = f"{hertz // 1000}k" if hertz >= 1000 else f"{hertz}"
+    return [[Segment(word.rjust(width), theme.quiet)] for word in words]
+
+
 # Lines are cached by what they show, all but the newest cell: between two scroll steps hardly anything is made again.
-def _cached(make: Callable[[bytes, bytes, str], TextLine], upper: bytes, lower: bytes, how: str) -> TextLine:
-    return make(upper[:-1], lower[:-1], how) + make(upper[-1:], lower[-1:], how)
+def _cached(
+    make: Callable[[bytes, bytes, Theme], TextLine], upper: bytes, lower: bytes, theme: Theme
+) -> TextLine:
+    return make(upper[:-1], lower[:-1], theme) + make(upper[-1:], lower[-1:], theme)
 
 
 @lru_cache(maxsize=1024)
-def _halves(upper: bytes, lower: bytes, depth: Depth) -> TextLine:
-    return runs([_cell(*pair, depth) for pair in zip(upper, lower, strict=True)])
+def _halves(upper: bytes, lower: bytes, theme: Theme) -> TextLine:
+    return runs([_cell(*pair, theme) for pair in zip(upper, lower, strict=True)])
 
 
 @lru_cache(maxsize=4096)
-def _cell(upper: int, lower: int, depth: Depth) -> tuple[str, Style]:
+def _cell(upper: int, lower: int, theme: Theme) -> tuple[str, Style]:
     if upper == NOTHING or lower == NOTHING:  # bands go missing together
         return " ", PLAIN
-    colours = Theme(depth).spectrum
+    colours = theme.spectrum
     if upper == lower:
         return " ", _paint(None, colours[lower])
     return "▀", _paint(colours[upper], colours[lower])
@@ -75,5 +91,6 @@ def _paint(ink: Color | None, ground: Color) -> Style:
 
 
 @lru_cache(maxsize=1024)
-def _shades(row: bytes, _: bytes, shades: str) -> TextLine:
+def _shades(row: bytes, _: bytes, theme: Theme) -> TextLine:
+    shades = theme.glyphs.shades
     return [Segment("".join(" " if level == NOTHING else shades[level] for level in row))]

@@ -55,6 +55,7 @@ def _shapes() -> dict[str, list[Box]]:
         "╰": [_RIGHT, _UP], "╯": [_LEFT, _UP], "┬": [_LEFT, _RIGHT, _DOWN], "┴": [_LEFT, _RIGHT, _UP],
         "├": [_UP, _DOWN, _RIGHT], "┤": [_UP, _DOWN, _LEFT], "┼": [_UP, _DOWN, _LEFT, _RIGHT],
         "▀": [(0, 0, CELL_WIDTH, CELL_HEIGHT / 2)],
+        "┄": [(x, _MIDDLE_Y, 2, 2) for x in (0, 4, 8)],
         "┊": [(_MIDDLE_X, y, 2, 3) for y in range(1, CELL_HEIGHT, 5)],
     }  # fmt: skip
     for eighths in range(1, 9):

@@ -8,11 +8,14 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
 from rich.console import Console
+
+from stream.dashboard.ground import QUESTION, Answers, Ground, ground_of_environment
 
 try:
     import termios
@@ -21,6 +24,9 @@ except ImportError:  # Windows: no keys, everything else works
     HAS_KEYS = False
 else:
     HAS_KEYS = True
+
+ANSWER_SECONDS = 0.15  # that the first drawing waits for the terminal to say what ground it has
+LATE_SECONDS = 0.5  # that leaving waits for an answer that has not come, so that no shell is given it
 
 WATCHED = ("SIGINT", "SIGTERM", "SIGTSTP", "SIGWINCH")
 # What else ends a process. Watched where that is what it would do: a handler of somebody else's, or nohup, stays.
@@ -44,6 +50,9 @@ class Terminal:
         self.console = console
         self.caught: list[str] = []
         self.keys = False
+        self._answers = Answers()
+        self._asked = False
+        self._typed = b""  # while an answer was waited for
         self._saved: list[Any] | None = None
         self._handlers: dict[int, Any] = {}
         self._wakeup = -1
@@ -66,6 +75,11 @@ class Terminal:
         finally:
             self._release_signals()
 
+    @property
+    def ground(self) -> Ground:
+        """What is drawn on, as far as is known; a late answer may change it."""
+        return self._answers.ground or ground_of_environment()
+
     def suspend(self) -> None:
         """Give the terminal back and stop the process, as Ctrl-Z asks; go on when it is continued."""
         self._give_screen_back()
@@ -74,6 +88,9 @@ class Terminal:
 
     def wait(self, seconds: float) -> str:
         """Up to ``seconds``, or until a key or a signal comes: the keys pressed, "" if none."""
+        if self._typed:
+            typed, self._typed = self._typed, b""
+            return typed.decode("ascii", "replace")
         sources = [self._pipe[0]] if self._pipe else []
         if self.keys:
             sources.append(sys.stdin.fileno())
@@ -85,15 +102,36 @@ class Terminal:
             os.read(self._pipe[0], 64)
         if not self.keys or sys.stdin.fileno() not in ready:
             return ""
-        typed = os.read(sys.stdin.fileno(), 64)
-        self.keys = bool(typed)  # nothing although ready: the input has ended
-        return typed.decode("ascii", "replace")
+        return self._read().decode("ascii", "replace")
+
+    def _read(self) -> bytes:
+        """What was typed, of an input that is ready."""
+        read = os.read(sys.stdin.fileno(), 256)
+        self.keys = bool(read)  # nothing although ready: the input has ended
+        return self._answers.take(read)
+
+    def _ask(self) -> None:
+        """Ask for the ground, once, a terminal that can answer: it is standard input as well."""
+        if self._asked or not self.keys or not self.console.file.isatty():
+            return
+        self._asked = True
+        self.console.file.write(QUESTION)
+        self.console.file.flush()
+        self._answers.asked()
+        self._await_answers(ANSWER_SECONDS)
+
+    def _await_answers(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while self._answers.pending and self.keys and (left := end - time.monotonic()) > 0:
+            if select.select([sys.stdin], [], [], left)[0]:
+                self._typed += self._read()
 
     def _take_screen(self) -> None:
         self.keys = HAS_KEYS and sys.stdin is not None and sys.stdin.isatty()
         if self.keys:
             self._saved = termios.tcgetattr(sys.stdin.fileno())
             tty.setcbreak(sys.stdin.fileno())
+            self._ask()
         self.console.set_alt_screen(True)
         self.console.show_cursor(False)
 
@@ -104,8 +142,11 @@ class Terminal:
         finally:
             if self._saved is not None:
                 # A terminal that is gone has nothing to restore.
+                with contextlib.suppress(termios.error, OSError):
+                    self._await_answers(LATE_SECONDS)
                 with contextlib.suppress(termios.error):
-                    termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._saved)
+                    how = termios.TCSAFLUSH if self._answers.pending else termios.TCSADRAIN
+                    termios.tcsetattr(sys.stdin.fileno(), how, self._saved)
                 self._saved = None
 
     def _catch_signals(self) -> None:

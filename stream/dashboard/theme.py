@@ -4,34 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeVar
 
 from rich.color import Color, blend_rgb
 from rich.color_triplet import ColorTriplet
 from rich.console import Console
 from rich.style import Style
 
-# Twenty hues of like lightness, neighbours far apart; readable on dark and on light backgrounds.
-ACCENTS = (
-    "#58a6ff", "#f0883e", "#56c271", "#d67ad2", "#e3b341",
-    "#f47067", "#39c5cf", "#a28bff", "#b0c94c", "#ff8fb1",
-    "#4f8cc9", "#c96f2f", "#3f9a58", "#a85ea6", "#b58a2a",
-    "#c2514a", "#2d9aa3", "#7d6bd0", "#869a38", "#c96a8a",
-)  # fmt: skip
-GREY = "#8b949e"
-BACKGROUND = ColorTriplet(13, 17, 23)
+from stream.dashboard import palette
+from stream.dashboard.ground import Ground
 
-# From silence to full: night blue, violet, rose, amber, cream. The short list is made of colours that the
-# 256-colour cube has, so that steps stay even there.
-_ANCHORS = (
-    "#0b0d1a", "#1d1a4a", "#4b2382", "#86308c", "#c43c75", "#ee6352", "#fb9d4a", "#fdd56f", "#fdf8d0",
-)  # fmt: skip
-_CUBE = (
-    "#080808", "#121212", "#00005f", "#5f005f", "#5f0087", "#870087", "#af005f",
-    "#d75f5f", "#ff875f", "#ffaf5f", "#ffd75f", "#ffd787", "#ffffaf",
-)  # fmt: skip
+BACKGROUND = ColorTriplet(13, 17, 23)  # of pictures
 
 Depth = Literal["none", "basic", "cube", "full"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +29,7 @@ class Glyphs:
     shades: str  # for a spectrogram without colour
     half: str | None  # upper half block; None = cannot be drawn
     threshold: str
+    bar: str  # the threshold across a timeline
     peak: str
     track: str
     cold: str
@@ -63,6 +50,7 @@ BLOCKS = Glyphs(
     shades=" ░▒▓█",
     half="▀",
     threshold="┊",
+    bar="┄",
     peak="▏",
     track="·",
     cold="·",
@@ -82,6 +70,7 @@ ASCII = Glyphs(
     shades=" .:-=+*#%@",
     half=None,
     threshold="|",
+    bar="'",
     peak="]",
     track=" ",
     cold=",",
@@ -104,14 +93,16 @@ class Theme:
     Attributes:
         depth: colours: "none", "basic" (16), "cube" (256) or "full" (24 bits).
         encoding: of the terminal; characters it lacks are replaced.
+        ground: what it is drawn on.
     """
 
     depth: Depth = "full"
     encoding: str = "utf-8"
+    ground: Ground = "dark"
 
     @classmethod
-    def of(cls, console: Console) -> Theme:
-        """The best this console can show."""
+    def of(cls, console: Console, ground: Ground = "dark") -> Theme:
+        """The best this console can show on its ground."""
         depths: dict[str | None, Depth] = {
             "standard": "basic",
             "windows": "basic",
@@ -119,7 +110,7 @@ class Theme:
             "truecolor": "full",
         }
         depth = "none" if console.no_color else depths.get(console.color_system, "none")
-        return cls(depth, console.encoding)
+        return cls(depth, console.encoding, ground)
 
     @property
     def glyphs(self) -> Glyphs:
@@ -128,20 +119,20 @@ class Theme:
     @property
     def spectrum(self) -> tuple[Color, ...]:
         """Colours from silence to full; empty where shades must do."""
-        return _spectrum(self.depth)
+        return _spectrum(self.depth, self.ground)
 
     def accent(self, index: int, enabled: bool = True) -> Style:
         """The colour of class ``index``; grey for a class that never becomes an event."""
-        return _accent(self.depth, index % len(ACCENTS) if enabled else -1, 1.0)
+        return _accent(self.depth, self.ground, index if enabled else None, False)
 
     def faint(self, index: int, enabled: bool = True) -> Style:
         """The same colour, held back: probability that is no event."""
-        return _accent(self.depth, index % len(ACCENTS) if enabled else -1, 0.45)
+        return _accent(self.depth, self.ground, index if enabled else None, True)
 
     @property
     def quiet(self) -> Style:
         """Frames, units and everything that only explains."""
-        return _style(self.depth, "#6e7681", "bright_black", "dim")
+        return _meaning(self.depth, self.ground, "quiet", "dim")
 
     @property
     def strong(self) -> Style:
@@ -149,15 +140,15 @@ class Theme:
 
     @property
     def good(self) -> Style:
-        return _style(self.depth, "#56c271", "green", "")
+        return _meaning(self.depth, self.ground, "good", "")
 
     @property
     def warning(self) -> Style:
-        return _style(self.depth, "#e3b341", "yellow", "bold")
+        return _meaning(self.depth, self.ground, "warning", "bold")
 
     @property
     def alarm(self) -> Style:
-        return _style(self.depth, "#f47067", "red", "bold")
+        return _meaning(self.depth, self.ground, "alarm", "bold")
 
 
 @lru_cache(maxsize=32)
@@ -174,12 +165,15 @@ def _glyphs(encoding: str) -> Glyphs:
 
 
 @lru_cache(maxsize=8)
-def _spectrum(depth: Depth) -> tuple[Color, ...]:
+def _spectrum(depth: Depth, ground: Ground) -> tuple[Color, ...]:
     if depth in ("none", "basic"):
         return ()
+    dark = ground == "dark"
     if depth == "cube":
-        return tuple(Color.parse(name) for name in _CUBE)
-    anchors = [Color.parse(name).get_truecolor() for name in _ANCHORS]
+        names = palette.DARK_CUBE_SPECTRUM if dark else palette.LIGHT_CUBE_SPECTRUM
+        return tuple(Color.parse(name) for name in names)
+    names = palette.DARK_SPECTRUM if dark else palette.LIGHT_SPECTRUM
+    anchors = [Color.parse(name).get_truecolor() for name in names]
     levels = 24
     out = []
     for level in range(levels):
@@ -190,18 +184,26 @@ def _spectrum(depth: Depth) -> tuple[Color, ...]:
 
 
 @lru_cache(maxsize=256)
-def _accent(depth: Depth, index: int, strength: float) -> Style:
+def _accent(depth: Depth, ground: Ground, index: int | None, faint: bool) -> Style:
+    """The style of a class; ``index`` None is that of all classes that are never events."""
     if depth == "none":
-        return Style(dim=True) if strength < 1 else Style.null()
+        return Style(dim=True) if faint else Style.null()
+    accents = palette.DARK if ground == "dark" else palette.LIGHT
     if depth == "basic":
-        names = ("bright_blue", "yellow", "green", "magenta", "cyan", "red")
-        return Style(color="white" if index < 0 else names[index % len(names)], dim=strength < 1 or None)
-    full = Color.parse(GREY if index < 0 else ACCENTS[index]).get_truecolor()
-    return Style(color=Color.from_triplet(blend_rgb(BACKGROUND, full, strength)))
+        return Style(color=_pick(accents.basic, index), dim=faint or None)
+    if depth == "cube":
+        return Style(color=f"color({_pick(accents.faint_cube if faint else accents.cube, index)})")
+    return Style(color=_pick(accents.faint if faint else accents.full, index))
+
+
+def _pick(colours: tuple[T, ...], index: int | None) -> T:
+    return colours[-1] if index is None else colours[index % (len(colours) - 1)]
 
 
 @lru_cache(maxsize=64)
-def _style(depth: Depth, full: str, basic: str, without: str) -> Style:
+def _meaning(depth: Depth, ground: Ground, name: str, without: str) -> Style:
+    """The style of what a colour says; ``without`` colours, how it is said otherwise."""
     if depth == "none":
         return Style.parse(without)
-    return Style(color=basic if depth == "basic" else full)
+    full, cube, basic = (palette.DARK_MEANINGS if ground == "dark" else palette.LIGHT_MEANINGS)[name]
+    return Style(color={"full": full, "cube": f"color({cube})", "basic": basic}[depth])

@@ -14,7 +14,11 @@ from stream.dashboard.text import TextLine, runs
 from stream.dashboard.theme import Theme
 from stream.telemetry import Readings
 
-SHOWN_SECONDS = 30.0  # by a row, at least
+WINDOWS_SECONDS = (
+    10.0,
+    20.0,
+    30.0,
+)  # a row shows one of them, at least: the first that holds all of the stream, or the last
 QUIET, PASSIVE, ACTIVE, COLD = range(4)  # what a cell is,
 GAP = 4  # and, added to it, that samples were lost in it
 
@@ -40,7 +44,9 @@ class Axis:
 
     @classmethod
     def of(cls, readings: Readings, cells: int) -> Axis:
-        step = max(1, -(-round(SHOWN_SECONDS / readings.column_seconds) // max(1, cells)))
+        passed = _columns_passed(readings) * readings.column_seconds
+        shown = next((window for window in WINDOWS_SECONDS if passed <= window), WINDOWS_SECONDS[-1])
+        step = max(1, -(-round(shown / readings.column_seconds) // max(1, cells)))
         newest = max(readings.newest_column, 0) // step
         kept = readings.timeline.shape[1]
         starts = (np.arange(newest - cells + 1, newest + 2) * step) - (readings.newest_column - kept + 1)
@@ -60,16 +66,32 @@ class Axis:
         rule = theme.glyphs.rules[0]
         text = [rule] * width
         shown = self.cells * self.seconds
-        every = 10 if self.cells >= 30 else 30
+        every = 5 if shown < 25 else 10
+        if self.cells < 30:
+            every *= 3
         marks = [(width - 5, " now ")]
         for age in range(every, int(shown) + 1, every):
             word = f" -{age} s "
             marks.append((width - 2 - round(age / self.seconds) - len(word) // 2, word))
         for at, word in marks:
-            if at >= -len(word) // 2:
-                at = max(0, at)
+            if -len(word) // 2 <= at < 0 and set(text[: len(word) + 1]) == {rule}:
+                at = 0
+            if at >= 0:
                 text[at : at + len(word)] = word
         return [Segment("".join(text[:width]), theme.quiet)]
+
+
+def _columns_passed(readings: Readings) -> int:
+    """How many columns there are from the first one with anything in it to the newest."""
+    heard = ~np.isnan(readings.timeline).all(axis=0) | readings.gaps
+    return len(heard) - int(heard.argmax()) if heard.any() else 0
+
+
+def threshold_row(threshold: float, height: int) -> int | None:
+    """Which of ``height`` lines of a class, from the top, its threshold crosses; None where there is no room for it."""
+    if height < 2 or np.isnan(threshold):
+        return None
+    return height - 1 - min(height - 1, int(threshold * height))
 
 
 def timelines(
@@ -78,7 +100,7 @@ def timelines(
     """``height`` lines for each class of ``indices``, each ``axis.cells`` wide.
 
     The colour is full where an event was on and faint elsewhere. Slashes are lost samples, dots a model that
-    is not warm yet.
+    is not warm yet; a dashed line is the threshold.
     """
     probs = axis.fold(readings.timeline[indices])
     active = axis.fold(readings.active[indices].astype(np.float32)) > 0
@@ -93,19 +115,23 @@ def timelines(
     kind = (kind + np.where(gaps, GAP, 0)).astype(np.uint8)
     lines: list[TextLine] = []
     for row, index in enumerate(indices):
-        colours = (index, not bool(np.isnan(readings.thresholds[index])))
+        threshold = float(readings.thresholds[index])
+        colours = (index, not np.isnan(threshold))
+        crossed = threshold_row(threshold, height)
         kinds = kind[row].tobytes()
-        for floor in range((height - 1) * steps, -1, -steps):
+        for line, floor in enumerate(range((height - 1) * steps, -1, -steps)):
             height_here = np.clip(level[row].astype(np.int16) - floor, 0, steps)
             part = height_here.astype(np.uint8).tobytes()
             # The cells before the newest stay as they are until the picture scrolls.
-            old = _strip(part[:-1], kinds[:-1], floor == 0, *colours, theme)
-            lines.append(old + _strip(part[-1:], kinds[-1:], floor == 0, *colours, theme))
+            how = (floor == 0, line == crossed, *colours, theme)
+            lines.append(_strip(part[:-1], kinds[:-1], *how) + _strip(part[-1:], kinds[-1:], *how))
     return lines
 
 
 @lru_cache(maxsize=1024)
-def _strip(amounts: bytes, kinds: bytes, lowest: bool, index: int, enabled: bool, theme: Theme) -> TextLine:
+def _strip(
+    amounts: bytes, kinds: bytes, lowest: bool, crossed: bool, index: int, enabled: bool, theme: Theme
+) -> TextLine:
     glyphs = theme.glyphs
     styles = {ACTIVE: theme.accent(index, enabled), PASSIVE: theme.faint(index, enabled), QUIET: theme.quiet}
     cells: list[tuple[str, Style]] = []
@@ -116,7 +142,9 @@ def _strip(amounts: bytes, kinds: bytes, lowest: bool, index: int, enabled: bool
             continue
         kind %= GAP
         if kind == COLD:
-            cells.append((glyphs.cold if lowest else " ", theme.quiet))
+            cells.append((glyphs.cold if lowest else glyphs.bar if crossed else " ", theme.quiet))
+        elif crossed and amount <= lowest:
+            cells.append((glyphs.bar, theme.quiet))
         else:
             cells.append((glyphs.low_eighths[amount], styles[kind]))
     return runs(cells)

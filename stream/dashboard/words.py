@@ -17,6 +17,7 @@ from stream.telemetry import Readings
 # From these on, a figure is shown as a warning.
 HIGH_LAG_SECONDS = 0.5
 HIGH_REAL_TIME_FACTOR = 0.8
+FIGURES_APART = 3  # cells
 
 Figure = tuple[str, str, Style]
 
@@ -91,62 +92,67 @@ def source_line(readings: Readings, width: int, theme: Theme) -> TextLine:
 
 
 def figures(readings: Readings, theme: Theme) -> list[Figure]:
-    """(name, value, style) of every figure, the most telling first."""
-    times = theme.glyphs.times
-    lost = readings.lost_samples + readings.missing_samples
+    """(name, value, style) of every figure: what is wrong first, then how things go. Of fixed widths, so that a number
+    that changes moves nothing."""
+    wrong: list[Figure] = []
+    well: list[Figure] = []
 
-    def warn(bad: bool) -> Style:
-        return theme.warning if bad else PLAIN
+    def add(name: str, value: str, bad: bool) -> None:
+        (wrong if bad else well).append((name, value, theme.warning if bad else PLAIN))
 
-    def milliseconds(value: float) -> str:
-        return "-" if math.isnan(value) else f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
-
+    lost = (readings.lost_samples + readings.missing_samples) / readings.model_rate
+    if readings.gap_count:
+        gaps = f"in {readings.gap_count} gap{'s' * (readings.gap_count != 1)}"
+        so_far = " so far" if readings.open_gap_seconds else ""
+        add("lost", f"{span(lost)} {gaps}{so_far}", True)
+    add("behind", f"{span(readings.lag_seconds):>6}", readings.lag_seconds > HIGH_LAG_SECONDS)
     factor = readings.real_time_factor
-    return [
-        ("lag", span(readings.lag_seconds), warn(readings.lag_seconds > HIGH_LAG_SECONDS)),
-        (
-            "latency p50/p99",
-            f"{milliseconds(readings.latency_p50_ms)}/{milliseconds(readings.latency_p99_ms)} ms",
-            PLAIN,
-        ),
-        ("lost", f"{lost}", warn(lost > 0)),
-        ("gaps", f"{readings.gap_count}", warn(readings.gap_count > 0)),
-        ("load", "-" if math.isnan(factor) else f"{factor:.3f}{times}", warn(factor > HIGH_REAL_TIME_FACTOR)),
-        ("", "warm" if readings.warm else "warming up", warn(not readings.warm)),
-        ("repaired", f"{readings.repaired_samples}", warn(readings.repaired_samples > 0)),
-    ]
+    share = "-" if math.isnan(factor) else f"{factor * 100:.0f}"
+    add("computing", f"{share:>3} %", factor > HIGH_REAL_TIME_FACTOR)
+    typical, slow = (_milliseconds(value) for value in (readings.latency_p50_ms, readings.latency_p99_ms))
+    if not readings.gap_count:
+        add("", "nothing lost", False)
+    add("a chunk takes", f"{typical:>4} ms", False)
+    add("slowest 1 %", f"{slow:>4} ms", False)
+    if readings.repaired_samples:
+        add("repaired", f"{readings.repaired_samples} samples", True)
+    if not readings.warm:
+        add("", "warming up", False)
+    return wrong + well
+
+
+def _milliseconds(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
 
 
 def figure_line(readings: Readings, width: int, theme: Theme) -> TextLine:
-    """``width`` cells: as many figures as fit, evenly apart."""
-    shown: list[Figure] = []
-    used = 0
-    for figure in figures(readings, theme):
-        size = len(f"{figure[0]} {figure[1]}".strip())
-        if used + size + 2 * len(shown) > width:
-            continue
-        shown.append(figure)
-        used += size
+    """``width`` cells: as many figures as fit."""
     line: TextLine = []
-    gaps = max(1, len(shown) - 1)
-    spare = width - used
-    for i, (name, value, style) in enumerate(shown):
-        if i:
-            line += blank(min(6, spare // gaps))
-        if name:
-            line.append(Segment(f"{name} ", theme.quiet))
+    used = 0
+    for name, value, style in figures(readings, theme):
+        size = len(f"{name} {value}".strip())
+        if used + size > width:
+            continue
+        if line:
+            line += blank(FIGURES_APART)
+        line += [Segment(f"{name} ", theme.quiet)] if name else []
         line.append(Segment(value, style))
+        used += size + FIGURES_APART
     return clip(line, width)
 
 
-def event_line(event: Event, readings: Readings, width: int, theme: Theme) -> TextLine:
-    """``width`` cells: when, what, how long, how sure; a mark in front of one that is still on."""
+def event_line(event: Event, began: str, readings: Readings, width: int, theme: Theme) -> TextLine:
+    """``width`` cells: when, what, how long, how sure; a mark in front of one that is still on.
+
+    Args:
+        began: the time of day; "" = say where in the sound.
+    """
     index = readings.labels.index(event.label)
     on = event.offset_s is None
     until = readings.stream_seconds if event.offset_s is None else event.offset_s
     accent = theme.accent(index)
     mark = theme.glyphs.mark["on"] if on else " "
-    when = f"{mark} {clock(event.onset_s, 1):>7} "
+    when = f"{mark} {began or clock(event.onset_s, 1):>8} "
     tail = f" {span(max(0.0, until - event.onset_s)):>6}  {event.peak:4.2f}"
     if width < 34:
         tail = f" {event.peak:4.2f}"
@@ -162,7 +168,8 @@ def event_line(event: Event, readings: Readings, width: int, theme: Theme) -> Te
 
 def event_list(readings: Readings, width: int, height: int, theme: Theme) -> list[TextLine]:
     """``height`` lines, the newest event first."""
-    lines = [event_line(event, readings, width, theme) for event in readings.events[:height]]
+    shown = zip(readings.events[:height], readings.began, strict=False)
+    lines = [event_line(event, began, readings, width, theme) for event, began in shown]
     if not lines and height > 0:
         lines = [[Segment(fit("nothing detected yet", width, theme.glyphs.ellipsis), theme.quiet)]]
     return lines + [blank(width) for _ in range(height - len(lines))]

@@ -93,10 +93,28 @@ class Conditioner:
                 )
             runs += self._drain(gaps)
             resampler.reset(start)
+        elif resampler.flushed:  # interrupted, and then no gap came
+            resampler.reset(start)
         first = resampler.position
         runs += self._take(resampler.push(samples), first)
         if gaps:
             self.gaps = [*gaps, *self.gaps]
+        return runs
+
+    @property
+    def lost_until(self) -> int | None:
+        """Index before which no more valid samples will come, during a run that is too long to repair; else None."""
+        return self._repair.lost_until
+
+    def interrupt(self) -> list[Run]:
+        """A gap follows the last sample, however long it will be: what was held back, at once.
+
+        The next chunk brings the gap, and all together is what it would have been without this call.
+        """
+        gaps: list[Gap] = []
+        runs = self._drain(gaps)
+        self._repair.interrupt()
+        self.gaps = [*gaps, *self._repair.gaps]
         return runs
 
     def flush(self) -> list[Run]:

@@ -63,10 +63,12 @@ class Picture(Protocol):
     Attributes:
         depth: K, numbers kept of a frame.
         bands: B, rows of the picture.
+        centres: (B,) float64, the middle of each band in Hz, lowest first.
     """
 
     depth: int
     bands: int
+    centres: NDArray[np.float64]
 
     def prepare(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """(T, F) frames to the (T, K) numbers that are averaged."""

@@ -11,7 +11,7 @@ from stream.errors import ClosedError, SnapshotInvalid
 from stream.features.deltas import CausalDelta
 from stream.features.kernel import ROWS, make_kernel
 from stream.features.spec import MfccSpec
-from stream.features.tables import dct_matrix
+from stream.features.tables import dct_matrix, mel_edges
 from stream.snapshot import Snapshot
 
 _KIND = "mfcc"
@@ -212,6 +212,7 @@ class MfccPicture:
 
     def __init__(self, spec: MfccSpec) -> None:
         self.bands = spec.n_mels
+        self.centres = mel_edges(spec)[1:-1]
         self.depth = spec.n_mels if spec.n_mfcc is None else spec.n_mfcc
         self._matrix: NDArray[np.float64] | None = None
         if spec.n_mfcc is not None:

@@ -144,6 +144,17 @@ class Repair:
             self._remember(run)
         return _joined(out)
 
+    @property
+    def lost_until(self) -> int | None:
+        """Index before which no more valid samples will come, during a run that is too long to repair; else None."""
+        return self._next if self._waiting > self.max_repair else None
+
+    def interrupt(self) -> None:
+        """A gap follows the last sample: a waiting run will not be filled in any more, and is a gap itself."""
+        self.gaps = []
+        if self._next is not None:
+            self._give_up(self._next)
+
     def flush(self) -> list[Run]:
         """No more input: a short invalid run at the end holds the last valid sample, a long one is a gap."""
         self.gaps = []

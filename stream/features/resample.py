@@ -81,6 +81,11 @@ class StreamingResampler:
         return self._position
 
     @property
+    def flushed(self) -> bool:
+        """The run has ended: only `reset` begins another."""
+        return self._flushed
+
+    @property
     def due(self) -> int:
         """Output samples that the input so far accounts for and that are still inside the filter."""
         return output_index(self._next_in, self.in_rate, self.out_rate) - self._position

@@ -34,14 +34,16 @@ def mel_to_hz(mel: NDArray[np.float64], scale: str) -> NDArray[np.float64]:
     return np.where(mel < _MEL_BREAK, mel * _MEL_STEP, 1000.0 * np.exp(_LOG_STEP * (mel - _MEL_BREAK)))
 
 
+def mel_edges(spec: MfccSpec) -> NDArray[np.float64]:
+    """(n_mels + 2,) Hz: filter b begins at edge b, is highest at edge b + 1 and ends at edge b + 2."""
+    low = float(hz_to_mel(spec.f_min, spec.mel_scale))
+    high = float(hz_to_mel(spec.high, spec.mel_scale))
+    return mel_to_hz(np.linspace(low, high, spec.n_mels + 2), spec.mel_scale)
+
+
 def mel_bank(spec: MfccSpec) -> NDArray[np.float64]:
     """(n_mels, n_fft // 2 + 1) triangular filters, as ``librosa.filters.mel``."""
-    edges = np.linspace(
-        float(hz_to_mel(spec.f_min, spec.mel_scale)),
-        float(hz_to_mel(spec.high, spec.mel_scale)),
-        spec.n_mels + 2,
-    )
-    hz = mel_to_hz(edges, spec.mel_scale)
+    hz = mel_edges(spec)
     bins = np.arange(spec.n_fft // 2 + 1) * (spec.sample_rate / spec.n_fft)
     widths = np.diff(hz)
     ramps = hz[:, None] - bins[None, :]

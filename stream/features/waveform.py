@@ -93,6 +93,8 @@ class WaveformPicture:
         self._window = np.hanning(spec.frame_length).astype(np.float32)
         bins = spec.frame_length // 2 + 1
         self._edges = np.linspace(0, bins, self.bands + 1).astype(int)
+        middles = (np.arange(self.bands) + 0.5) / self.bands
+        self.centres: NDArray[np.float64] = np.asarray(middles * spec.sample_rate / 2, np.float64)
 
     def prepare(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """See Picture."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 from stream.messages import Chunk, Event, Result, Status
-from stream.outputs.wall_time import CaptureTimes
+from stream.outputs.wall_time import CaptureTimes, local_time
 from stream.printable import printable
 
 
@@ -85,8 +84,3 @@ class PlainLines:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-def local_time(seconds: float) -> str:
-    """Seconds since 1970 as the wall clock here shows them: 14:03:21."""
-    return time.strftime("%H:%M:%S", time.localtime(seconds))

@@ -54,3 +54,8 @@ def rfc3339(seconds: float) -> str:
     """Seconds since 1970 in UTC, to the millisecond: 2023-11-14T22:13:20.125Z."""
     moment = datetime.fromtimestamp(seconds, tz=UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def local_time(seconds: float) -> str:
+    """Seconds since 1970 as the wall clock here shows them: 14:03:21."""
+    return time.strftime("%H:%M:%S", time.localtime(seconds))

@@ -32,12 +32,16 @@ class Readings:
         spectrum: (B, W) float32, mean energy in dB, lowest band first; NaN where there is none.
         rms_dbfs, peak_dbfs: level of the last 0.3 s, highest sample of the last second; full scale = 0.
         clipped: a sample reached full scale within the last second of stream time.
+        centres: (B,) float64, Hz, the middle of each band.
         events: newest first; one with ``offset`` None is still on.
+        began: the time of day at which each of ``events`` began, as 14:03:21; "" for recordings.
         latency_p50_ms, latency_p99_ms: compute time of a push; NaN before the first.
         real_time_factor: compute seconds per second of sound; NaN before the first.
         lag_seconds: age of the newest sound when its result was ready; for files, how far behind schedule.
         lost_samples, missing_samples: never arrived; arrived invalid for too long to repair. At the model's rate.
-        gap_count, repaired_samples: as the names say, since the start.
+        gap_count, repaired_samples: as the names say, since the start. A gap counts while it lasts.
+        open_gap_seconds: how long it is by now; 0 where there is none.
+        stale: no sound comes: probabilities and level are about the past.
         warm: the newest row came from a warm model.
         stream_seconds: position in the stream, gaps included.
         state, state_seconds, state_detail: what the source is doing, for how long (wall clock), and why.
@@ -59,10 +63,12 @@ class Readings:
     gaps: NDArray[np.bool_]
     cold: NDArray[np.bool_]
     spectrum: NDArray[np.float32]
+    centres: NDArray[np.float64]
     rms_dbfs: float
     peak_dbfs: float
     clipped: bool
     events: tuple[Event, ...]
+    began: tuple[str, ...]
     latency_p50_ms: float
     latency_p99_ms: float
     real_time_factor: float
@@ -70,6 +76,8 @@ class Readings:
     lost_samples: int
     missing_samples: int
     gap_count: int
+    open_gap_seconds: float
+    stale: bool
     repaired_samples: int
     warm: bool
     stream_seconds: float

@@ -19,6 +19,7 @@ from stream.decisions.spec import DetectorSpec
 from stream.features.frontend import picture
 from stream.inference.card import ModelCard
 from stream.messages import Chunk, Event, Result, SourceInfo, SourceState, Status
+from stream.outputs.wall_time import CaptureTimes, local_time
 from stream.telemetry.columns import ColumnArrays, Columns
 from stream.telemetry.readings import Readings
 
@@ -36,6 +37,7 @@ LEVEL_SECONDS = 0.3
 CLIP_SECONDS = 1.0
 FULL_SCALE = 32767 / 32768  # the largest positive 16-bit sample counts as clipped
 LOWEST_LEVEL_DBFS = -100.0
+STALE_SECONDS = 1.0  # without a sample, by the clock: what is shown is about then and not about now
 
 
 @dataclass(slots=True)
@@ -55,6 +57,8 @@ class _Counters:
     detail: str = ""
     now: float | None = None
     since: float | None = None
+    open_gap: int = 0  # samples missing in a gap that has not ended
+    heard_at: float | None = None  # when the newest sample came
 
 
 class Telemetry:
@@ -71,6 +75,7 @@ class Telemetry:
         stream, model: take only results with this ``stream`` and ``model``, where several classifiers run; None =
             all.
         clock: seconds, the clock of ``captured_at``.
+        wall: seconds since 1970.
     """
 
     def __init__(
@@ -83,11 +88,13 @@ class Telemetry:
         stream: str | None = None,
         model: str | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         rules = [(detector or card.detector).rule(label) for label in card.labels]
         self._card, self._source, self._provider = card, source, provider
         self._stream, self._model = stream, model
         self._clock = clock
+        self._times = CaptureTimes(clock, wall)
         self._thresholds = np.array([r.threshold if r.enabled else np.nan for r in rules], np.float32)
         self._rate = card.features.sample_rate
         self._picture = picture(card.features)
@@ -100,6 +107,9 @@ class Telemetry:
         self._columns = Columns(len(card.labels), self._picture.depth, column, self._rate, COLUMNS)
         self._counters = _Counters(np.full(len(card.labels), np.nan, np.float32))
         self._events: dict[int, Event] = {}
+        self._began: dict[int, str] = {}
+        # A recording that is paced has times of capture too; positions in it say more.
+        self._is_live = source.live and source.duration is None
         self._busy: deque[float] = deque(maxlen=TIMED_PUSHES)
         self._heard: deque[float] = deque(maxlen=TIMED_PUSHES)  # seconds of sound in each of those pushes
         self._schedule = math.inf
@@ -114,6 +124,9 @@ class Telemetry:
         if len(chunk.samples):
             with self._lock:
                 self._chunks.append(msgspec.structs.replace(chunk, samples=chunk.samples.copy()))
+        elif chunk.missing:
+            with self._lock:
+                self._lose(chunk)
 
     def result(self, result: Result) -> None:
         """Note what came of it. Costs some microseconds."""
@@ -144,9 +157,7 @@ class Telemetry:
                 counters.missing += gap.length if gap.reason == "missing" else 0
             counters.repaired += result.repaired
             for event in result.events:
-                self._events[event.id] = event
-                if len(self._events) > KEPT_EVENTS:
-                    del self._events[next(iter(self._events))]
+                self._note_event(event, result)
 
     def status(self, status: Status) -> None:
         """Note what the source is doing, and why."""
@@ -162,6 +173,26 @@ class Telemetry:
     def close(self) -> None:
         """Readings stay as they are."""
 
+    def _note_event(self, event: Event, result: Result) -> None:
+        began = self._times.onset(event, result)
+        if began is not None and self._is_live:
+            self._began[event.id] = local_time(began)
+        self._events[event.id] = event
+        if len(self._events) > KEPT_EVENTS:
+            oldest = next(iter(self._events))
+            del self._events[oldest]
+            self._began.pop(oldest, None)
+
+    def _lose(self, heartbeat: Chunk) -> None:
+        """The source is gone: time goes on without sound."""
+        start = heartbeat.start * self._rate // heartbeat.sample_rate
+        end = (heartbeat.start + heartbeat.missing) * self._rate // heartbeat.sample_rate
+        self._counters.end = max(self._counters.end, end)
+        self._counters.open_gap = end - start
+        self._fold()
+        if end > start:
+            self._columns.add_gap(start, end)
+
     def _count_chunks(self, busy_seconds: float, now: float) -> None:
         heard = 0.0
         for chunk in self._chunks:
@@ -172,6 +203,8 @@ class Telemetry:
         self._heard.append(heard)
         self._counters.end = max(self._counters.end, chunk.end * self._rate // chunk.sample_rate)
         self._counters.lag = self._lag(chunk, now)
+        self._counters.open_gap = 0
+        self._counters.heard_at = now
 
     def _lag(self, chunk: Chunk, now: float) -> float:
         if chunk.captured_at is not None:
@@ -215,8 +248,10 @@ class Telemetry:
             arrays = self._columns.arrays()
             counters = copy(self._counters)
             stored = tuple(self._events.values())
+            began = self._began.copy()
             busy, heard = np.array(self._busy), np.array(self._heard)
         seconds = self._columns.samples / self._rate
+        events = tuple(sorted(stored, key=lambda event: (event.onset, event.id), reverse=True))
         p50, p99 = np.percentile(busy, (50, 99)) * 1e3 if len(busy) else (math.nan, math.nan)
         second = max(1, round(CLIP_SECONDS / seconds))
         level = slice(-max(1, round(LEVEL_SECONDS / seconds)), None)
@@ -239,17 +274,21 @@ class Telemetry:
             gaps=arrays.gap,
             cold=arrays.cold,
             spectrum=self._show_spectrum(arrays),
+            centres=self._picture.centres,
             rms_dbfs=_decibels(math.sqrt(float(arrays.energy[level].sum()) / count) if count else 0.0),
             peak_dbfs=_decibels(peak),
             clipped=peak >= FULL_SCALE,
-            events=tuple(sorted(stored, key=lambda event: (event.onset, event.id), reverse=True)),
+            events=events,
+            began=tuple(began.get(event.id, "") for event in events),
             latency_p50_ms=float(p50),
             latency_p99_ms=float(p99),
             real_time_factor=float(busy.sum() / heard.sum()) if len(busy) else math.nan,
             lag_seconds=counters.lag,
-            lost_samples=counters.lost,
+            lost_samples=counters.lost + counters.open_gap,
             missing_samples=counters.missing,
-            gap_count=counters.gaps,
+            gap_count=counters.gaps + (counters.open_gap > 0),
+            open_gap_seconds=counters.open_gap / self._rate,
+            stale=self._stale(counters, now),
             repaired_samples=counters.repaired,
             warm=counters.warm,
             stream_seconds=counters.end / self._rate,
@@ -257,6 +296,11 @@ class Telemetry:
             state_seconds=0.0 if counters.since is None else max(0.0, now - counters.since),
             state_detail=counters.detail,
         )
+
+    def _stale(self, counters: _Counters, now: float) -> bool:
+        if counters.state in ("recovering", "failed"):
+            return True
+        return self._source.live and counters.heard_at is not None and now - counters.heard_at > STALE_SECONDS
 
     def _show_spectrum(self, arrays: ColumnArrays) -> NDArray[np.float32]:
         """(B, W) of the newest columns; only those that may have changed since the last call are computed."""

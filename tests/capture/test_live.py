@@ -205,3 +205,30 @@ def test_a_late_consumer_is_reported() -> None:
     report = source.report()
     assert (report.lost, report.dropped, report.waiting) == (2000, 2000, 5000)
     assert next(iter(source)).start == 2000
+
+
+def test_heartbeats_say_how_much_is_lost_while_it_is_gone() -> None:
+    source = Scripted()
+    source.open()
+    source.hear(1.0)
+    source.now += 1.5  # which the supervisor takes for its end
+    chunks = iter(source)
+    while len(next(chunks).samples):
+        pass
+    assert next(chunks).missing == 0  # an open source that gives nothing may have lost nothing
+    source.step()
+    assert source.health.state == "recovering"
+    missing: list[int] = []
+    for _ in range(30):
+        source.now += 0.1
+        while (chunk := next(chunks)).detail == "" or chunk.missing == (missing or [0])[-1]:
+            pass
+        assert (chunk.state, chunk.start, len(chunk.samples)) == ("recovering", RATE, 0)
+        missing.append(chunk.missing)
+    assert missing == sorted(missing)
+    assert missing[-1] == pytest.approx(4.3 * RATE, abs=2)  # 4.5 s, less some caution
+    source.open()
+    source.hear(0.1)
+    back = next(chunk for chunk in chunks if len(chunk.samples))
+    assert back.start - RATE == pytest.approx(4.5 * RATE, abs=2)
+    assert next(chunk for chunk in chunks if not len(chunk.samples)).missing == 0

@@ -68,6 +68,7 @@ def test_unplugging_gives_heartbeats_and_then_exactly_the_gap(recording: Path) -
     beats = [c for c in chunks if c.state == "recovering"]
     assert [round(c.captured_at or 0, 3) for c in beats] == [1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.1]
     assert all(len(c.samples) == 0 and c.start == 66_150 for c in beats)
+    assert [c.missing for c in beats] == [0, 4410, 8820, 13_230, 17_640, 22_050, 26_460]
     assert all(c.state == "listening" for c in chunks if len(c.samples))
     # What sounded meanwhile is lost; what comes after is where it would have been.
     plain, heard = read_audio(recording), sound(chunks)

@@ -340,3 +340,37 @@ def test_blocks_of_a_source_that_is_lost_do_not_make_it_well_again() -> None:
     source.supervisor.lost(source.now, "unplugged")
     source.supervisor.heard(np.float32([0, 1]), source.now)
     assert (source.state, source.detail) == ("recovering", "unplugged")
+
+
+def test_what_is_told_of_a_gap_while_it_lasts_stays_true() -> None:
+    """The next sample never lies before it, however early or late the first block is, and nothing adds up."""
+    rng = np.random.default_rng(6)
+    line = Timeline(RATE)
+    now, told = 0.0, 0
+    for _ in range(200):
+        burst = int(rng.integers(1, 30))  # blocks that were recorded before they were asked for
+        for i in range(100):
+            now += 0.01 if i > burst else 0.0
+            end = line.end
+            lost = line.place(160, now + rng.uniform(0, 0.03), reopened=i == 0)
+            assert i > 0 or end + lost >= told
+        began, gone = now, rng.uniform(0.0, 3.0)
+        told = line.end
+        while now < began + gone:
+            now += 0.1
+            assert line.lost_until(now) >= told
+            told = line.lost_until(now)
+            assert line.end <= told <= max(line.end, line.end + round((now - began) * RATE))
+    assert abs(line.end / RATE - now) < 0.5
+
+
+def test_nothing_is_lost_before_the_first_sound() -> None:
+    assert Timeline(RATE).lost_until(100.0) == 0
+
+
+def test_a_late_block_of_a_source_that_was_given_up_comes_behind_what_was_told() -> None:
+    line = Timeline(RATE)
+    line.place(160, 1.0)
+    told = line.lost_until(5.0)
+    assert told == 160 + round(3.8 * RATE)
+    assert line.place(160, 4.0) == told - 160

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import colorsys
 import io
 import re
+import time
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,11 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.color import ColorSystem
+from rich.style import Style
 
 from stream.dashboard import Screen, Theme, render, to_svg
+from stream.dashboard.ground import Ground
+from stream.dashboard.theme import Depth
+from stream.dashboard.timeline import Axis
 from stream.messages import Status
 from stream.telemetry import Readings
-from tests.support.watched import RATE, Watched, busy_scene, console
+from tests.support.watched import HOP, NOON, RATE, Watched, busy_scene, console, event
 
 SIZES = [
     (80, 24),
@@ -107,19 +114,15 @@ def test_the_numbers_of_the_scene_are_there(scene: Readings) -> None:
             "USB mic · 48000 → 16000 Hz · channel 1 of 2",
             "house sounds · cpu",
             "● listening  0:40",
-            "lag 12 ms",
-            "lost 16000",
-            "gaps 1",
-            "load 0.000×",
+            "lost 1.0 s in 1 gap   repaired 7 samples   behind  12 ms   computing   0 %",
             "-20.0 dBFS",
             "-30 s",
             "now",
         ):
             assert words in screen, words
         assert re.search(r"dog bark .*0\.83", screen)
-        assert re.search(r"  0:19\.0 speech +3\.0 s  0\.97", screen)
-        assert re.search(r"▶ +0:32\.0 dog bark +8\.0 s  0\.83", screen)
-    assert "repaired 7" in shown(scene, 200, 60)
+        assert re.search(r"  \d\d:\d\d:\d\d speech +3\.0 s  0\.97", screen)
+        assert re.search(r"▶ \d\d:\d\d:\d\d dog bark +8\.0 s  0\.83", screen)
     assert "threshold 0.60 · peak 0.83" in shown(scene, 200, 60)
 
 
@@ -127,8 +130,8 @@ def test_latency_is_shown_in_milliseconds() -> None:
     scene = Watched()
     for _ in range(10):
         scene.push(np.zeros((1, 3)), busy=0.0042)
-    assert "latency p50/p99 4.2/4.2 ms" in shown(scene.telemetry.read())
-    assert "load 0.420×" in shown(scene.telemetry.read())
+    assert "a chunk takes  4.2 ms   slowest 1 %  4.2 ms" in shown(scene.telemetry.read(), 200, 60)
+    assert "computing  42 %" in shown(scene.telemetry.read())
 
 
 def test_bar_length_threshold_and_peak() -> None:
@@ -175,7 +178,7 @@ def test_a_class_has_one_colour_everywhere(scene: Readings) -> None:
     accent = Theme().accent(1).color
     assert accent is not None
     assert colours_of(frame, "dog bark") == {accent.name}
-    newest = [line[-2] for line in frame.lines if len(line) > 2]
+    newest = [line[-3] for line in frame.lines if len(line) > 3]
     bars = [segment for segment in newest if set(segment.text) == {"█"}]  # at "now" on the timelines
     assert {s.style.color.name for s in bars if s.style and s.style.color} == {accent.name}
     assert len({Theme().accent(i) for i in range(20)}) == 20
@@ -271,7 +274,11 @@ def test_a_file_shows_how_far_it_is() -> None:
 def test_clipping_is_marked() -> None:
     scene = Watched()
     scene.push(np.zeros((10, 3)), samples=np.ones(1600))
-    assert "  0.0 CLIP" in shown(scene.telemetry.read())
+    frame = render(scene.telemetry.read(), 80, 24)
+    assert "  0.0 CLIP" in "\n".join(text(frame))
+    alarm = Theme().alarm.color
+    meter = next(line for line in frame.lines if any("CLIP" in segment.text for segment in line))
+    assert [s.text for s in meter if s.style and s.style.color == alarm] == ["CLIP"]  # and nothing else
 
 
 def test_rendering_is_pure(scene: Readings) -> None:
@@ -281,3 +288,137 @@ def test_rendering_is_pure(scene: Readings) -> None:
     assert render(scene, 80, 24).lines == render(scene, 80, 24).lines
     for name, value in before.items():
         np.testing.assert_array_equal(getattr(scene, name), value)
+
+
+def test_while_the_source_is_gone_the_past_is_faint_and_the_gap_is_seen_to_grow(scene: Readings) -> None:
+    gone = busy_scene()
+    for tenths in range(1, 81):
+        gone.now += 0.1
+        gone.gone(tenths * RATE // 10)
+    before, after = (render(each, 80, 24) for each in (scene, gone.telemetry.read()))
+    accent, quiet = Theme().accent(1).color, Theme().quiet.color
+    assert accent is not None
+    assert quiet is not None
+    for frame, colour in ((before, accent), (after, quiet)):
+        bar = next(line for line in frame.lines if any("dog bark" in segment.text for segment in line))
+        assert colours_of(Screen([bar], 80, 1), "dog bark") == {colour.name}
+    hatched = [max(line.count("╱") for line in text(frame)) for frame in (before, after)]
+    assert hatched[1] >= hatched[0] + 8
+    assert "no sound" in "\n".join(text(after))
+    assert "0:48" in text(after)[0]  # the clock goes on
+
+
+GROUNDS: dict[Ground, tuple[int, int, int]] = {"dark": (13, 17, 23), "light": (255, 255, 255)}
+
+
+def distance(style: Style, ground: tuple[int, int, int]) -> float:
+    """How much a colour stands out: the difference of lightness, 0 to 1."""
+    assert style.color is not None
+    weights = (0.299, 0.587, 0.114)
+    ink = style.color.get_truecolor()
+    return abs(sum(w * (a - b) for w, a, b in zip(weights, ink, ground, strict=True))) / 255
+
+
+def hue(style: Style) -> float:
+    """Of a colour, in turns."""
+    assert style.color is not None
+    return colorsys.rgb_to_hsv(*(part / 255 for part in style.color.get_truecolor()))[0]
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+@pytest.mark.parametrize("depth", ["full", "cube"])
+def test_what_is_no_event_stands_out_less_and_has_the_same_hue(depth: Depth, ground: Ground) -> None:
+    theme = Theme(depth, ground=ground)
+    for index in range(20):
+        full, faint = theme.accent(index), theme.faint(index)
+        assert distance(faint, GROUNDS[ground]) < 0.8 * distance(full, GROUNDS[ground]), index
+        assert distance(faint, GROUNDS[ground]) > 0.03, index
+        assert distance(full, GROUNDS[ground]) > 0.25, index
+        turned = abs(hue(full) - hue(faint))
+        assert min(turned, 1 - turned) < 1 / 8, index
+
+
+def test_sixteen_colours_are_dimmed() -> None:
+    for ground in GROUNDS:
+        theme = Theme("basic", ground=ground)
+        for index in range(6):
+            assert theme.faint(index).dim
+            assert theme.faint(index).color == theme.accent(index).color
+
+
+@pytest.mark.parametrize("depth", ["full", "cube"])
+def test_louder_stands_out_more_on_both_grounds(depth: Depth) -> None:
+    for ground, colour in GROUNDS.items():
+        steps = [distance(Style(color=step), colour) for step in Theme(depth, ground=ground).spectrum]
+        assert steps[-1] > 0.8
+        assert steps[0] < 0.12
+        assert all(b > a - 0.1 for a, b in pairwise(steps))
+
+
+def test_a_timeline_shows_the_threshold_where_it_is() -> None:
+    scene = Watched(("a", "b"))
+    scene.push(np.tile([0.1, 0.9], (300, 1)))
+    lines = text(render(scene.telemetry.read(), 100, 40))
+    dashed = [y for y, line in enumerate(lines) if "┄" in line]
+    assert all(lines[y].rstrip(" │").endswith("0.60") for y in dashed)
+    first = next(y for y, line in enumerate(lines) if "┄" in line)
+    assert lines[first].count("┄") > 40
+    assert "▆" in lines[first + 4]  # 0.1 of 8 lines, under the threshold at 0.6
+    assert len(dashed) == 2
+    assert "█" in lines[dashed[1]]  # the second class is above it
+
+
+def test_the_spectrogram_has_a_scale_of_frequencies() -> None:
+    lines = text(render(busy_scene().telemetry.read(), 200, 60))
+    heading = next(y for y, line in enumerate(lines) if " Hz ┤" in line)
+    words = {line.rstrip(" │").split()[-1]: y for y, line in enumerate(lines) if y > heading}
+    order = [words[name] for name in ("4k", "2k", "1k", "500", "200")]
+    assert order == sorted(order)
+    readings = busy_scene().telemetry.read()
+    assert 50 < readings.centres[0] < readings.centres[-1] < 8000
+
+
+@pytest.mark.parametrize(("seconds", "window"), [(4, 10), (10, 10), (11, 20), (20, 20), (25, 30), (60, 30)])
+def test_the_window_grows_with_the_stream(seconds: int, window: int) -> None:
+    for first in (0, 10_000_000):
+        scene = Watched()
+        scene.end = first
+        scene.push(np.full((seconds * RATE // HOP, 3), 0.5))
+        axis = Axis.of(scene.telemetry.read(), 100)
+        assert window <= axis.cells * axis.seconds < window + 1
+
+
+def test_figures_stay_where_they_are_while_their_numbers_change() -> None:
+    scene = Watched()
+    columns = set()
+    for lag, busy in ((0.0, 1e-5), (0.123, 0.001), (0.0007, 0.0065), (0.45, 0.0001)):
+        scene.lag = lag
+        for _ in range(2000):
+            scene.push(np.zeros((1, 3)), busy=busy)
+        line = text(render(scene.telemetry.read(), 120, 24))[-2]
+        columns.add(tuple(line.index(word) for word in ("behind", "computing", "nothing lost", "a chunk")))
+    assert len(columns) == 1
+
+
+def test_what_is_wrong_comes_first() -> None:
+    scene = Watched()
+    scene.lag = 2.0
+    scene.push(np.zeros((1, 3)), busy=0.009)
+    line = text(render(scene.telemetry.read(), 80, 24))[-2]
+    assert line.startswith("│ behind  2.0 s   computing  90 %   nothing lost")
+    scene.lag = 0.0
+    scene.push(np.zeros((1, 3)), busy=0.009, gaps=(scene.skip(8000),))
+    line = text(render(scene.telemetry.read(), 80, 24))[-2]
+    assert line.startswith("│ lost 500 ms in 1 gap   computing  90 %   behind   0 ms")
+
+
+def test_events_of_live_sound_have_the_time_of_day() -> None:
+    times = {}
+    for name, source in {"live": {}, "file": {"live": False}, "paced": {"duration": 10**7}}.items():
+        scene = Watched(**source)  # type: ignore[arg-type]
+        scene.push(np.full((200, 3), 0.9), events=(event(0, "speech", RATE),))
+        scene.push(np.full((200, 3), 0.9), events=(event(0, "speech", RATE, 2 * RATE),))
+        times[name] = scene.telemetry.read().began[0]
+        assert (times[name] or "0:01.0") in shown(scene.telemetry.read())
+    began = NOON + 1.0 - 0.012  # the stream began at noon, and sound is 12 ms old when it arrives
+    assert times == {"live": time.strftime("%H:%M:%S", time.localtime(began)), "file": "", "paced": ""}

@@ -22,7 +22,7 @@ def test_a_picture_is_valid_svg_with_the_words_in_it(tmp_path: Path) -> None:
     Dashboard(scene.telemetry, console(100, 30)).save_svg(path)
     root = ElementTree.parse(path).getroot()
     words = " ".join("".join(element.itertext()) for element in root.iter() if element.tag.endswith("text"))
-    for wanted in ("<speech> & co", "stream-classify", "48000 → 16000 Hz", "lag", "12 ms"):
+    for wanted in ("<speech> & co", "stream-classify", "48000 → 16000 Hz", "behind", "12 ms"):
         assert wanted in words, wanted
     assert root.attrib["viewBox"] == "0 0 1032 632"
     assert len([e for e in root.iter() if e.tag.endswith("path")]) > 10

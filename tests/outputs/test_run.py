@@ -344,3 +344,34 @@ def test_sound_that_is_played_faster_than_time_has_no_wall_time(model: Model, tm
     records = lines(tmp_path / "out.jsonl")
     assert records
     assert {record["t_wall"] for record in records} == {None}
+
+
+def test_the_end_of_an_event_is_written_while_the_source_is_gone(model: Model, tmp_path: Path) -> None:
+    """A lamp that follows the lines goes out after ``max_gap``, and not when the sound is back."""
+    rules = DetectorSpec(default=ClassRule(threshold=0.001, release=0.0, min_on=0, min_off=0))
+    lines = JsonLines(tmp_path / "lines", Origin("sim", "toy", "0"), onsets=True)
+    source = SimulatedSource("sim:noise?length=6s&unplug@1s&for=4s")
+    summary = run(source, StreamClassifier(model, rules), [lines])
+    told = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    story = [line.get("state", line["type"]) for line in told]
+    assert story == [
+        *["onset"] * 3,
+        "recovering",
+        *["event"] * 3,
+        "listening",
+        "gap",
+        *["onset"] * 3,
+        *["event"] * 3,
+    ]
+    assert [line["offset_sample"] for line in told if line["type"] == "event"][:3] == [15696] * 3
+    assert (summary.lost, summary.events, summary.end) == (64000, 6, 96000)
+
+
+def test_a_run_that_ends_while_the_source_is_gone_counts_what_was_lost(model: Model) -> None:
+    sound = noise(1.0, 48000)
+    chunks = [
+        Chunk(sound, 0, 48000, 20.0),
+        Chunk(sound[:0], 48000, 48000, 25.0, "recovering", "", 240000),
+    ]
+    summary = run(Scripted(chunks), StreamClassifier(model))
+    assert (summary.lost, summary.end) == (80000, 96000)

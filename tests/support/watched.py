@@ -16,6 +16,7 @@ from stream.messages import Chunk, Event, Gap, Result, Scores, SourceInfo, Sourc
 from stream.telemetry import Telemetry
 
 RATE, HOP = 16000, 160
+NOON = 1_790_000_000.0  # when streams begin, in seconds since 1970
 LABELS = ("speech", "dog bark", "background")
 
 
@@ -48,7 +49,12 @@ class Watched:
         self.state: tuple[SourceState, str] = ("listening", "")
         self.end = 0
         self.now = 1000.0
-        self.telemetry = Telemetry(self.card, SourceInfo(**(fields | source)), clock=lambda: self.now)
+        self.telemetry = Telemetry(
+            self.card,
+            SourceInfo(**(fields | source)),
+            clock=lambda: self.now,
+            wall=lambda: NOON + self.now - 1000.0,
+        )
         self.lag = 0.012
 
     def push(
@@ -81,7 +87,9 @@ class Watched:
         captured = self.now - self.lag if self.live else None
         self.status("listening")
         self.telemetry.chunk(Chunk(sound, start, RATE, captured))
-        self.telemetry.result(Result(scores, frames, events, gaps, self.end, repaired, busy_seconds=busy))
+        self.telemetry.result(
+            Result(scores, frames, events, gaps, self.end, repaired, captured_at=captured, busy_seconds=busy)
+        )
 
     def status(self, state: SourceState, detail: str = "") -> None:
         """The source changes its state, if it is another one."""
@@ -96,7 +104,11 @@ class Watched:
         self.now += length / RATE
         return gap
 
-    def heartbeat(self, state: SourceState, seconds: float, detail: str = "") -> None:
+    def gone(self, missing: int) -> None:
+        """The source is gone, and so many samples are lost by now."""
+        self.heartbeat("recovering", 0.0, "unplugged", missing)
+
+    def heartbeat(self, state: SourceState, seconds: float, detail: str = "", missing: int = 0) -> None:
         """No sound for ``seconds``."""
         self.now += seconds
         self.status(state, detail)
@@ -109,7 +121,7 @@ class Watched:
             HOP,
         )
         empty = np.empty((0, self.card.features.width), np.float32)
-        self.telemetry.chunk(Chunk(np.empty(0, np.float32), self.end, RATE, None, state, detail))
+        self.telemetry.chunk(Chunk(np.empty(0, np.float32), self.end, RATE, None, state, detail, missing))
         self.telemetry.result(Result(none, empty, end=self.end))
 
 

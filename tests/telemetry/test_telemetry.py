@@ -402,3 +402,42 @@ def test_another_front_end_has_its_own_picture() -> None:
     assert spectrum.shape[0] == picture(spec).bands
     assert np.isfinite(spectrum[:, -1]).all()
     assert np.isnan(spectrum[:, :-1]).all()
+
+
+def test_time_goes_on_while_the_source_is_gone() -> None:
+    scene = Watched()
+    scene.push(np.full((200, 3), 0.8), samples=np.full(200 * HOP, 0.5), events=(event(0, "speech", 0),))
+    before = scene.telemetry.read()
+    assert not before.stale
+    end = scene.end
+    for tenths in range(1, 31):
+        scene.now += 0.1
+        scene.gone(tenths * RATE // 10)
+    gone = scene.telemetry.read()
+    assert gone.stale
+    assert gone.open_gap_seconds == 3.0
+    assert gone.stream_seconds == before.stream_seconds + 3.0
+    assert (gone.lost_samples, gone.gap_count) == (3 * RATE, 1)
+    assert gone.gaps[-30:].all()
+    assert not gone.gaps[:-30].any()
+    assert gone.rms_dbfs == gone.peak_dbfs == -100.0
+    scene.push(np.full((10, 3), 0.1), gaps=(scene.skip(3 * RATE + 500),))
+    back = scene.telemetry.read()
+    assert not back.stale
+    assert back.open_gap_seconds == 0.0
+    assert (back.lost_samples, back.gap_count) == (3 * RATE + 500, 1)
+    assert back.stream_seconds == (end + 3 * RATE + 500 + 10 * HOP) / RATE
+
+
+def test_numbers_are_stale_when_no_sound_comes_whatever_the_state() -> None:
+    """A network that hangs is not gone yet."""
+    scene, recording = Watched(), Watched(live=False)
+    for each in (scene, recording):
+        each.push(np.full((10, 3), 0.5))
+        each.now += 0.9
+        assert not each.telemetry.read().stale
+        each.now += 0.2
+    assert scene.telemetry.read().stale
+    assert not recording.telemetry.read().stale
+    scene.push(np.full((10, 3), 0.5))
+    assert not scene.telemetry.read().stale

@@ -129,7 +129,10 @@ class LiveSource(SourceBase):
                 raise self._failure
             if health.state != "failed":
                 return None
-        return Chunk(np.empty(0, np.float32), run.start, self.sample_rate, self._clock(), *health)
+        lost_until = self._receiver.lost_until()
+        missing = 0 if lost_until is None else max(0, lost_until - run.start)
+        nothing = np.empty(0, np.float32)
+        return Chunk(nothing, run.start, self.sample_rate, self._clock(), *health, missing)
 
     def _chunk(self, run: Run, mark: Mark) -> Chunk:
         """A run as a chunk, with what was true when its last sample arrived."""

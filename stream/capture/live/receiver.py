@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -42,12 +43,23 @@ class Receiver:
         self._clock = clock
         self._timeline = Timeline(sample_rate)
         self._reopened = True
+        self._gone = False
+        # Held for some microseconds: where a block lies and what was told about a source that is gone must agree.
+        self._placing = threading.Lock()
         self._noted = LISTENING
 
     @property
     def end(self) -> int:
         """Absolute index one past the newest sample received."""
         return self._timeline.end
+
+    def lost_until(self) -> int | None:
+        """Absolute index before which no more samples will come, of a source that is gone; None of one that is not.
+
+        For the consumer, who has read everything that was received. From any thread.
+        """
+        with self._placing:
+            return self._timeline.lost_until(self._clock()) if self._gone else None
 
     def opening(self) -> None:
         """The source is about to be opened: its first block comes after a gap."""
@@ -61,12 +73,14 @@ class Receiver:
     def lost(self, why: str) -> None:
         """The source ended or could not be opened."""
         self._supervisor.lost(self._clock(), why)
+        self._gone = True
         self._note()
 
     def step(self) -> Action:
         """What to do now: see `Supervisor.step`."""
         action = self._supervisor.step(self._clock())
         if action == "close":
+            self._gone = True
             self._note()
         return action
 
@@ -84,10 +98,11 @@ class Receiver:
         """
         now = self._clock()
         mono = pick_channel(frames, self._channel)
-        lost = self._timeline.place(
-            len(mono), now, adc_time=adc_time, overflow=overflow, reopened=self._reopened
-        )
-        self._reopened = False
+        with self._placing:
+            lost = self._timeline.place(
+                len(mono), now, adc_time=adc_time, overflow=overflow, reopened=self._reopened
+            )
+            self._gone = self._reopened = False
         self._ring.write(mono, lost, now, self._supervisor.heard(mono, now))
         self._noted = LISTENING
 

@@ -19,6 +19,10 @@ from __future__ import annotations
 # crystal drifts from the computer's, so that the estimate follows the drift.
 _DRIFT_PER_SECOND = 1e-3
 
+# While the source is gone, what is lost by now is told (`Timeline.lost_until`) less so many seconds: the first block
+# after it reaches back by its own length, and the next sample must not lie before what was told.
+_CAUTION_SECONDS = 0.2
+
 # The first block after opening may come late like any other, and nothing before it tells: its gap is then
 # measured too long. The blocks of the next seconds tell, and the next gap is shortened by as much, so that
 # after any number of gaps the indices are ahead of the clock by the delay of one block, not of all.
@@ -39,11 +43,25 @@ class Timeline:
         self._adc_next: float | None = None
         self._settled = 0  # index from which on a lesser delay is drift, and not the first block's delay
         self._ahead = 0.0  # seconds by which the last gap turned out to be measured too long
+        self._told = 0  # `lost_until`, as it was last given
 
     @property
     def end(self) -> int:
         """Absolute index one past the newest sample placed."""
         return self._end
+
+    def lost_until(self, now: float) -> int:
+        """While the source is gone: the absolute index before which no more samples will come.
+
+        It is `end` at first. The next block begins there or later, so what is decided upon it stays true.
+
+        Args:
+            now: seconds of the clock.
+        """
+        if self._zero is not None:
+            gone = self._behind(now - _CAUTION_SECONDS) - round(self._ahead * self._rate)
+            self._told = max(self._told, self._end + gone)
+        return max(self._told, self._end)
 
     def place(
         self,
@@ -64,6 +82,7 @@ class Timeline:
             reopened: this is the first block since the stream was opened (again).
         """
         begin = now - frames / self._rate
+        reopened = reopened or self._told > self._end  # a late block of a source that was already given up
         if self._zero is None:
             lost = 0
         elif reopened:
@@ -85,8 +104,8 @@ class Timeline:
     def _gap(self, begin: float) -> int:
         """How many samples are missing before the first block since opening."""
         due = self._behind(begin) - round(self._ahead * self._rate)
-        self._ahead = max(0, -due) / self._rate
-        lost = max(0, due)
+        lost = max(0, due, self._told - self._end)
+        self._ahead = (lost - due) / self._rate
         self._settled = self._end + lost + round(_SETTLING_SECONDS * self._rate)
         return lost
 
