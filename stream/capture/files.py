@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.capture.channels import DEFAULT_CHANNEL, Channel, check_channel, pick_channel
+from stream.capture.channels import DEFAULT_CHANNEL, Channel, check_channel
 from stream.capture.decoding import Decoder, open_decoder
 from stream.capture.pacing import Pacer
+from stream.capture.sound_check import SoundCheck
 from stream.capture.source import SourceBase, SourceReport
 from stream.errors import UnreadableAudio
 from stream.features.resample import StreamingResampler
@@ -78,6 +79,7 @@ class FileSource(SourceBase):
             )
         finally:
             decoder.close()
+        self._check = SoundCheck(self.sample_rate, channel)
         seconds = FAST_BLOCK_SECONDS if fast else PACED_BLOCK_SECONDS
         self._block_samples = block_samples or max(1, round(seconds * self.sample_rate))
 
@@ -86,12 +88,14 @@ class FileSource(SourceBase):
         decoder = open_decoder(self.path)
         try:
             start = 0
-            for samples in _regrouped(decoder, self._channel, self._block_samples):
+            check = self._check = SoundCheck(self.sample_rate, self._channel)
+            for samples in _regrouped(decoder, check, self._block_samples):
                 due = None if self._fast else self._pacer.until((start + len(samples)) / self.sample_rate)
                 if self._pacer.closed:
                     return
-                yield Chunk(samples, start, self.sample_rate, due)
+                yield Chunk(samples, start, self.sample_rate, due, detail="; ".join(check.hints))
                 start += len(samples)
+            check.finish()
             self._truncated = f"{self.path}: {decoder.problem}" if decoder.problem else ""
         finally:
             decoder.close()
@@ -101,20 +105,20 @@ class FileSource(SourceBase):
         return self._info
 
     def report(self) -> SourceReport:
-        """``truncated`` is known once an iteration has come to the end."""
-        return SourceReport(truncated=self._truncated)
+        """``truncated`` and hints about a short recording are known once an iteration has come to the end."""
+        return SourceReport(truncated=self._truncated, hints=self._check.hints)
 
     def close(self) -> None:
         super().close()
         self._pacer.close()
 
 
-def _regrouped(decoder: Decoder, channel: Channel, size: int) -> Iterator[NDArray[np.float32]]:
+def _regrouped(decoder: Decoder, check: SoundCheck, size: int) -> Iterator[NDArray[np.float32]]:
     """The decoder's blocks as mono runs of exactly ``size`` samples, the last one shorter."""
     held: list[NDArray[np.float32]] = []
     count = 0
     for block in decoder.blocks():
-        mono = pick_channel(block, channel)
+        mono = check.mono(block)
         while count + len(mono) >= size:
             take = size - count
             yield np.concatenate([*held, mono[:take]])

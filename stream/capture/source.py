@@ -32,6 +32,7 @@ class SourceReport:
         waiting: samples that have arrived and were not taken yet: how far the consumer is behind.
         detail: why the source is in its present state, in words; "" while there is nothing to say.
         truncated: why a recording ended before its time; "" if it did not, or has not ended yet.
+        hints: what is odd about the sound, see `stream.capture.sound_check`.
     """
 
     lost: int = 0
@@ -39,6 +40,7 @@ class SourceReport:
     waiting: int = 0
     detail: str = ""
     truncated: str = ""
+    hints: tuple[str, ...] = ()
 
 
 @runtime_checkable

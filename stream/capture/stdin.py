@@ -23,10 +23,10 @@ from stream.capture.channels import (
     Channel,
     as_float32,
     check_channel,
-    pick_channel,
 )
 from stream.capture.recognise import bytes_needed, container
-from stream.capture.source import SourceBase
+from stream.capture.sound_check import SoundCheck
+from stream.capture.source import SourceBase, SourceReport
 from stream.errors import SourceError, UnreadableAudio, UsageError
 from stream.foreign import text_kind
 from stream.messages import Chunk, SourceInfo
@@ -98,6 +98,7 @@ class StdinSource(SourceBase):
             weakref.finalize(self, _close_all, self._wake)  # close() cannot: a select may be waiting on it
         self._carry = b""
         self._position = 0
+        self._check = SoundCheck(sample_rate, channel)
 
     def _chunks(self) -> Iterator[Chunk]:
         if not self._recognised:
@@ -107,6 +108,7 @@ class StdinSource(SourceBase):
             if len(data) < self._frame:
                 arrived = self._read(self._limit - len(data))
                 if not arrived:
+                    self._check.finish()
                     return
                 data += arrived
             whole = min(len(data) - len(data) % self._frame, self._limit)
@@ -114,7 +116,9 @@ class StdinSource(SourceBase):
             if not whole:
                 continue
             samples = self._decode(data[:whole])
-            yield Chunk(samples, self._position, self.sample_rate, self._clock())
+            yield Chunk(
+                samples, self._position, self.sample_rate, self._clock(), detail="; ".join(self._check.hints)
+            )
             self._position += len(samples)
 
     def _refuse_files(self) -> None:
@@ -135,7 +139,7 @@ class StdinSource(SourceBase):
 
     def _decode(self, data: bytes) -> NDArray[np.float32]:
         frames = np.frombuffer(data, self._dtype).reshape(-1, self._channels)
-        return pick_channel(as_float32(frames), self._channel)
+        return self._check.mono(as_float32(frames))
 
     def _read(self, size: int) -> bytes:
         """What has arrived, at least one byte; b"" at the end or once closed."""
@@ -147,6 +151,10 @@ class StdinSource(SourceBase):
             if self._wake[0] in ready or self._closed:
                 return b""
         return os.read(self._descriptor, size)
+
+    def report(self) -> SourceReport:
+        """Hints about the sound so far."""
+        return SourceReport(hints=self._check.hints)
 
     def info(self) -> SourceInfo:
         """`live` unless the stream is a regular file: behind a pipe nobody can know."""

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from stream.cli.hints import HintLog
 from stream.cli.models import load_model
 from stream.cli.say import say, set_up_log
 from stream.errors import ClosedError, OutputError, UsageError
@@ -107,10 +108,11 @@ def listen(options: Options) -> None:
 
                     people.append(PlainLines(show, live=info.live))
                     lines = []
-                summary = run_plain(source, classifier, [*lines, *people])
+                hints = HintLog(info.name)
+                summary = run_plain(source, classifier, [hints, *lines, *people])
                 if people:
                     show_closing([], summary, classifier.sample_rate)
-                _report(summary, source, classifier.sample_rate)
+                _report(summary, source, classifier.sample_rate, hints.said)
             _report_lines(lines, must_be_whole=options.fast)
 
 
@@ -337,14 +339,18 @@ def held_back_stderr() -> Iterator[None]:
                 say(line)
 
 
-def _report(summary: Summary, source: AudioSource, sample_rate: int) -> None:
-    """Say on stderr what a user must know about a run that is over."""
+def _report(summary: Summary, source: AudioSource, sample_rate: int, said: str = "") -> None:
+    """Say on stderr what a user must know about a run that is over, less what was ``said`` already."""
     if summary.rows == 0:
         say("stream-classify: nothing was classified: too little sound came")
     if summary.lost:
         log.warning("%.3g s of sound were lost or missing on the way", summary.lost / sample_rate)
-    if note := source.report().truncated:
-        log.warning("%s", note)
+    report = source.report()
+    if report.truncated:
+        log.warning("%s", report.truncated)
+    for hint in report.hints:
+        if hint not in said:
+            log.warning("%s: %s", source.info().name, hint)
     log.info(
         "%d rows, %d events, %d samples repaired, %.2f s of computing",
         summary.rows,

@@ -69,7 +69,9 @@ class LiveSource(SourceBase):
     def report(self) -> SourceReport:
         """What was lost since opening, how far the consumer is behind, and why there is no sound now."""
         ring = self._ring
-        return SourceReport(ring.lost, ring.dropped, ring.waiting, self.health.detail)
+        return SourceReport(
+            ring.lost, ring.dropped, ring.waiting, self.health.detail, hints=self._receiver.hints
+        )
 
     def close(self) -> None:
         """Release everything; iteration ends at once. From any thread and from signal handlers. Idempotent."""

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.capture.channels import Channel, pick_channel
+from stream.capture.channels import Channel
 from stream.capture.live.ring import Ring
-from stream.capture.live.supervisor import LISTENING, Action, Supervisor
+from stream.capture.live.supervisor import LISTENING, Action, Health, Supervisor
 from stream.capture.live.timeline import Timeline
+from stream.capture.sound_check import SoundCheck
 
 
 class Receiver:
@@ -39,7 +40,8 @@ class Receiver:
     ) -> None:
         self._ring = ring
         self._supervisor = supervisor
-        self._channel = channel
+        self._check = SoundCheck(sample_rate, channel)
+        self._odd: dict[str, Health] = {}  # what is said instead of "listening", by hint
         self._clock = clock
         self._timeline = Timeline(sample_rate)
         self._reopened = True
@@ -47,6 +49,11 @@ class Receiver:
         # Held for some microseconds: where a block lies and what was told about a source that is gone must agree.
         self._placing = threading.Lock()
         self._noted = LISTENING
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """What is odd about the sound, see `SoundCheck`."""
+        return self._check.hints
 
     @property
     def end(self) -> int:
@@ -97,13 +104,17 @@ class Receiver:
             overflow: the device dropped samples before this block.
         """
         now = self._clock()
-        mono = pick_channel(frames, self._channel)
+        mono = self._check.mono(frames)
         with self._placing:
             lost = self._timeline.place(
                 len(mono), now, adc_time=adc_time, overflow=overflow, reopened=self._reopened
             )
             self._gone = self._reopened = False
-        self._ring.write(mono, lost, now, self._supervisor.heard(mono, now))
+        health = self._supervisor.heard(mono, now)
+        if health is LISTENING and self._check.hints:
+            text = "; ".join(self._check.hints)
+            health = self._odd.setdefault(text, Health(LISTENING.state, text))
+        self._ring.write(mono, lost, now, health)
         self._noted = LISTENING
 
     def _note(self) -> None:
