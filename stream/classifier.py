@@ -166,6 +166,7 @@ class StreamClassifier:
         self._run_end: int | None = None  # one past the last sample the front end was given
         self._held = np.empty((0, self.model.card.features.width), np.float32)  # frames short of a stride
         self._rows = 0  # since the last planned reset
+        self._told: int | None = None  # start of the newest gap that was told before it was over
         self._heard = 0  # rows since the start or the last gap that reset the state
         self._row_start = 0  # first sample of the next row's first frame
         self._captured_at: float | None = None  # of the newest sample; telemetry, so no snapshot holds it
@@ -272,6 +273,7 @@ class StreamClassifier:
             rows=self._rows,
             heard=self._heard,
             row_start=self._row_start,
+            told=self._told,
             closed=self._closed,
         )
 
@@ -293,6 +295,7 @@ class StreamClassifier:
             self._rows = snapshots.number(values, "rows")
             self._heard = snapshots.number(values, "heard")
             self._row_start = snapshots.number(values, "row_start")
+            self._told = snapshots.optional(values, "told")
             self._closed = bool(values.get("closed"))
         except BaseException:
             self.reset()
@@ -311,8 +314,17 @@ class StreamClassifier:
     def _gone(self, heartbeat: Chunk) -> Result:
         """End what a long gap ends, before its own end is known."""
         result = self._process(self._conditioner.interrupt(), 0, self._captured_at)
-        lost = self._lose_context(self._lost_until(heartbeat))
-        return msgspec.structs.replace(result, events=result.events + lost)
+        until, end = self._lost_until(heartbeat), self._conditioner.end
+        lost = self._lose_context(until)
+        opened = self._opened(Gap(end, until - end, self.sample_rate))
+        return msgspec.structs.replace(result, events=result.events + lost, opened=opened)
+
+    def _opened(self, gap: Gap) -> tuple[Gap, ...]:
+        """A gap that goes on, if it is long and was not told before."""
+        if gap.length <= self._max_gap or gap.start == self._told:
+            return ()
+        self._told = gap.start
+        return (gap,)
 
     def _lose_context(self, lost_until: int) -> tuple[Event, ...]:
         """Sound before ``lost_until`` will not come: forget the state if that is too long a gap. Again is as once."""
@@ -345,6 +357,7 @@ class StreamClassifier:
             events += self._detector.flush()
         elif (lost_until := self._conditioner.lost_until) is not None:
             events += self._lose_context(lost_until)
+        open_gap = None if self._closed else self._conditioner.open_gap
         return Result(
             scores[0] if len(scores) == 1 else self.join(scores),
             frames[0] if len(frames) == 1 else np.concatenate(frames) if frames else self._no_features,
@@ -355,6 +368,7 @@ class StreamClassifier:
             self.name,
             self._model_id,
             captured_at,
+            opened=() if open_gap is None else self._opened(open_gap),
         )
 
     def _jump(self, start: int) -> tuple[Event, ...]:

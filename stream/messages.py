@@ -178,7 +178,9 @@ class Result(msgspec.Struct, frozen=True, eq=False):
         scores: all rows that became ready; may have T = 0.
         features: (T', F) float32, the feature frames behind them (T' = T times the model's stride).
         events: onsets and complete events, in order of decision.
-        gaps: gaps found in this push.
+        gaps: gaps found in this push, each once, when it is over.
+        opened: gaps that are not over, each once, when they have lasted longer than ``max_gap``; their length is that
+            so far. They are in ``gaps`` later.
         end: index one past the last sample consumed, at the model's rate.
         repaired: samples filled in by the repair policy in this push.
         stream: name of the stream, as the classifier was told; "" if it was not.
@@ -200,6 +202,7 @@ class Result(msgspec.Struct, frozen=True, eq=False):
     captured_at: float | None = None
     sound: RecentSound | None = None
     busy_seconds: float = 0.0
+    opened: tuple[Gap, ...] = ()
 
     def __repr__(self) -> str:
         top = "no row" if self.top is None else f"{self.top[0]} {self.top[1]:.2f}"

@@ -154,7 +154,8 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
         "--max-gap",
         type=Number(0, LONGEST_SECONDS),
         metavar="S",
-        help="Longest gap in the sound, in seconds, over which the model keeps its state.  [default: 1]",
+        help="Longest gap in the sound, in seconds, over which events go on and the model keeps its state.  "
+        "[default: 1]",
     ),
     click.option(
         "--reset-after",

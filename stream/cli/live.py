@@ -8,7 +8,7 @@ import signal
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from stream.capture.source import AudioSource
     from stream.classifier import StreamClassifier
     from stream.inference.session import Model
-    from stream.messages import Event
     from stream.outputs.jsonl import JsonLines
     from stream.outputs.sink import Sink
     from stream.runner import Summary
+    from stream.telemetry import Readings
 
 log = logging.getLogger("stream")
 STOP_SECONDS = 0.8  # that a worker may take to finish before the terminal is given back without it
@@ -111,8 +111,8 @@ def listen(options: Options) -> None:
                 hints = HintLog(info.name)
                 summary = run_plain(source, classifier, [hints, *lines, *people])
                 if people:
-                    show_closing([], summary, classifier.sample_rate)
-                _report(summary, source, classifier.sample_rate, hints.said)
+                    show_closing(None, summary, classifier.sample_rate)
+                _report(summary, source, classifier.sample_rate, closed=bool(people), said=hints.said)
             _report_lines(lines, must_be_whole=options.fast)
 
 
@@ -278,16 +278,19 @@ def run_dashboard(
     if summary is None:
         log.warning("the source did not stop in time; it was left behind")
     else:
-        show_closing(telemetry.read().events, summary, classifier.sample_rate)
-        _report(summary, source, classifier.sample_rate)
+        show_closing(telemetry.read(), summary, classifier.sample_rate)
+        _report(summary, source, classifier.sample_rate, closed=True)
 
 
-def show_closing(events: Sequence[Event], summary: Summary, sample_rate: int) -> None:
-    """Leave on the terminal what was heard."""
+def show_closing(readings: Readings | None, summary: Summary, sample_rate: int) -> None:
+    """Leave on the terminal what was heard: the events of ``readings``, if they are not there already, and totals."""
     from stream.outputs.people import closing_lines
 
+    events = () if readings is None else readings.events
+    began = () if readings is None else readings.began
     for line in closing_lines(
         events,
+        began={event.id: at for event, at in zip(events, began, strict=True)},
         count=summary.events,
         seconds=summary.end / sample_rate,
         lost_seconds=summary.lost / sample_rate,
@@ -339,11 +342,21 @@ def held_back_stderr() -> Iterator[None]:
                 say(line)
 
 
-def _report(summary: Summary, source: AudioSource, sample_rate: int, said: str = "") -> None:
-    """Say on stderr what a user must know about a run that is over, less what was ``said`` already."""
+def _report(
+    summary: Summary, source: AudioSource, sample_rate: int, *, closed: bool, said: str = ""
+) -> None:
+    """Say on stderr what a user must know about a run that is over.
+
+    Args:
+        summary: of the run.
+        source: what was heard.
+        sample_rate: of the classifier.
+        closed: what `show_closing` says is said.
+        said: hints that were given before.
+    """
     if summary.rows == 0:
         say("stream-classify: nothing was classified: too little sound came")
-    if summary.lost:
+    if summary.lost and not closed:
         log.warning("%.3g s of sound were lost or missing on the way", summary.lost / sample_rate)
     report = source.report()
     if report.truncated:

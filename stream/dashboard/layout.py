@@ -27,7 +27,9 @@ from stream.telemetry import Readings
 
 LARGE_SIZE, SMALL_SIZE = (60, 14), (24, 6)  # columns and rows from which these layouts are used
 MAX_CLASS_LINES = 8
-MIN_LOWER_LINES = 6  # for level, events and spectrogram
+MIN_LOWER_LINES = 6  # for level, events and spectrogram,
+LEAST_LOWER_LINES = 4  # and where the screen is low
+LOW_SCREEN_LINES = 18
 SCALE_WIDTH = 5  # cells on the right, for thresholds and frequencies
 
 
@@ -77,8 +79,9 @@ def _large(readings: Readings, width: int, height: int, theme: Theme, hint: str)
     axis = Axis.of(readings, right - SCALE_WIDTH)
 
     room = height - 6  # without borders, rules and the two status lines
-    upper = max(1, room - max(MIN_LOWER_LINES, round(room * 0.42)))
-    shown, rest = _choose(readings, room - MIN_LOWER_LINES)
+    least = MIN_LOWER_LINES if height >= LOW_SCREEN_LINES else LEAST_LOWER_LINES
+    upper = max(1, room - max(least, round(room * 0.42)))
+    shown, rest = _choose(readings, room - least)
     tall = max(1, min(MAX_CLASS_LINES, upper // max(1, len(shown))))
     lower = room - len(shown) * tall - (1 if rest else 0)
 

@@ -67,17 +67,16 @@ class Axis:
         text = [rule] * width
         shown = self.cells * self.seconds
         every = 5 if shown < 25 else 10
-        if self.cells < 30:
-            every *= 3
         marks = [(width - 5, " now ")]
         for age in range(every, int(shown) + 1, every):
             word = f" -{age} s "
             marks.append((width - 2 - round(age / self.seconds) - len(word) // 2, word))
         for at, word in marks:
-            if -len(word) // 2 <= at < 0 and set(text[: len(word) + 1]) == {rule}:
-                at = 0
-            if at >= 0:
-                text[at : at + len(word)] = word
+            end = max(0, at) + len(word)
+            if at >= -len(word) // 2 and set(text[max(0, at) : end + 1]) == {
+                rule
+            }:  # else there is no room for it
+                text[max(0, at) : end] = word
         return [Segment("".join(text[:width]), theme.quiet)]
 
 

@@ -106,6 +106,11 @@ class Conditioner:
         """Index before which no more valid samples will come, during a run that is too long to repair; else None."""
         return self._repair.lost_until
 
+    @property
+    def open_gap(self) -> Gap | None:
+        """The run of invalid samples that goes on and is too long to repair, as far as it is known; else None."""
+        return self._repair.open_gap
+
     def interrupt(self) -> list[Run]:
         """A gap follows the last sample, however long it will be: what was held back, at once.
 

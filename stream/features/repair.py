@@ -149,6 +149,14 @@ class Repair:
         """Index before which no more valid samples will come, during a run that is too long to repair; else None."""
         return self._next if self._waiting > self.max_repair else None
 
+    @property
+    def open_gap(self) -> Gap | None:
+        """The run of invalid samples that goes on and is too long to repair, so far; else None."""
+        until = self.lost_until
+        if until is None:
+            return None
+        return Gap(until - self._waiting, self._waiting, self.sample_rate, "missing")
+
     def interrupt(self) -> None:
         """A gap follows the last sample: a waiting run will not be filled in any more, and is a gap itself."""
         self.gaps = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from stream.messages import Chunk, Event, Result, Status
 from stream.outputs.wall_time import CaptureTimes, local_time
@@ -18,16 +18,22 @@ def clock(seconds: float) -> str:
     return f"{start}:{second:02d}.{tenths % 10}"
 
 
-def event_line(event: Event, label_width: int = 12) -> str:
-    """When, what, how long, how sure."""
+def event_line(event: Event, label_width: int = 12, began: str = "") -> str:
+    """When (``began``, or where in the sound), what, how long, how sure."""
     length = "still on" if event.offset_s is None else f"{event.offset_s - event.onset_s:.1f} s"
     cut = "  cut" if event.cut else ""
     label = f"{printable(event.label):{label_width}}"
-    return f"{clock(event.onset_s):>10}  {label}  {length:>8}  {event.peak:4.2f}{cut}"
+    return f"{began or clock(event.onset_s):>10}  {label}  {length:>8}  {event.peak:4.2f}{cut}"
 
 
 def closing_lines(
-    events: Sequence[Event], *, count: int, seconds: float, lost_seconds: float, most: int = 40
+    events: Sequence[Event],
+    *,
+    count: int,
+    seconds: float,
+    lost_seconds: float,
+    began: Mapping[int, str] | None = None,
+    most: int = 40,
 ) -> list[str]:
     """A table of the newest events, and totals.
 
@@ -36,6 +42,7 @@ def closing_lines(
         count: of all complete events.
         seconds: of the stream.
         lost_seconds: of sound that never reached the model.
+        began: the time of day at which events began, by their ids, where that says more than the place in the sound.
         most: events to show.
     """
     shown = sorted(events, key=lambda event: (event.onset, event.id))[-most:]
@@ -43,8 +50,8 @@ def closing_lines(
     lines = [f"{'onset':>10}  {'event':{width}}  {'lasted':>8}  peak"] if shown else []
     if count > len(shown) > 0:
         lines.append(f"{'…':>10}  {count - len(shown)} earlier")
-    lines += [event_line(event, width) for event in shown]
-    lost = f", {lost_seconds:.1f} s lost" if lost_seconds else ", nothing lost"
+    lines += [event_line(event, width, (began or {}).get(event.id, "")) for event in shown]
+    lost = f", {lost_seconds:.1f} s of it lost" if lost_seconds else ", nothing lost"
     return [*lines, f"{count} event{'s' * (count != 1)} in {clock(seconds)} of sound{lost}"]
 
 

@@ -47,6 +47,8 @@ def result_records(
     """
     for gap in result.gaps:
         yield gap_record(gap, result.stream, origin)
+    for gap in result.opened:
+        yield gap_record(gap, result.stream, origin, is_open=True)
     if scores:
         yield from score_records(result, origin)
     for event in result.events:
@@ -102,7 +104,7 @@ def event_record(event: Event, stream: str, origin: Origin, wall: float | None) 
     )
 
 
-def gap_record(gap: Gap, stream: str, origin: Origin) -> GapRecord:
+def gap_record(gap: Gap, stream: str, origin: Origin, *, is_open: bool = False) -> GapRecord:
     """Samples that never reached the model."""
     return GapRecord(
         schema=SCHEMA_VERSION,
@@ -115,6 +117,7 @@ def gap_record(gap: Gap, stream: str, origin: Origin) -> GapRecord:
         source=origin.source,
         stream=stream,
         model=origin.model,
+        open=is_open,
     )
 
 

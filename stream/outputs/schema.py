@@ -94,6 +94,9 @@ class GapRecord(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
     source: Source
     stream: Stream
     model: ModelName
+    open: Annotated[
+        bool, Meta(description="It goes on: samples and duration are those so far. Another line comes when it is over.")
+    ] = False
 
 
 class StatusRecord(msgspec.Struct, frozen=True, tag_field="type", tag="status"):

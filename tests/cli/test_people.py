@@ -21,11 +21,14 @@ def event(number: int, onset: float, offset: float | None, cut: bool = False) ->
 def test_the_closing_table() -> None:
     lines = closing_lines([event(1, 3.5, 5.5), event(0, 1.0, 2.0)], count=2, seconds=61.0, lost_seconds=1.5)
     assert [line.split()[:2] for line in lines[1:3]] == [["0:01.0", "speech"], ["0:03.5", "speech"]]
-    assert lines[3] == "2 events in 1:01.0 of sound, 1.5 s lost"
+    assert lines[3] == "2 events in 1:01.0 of sound, 1.5 s of it lost"
     many = closing_lines([event(i, i, i + 1) for i in range(100)], count=500, seconds=9.0, lost_seconds=0)
     assert len(many) == 43
     assert "460 earlier" in many[1]
     assert many[-1].endswith("nothing lost")
+    timed = [event(0, 1.0, 2.0), event(1, 3.5, 5.5)]
+    live = closing_lines(timed, count=2, seconds=9.0, lost_seconds=0, began={0: "14:03:21", 1: ""})
+    assert [line.split()[0] for line in live[1:3]] == ["14:03:21", "0:03.5"]
 
 
 def test_short_lines() -> None:

@@ -155,6 +155,12 @@ def test_twenty_classes_become_the_strongest_and_a_count() -> None:
     assert all(f"{name} " in shown(scene, 200, 60) for name in MANY)
 
 
+def test_three_classes_have_their_place_on_a_low_screen(scene: Readings) -> None:
+    screen = shown(scene, 60, 14)
+    assert all(label in screen for label in ("speech", "dog bark", "background"))
+    assert "more, highest" not in screen
+
+
 def test_gaps_and_cold_columns_look_different(scene: Readings) -> None:
     lines = text(render(scene, 80, 24))
     under = next(y for y, line in enumerate(lines) if "speech" in line) + 1  # the last line of the class
