@@ -21,7 +21,7 @@ from stream.features.frontend import make_front_end
 from stream.features.repair import Method, Run, as_samples
 from stream.inference.engine import Engine, make_engine
 from stream.inference.session import Model, State
-from stream.messages import Chunk, Event, Result, Scores
+from stream.messages import Chunk, Event, Gap, Result, Scores
 from stream.snapshot import Snapshot
 
 if TYPE_CHECKING:

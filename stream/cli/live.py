@@ -342,9 +342,7 @@ def held_back_stderr() -> Iterator[None]:
                 say(line)
 
 
-def _report(
-    summary: Summary, source: AudioSource, sample_rate: int, *, closed: bool, said: str = ""
-) -> None:
+def _report(summary: Summary, source: AudioSource, sample_rate: int, *, closed: bool, said: str = "") -> None:
     """Say on stderr what a user must know about a run that is over.
 
     Args:

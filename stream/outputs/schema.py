@@ -95,8 +95,11 @@ class GapRecord(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
     stream: Stream
     model: ModelName
     open: Annotated[
-        bool, Meta(description="It goes on: samples and duration are those so far. Another line comes when it is over.")
-    ] = False
+        bool,
+        Meta(
+            description="It goes on: samples and duration are those so far. Another line comes when it is over."
+        ),
+    ]
 
 
 class StatusRecord(msgspec.Struct, frozen=True, tag_field="type", tag="status"):

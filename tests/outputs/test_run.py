@@ -357,12 +357,14 @@ def test_the_end_of_an_event_is_written_while_the_source_is_gone(model: Model, t
     assert story == [
         *["onset"] * 3,
         "recovering",
+        "gap",
         *["event"] * 3,
         "listening",
         "gap",
         *["onset"] * 3,
         *["event"] * 3,
     ]
+    assert [line["open"] for line in told if line["type"] == "gap"] == [True, False]
     assert [line["offset_sample"] for line in told if line["type"] == "event"][:3] == [15696] * 3
     assert (summary.lost, summary.events, summary.end) == (64000, 6, 96000)
 
