@@ -132,7 +132,7 @@ def figure_line(readings: Readings, width: int, theme: Theme) -> TextLine:
     for name, value, style in figures(readings, theme):
         size = len(f"{name} {value}".strip())
         if used + size > width:
-            continue
+            break  # the next may explain itself by this one
         if line:
             line += blank(FIGURES_APART)
         line += [Segment(f"{name} ", theme.quiet)] if name else []

@@ -177,6 +177,7 @@ def test_a_live_stream_that_dies_comes_back_with_the_gap_the_clock_says(av: obje
         if len(visits) == 1:
             send(handler, wav_stream(noise(RATE)))
         elif len(visits) < 5:
+            now[0] += 1.0
             handler.send_error(503)
         else:
             now[0] = 105.0
@@ -206,6 +207,9 @@ def test_a_live_stream_that_dies_comes_back_with_the_gap_the_clock_says(av: obje
     assert all(c.detail for c in beats)
     assert all(c.detail == "" for c in heard)
     assert all(len(c.samples) == 0 and c.start == RATE for c in beats)
+    lost = [c.missing for c in beats]
+    assert lost == sorted(lost)
+    assert 0 < lost[-1] <= after.start - before.end  # what they told of the gap while it lasted was true
     assert all(c.state == "listening" for c in heard)
     assert len(visits) == 5
 

@@ -131,14 +131,19 @@ class LiveSource(SourceBase):
                 raise self._failure
             if health.state != "failed":
                 return None
-        lost_until = self._receiver.lost_until()
-        missing = 0 if lost_until is None else max(0, lost_until - run.start)
         nothing = np.empty(0, np.float32)
-        return Chunk(nothing, run.start, self.sample_rate, self._clock(), *health, missing)
+        return Chunk(nothing, run.start, self.sample_rate, self._clock(), *health, self._missing(run.start))
 
     def _chunk(self, run: Run, mark: Mark) -> Chunk:
         """A run as a chunk, with what was true when its last sample arrived."""
-        arrived_at = mark.arrived_at
+        arrived_at, missing = mark.arrived_at, 0
         if len(run.samples):
             arrived_at -= (mark.end - run.start - len(run.samples)) / self.sample_rate
-        return Chunk(run.samples, run.start, self.sample_rate, arrived_at, *mark.health)
+        else:
+            missing = self._missing(run.start)
+        return Chunk(run.samples, run.start, self.sample_rate, arrived_at, *mark.health, missing)
+
+    def _missing(self, start: int) -> int:
+        """How many samples from ``start``, the next one to be read, are lost for certain; 0 while any is there."""
+        lost_until = self._receiver.lost_until()
+        return 0 if lost_until is None or self._ring.waiting else max(0, lost_until - start)
