@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream.cli.hints import HintLog
 from stream.cli.models import load_model
+from stream.cli.patience import interruptible
 from stream.cli.say import say, set_up_log
 from stream.errors import ClosedError, OutputError, UsageError
 
@@ -79,10 +80,12 @@ def listen(options: Options) -> None:
         from stream.dashboard.svg import check_svg_path
 
         check_svg_path(options.screenshot)
-    model = load_model(options.model, options.provider, keep_ceiling=True)
+    model = interruptible(lambda: load_model(options.model, options.provider, keep_ceiling=True))
     classifier = make_classifier(model, options)
     warm_up(classifier)  # before the microphone opens: first calls are slow
-    source = open_input(options, DASHBOARD_CHUNK_SECONDS if dashboard and not options.jsonl else None)
+    source = interruptible(
+        lambda: open_input(options, DASHBOARD_CHUNK_SECONDS if dashboard and not options.jsonl else None)
+    )
     with source:
         info = source.info()
         rates = f"{info.sample_rate} Hz"

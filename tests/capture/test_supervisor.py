@@ -293,6 +293,23 @@ def test_backoff_grows_to_its_limit_and_starts_again() -> None:
     assert backoff.next() == 0.5
 
 
+def test_what_is_gone_for_long_is_looked_for_less_often() -> None:
+    """A twentieth of the time that it has been gone, so a day costs some thousand looks and not 86 400."""
+    backoff = Backoff(0.1, 30.0, brisk=1.0)
+    waits: list[float] = []
+    while sum(waits) < 86_400:
+        waits.append(backoff.next())
+    assert waits[:5] == [0.1, 0.2, 0.4, 0.8, 1.0]
+    assert max(waits) == 30.0
+    assert len(waits) < 3_000
+    total = 0.0
+    for wait in waits:
+        assert wait <= max(1.0, 0.05 * total)  # nobody waits for long who was away for a moment
+        total += wait
+    backoff.reset()
+    assert backoff.next() == 0.1
+
+
 def test_state_and_reason_are_one_value() -> None:
     """Each state with its own reason, in every phase: never the state of now with the reason of before."""
     source = Rehearsal()

@@ -37,6 +37,8 @@ LISTENING = Health("listening")
 FLAT_LINE = Health("silent", "the sound is a flat line")
 STALLED = Health("silent", "no sound arrives")
 
+_SHARE = 0.05  # of the time that a source has been gone, until the next look for it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
@@ -47,7 +49,8 @@ class Patience:
         dead: ... and for this long, it is closed and opened again.
         start: the same, for the first block after opening. It doubles with every try that brought no sound,
             up to ``longest_start``: some devices need their time, and must not be torn down each time.
-        first_retry: from a failed try to the next; it doubles up to ``longest_retry``.
+        first_retry: from a failed try to the next; it doubles up to ``brisk_retry``, and then stays a twentieth of the
+            time that the source has been gone, up to ``longest_retry``: looking for a device is not free.
         flat: sound that does not vary at all for this long is "silent": digital silence, a stuck converter.
         flat_reopen: silent in that way for this long, the source is opened again, because some systems put a
             dummy in the place of a device that left. It doubles up to ``longest_flat_reopen``. None = never.
@@ -58,7 +61,8 @@ class Patience:
     start: float = 0.5
     longest_start: float = 4.0
     first_retry: float = 0.1
-    longest_retry: float = 1.0
+    brisk_retry: float = 1.0
+    longest_retry: float = 30.0
     flat: float = 2.0
     flat_reopen: float | None = 10.0
     longest_flat_reopen: float = 300.0
@@ -97,7 +101,11 @@ class Supervisor:
         self._reopen = reopen
         self._open = False
         self._ever_opened = False
-        self._retry = Backoff(patience.first_retry, patience.longest_retry)
+        self._retry = Backoff(
+            patience.first_retry,
+            patience.longest_retry,
+            brisk=min(patience.brisk_retry, patience.longest_retry),
+        )
         self._retry_at = float("-inf")
         self._start = Backoff(patience.start, patience.longest_start)
         self._start_by = float("inf")
@@ -194,23 +202,32 @@ class Backoff:
     Args:
         first, longest: seconds; first is at most longest.
         factor: at least 1.
+        brisk: seconds up to which waits grow by ``factor``; from there on they are a twentieth of all waits so far.
+            None = ``longest``.
     """
 
-    def __init__(self, first: float = 0.25, longest: float = 10.0, factor: float = 2.0) -> None:
+    def __init__(
+        self, first: float = 0.25, longest: float = 10.0, factor: float = 2.0, brisk: float | None = None
+    ) -> None:
         self._first = first
         self._longest = longest
         self._factor = factor
-        self._wait = first
+        self._brisk = max(first, longest if brisk is None else brisk)
+        self.reset()
 
     def next(self) -> float:
         """Seconds to wait now; the following wait will be longer."""
-        wait = self._wait
-        self._wait = min(self._wait * self._factor, self._longest)
+        wait = min(
+            max(self._wait, _SHARE * self._waited if self._wait >= self._brisk else 0.0), self._longest
+        )
+        self._wait = min(self._wait * self._factor, self._brisk)
+        self._waited += wait
         return wait
 
     def reset(self) -> None:
         """It worked: begin with the first wait next time."""
         self._wait = self._first
+        self._waited = 0.0
 
 
 class FlatLine:

@@ -118,7 +118,9 @@ class NetworkSource(LiveSource):
             longest_chunk_samples=block_samples or max(1, round(_LONGEST_CHUNK_SECONDS * rate)),
             heartbeat_seconds=_HEARTBEAT_SECONDS,
             # Streams come in bursts, seconds apart; the decoder's timeout tells when one has stalled.
-            patience=_without_stalls(patience or Patience(first_retry=0.25, longest_retry=10.0)),
+            patience=_without_stalls(
+                patience or Patience(first_retry=0.25, brisk_retry=10.0, longest_retry=10.0)
+            ),
             clock=clock,
         )
         self._pacer = None if fast or self._live else Pacer(clock)
