@@ -82,7 +82,9 @@ def test_a_source_that_ends_is_tried_with_growing_waits_forever_and_found_soon_a
     source.run(100)
     waits = np.diff([left, *source.opens()[1:]])
     np.testing.assert_allclose(waits[:4], [0.1, 0.2, 0.4, 0.8], atol=0.11)
-    np.testing.assert_allclose(waits[4:], 1.0, atol=0.11)
+    np.testing.assert_allclose(waits[4:20], 1.0, atol=0.11)
+    # Later a twentieth of the time that it has been gone.
+    np.testing.assert_allclose(waits[20:], np.maximum(1.0, 0.05 * np.cumsum(waits)[19:-1]), atol=0.31)
     assert len(waits) > 90
     assert source.state == "recovering"
     source.there = True

@@ -213,7 +213,8 @@ class Backoff:
         self._longest = longest
         self._factor = factor
         self._brisk = max(first, longest if brisk is None else brisk)
-        self.reset()
+        self._wait = first
+        self._waited = 0.0
 
     def next(self) -> float:
         """Seconds to wait now; the following wait will be longer."""
