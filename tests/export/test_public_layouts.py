@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,31 @@ import pytest
 import soundfile
 
 from export.data import read_dataset
+from export.data.recording import SPLITS, Dataset
 from stream.errors import DataError
 
 RATE = 8000
+GUIDE = Path(__file__).resolve().parents[2] / "export" / "README.md"
 
 # name -> (audio files, {manifest: text}, what to open, recordings, classes)
 LAYOUTS: dict[str, tuple[list[str], dict[str, str], str, int, tuple[str, ...]]] = {
+    "ESC-50": (
+        ["audio/1-100032-A-0.wav", "audio/2-100210-B-36.wav", "audio/1-100032-B-0.wav"],
+        {
+            "meta/esc50.csv": "filename,fold,target,category,esc10,src_file,take\n"
+            "1-100032-A-0.wav,1,0,dog,True,100032,A\n2-100210-B-36.wav,2,36,vacuum_cleaner,False,100210,B\n"
+            "1-100032-B-0.wav,1,0,dog,True,100032,B\n",
+        },
+        ".", 3, ("dog", "vacuum_cleaner"),
+    ),
+    "UrbanSound8K": (
+        ["audio/fold1/100-3-0-0.wav", "audio/fold2/200-2-0-0.wav"],
+        {
+            "metadata/UrbanSound8K.csv": "slice_file_name,fsID,start,end,salience,fold,classID,class\n"
+            "100-3-0-0.wav,100,0,0.5,1,1,3,dog_bark\n200-2-0-0.wav,200,0,4,1,2,2,children_playing\n",
+        },
+        ".", 2, ("children_playing", "dog_bark"),
+    ),
     "FSD50K": (
         ["FSD50K.dev_audio/1.wav", "FSD50K.dev_audio/2.wav", "FSD50K.eval_audio/3.wav"],
         {
@@ -95,6 +115,17 @@ def test_public_data_sets_work_as_they_are(tmp_path: Path, name: str) -> None:
     files, texts, opened, count, labels = LAYOUTS[name]
     data = read_dataset(make(tmp_path / "d", files, texts) / opened)
     assert (len(data.recordings), data.labels) == (count, labels)
+    row = next(line for line in GUIDE.read_text().splitlines() if line.startswith(f"| {name} |") and "; " in line.split("|")[-2])
+    assert row.endswith(f"| {counts(data)} |"), counts(data)
+
+
+def counts(data: Dataset) -> str:
+    """Recordings, classes, sources and divisions, as the table of the guide has them."""
+    splits = Counter(r.split for r in data.recordings)
+    folds = len({r.fold for r in data.recordings if r.fold})
+    parts = [f"{splits[name]} {name}" for name in SPLITS if splits[name]] + ([f"{folds} folds"] if folds else [])
+    sources = len({r.group for r in data.recordings})
+    return f"{len(data.recordings)}; {len(data.labels)}; {sources}; {', '.join(parts) or 'drawn'}"
 
 
 @pytest.mark.parametrize("train", ["train", "Training"])
