@@ -22,18 +22,23 @@ def print_devices(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     """Every input device: the number to give to --device, name, host API, channels, rate; > marks the default."""
     if not value or ctx.resilient_parsing:
         return
-    from stream.capture.device.lookup import list_devices
+    from stream.capture.device.lookup import list_devices, named_sources
     from stream.cli.quiet import quieten_portaudio
 
     quieten_portaudio()
     found = [device for device in list_devices() if device.max_input_channels]
     if not found:
         click.echo("no input devices; connect a microphone, or use --input FILE", err=True)
-    for device in found:
+    sources = named_sources(found)
+    for device in [*found, *sources]:
         mark = ">" if device.is_default else " "
         name = printable(f"{device.name}, {device.hostapi}")
+        # All sources of the sound server share a number, so it would not tell them apart.
+        number = "   " if device.source else f"{device.index:3d}"
+        click.echo(f"{mark} {number}  {name}  ({device.max_input_channels} in, {device.default_rate} Hz)")
+    if sources:
         click.echo(
-            f"{mark} {device.index:3d}  {name}  ({device.max_input_channels} in, {device.default_rate} Hz)"
+            "those without a number are the sound server's: give --device a part of the name", err=True
         )
     ctx.exit()
 

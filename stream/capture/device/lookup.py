@@ -11,12 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from stream.capture.device.portaudio import explain, portaudio, reinitialise
+from stream.capture.device.sound_server import server_sources
 from stream.errors import DeviceAmbiguous, DeviceError, DeviceNotFound, UnsupportedRate
 
 # Tried in this order when the device's own default does not work; also what an error offers.
 COMMON_RATES_HZ = (48000, 44100, 32000, 16000, 24000, 22050, 11025, 8000, 96000, 88200, 192000)
 
 _CHILD_SECONDS = 10.0
+PULSE = "pulse"  # PortAudio's name for all that PulseAudio or PipeWire offer
+SOUND_SERVER = "sound server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class DeviceInfo:
         max_input_channels: 0 for a device that only plays.
         default_rate: Hz.
         is_default: the system's default input.
+        source: which of the sound server's sources it is, for PortAudio's one device "pulse"; "" for all others.
     """
 
     index: int
@@ -37,6 +41,7 @@ class DeviceInfo:
     max_input_channels: int
     default_rate: int
     is_default: bool
+    source: str = ""
 
     @property
     def full_name(self) -> str:
@@ -50,15 +55,17 @@ class DeviceIdentity:
     Attributes:
         name, hostapi: in PortAudio's words.
         channels: how many of its channels are needed.
+        source: of the sound server, see `DeviceInfo`.
     """
 
     name: str
     hostapi: str
     channels: int
+    source: str = ""
 
     @classmethod
     def of(cls, device: DeviceInfo, channels: int) -> DeviceIdentity:
-        return cls(device.name, device.hostapi, channels)
+        return cls(device.name, device.hostapi, channels, device.source)
 
     def find(self, devices: Sequence[DeviceInfo]) -> DeviceInfo:
         """The same device among ``devices``: by its exact name, else by its name without ALSA's card number,
@@ -68,6 +75,11 @@ class DeviceIdentity:
             DeviceNotFound: it is not there (yet).
             DeviceAmbiguous: several could be it; recording from a wrong one would be worse than waiting.
         """
+        if self.source:
+            for device in named_sources(devices):
+                if device.source == self.source:
+                    return device
+            raise DeviceNotFound(f"microphone '{self.name}' is not there: plug it in again", available=())
         fit = [d for d in devices if d.hostapi == self.hostapi and d.max_input_channels >= self.channels]
         same = [d for d in fit if d.name == self.name]
         if not same:
@@ -117,6 +129,28 @@ def list_devices() -> tuple[DeviceInfo, ...]:
             )
         except sd.PortAudioError as error:
             raise DeviceError(f"PortAudio does not list its devices: {error}; try again") from error
+
+
+def named_sources(devices: Sequence[DeviceInfo]) -> tuple[DeviceInfo, ...]:
+    """The sources of PulseAudio or PipeWire as devices, each with the number of PortAudio's "pulse"; microphones first.
+
+    () where PortAudio has no such device, or there is no sound server.
+    """
+    pulse = next((d for d in devices if d.name == PULSE and d.max_input_channels > 0), None)
+    if pulse is None:
+        return ()
+    return tuple(
+        DeviceInfo(
+            pulse.index,
+            source.description,
+            f"{SOUND_SERVER}, {source.name}",
+            source.channels,
+            source.sample_rate,
+            pulse.is_default and source.is_default,
+            source.name,
+        )
+        for source in server_sources()
+    )
 
 
 def refresh() -> tuple[DeviceInfo, ...]:
@@ -188,7 +222,15 @@ def resolve_device(query: int | str | None, devices: Sequence[DeviceInfo] | None
         raise DeviceNotFound(
             f"device {query}: there is none of that number; inputs are {_listed(inputs)}", available=inputs
         )
-    return _match(query, devices, inputs)
+    try:
+        return _match(query, devices, inputs)
+    except DeviceNotFound:
+        # A name that only the sound server knows. What a loudspeaker plays is meant only where no microphone is.
+        sources = named_sources(devices)
+        for some in (tuple(s for s in sources if not s.source.endswith(".monitor")), sources):
+            if any(_has_in_order(source.full_name, query) for source in some):
+                return _match(query, some, some)
+        raise
 
 
 def _match(query: str, devices: Sequence[DeviceInfo], inputs: tuple[DeviceInfo, ...]) -> DeviceInfo:

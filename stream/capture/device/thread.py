@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from stream.capture.device.lookup import DeviceIdentity, DeviceInfo, refresh
 from stream.capture.device.portaudio import abandon, close_stream
+from stream.capture.device.sound_server import recording_from, server_sources
 from stream.capture.live.receiver import Receiver
 from stream.errors import DeviceError
 
+_LOOK_SECONDS = 0.5  # between two questions to the sound server whether the source is there
 _STEP_SECONDS = 0.1  # between two looks at the device
 _OPENING_SECONDS = 10.0  # that the first opening may take
 _CLOSING_SECONDS = 1.0  # to wait for a device that does not close, before it is left to itself
@@ -48,6 +51,7 @@ class DeviceThread:
         self._first_try: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
         self._stream: Any = None
         self._ended = False
+        self._looked = 0.0
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._abandoned = False
@@ -109,6 +113,9 @@ class DeviceThread:
             if self._ended and self._stream is not None:
                 self._receiver.lost("the device ended the stream")
                 self._close()
+            if self._stream is not None and self._left():
+                self._receiver.lost("it is not there any more")
+                self._close()
             action = self._receiver.step()
             if action in ("close", "open"):
                 # Also before opening: an earlier attempt to close may have failed.
@@ -120,12 +127,22 @@ class DeviceThread:
             return True
         return action != "give up"
 
+    def _left(self) -> bool:
+        """Whether a source of the sound server is gone. The server may go on with another one, without a word."""
+        now = time.monotonic()
+        if not self._identity.source or now < self._looked + _LOOK_SECONDS:
+            return False
+        self._looked = now
+        return self._identity.source not in [source.name for source in server_sources()]
+
     def _open(self, device: DeviceInfo) -> None:
         self._receiver.opening()
         self._ended = False
-        self._stream = self._open_input(
-            device.index, device.name, on_block=self._on_block, on_end=self._on_end
-        )
+        with recording_from(device.source):
+            self._stream = self._open_input(
+                device.index, device.name, on_block=self._on_block, on_end=self._on_end
+            )
+        self._looked = time.monotonic()
         self._receiver.opened()
 
     def _close(self) -> None:

@@ -1,0 +1,76 @@
+"""The microphones that PulseAudio and PipeWire know by name, all of which PortAudio calls "pulse"."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+_CLIENT = "stream-classify"
+_VARIABLE = "PULSE_SOURCE"  # read by libpulse whenever a stream is opened
+_choosing = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSource:
+    """A source of the sound server.
+
+    Attributes:
+        name: the server's, which stays the same when it is plugged in again.
+        description: for people.
+        channels, sample_rate: its own.
+        is_default: the server's default.
+        is_monitor: what a loudspeaker plays, and no microphone.
+    """
+
+    name: str
+    description: str
+    channels: int
+    sample_rate: int
+    is_default: bool
+    is_monitor: bool
+
+
+def server_sources() -> tuple[ServerSource, ...]:
+    """All sources, microphones first; () without a sound server or its library."""
+    try:
+        import pulsectl
+    except (ImportError, OSError):  # it is not installed, or libpulse is not
+        return ()
+    try:
+        with pulsectl.Pulse(_CLIENT) as server:
+            default = server.server_info().default_source_name
+            found = [
+                ServerSource(
+                    source.name,
+                    source.description or source.name,
+                    source.channel_count,
+                    source.sample_spec.rate,
+                    source.name == default,
+                    source.monitor_of_sink_name is not None,
+                )
+                for source in server.source_list()
+            ]
+    except (pulsectl.PulseError, OSError):  # there is no server
+        return ()
+    return tuple(sorted(found, key=lambda source: (source.is_monitor, source.description)))
+
+
+@contextmanager
+def recording_from(source: str) -> Iterator[None]:
+    """What is opened within through PortAudio's "pulse" records from ``source``; "" = the server's default."""
+    if not source:
+        yield
+        return
+    with _choosing:
+        before = os.environ.get(_VARIABLE)
+        os.environ[_VARIABLE] = source
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[_VARIABLE]
+            else:
+                os.environ[_VARIABLE] = before
