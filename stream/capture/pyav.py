@@ -80,8 +80,7 @@ class AvDecoder:
         name: what to call the source in errors; no secrets.
         sample_rate: convert to this rate; None keeps the stream's. Only a live stream that came back with
             another rate needs it: everywhere else the rate is `stream.features.resample`'s business.
-        io_open: opens what FFmpeg would open itself, see ``av.open``; None = FFmpeg does.
-        demuxer: the name of the container; None = FFmpeg finds out.
+        transport: opens what FFmpeg would open itself (`stream.capture.network.http.Transport`); None = FFmpeg does.
 
     Raises:
         UnreadableAudio: there is no audio stream in it.
@@ -96,13 +95,22 @@ class AvDecoder:
         timeout: tuple[float, float] | None = None,
         name: str,
         sample_rate: int | None = None,
-        io_open: Callable[[str, int, dict[str, str]], Any] | None = None,
-        demuxer: str | None = None,
+        transport: Any = None,
     ) -> None:
         av = import_av(name)
         self._file = url if isinstance(url, Bounded) else None
+        self._transport = transport
+        self._counts = self._file or transport  # bytes without sound
         self._url = url if isinstance(url, str) else ""
-        self._container = av.open(url, format=demuxer, options=options, timeout=timeout, io_open=io_open)
+        try:
+            self._container = av.open(url, options=options, timeout=timeout, io_open=transport)
+        except BaseException as error:
+            if self._counts is not None:
+                self._counts.close()
+            problem = getattr(transport, "problem", None)
+            if problem is not None and isinstance(error, Exception):
+                raise problem from error
+            raise
         try:
             streams = self._container.streams.audio
             if not streams:
@@ -117,12 +125,15 @@ class AvDecoder:
             self.sample_rate = int(sample_rate or context.sample_rate)
             self.channels = int(context.channels)
             self.codec = f"{self._container.format.name} {context.name}"
+            if self.sample_rate < 1 or self.channels < 1:  # not one frame was found
+                problem = getattr(transport, "problem", None)
+                raise problem or UnreadableAudio(f"{name} holds no sound that can be decoded", path=name)
             # Without a layout FFmpeg keeps the channels as they are; fltp is planar float32.
             self._convert: Callable[[], Any] = lambda: av.AudioResampler(
                 format="fltp", layout=context.layout, rate=self.sample_rate
             )
         except BaseException:
-            self._container.close()
+            self.close()
             raise
 
     @property
@@ -144,7 +155,13 @@ class AvDecoder:
     @property
     def endless(self) -> bool:
         """Whether nothing tells where it ends: no length in seconds, nor (but for a playlist) in bytes."""
-        return self.seconds is None and ("hls" in self.codec or int(self._container.size) <= 0)
+        return self.seconds is None and ("hls" in self.codec or not self._size)
+
+    @property
+    def _size(self) -> int:
+        """Bytes in all; 0 where nobody knows."""
+        size = self._container.size if self._transport is None else self._transport.size
+        return max(0, int(size or 0))
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """(n, channels) float32 blocks to the end.
@@ -155,8 +172,8 @@ class AvDecoder:
         resampler = self._convert()
         shape = None
         for frame in self._frames():
-            if self._file is not None:
-                self._file.heard()
+            if self._counts is not None:
+                self._counts.heard()
             now = (frame.sample_rate, frame.layout.name, frame.format.name)
             if shape is not None and now != shape:
                 resampler = self._convert()
@@ -167,16 +184,18 @@ class AvDecoder:
     def _frames(self) -> Iterator[Any]:
         try:
             yield from self._container.decode(self._stream)
+            if self._transport is not None and self._transport.problem is not None:
+                raise self._transport.problem
         except OSError as error:
             # Of a server that does not say how much it will send, FFmpeg takes the end for a failure.
-            if error.errno != errno.EIO or not self._url.startswith("http") or self._container.size > 0:
+            if error.errno != errno.EIO or not self._url.startswith("http") or self._size:
                 raise
             yield from self._stream.codec_context.decode(None)
 
     def close(self) -> None:
         self._container.close()
-        if self._file is not None:
-            self._file.close()
+        if self._counts is not None:
+            self._counts.close()
 
 
 def _seconds(text: str) -> float | None:

@@ -33,7 +33,7 @@ class SoundCheck:
         self._found: dict[str, str] = {}
         self._count = 0
         self._begin_second()
-        self._heard = self._cancelled = self._loud = self._shifted = 0.0  # seconds
+        self._heard = self._cancelled = self._loud = self._shifted = self._flat = 0.0  # seconds
         self._offset = self._loudest = self._peak = 0.0
 
     @property
@@ -62,6 +62,7 @@ class SoundCheck:
         """The sound has ended: what is known must do."""
         if self._count >= _SECONDS_SHORT * self._rate:
             self._end_second()
+        self._shifted += self._flat
         self._judge(sure=min(_SECONDS_SURE, max(self._heard, _SECONDS_SHORT)), faint=_SECONDS_SURE)
 
     def _begin_second(self) -> None:
@@ -99,7 +100,10 @@ class SoundCheck:
         if self._power or self._all:
             self._heard += seconds
             shifted = abs(mean) > max(_OFFSET, _OFFSET_SHARE * rms)
-            self._shifted += seconds * shifted
+            if rms > 1e-4 * abs(mean):
+                self._shifted += seconds * shifted
+            else:  # a flat line, which a live source says by itself
+                self._flat += seconds * shifted
             self._offset = mean if shifted else self._offset
             self._loudest = max(self._loudest, float(np.sqrt(self._power / n)), channels)
         self._begin_second()

@@ -7,6 +7,7 @@ import itertools
 import shutil
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,3 +149,93 @@ def test_a_server_that_is_trusted_is_heard(
     if name == "localhost":
         with NetworkSource(address) as source:
             assert len(joined(list(source))) == RATE
+
+
+@pytest.mark.parametrize("name", ["zeros.mp3", "zeros.aac", "zeros", "head.mp3"])
+def test_zeros_without_end_take_little_memory(tmp_path: Path, name: str) -> None:
+    """At once, or after some seconds of real sound; heard in a process of its own."""
+    head = b""
+    if name.startswith("head"):
+        soundfile.write(tmp_path / "a.mp3", noise(3 * RATE), RATE)
+        head = (tmp_path / "a.mp3").read_bytes()
+    sent: list[int] = []
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "audio/mpeg")
+        handler.end_headers()
+        handler.wfile.write(head)
+        zeros = bytes(1 << 20)
+        for n in range(2_000):  # the client leaves long before
+            sent.append(n)
+            handler.wfile.write(zeros)
+
+    code = (
+        "import resource, sys; from stream import SourceError\n"
+        "from stream.capture.network.network_source import NetworkSource\n"
+        "try:\n"
+        "  with NetworkSource(sys.argv[1], live=False) as s:\n"
+        "    print(sum(len(c.samples) for c in s), s.report().truncated)\n"
+        "except SourceError as error: print(error)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, flush=True)\n"
+    )
+    with server(answer) as address:
+        done = subprocess.run(
+            [sys.executable, "-c", code, address + name],
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=True,
+        )
+    said, memory = done.stdout.splitlines()
+    assert int(memory) < 800, said
+    assert "128 MiB in a row hold no sound" in said or "Invalid data" in said
+    if head:
+        assert int(said.split()[0]) >= 2 * RATE
+
+
+@needs_ffmpeg
+def test_an_m4a_is_read_in_any_order_from_a_server_that_knows_ranges(tmp_path: Path) -> None:
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "anoisesrc=d=20", str(tmp_path / "a.m4a")],
+        check=True,
+        timeout=60,
+    )
+    body = (tmp_path / "a.m4a").read_bytes()
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        first = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        handler.send_response(206 if first else 200)
+        handler.send_header("Accept-Ranges", "bytes")
+        handler.send_header("Content-Length", str(len(body) - first))
+        handler.end_headers()
+        handler.wfile.write(body[first:])
+
+    with server(answer) as address, NetworkSource(address + "a.m4a") as source:
+        heard = sum(len(chunk.samples) for chunk in source) / source.sample_rate
+        assert heard == pytest.approx(20, abs=0.1)
+        assert not source.info().live
+        assert source.report().truncated == ""
+
+
+def test_an_old_radio_that_does_not_quite_speak_http(tmp_path: Path) -> None:
+    """Shoutcast's "ICY 200 OK" in place of a status line."""
+    soundfile.write(tmp_path / "a.mp3", noise(3 * RATE), RATE)
+    body = (tmp_path / "a.mp3").read_bytes()
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"ICY 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n" + body)
+
+    with server(answer) as address, NetworkSource(address, live=False) as source:
+        assert sum(len(chunk.samples) for chunk in source) > 2 * RATE
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [(404, "answers 404 Not Found"), (500, "answers 500"), (401, "answers 401")]
+)
+def test_what_a_server_answers_is_said(code: int, said: str) -> None:
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_error(code)
+
+    with server(answer) as address, pytest.raises(SourceError, match=said):
+        NetworkSource(address + "a.mp3")

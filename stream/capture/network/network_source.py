@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from http.client import HTTPException
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,7 @@ from stream.capture.channels import DEFAULT_CHANNEL, Channel, check_channel
 from stream.capture.live.live_source import LiveSource
 from stream.capture.live.supervisor import Patience
 from stream.capture.network.certificates import SECURE_SCHEMES, authorities_file, certificate_problem
-from stream.capture.network.segments import no_playlists, verified_opener
+from stream.capture.network.http import Transport, is_shoutcast, said
 from stream.capture.network.url import for_ffmpeg, redacted
 from stream.capture.pacing import Pacer
 from stream.capture.pyav import AvDecoder, import_av, reason
@@ -181,7 +184,9 @@ class NetworkSource(LiveSource):
                 self._receiver.opening()
                 self._receiver.opened()
                 visit = _Visit(decoder)
-                problem = "" if self._may_be_a_file and visit.begins_with(opening) else self._drain(visit)
+                again = self._may_be_a_file and visit.begins_with(opening)
+                problem = "" if again else self._drain(visit)
+                decoder.close()
                 if self._stopping.is_set():
                     break
                 if not self._receiver.end:
@@ -246,44 +251,42 @@ class NetworkSource(LiveSource):
 
     def _connect(self, sample_rate: int | None) -> AvDecoder:
         options = {"protocol_whitelist": _PROTOCOLS, **self._tls}
-        if self._tls["tls_verify"] == "1" and self._may_be_a_file:
-            return self._connect_verified(options, sample_rate)
         if self._url.startswith("rtsp"):
             # TCP passes firewalls and loses nothing; asking for audio alone spares the camera's video.
             options |= {"rtsp_transport": "tcp", "allowed_media_types": "audio"}
-        return AvDecoder(
-            self._url, options=options, timeout=self._timeouts, name=self.name, sample_rate=sample_rate
-        )
-
-    def _connect_verified(self, options: dict[str, str], sample_rate: int | None) -> AvDecoder:
-        """Over http or https. FFmpeg checks the certificate of this address, but of nothing that a playlist names."""
         asked: dict[str, Any] = {"timeout": self._timeouts, "name": self.name, "sample_rate": sample_rate}
-        av = import_av(self.name)
-        not_sound = (av.InvalidDataError, av.ArgumentError)  # the second where the first is not allowed
+        if not self._may_be_a_file:
+            return AvDecoder(self._url, options=options, **asked)
+        transport = Transport(self._url, min(self._timeouts), verify=self._tls["tls_verify"] == "1")
         try:
-            return AvDecoder(self._url, options=options | no_playlists(av.formats_available), **asked)
-        except not_sound as error:
-            refusal = error
-        try:
+            # The HLS reader must not keep FFmpeg's own connections.
             return AvDecoder(
-                self._url,
-                options=options | {"http_persistent": "0"},
-                io_open=verified_opener(self._timeouts[0]),
-                demuxer="hls",
-                **asked,
+                self._url, options=options | {"http_persistent": "0"}, transport=transport, **asked
             )
-        except not_sound:  # no playlist either
-            raise refusal from None
+        except HTTPException as error:
+            if not is_shoutcast(error):
+                raise OSError(f"the server does not speak HTTP: {error!r}") from None
+        return AvDecoder(self._url, options=options, **asked)
 
     def _why(self, error: Any) -> str:
+        if answer := said(error):
+            return answer
+        error = getattr(error, "reason", error)  # urllib's wrapping
+        if isinstance(error, ssl.SSLCertVerificationError):
+            untrusted = error.verify_message.rstrip(".")
+            return (
+                f"the server's certificate is not valid ({untrusted}); --insecure listens to it all the same"
+            )
         text = reason(error)
-        if "exit requested" in text.lower():  # FFmpeg's words for our timeout
+        if (
+            isinstance(error, TimeoutError) or "exit requested" in text.lower()
+        ):  # FFmpeg's words for our timeout
             return f"no data within {self._timeouts[1]:g} s (or no answer within {self._timeouts[0]:g} s)"
         if self._secure and self._tls["tls_verify"] == "1":
             untrusted = certificate_problem(self._url, self._timeouts[0])
             if untrusted:
                 return f"the server's certificate is not valid ({untrusted}); --insecure listens to it all the same"
-        if text == "Input/output error":  # and for a host name that does not resolve
+        if text == "Input/output error" or isinstance(error, socket.gaierror):
             return "the host is unknown or the connection broke"
         return text.replace(self._url, self.name)
 
