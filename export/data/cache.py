@@ -27,7 +27,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from export.data.recording import Recording, files_digest
-from stream.capture.files import read_audio
+from stream.capture.files import read_with_hints
 from stream.errors import DataError, OutputError, UnreadableAudio
 from stream.features.framing import frame_centre, frame_count
 from stream.features.frontend import extract
@@ -49,6 +49,7 @@ class _Index(msgspec.Struct, forbid_unknown_fields=True):
     offsets: list[int]
     skipped: list[tuple[str, str]]
     checksums: dict[str, int] = {}
+    odd: list[tuple[str, str]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,18 +160,21 @@ def load_audio(recording: Recording, spec: FeatureSpec) -> NDArray[np.float32]:
     Raises:
         DataError: unreadable, empty, or without one valid sample. The message names file and row.
     """
+    return load_with_hints(recording, spec)[0]
+
+
+def load_with_hints(recording: Recording, spec: FeatureSpec) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """As `load_audio`, and what is odd about the sound."""
     try:
-        samples = repair(
-            read_audio(recording.path, spec.sample_rate),
-            max_repair=round(MAX_REPAIR_SECONDS * spec.sample_rate),
-        )
+        read, hints = read_with_hints(recording.path, spec.sample_rate)
+        samples = repair(read, max_repair=round(MAX_REPAIR_SECONDS * spec.sample_rate))
     except (UnreadableAudio, OSError) as error:
         raise DataError(f"{recording.where}: {error}") from None
     if not frame_count(len(samples), spec):
         raise DataError(f"{recording.where}: {len(samples)} samples are less than one frame ({spec.span})")
     if not np.isfinite(samples).any():
         raise DataError(f"{recording.where}: has no valid sample")
-    return samples
+    return samples, hints
 
 
 def features_with_gaps(
@@ -197,18 +201,18 @@ def features_with_gaps(
     return np.concatenate(parts), np.concatenate(centres)
 
 
-_Result = tuple[NDArray[np.float32], NDArray[np.float32], str]
+_Result = tuple[NDArray[np.float32], NDArray[np.float32], str, tuple[str, ...]]
 
 
 def _features(
     recording: Recording, number: int, spec: FeatureSpec, augmentation: Augmentation | None
 ) -> _Result:
-    """Features, centres, and why there are none."""
+    """Features, centres, why there are none, and what is odd about the sound."""
     empty = np.zeros((0, spec.width), np.float32), np.zeros(0, np.float32)
     try:
-        samples = load_audio(recording, spec)
+        samples, hints = load_with_hints(recording, spec)
     except DataError as error:
-        return *empty, str(error).removeprefix(f"{recording.where}: ")
+        return *empty, str(error).removeprefix(f"{recording.where}: "), ()
     scale, offset = 1.0, 0.0
     if augmentation is not None and np.isfinite(samples).all():
         samples, scale, offset = augmentation(samples, number)
@@ -217,6 +221,7 @@ def _features(
         features,
         (centres * scale + offset).astype(np.float32),
         "" if len(features) else "no complete frame",
+        hints,
     )
 
 
@@ -234,12 +239,13 @@ def _compute(
         index = _Index(offsets=[0], skipped=[])
         centres: list[NDArray[np.float32]] = []
         with open(draft / "features.raw", "wb") as raw:
-            for done, (features, middle, reason) in enumerate(
+            for done, (features, middle, reason, hints) in enumerate(
                 _parallel(recordings, spec, augmentation, workers), 1
             ):
                 raw.write(features.tobytes())
                 centres.append(middle)
                 index.offsets.append(index.offsets[-1] + len(features))
+                index.odd += [(recordings[done - 1].where, hint) for hint in hints]
                 if reason:
                     index.skipped.append((recordings[done - 1].where, unicode_text(reason)))
                 if progress is not None:
@@ -310,5 +316,11 @@ def _open(folder: Path, spec: FeatureSpec) -> FeatureStore | None:
             stacklevel=2,
         )
         return None
+    if index.odd:
+        where, hint = index.odd[0]
+        warnings.warn(
+            f"{len({each for each, _ in index.odd})} recordings sound odd; the first is {where}: {hint}",
+            stacklevel=2,
+        )
     offsets = np.asarray(index.offsets, dtype=np.int64)
     return FeatureStore(features, centres, offsets, tuple(index.skipped), spec)

@@ -147,10 +147,18 @@ def read_audio(
         UnreadableAudio, UsageError: as `FileSource`. A file that breaks off is returned as far as it goes,
             with a UserWarning.
     """
+    return read_with_hints(path, sample_rate, channel)[0]
+
+
+def read_with_hints(
+    path: str | os.PathLike[str], sample_rate: int | None = None, channel: Channel = DEFAULT_CHANNEL
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """As `read_audio`, and what is odd about the sound (`stream.capture.sound_check`)."""
     with FileSource(path, channel=channel) as source:
         resampler = StreamingResampler(source.sample_rate, sample_rate or source.sample_rate)
         parts = [resampler.push(chunk.samples) for chunk in source]
         parts.append(resampler.flush())
-        if truncated := source.report().truncated:
-            warnings.warn(f"{truncated}; what comes before is used", stacklevel=2)
-    return np.concatenate(parts)
+        report = source.report()
+        if report.truncated:
+            warnings.warn(f"{report.truncated}; what comes before is used", stacklevel=3)
+    return np.concatenate(parts), report.hints

@@ -189,3 +189,17 @@ def test_what_a_crash_left_behind_is_computed_again(tmp_path: Path) -> None:
     (index,) = cache.glob("*/index.json")
     index.unlink()
     np.testing.assert_array_equal(build_store(data.recordings, MfccSpec(), cache=cache).features, wanted)
+
+
+def test_odd_recordings_are_counted_with_a_word(tmp_path: Path) -> None:
+    """Once for all of them, when they are computed and when they come from the cache."""
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        sound(tmp_path / "data" / "a" / f"{i}.wav", i, 1.0)
+        left = rng.normal(0, 0.1, RATE)
+        soundfile.write(tmp_path / "data" / "a" / f"odd{i}.wav", np.stack([left, -left], 1), RATE)
+    soundfile.write(tmp_path / "data" / "a" / "z.wav", rng.normal(0, 3000, RATE), RATE, subtype="FLOAT")
+    data = read_dataset(tmp_path / "data")
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"4 recordings sound odd; the first is odd0.wav .*cancel each other"):
+            build_store(data.recordings, MfccSpec(), cache=tmp_path / "cache")
