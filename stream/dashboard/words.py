@@ -74,7 +74,7 @@ def source_line(readings: Readings, width: int, theme: Theme) -> TextLine:
     channel = source.channel if source.channel == "mix" else f"channel {source.channel}"
     facts = [f"{rates} Hz"] + ([f"{channel} of {source.channels}"] if source.channels > 1 else [])
     right = f"{printable(readings.model, theme.encoding)}{dot}{printable(readings.provider, theme.encoding)}"
-    if readings.state != "listening" and readings.state_detail:
+    if readings.state_detail:  # why there is no sound, or what is odd about it
         return [
             Segment(
                 fit(printable(readings.state_detail, theme.encoding), width, glyphs.ellipsis), theme.warning

@@ -428,3 +428,10 @@ def test_events_of_live_sound_have_the_time_of_day() -> None:
         assert (times[name] or "0:01.0") in shown(scene.telemetry.read())
     began = NOON + 1.0 - 0.012  # the stream began at noon, and sound is 12 ms old when it arrives
     assert times == {"live": time.strftime("%H:%M:%S", time.localtime(began)), "file": "", "paced": ""}
+
+
+def test_a_hint_about_the_sound_is_shown_while_it_listens() -> None:
+    scene = Watched()
+    scene.push(np.zeros((10, 3)))
+    scene.status("listening", "its channels cancel each other when they are mixed: listen to one of them")
+    assert "its channels cancel each other" in shown(scene.telemetry.read())
