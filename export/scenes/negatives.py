@@ -29,7 +29,13 @@ class NegativeStream:
 
 
 def negative_streams(
-    part: Split, sample_rate: int, seconds: float, *, kinds: Sequence[Kind] = KINDS, seed: int = 0
+    part: Split,
+    sample_rate: int,
+    seconds: float,
+    *,
+    kinds: Sequence[Kind] = KINDS,
+    seed: int = 0,
+    without: Sequence[str] = (),
 ) -> list[NegativeStream]:
     """One stream of ``seconds`` of each kind, the same for the same arguments.
 
@@ -39,6 +45,7 @@ def negative_streams(
         seconds: length of each stream.
         kinds: which.
         seed: of every draw.
+        without: names of classes; what may be one of them is left out.
     """
     n = round(seconds * sample_rate)
     made = []
@@ -47,3 +54,21 @@ def negative_streams(
         level = 0.0 if kind == "silence" else 10 ** (rng.uniform(-60, -20) / 20)
         made.append(NegativeStream(kind, (rng.normal(0, 1, n) * level).astype(np.float32)))
     return made
+
+
+class Negatives:
+    """Draws sound that is no class, from the sources of one part.
+
+    Args:
+        part: which sources; the three parts share none.
+        sample_rate: Hz.
+        without: names of classes; what may be one of them is left out.
+    """
+
+    def __init__(self, part: Split, sample_rate: int, without: Sequence[str] = ()) -> None:
+        self.part, self.sample_rate = part, sample_rate
+
+    def draw(self, kind: Kind, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+        """(n,) float32 of ``kind``."""
+        level = 10 ** (rng.uniform(-90, -60 if kind == "silence" else -20) / 20)
+        return (rng.normal(0, 1, n) * level).astype(np.float32)
