@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from export.calibration.detecting import row_events
 from export.metrics.prediction import DetectedEvent
-from stream.decisions.detector import Detector
 from stream.decisions.spec import DetectorSpec
 from stream.features.framing import frame_centre
 from stream.features.spec import FeatureSpec
-from stream.messages import Event, Scores
 
 
 def row_samples(rows: int, spec: FeatureSpec, delay: int = 0) -> NDArray[np.int64]:
@@ -39,22 +38,5 @@ def detect(
     """
     used = np.ascontiguousarray(probs[delay:], np.float32)
     samples = row_samples(len(probs), spec, delay)[delay:]
-    scores = Scores(used, samples, np.ones(len(used), bool), labels, spec.sample_rate, spec.hop_length)
     lag = spec.span - frame_centre(0, spec) + delay * spec.hop_length
-    machine = Detector(detector, labels, spec.sample_rate, spec.hop_length, lag)
-    return complete_events([*machine.push(scores), *machine.flush()])
-
-
-def complete_events(events: list[Event], start: int = 0, end: int | None = None) -> tuple[DetectedEvent, ...]:
-    """The events that have ended, in seconds after sample ``start``; only those that began before sample ``end``."""
-    decided = {e.id: e.decided for e in events if e.offset is None}
-    return tuple(
-        DetectedEvent(
-            e.label,
-            (e.onset - start) / e.sample_rate,
-            (e.offset - start) / e.sample_rate,
-            (decided[e.id] - start) / e.sample_rate,
-        )
-        for e in events
-        if e.offset is not None and start <= e.onset and (end is None or e.onset < end)
-    )
+    return row_events(used, samples, labels, detector, spec.sample_rate, spec.hop_length, lag)

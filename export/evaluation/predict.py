@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from export.calibration.detecting import complete_events
 from export.data.cache import load_audio
 from export.data.recording import Recording
-from export.evaluation.detect import complete_events
 from export.metrics.prediction import Prediction
 from stream.classifier import StreamClassifier
 from stream.decisions.spec import DetectorSpec

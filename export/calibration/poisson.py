@@ -1,0 +1,29 @@
+"""What a small count of rare events says about their rate."""
+
+from __future__ import annotations
+
+import math
+
+
+def upper_bound(count: int, hours: float, confidence: float = 0.95) -> float:
+    """Events an hour that the true rate stays below with this confidence (exact, of a Poisson count); inf for 0 h.
+
+    None in one hour: at most 3.0 an hour. None in six minutes: at most 30.
+    """
+    if hours <= 0:
+        return math.inf
+    low, high = 0.0, count + 10 + 10 * math.sqrt(count + 1)
+    for _ in range(60):
+        mean = (low + high) / 2
+        if _at_most(count, mean) > 1 - confidence:
+            low = mean
+        else:
+            high = mean
+    return high / hours
+
+
+def _at_most(count: int, mean: float) -> float:
+    """Probability of ``count`` events or fewer where ``mean`` are expected."""
+    if mean == 0:
+        return 1.0
+    return math.fsum(math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(count + 1))
