@@ -135,21 +135,3 @@ def negative_streams(
         cuts = [negatives.stream(kind, rng, min(minute, n - at)) for at in range(0, n, minute)]
         made.append(NegativeStream(kind, np.concatenate(cuts)))
     return made
-
-
-class Negatives:
-    """Draws sound that is no class, from the sources of one part.
-
-    Args:
-        part: which sources; the three parts share none.
-        sample_rate: Hz.
-        without: names of classes; what may be one of them is left out.
-    """
-
-    def __init__(self, part: Split, sample_rate: int, without: Sequence[str] = ()) -> None:
-        self.part, self.sample_rate = part, sample_rate
-
-    def draw(self, kind: Kind, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
-        """(n,) float32 of ``kind``."""
-        level = 10 ** (rng.uniform(-90, -60 if kind == "silence" else -20) / 20)
-        return (rng.normal(0, 1, n) * level).astype(np.float32)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from export.calibration import Calibration, EventReport, calibrate
 from export.data.recording import Dataset
 from export.data.splits import SplitConfig
 from export.models import FrameClassifier, build, count_parameters
@@ -22,6 +23,7 @@ from export.training.batch import Batch
 from export.training.config import TrainConfig
 from export.training.epochs import ClipEpoch, RepeatedEpochs, StreamEpoch
 from export.training.fit_config import FitConfig
+from export.training.listening import heard_streams
 from export.training.loop import FitResult, Validate, fit
 from export.training.prepare import Prepared, Progress, fitted_statistics, open_data, prepare
 from export.training.progress import Report
@@ -36,6 +38,8 @@ from stream.inference.card import ModelCard
 from stream.printable import unicode_text
 
 STATISTICS_STREAMS = 20
+OWN_MINUTES = 40.0  # of streams of validation recordings, at most
+SHORTEST_NEGATIVE_MINUTES = 15.0  # of each kind of sound that is no class
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class TrainResult:
         figures: validation (and test) figures, with carried state and, as ``*_alone``, each recording alone.
         skipped: recordings left out, and why.
         ignored: files in class folders that are not audio by their suffix.
+        calibration: of the detector's rules, where streams were composed and a budget was given.
     """
 
     model: FrameClassifier
@@ -57,6 +62,7 @@ class TrainResult:
     figures: dict[str, float]
     skipped: tuple[tuple[str, str], ...]
     ignored: tuple[Path, ...] = ()
+    calibration: Calibration | None = None
 
 
 def train(
@@ -109,7 +115,12 @@ def train(
         record=None if run is None else run.metrics,
     )
     measured = measure(model, ready)
+    calibration = calibrated(config, ready, model, progress)
     card = make_card(config, ready, model, measured, origins, split)
+    if calibration is not None:
+        card = msgspec.structs.replace(
+            card, detector=calibration.rules, metrics={**card.metrics, **event_metrics(calibration.report)}
+        )
     if run is not None:
         judged = ready.validation if ready.activation == "softmax" else None
         table = None if judged is None else confusion(score(model, judged, carried=True), judged)
@@ -117,7 +128,50 @@ def train(
         save_model(run.path / "model.pt", model, card)
     if output is not None:
         save_model(output, model, card)
-    return TrainResult(model, card, fitted, measured, ready.skipped, data.ignored)
+    return TrainResult(model, card, fitted, measured, ready.skipped, data.ignored, calibration)
+
+
+def calibrated(
+    config: TrainConfig, ready: Prepared, model: FrameClassifier, progress: Progress | None
+) -> Calibration | None:
+    """Rules of the detector for the budget of false alarms, chosen on streams as they will be heard."""
+    if ready.scenes is None or not config.false_alarms:
+        return None
+    own = [label for label in ready.data.labels if label != ready.background_class]
+    if progress is not None:
+        progress("calibration", 0, 2)
+    streams = heard_streams(
+        model,
+        ready.scenes.judge,
+        config.features,
+        ready.activation,
+        kinds=ready.scenes.kinds.allowed,
+        without=own,
+        own_minutes=OWN_MINUTES,
+        negative_minutes=max(SHORTEST_NEGATIVE_MINUTES, 30 / config.false_alarms),
+        seed=config.fit.seed,
+    )
+    if progress is not None:
+        progress("calibration", 1, 2)
+    found = calibrate(
+        streams, ready.data.labels, budget_per_hour=config.false_alarms, background=ready.background_class
+    )
+    if progress is not None:
+        progress("calibration", 2, 2)
+    return found
+
+
+def event_metrics(report: EventReport) -> dict[str, float]:
+    """The figures of a calibration that the card keeps."""
+    total = report.total
+    delay = total.delay()
+    return {
+        "events": float(total.events),
+        "events_found": float(total.found),
+        "events_doubled": float(total.doubled),
+        "false_alarms_per_hour": float(report.false_per_hour),
+        **({} if delay is None else {"event_delay_seconds": delay}),
+    }
 
 
 def fit_settings(config: TrainConfig, ready: Prepared) -> FitConfig:

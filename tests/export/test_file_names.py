@@ -201,5 +201,7 @@ def test_odd_recordings_are_counted_with_a_word(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "data" / "a" / "z.wav", rng.normal(0, 3000, RATE), RATE, subtype="FLOAT")
     data = read_dataset(tmp_path / "data")
     for _ in range(2):
-        with pytest.warns(UserWarning, match=r"4 recordings sound odd; the first is odd0.wav .*cancel each other"):
+        with pytest.warns(
+            UserWarning, match=r"4 recordings sound odd; the first is odd0.wav .*cancel each other"
+        ):
             build_store(data.recordings, MfccSpec(), cache=tmp_path / "cache")
