@@ -220,7 +220,7 @@ class AvFileDecoder:
 
     @property
     def frames(self) -> int | None:
-        seconds = self._decoder.seconds
+        seconds = self._decoder.sound_seconds or self._decoder.seconds
         return None if seconds is None else round(seconds * self.sample_rate)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stream.errors import BackendMissing, UnreadableAudio
 from stream.installation import install_command
 
-_SOUNDLESS_BYTES = 128 << 20  # a picture may come between two frames of sound
+_SOUNDLESS_BYTES = 128 << 20
 
 
 def import_av(purpose: str) -> Any:
@@ -37,27 +37,56 @@ def reason(error: BaseException) -> str:
     return text.removeprefix("Error : ").strip().rstrip(".") or type(error).__name__
 
 
+class Soundless:
+    """Counts bytes that become nothing: zeros, or something else that FFmpeg's parsers would collect in memory for ever
+    while they look for the next frame. A picture that is read on the way to the sound does not count.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def came(self, n: int) -> None:
+        """``n`` more bytes were read.
+
+        Raises:
+            OSError: they are too many.
+        """
+        self._bytes += n
+        if self._bytes > _SOUNDLESS_BYTES:
+            raise OSError(errno.EINVAL, f"{_SOUNDLESS_BYTES >> 20} MiB in a row hold no sound")
+
+    def other(self, n: int) -> None:
+        """``n`` bytes were a packet of a picture or the like."""
+        self._bytes = max(0, self._bytes - n)
+
+    def heard(self) -> None:
+        """A frame of sound was decoded."""
+        self._bytes = 0
+
+
 class Bounded:
-    """A local file for ``av.open`` that ends where too much is read without any sound: zeros, or something else that
-    FFmpeg's parsers would collect in memory for ever while they look for the next frame.
+    """A local file for ``av.open`` that ends where too much is read without any sound.
 
     Attributes:
-        heard: to be called for every frame of sound.
+        problem: what ended it before its time. To the decoder that is an end like any other: PyAV prints what a file
+            raises more than once.
     """
 
     def __init__(self, path: str) -> None:
         self.name = path
+        self.soundless = Soundless()
+        self.problem: OSError | None = None
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115  # `close` closes it
-        self._since_sound = 0
-
-    def heard(self) -> None:
-        self._since_sound = 0
 
     def read(self, n: int) -> bytes:
-        if self._since_sound > _SOUNDLESS_BYTES:
-            raise OSError(errno.EINVAL, f"{_SOUNDLESS_BYTES >> 20} MiB in a row hold no sound")
-        data = self._file.read(n) or b""
-        self._since_sound += len(data)
+        if self.problem is not None:
+            return b""
+        try:
+            data = self._file.read(n) or b""
+            self.soundless.came(len(data))
+        except OSError as error:
+            self.problem = error
+            return b""
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -98,16 +127,15 @@ class AvDecoder:
         transport: Any = None,
     ) -> None:
         av = import_av(name)
-        self._file = url if isinstance(url, Bounded) else None
         self._transport = transport
-        self._counts = self._file or transport  # bytes without sound
+        self._bounds: Any = url if isinstance(url, Bounded) else transport
         self._url = url if isinstance(url, str) else ""
         try:
             self._container = av.open(url, options=options, timeout=timeout, io_open=transport)
         except BaseException as error:
-            if self._counts is not None:
-                self._counts.close()
-            problem = getattr(transport, "problem", None)
+            if self._bounds is not None:
+                self._bounds.close()
+            problem = getattr(self._bounds, "problem", None)
             if problem is not None and isinstance(error, Exception):
                 raise problem from error
             raise
@@ -126,7 +154,7 @@ class AvDecoder:
             self.channels = int(context.channels)
             self.codec = f"{self._container.format.name} {context.name}"
             if self.sample_rate < 1 or self.channels < 1:  # not one frame was found
-                problem = getattr(transport, "problem", None)
+                problem = getattr(self._bounds, "problem", None)
                 raise problem or UnreadableAudio(f"{name} holds no sound that can be decoded", path=name)
             # Without a layout FFmpeg keeps the channels as they are; fltp is planar float32.
             self._convert: Callable[[], Any] = lambda: av.AudioResampler(
@@ -172,8 +200,8 @@ class AvDecoder:
         resampler = self._convert()
         shape = None
         for frame in self._frames():
-            if self._counts is not None:
-                self._counts.heard()
+            if self._bounds is not None:
+                self._bounds.soundless.heard()
             now = (frame.sample_rate, frame.layout.name, frame.format.name)
             if shape is not None and now != shape:
                 resampler = self._convert()
@@ -183,9 +211,13 @@ class AvDecoder:
 
     def _frames(self) -> Iterator[Any]:
         try:
-            yield from self._container.decode(self._stream)
-            if self._transport is not None and self._transport.problem is not None:
-                raise self._transport.problem
+            for packet in self._container.demux():
+                if packet.stream_index == self._stream.index:
+                    yield from packet.decode()
+                elif self._bounds is not None:
+                    self._bounds.soundless.other(packet.size)
+            if self._bounds is not None and self._bounds.problem is not None:
+                raise self._bounds.problem
         except OSError as error:
             # Of a server that does not say how much it will send, FFmpeg takes the end for a failure.
             if error.errno != errno.EIO or not self._url.startswith("http") or self._size:
@@ -194,8 +226,8 @@ class AvDecoder:
 
     def close(self) -> None:
         self._container.close()
-        if self._counts is not None:
-            self._counts.close()
+        if self._bounds is not None:
+            self._bounds.close()
 
 
 def _seconds(text: str) -> float | None:

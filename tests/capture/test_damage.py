@@ -217,6 +217,30 @@ def test_a_picture_that_outlasts_the_sound_is_no_damage(tmp_path: Path) -> None:
             assert source.report().truncated == "", name
 
 
+@pytest.mark.parametrize("name", ["a.mov", "a.mkv"])
+def test_much_picture_without_sound_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    """More of it than may come of what is neither sound nor picture."""
+    pytest.importorskip("av", reason="PyAV is not installed")
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("no ffmpeg")
+    monkeypatch.setattr("stream.capture.pyav._SOUNDLESS_BYTES", 1 << 20)
+    path = tmp_path / name
+    subprocess.run(
+        "ffmpeg -v error -f lavfi -i testsrc2=s=320x240:d=5:r=10 -f lavfi -i anoisesrc=d=2 "
+        f"-c:v rawvideo -pix_fmt uyvy422 -c:a aac {path}".split(),
+        check=True,
+        timeout=60,
+    )
+    assert path.stat().st_size > 6 << 20
+    with FileSource(path) as source:
+        assert source.info().duration == pytest.approx(2 * source.sample_rate, rel=0.05)
+        assert sum(len(chunk.samples) for chunk in source) == pytest.approx(2 * source.sample_rate, rel=0.05)
+        assert source.report().truncated == ""
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("name", "head"), [("a.mp3", 0), ("a.mp3", 2), ("a.aac", 0), ("a.aac", 2), ("a.ac3", 2)]
 )

@@ -24,9 +24,9 @@ from urllib.request import (
 
 from stream._version import __version__
 from stream.capture.network.certificates import authorities_file
+from stream.capture.pyav import Soundless
 
 _WRITE = 2  # AVIO_FLAG_WRITE
-_SOUNDLESS_BYTES = 128 << 20  # that bring no sound: a picture may come between two frames of it
 
 
 class Transport:
@@ -46,7 +46,7 @@ class Transport:
     def __init__(self, url: str, timeout: float, *, verify: bool = True) -> None:
         self._url, self._timeout = url, timeout
         self._opener = _opener(url, verify)
-        self._since_sound = 0
+        self.soundless = Soundless()
         self._files: list[HttpFile] = []
         self.size: int | None = None
         self.problem: OSError | None = None
@@ -77,10 +77,6 @@ class Transport:
         for file in self._files:
             file.close()
 
-    def heard(self) -> None:
-        """A frame of sound was decoded."""
-        self._since_sound = 0
-
     def fetch(self, url: str, first: int, end: int | None) -> http.client.HTTPResponse:
         """The answer to a request, from byte ``first`` on."""
         headers = {"User-Agent": f"stream-classify/{__version__}", "Accept": "*/*"}
@@ -88,12 +84,6 @@ class Transport:
             headers["Range"] = f"bytes={first}-{'' if end is None else end - 1}"
         answer: Any = self._opener.open(Request(url, headers=headers), timeout=self._timeout)
         return answer  # type: ignore[no-any-return]
-
-    def count(self, n: int) -> None:
-        """``n`` more bytes came; OSError where so many bring no sound."""
-        self._since_sound += n
-        if self._since_sound > _SOUNDLESS_BYTES:
-            raise OSError(errno.EINVAL, f"{_SOUNDLESS_BYTES >> 20} MiB in a row hold no sound")
 
 
 class HttpFile:
@@ -140,7 +130,7 @@ class HttpFile:
             raise OSError(errno.EIO, f"the connection broke after {self._at} of {self.size} bytes")
         self._at += len(data)
         self._came = self._at
-        self._transport.count(len(data))
+        self._transport.soundless.came(len(data))
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
