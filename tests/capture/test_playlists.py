@@ -119,6 +119,45 @@ def test_a_playlist_cannot_read_the_disk(made: Path) -> None:
         heard(address + "disk.m3u8")
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_an_encrypted_playlist(made: Path, capfd: pytest.CaptureFixture[str], right: bool) -> None:
+    """Its key stands at an address, as AES-128 has it."""
+    (made / "k.bin").write_bytes(bytes(range(16)))
+    (made / "info").write_text(f"k.bin\n{made / 'k.bin'}\n")
+    subprocess.run(
+        f"ffmpeg -v error -y -i {made / 'a.wav'} -c:a aac -f hls -hls_time 2 -hls_list_size 0 "
+        f"-hls_key_info_file {made / 'info'} -hls_segment_filename {made}/e%d.ts {made / 'e.m3u8'}".split(),
+        check=True,
+        timeout=60,
+    )
+    with server(folder(made)) as address:
+        if right:
+            assert heard(address + "e.m3u8") == pytest.approx(6 * RATE, abs=3_000)
+        else:
+            (made / "k.bin").write_bytes(bytes(16))
+            with pytest.raises(SourceError):
+                heard(address + "e.m3u8")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_segments_that_are_not_there(made: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What is there is heard, and the server's answer is said without a traceback."""
+    text = (made / "p.m3u8").read_text()
+    (made / "holes.m3u8").write_text(text.replace("p1.ts", "none.ts").replace("p2.ts", "none.ts"))
+    serve = folder(made)
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        if "none" in handler.path:
+            handler.send_error(404)
+        else:
+            serve(handler)
+
+    with server(answer) as address, NetworkSource(address + "holes.m3u8", patience=QUICK) as source:
+        assert sum(len(chunk.samples) for chunk in source) == pytest.approx(2 * source.sample_rate, rel=0.1)
+        assert "404" in source.report().truncated
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_parts_of_one_file_are_fetched_as_parts(made: Path) -> None:
     """Byte ranges, as HLS names them, from a server that knows ranges."""
     whole = b"".join(path.read_bytes() for path in sorted(made.glob("p[0-9].ts")))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import io
 import ssl
 from typing import Any
 from urllib.error import HTTPError
@@ -15,6 +16,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import (
     HTTPBasicAuthHandler,
     HTTPDigestAuthHandler,
+    HTTPHandler,
     HTTPPasswordMgrWithDefaultRealm,
     HTTPSHandler,
     OpenerDirector,
@@ -24,9 +26,11 @@ from urllib.request import (
 
 from stream._version import __version__
 from stream.capture.network.certificates import authorities_file
+from stream.capture.network.encrypted import decrypted
 from stream.capture.pyav import Soundless
 
 _WRITE = 2  # AVIO_FLAG_WRITE
+_ENCRYPTED = "crypto+"  # what FFmpeg puts before the address of a segment that is encrypted
 
 
 class Transport:
@@ -51,12 +55,27 @@ class Transport:
         self.size: int | None = None
         self.problem: OSError | None = None
 
-    def __call__(self, url: str, flags: int, options: dict[str, str]) -> HttpFile:
-        """The file behind ``url``.
+    def __call__(self, url: str, flags: int, options: dict[str, str]) -> HttpFile | io.BytesIO:
+        """The file behind ``url``. What a playlist names and cannot be had is empty, with `problem`.
 
         Raises:
-            OSError: it cannot be had, or is neither http nor https.
+            OSError, HTTPException: the stream itself cannot be had.
         """
+        try:
+            if url.startswith(_ENCRYPTED):
+                file = self._open(url.removeprefix(_ENCRYPTED), flags, options)
+                clear = decrypted(file, options["key"], options["iv"])
+                file.close()
+                return io.BytesIO(clear)
+            return self._open(url, flags, options)
+        except (OSError, http.client.HTTPException) as error:
+            if url == self._url:
+                raise
+            # PyAV prints what is raised here more than once, and the decoder goes on with the next segment.
+            self.problem = error if isinstance(error, OSError) else OSError(errno.EIO, repr(error))
+            return io.BytesIO()
+
+    def _open(self, url: str, flags: int, options: dict[str, str]) -> HttpFile:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or flags & _WRITE:
             raise OSError(
@@ -82,7 +101,11 @@ class Transport:
         headers = {"User-Agent": f"stream-classify/{__version__}", "Accept": "*/*"}
         if first or end is not None:
             headers["Range"] = f"bytes={first}-{'' if end is None else end - 1}"
-        answer: Any = self._opener.open(Request(url, headers=headers), timeout=self._timeout)
+        try:
+            answer: Any = self._opener.open(Request(url, headers=headers), timeout=self._timeout)
+        except HTTPError as refusal:
+            refusal.close()  # it is an answer as well
+            raise
         return answer  # type: ignore[no-any-return]
 
 
@@ -168,7 +191,7 @@ def _opener(url: str, verify: bool) -> OpenerDirector:
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    handlers: list[Any] = [HTTPSHandler(context=context)]
+    handlers: list[Any] = [_HttpHandler(), HTTPSHandler(context=context)]
     parts = urlsplit(url)
     if parts.username:
         known = HTTPPasswordMgrWithDefaultRealm()
@@ -178,9 +201,41 @@ def _opener(url: str, verify: bool) -> OpenerDirector:
     return build_opener(*handlers)
 
 
-def is_shoutcast(error: BaseException) -> bool:
-    """Whether a server answered in the old way of internet radio, which only FFmpeg understands."""
-    return isinstance(error, http.client.BadStatusLine) and str(error).startswith("ICY")
+class _Connection(http.client.HTTPConnection):
+    """One that understands the old way of internet radio (Shoutcast), too: "ICY" where "HTTP/1.0" belongs."""
+
+    class response_class(http.client.HTTPResponse):  # http.client's name
+        def begin(self) -> None:
+            fp: Any = self.fp
+            if self.headers is None and fp.peek(3)[:3] == b"ICY":
+                fp.read(3)
+                self.fp = io.BufferedReader(_Joined(b"HTTP/1.0", fp))
+            super().begin()
+
+
+class _HttpHandler(HTTPHandler):
+    def http_open(self, request: Request) -> http.client.HTTPResponse:
+        return self.do_open(_Connection, request)
+
+
+class _Joined(io.RawIOBase):
+    """Some bytes, and then a file."""
+
+    def __init__(self, head: bytes, file: io.BufferedReader) -> None:
+        self._head, self._file = head, file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._head[: len(buffer)] or self._file.read1(len(buffer))
+        self._head = self._head[len(data) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def said(error: BaseException) -> str:

@@ -20,7 +20,7 @@ from stream.capture.channels import DEFAULT_CHANNEL, Channel, check_channel
 from stream.capture.live.live_source import LiveSource
 from stream.capture.live.supervisor import Patience
 from stream.capture.network.certificates import SECURE_SCHEMES, authorities_file, certificate_problem
-from stream.capture.network.http import Transport, is_shoutcast, said
+from stream.capture.network.http import Transport, said
 from stream.capture.network.url import for_ffmpeg, redacted
 from stream.capture.pacing import Pacer
 from stream.capture.pyav import AvDecoder, import_av, reason
@@ -264,9 +264,7 @@ class NetworkSource(LiveSource):
                 self._url, options=options | {"http_persistent": "0"}, transport=transport, **asked
             )
         except HTTPException as error:
-            if not is_shoutcast(error):
-                raise OSError(f"the server does not speak HTTP: {error!r}") from None
-        return AvDecoder(self._url, options=options, **asked)
+            raise OSError(f"the server does not speak HTTP: {error!r}") from None
 
     def _why(self, error: Any) -> str:
         if answer := said(error):
