@@ -9,7 +9,8 @@ from stream.capture.channels import Channel, pick_channel
 
 # A second that is louder than this tells whether channels cancel.
 _AUDIBLE_RMS = 10 ** (-50 / 20)
-_CANCELLED = 10 ** (-20 / 20)  # the mix below the channels; of two unlike channels it is 0.7, of like ones 1
+# The mix below the channels: like ones give 1, n unlike ones 1 / sqrt(n). Far below that they cancel.
+_CANCELLED = 0.14  # 20 dB below the channels for two of them
 _FAR_BEYOND = 8.0  # of full scale: 18 dB that no recorder leaves for headroom
 _OFFSET, _OFFSET_SHARE = 0.02, 0.25  # of full scale, and of the sound on it
 _FAINT_RMS = 10 ** (-60 / 20)  # of the loudest second; rooms at night are so quiet, hence the long wait
@@ -20,7 +21,7 @@ class SoundCheck:
     """Looks at the blocks of one source, second by second.
 
     A hint is given once: after three seconds that agree (half a minute of faint sound), or at the end of a shorter
-    recording. Digital silence alone is nothing odd.
+    recording. Digital silence alone is nothing odd. That the sound is faint holds until some is not.
 
     Args:
         sample_rate: Hz.
@@ -32,13 +33,14 @@ class SoundCheck:
         self._rate, self._channel = sample_rate, channel
         self._found: dict[str, str] = {}
         self._count = 0
+        self._mixed = 1  # channels
         self._begin_second()
         self._heard = self._cancelled = self._loud = self._shifted = self._flat = 0.0  # seconds
         self._offset = self._loudest = self._peak = 0.0
 
     @property
     def hints(self) -> tuple[str, ...]:
-        """What was found so far, in words."""
+        """What was found so far and still holds, in words."""
         return tuple(self._found.values())
 
     def mono(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -80,6 +82,7 @@ class SoundCheck:
         self._sum += float(mono.sum())
         mixed = self._channel == "mix" and block.shape[1] > 1
         if mixed:
+            self._mixed = block.shape[1]
             each = block.ravel()
             self._all += float(np.dot(each, each)) / block.shape[1]
         if power > 0:
@@ -96,7 +99,7 @@ class SoundCheck:
         channels = np.sqrt(self._all / n)
         if channels > _AUDIBLE_RMS:
             self._loud += seconds
-            self._cancelled += seconds * bool(np.sqrt(self._power / n) < _CANCELLED * channels)
+            self._cancelled += seconds * bool(np.sqrt(self._power / n * self._mixed) < _CANCELLED * channels)
         if self._power or self._all:
             self._heard += seconds
             shifted = abs(mean) > max(_OFFSET, _OFFSET_SHARE * rms)
@@ -125,7 +128,9 @@ class SoundCheck:
                 f"a constant offset of {self._offset:.2g} of full scale lies under the sound: "
                 "remove it with a high-pass filter",
             )
-        if self._heard >= faint and self._loudest < _FAINT_RMS:
+        if self._loudest >= _FAINT_RMS:
+            self._found.pop("faint", None)  # a quiet night is over
+        elif self._heard >= faint:
             level = 20 * np.log10(max(self._loudest, 1e-9))
             self._say(
                 "faint",

@@ -54,6 +54,7 @@ FINE = {
     "mono": SOUND[:, None],
     "stereo": pair(SOUND, speechlike(5, seed=1)),
     "one channel": pair(SOUND, np.zeros_like(SOUND)),
+    "one of many channels": np.eye(1, 128, dtype=np.float32) * SOUND[:, None],
     "silence": np.zeros((40 * RATE, 2), np.float32),
     "loud": (SOUND * 20)[:, None].clip(-2, 2),
     "clipped": np.sign(SOUND)[:, None],
@@ -136,3 +137,13 @@ def test_the_command_says_it_once_on_standard_error(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert done.stderr.count("cancel each other") == 1
     assert "a.wav: its channels" in done.stderr
+
+
+def test_a_quiet_night_is_said_until_it_is_over() -> None:
+    check = SoundCheck(RATE, "mix")
+    check.mono(speechlike(40, 1e-4)[:, None])
+    assert "loudest second" in check.hints[0]
+    check.mono(speechlike(40, 1e-4)[:, None])
+    assert len(check.hints) == 1
+    check.mono(SOUND[:, None])
+    assert check.hints == ()
