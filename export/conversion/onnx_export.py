@@ -29,7 +29,7 @@ from export.conversion.torch_export import EXPORTERS, Whole, offline_graph
 from export.streaming import Streaming, streamify
 from export.streaming.convert import Lookahead
 from export.streaming.probe import open_session
-from stream.errors import ExportError, NotStreamable, ParityError, UsageError
+from stream.errors import ExportError, ModelError, NotStreamable, ParityError, UsageError
 from stream.features.frontend import extract
 from stream.features.kernel import kernel_name
 from stream.foreign import model_kind
@@ -169,7 +169,10 @@ def _fault_finder(whole: Whole, graph: onnx.ModelProto) -> Any:
 def _load(network: onnx.ModelProto | str | Path) -> onnx.ModelProto:
     if isinstance(network, onnx.ModelProto):
         return network
-    data = read_model_file(network)
+    try:
+        data = read_model_file(network)
+    except ModelError as error:
+        raise ExportError(str(error)) from None
     foreign = model_kind(data)
     if foreign is not None:
         raise ExportError(f"{network}: is {foreign.name}, not an ONNX graph: {foreign.way}")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from export.data.recording import Interval, Recording
 from export.scenes.material import Material
 from export.scenes.room import Rooms, filtered
-from export.scenes.settings import SceneConfig
+from export.scenes.scene_config import SceneConfig
 from export.scenes.sound_store import ACTIVE_RANGE_DB, SoundStore, active_part, block_power
 
 LONGEST_SECONDS = 8.0  # of one use of a recording; of a longer one a random part is taken

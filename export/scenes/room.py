@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from export.scenes.settings import SceneConfig
+from export.scenes.scene_config import SceneConfig
 
 
 class Rooms:

@@ -8,7 +8,7 @@ import msgspec
 
 from export.augmentation.settings import AugmentConfig
 from export.data.splits import SplitConfig
-from export.scenes.settings import SceneConfig
+from export.scenes.scene_config import SceneConfig
 from export.training.fit_config import FitConfig
 from export.training.stream_config import StreamConfig
 from export.training.targets import Where

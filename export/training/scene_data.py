@@ -17,7 +17,7 @@ from export.scenes.compose import Composer
 from export.scenes.kinds import ClassKinds, class_kinds
 from export.scenes.material import Material
 from export.scenes.negatives import Negatives
-from export.scenes.settings import SceneConfig
+from export.scenes.scene_config import SceneConfig
 from export.scenes.sound_store import load_sounds
 from export.training.config import TrainConfig
 from export.training.sampler import Sampler

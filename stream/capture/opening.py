@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import unquote
 
 from stream.capture.channels import DEFAULT_CHANNEL, parse_channel
 from stream.capture.suffixes import looks_like_path
-from stream.errors import UsageError
+from stream.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
     from stream.capture.source import AudioSource
@@ -100,6 +100,10 @@ def open_source(
         return FileSource(path, channel=recorded, block_samples=block_samples, fast=fast)
     _refuse("a microphone", {"format": format, "channels": raw["channels"]})
     from stream.capture.device.microphone import Microphone
+    from stream.capture.live.ring import WhenLate
+
+    if when_late is not None and when_late not in get_args(WhenLate):
+        raise SpecError(f"when_late {when_late!r}: must be one of {', '.join(get_args(WhenLate))}")
 
     device: int | str | None = int(text) if re.fullmatch(r"\d+", text) else text or None
     wishes: dict[str, Any] = {"when_late": when_late, "chunk_seconds": chunk_seconds}

@@ -476,7 +476,7 @@ def test_nobody_reads(kind: str, input: str, tmp_path: Path) -> None:
         with running(start(*words, **options)) as child:
             if input == "--demo":
                 with suppress(TimeoutError):
-                    supervisor.settimeout(2)
+                    supervisor.settimeout(6)
                     supervisor.recv(100)
             else:
                 for _ in range(
