@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from export.evaluation.evaluate import Evaluation
 from export.metrics.clips import clip_scores, clip_truth
 from export.metrics.frames import gridded, reliability
-from export.training.run_folder import draw_confusion
+from export.pictures.confusion import draw_confusion
 
 
 def draw(evaluation: Evaluation, folder: Path) -> list[Path]:
