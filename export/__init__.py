@@ -4,6 +4,7 @@
     augmentation  changes to waveforms, to features and to log-mel energies
     models        rnn, lstm, gru, crnn, tcn: causal, whole sequences or piece by piece; checkpoints
     training      fit() for prepared batches, train() from labelled audio, search() over settings
+    pictures      training and evaluation as pictures
     streaming     the pass over an offline graph that turns left context into state
     conversion    to_onnx(): any causal torch module or offline ONNX to a stateful graph, checked to be equal
     metrics       figures of merit, defined once for evaluations, cards and the README

@@ -12,14 +12,24 @@ def upper_bound(count: int, hours: float, confidence: float = 0.95) -> float:
     """
     if hours <= 0:
         return math.inf
+    return _mean(count, 1 - confidence) / hours
+
+
+def lower_bound(count: int, hours: float, confidence: float = 0.95) -> float:
+    """Events an hour that the true rate is above with this confidence; 0 where none was counted."""
+    return _mean(count - 1, confidence) / hours if count and hours > 0 else 0.0
+
+
+def _mean(count: int, share: float) -> float:
+    """The mean at which ``count`` or fewer come in this share of cases."""
     low, high = 0.0, count + 10 + 10 * math.sqrt(count + 1)
     for _ in range(60):
         mean = (low + high) / 2
-        if _at_most(count, mean) > 1 - confidence:
+        if _at_most(count, mean) > share:
             low = mean
         else:
             high = mean
-    return high / hours
+    return high
 
 
 def _at_most(count: int, mean: float) -> float:

@@ -37,6 +37,14 @@ Examples:
     click.option(
         "--seed", type=int, default=0, show_default=True, help="Order of recordings in the carried stream."
     ),
+    click.option(
+        "--negatives",
+        type=click.FloatRange(0, 600),
+        default=5.0,
+        show_default=True,
+        metavar="MINUTES",
+        help="Of other speech, music, noise and silence each, to count false events in; 0 = none.",
+    ),
 )
 @section(
     "Detection",
@@ -57,18 +65,24 @@ def evaluate(
     threshold: tuple[str, ...],
     strict: bool,
     seed: int,
+    negatives: float,
     report: Path | None,
     as_json: bool,
 ) -> None:
     """Measure MODEL on the labelled recordings of DATA, as it would hear them live.
 
-    Every recording is heard twice: alone, from a fresh state; and in one long stream with the state carried
-    from each to the next. Events come from the live detector with the card's settings.
+    Every recording is heard twice: alone, from a fresh state; and in one long stream, with pauses of 0.3 to 3 s
+    and the state carried from each to the next. Then comes sound that is no class. Events come from the live
+    detector with the card's settings.
     """
     # Figures want these at the end of a long evaluation: whoever lacks them is told at once.
     import scipy.optimize  # noqa: F401
     import sklearn.metrics  # noqa: F401
 
+    if report is not None:
+        import matplotlib  # noqa: F401
+
+    from export.calibration.table import event_caption, event_table
     from export.evaluation.evaluate import evaluate as measure
     from export.evaluation.evaluate import headline
     from export.evaluation.pictures import draw
@@ -96,6 +110,7 @@ def evaluate(
             detector=rules,
             strict=strict,
             seed=seed,
+            negatives=negatives,
             progress=show,
         )
     for line in result.report["skipped"]:
@@ -105,9 +120,15 @@ def evaluate(
     else:
         click.echo(f"{'':24s}{'carried':>10s}{'alone':>10s}")
         for name, carried, alone in headline(result.report):
-            click.echo(f"{name:24s}{carried:10.4f}{alone:10.4f}")
+            click.echo(printable(f"{name:24s}{carried:10.4f}{alone:10.4f}"))
+        out = Console(width=80, highlight=False)
+        out.print()
+        out.print(event_table(result.events))
+        out.print(event_caption(result.events), style="dim")
     if report is not None:
         report.mkdir(parents=True, exist_ok=True)
         (report / "report.json").write_text(json.dumps(result.report, indent=2) + "\n")
         for path in draw(result, report):
             click.echo(printable(f"wrote {path}"), err=True)
+    if result.advice:
+        click.secho(printable(result.advice), fg="yellow", err=True)

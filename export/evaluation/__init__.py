@@ -1,6 +1,8 @@
 """Measuring a model on labelled recordings, with the live classifier and the live detector.
 
     predict.py    run the recordings: each alone, and all in one stream with carried state
+    streams.py    what the live classifier heard, with truth and events
+    negatives.py  what it reports in sound that is no class
     detect.py     events of probabilities that are already computed
     evaluate.py   all figures of ``export.metrics`` that apply, as one report
     pictures.py   the report as pictures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,10 +11,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from export.calibration.poisson import lower_bound
+from export.calibration.report import OWN, EventReport, Heard, event_report
 from export.data.dataset import read_dataset
 from export.data.recording import Recording, Split
 from export.data.splits import SplitConfig, split_dataset
-from export.evaluation.predict import Predictions, Progress, predict
+from export.evaluation.negatives import hear_negatives
+from export.evaluation.predict import Predictions, predict
+from export.evaluation.streams import Progress
 from export.metrics.clips import ClipRows, clip_figures, clip_scores, clip_truth
 from export.metrics.events import event_figures
 from export.metrics.frames import frame_figures, gridded
@@ -25,6 +30,8 @@ from stream.decisions.spec import DetectorSpec
 from stream.errors import DataError
 from stream.inference.session import Model
 
+MANY_FALSE_ALARMS_PER_HOUR = 10.0  # nobody leaves a model on that is wrong more often
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -35,12 +42,20 @@ class Evaluation:
         predictions: what the figures are about.
         labels: class names.
         clip_rows: of a whole recording with a label, the rows that its score is the mean of.
+        heard: the stream of all recordings, then those of sound that is no class, with their events.
+        events: found, missed and false ones in those.
+        rules: of the detector.
+        advice: what to try where there are too many false alarms; "" where there are not.
     """
 
     report: dict[str, Any]
     predictions: Predictions
     labels: tuple[str, ...]
     clip_rows: ClipRows
+    heard: Sequence[Heard]
+    events: EventReport
+    rules: DetectorSpec
+    advice: str
 
 
 def evaluate(
@@ -52,6 +67,7 @@ def evaluate(
     detector: DetectorSpec | None = None,
     strict: bool = False,
     seed: int = 0,
+    negatives: float = 0.0,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a model on labelled recordings.
@@ -64,6 +80,7 @@ def evaluate(
         detector: rules; default those of the card.
         strict: an unreadable recording is an error, not a line in the report.
         seed: order of the carried stream.
+        negatives: minutes of each kind of sound that is no class, in which false alarms are counted as well.
         progress: told (what, done, total).
 
     Raises:
@@ -72,8 +89,12 @@ def evaluate(
     recordings = select_recordings(data, model, split, unknown)
     rules = model.card.detector if detector is None else detector
     found = predict(model, recordings, rules, strict=strict, seed=seed, progress=progress)
+    streams = [found.stream, *hear_negatives(model, rules, negatives, seed=seed, progress=progress)]
+    events = event_report(streams, model.labels, never_events(model.labels, rules))
     report: dict[str, Any] = {
-        "schema": 2,  # 1: frames were rows of the model, delays included events that were on already
+        # 1: frames were rows of the model, delays included events that were on already
+        # 2: pauses of 0.5 s of zeros between recordings; a background class was predicted like any other
+        "schema": 3,
         "program": f"stream-classify {__version__}",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": {"name": model.card.name, "sha256": model.sha256},
@@ -82,8 +103,33 @@ def evaluate(
         "skipped": [{"recording": where, "reason": reason} for where, reason in found.skipped],
         "carried": figures(found.carried, model, rules),
         "alone": figures(found.alone, model, rules),
+        "events": events.to_dict(),
     }
-    return Evaluation(report, found, model.labels, clip_rows(model))
+    return Evaluation(
+        report, found, model.labels, clip_rows(model), streams, events, rules, babble_advice(events, model)
+    )
+
+
+def never_events(labels: Sequence[str], rules: DetectorSpec) -> tuple[str, ...]:
+    """Classes that the rules never report."""
+    return tuple(label for label in labels if not rules.rule(label).enabled)
+
+
+def babble_advice(events: EventReport, model: Model) -> str:
+    """What to try where there are more false alarms in sound that is no class than chance explains; else ""."""
+    if OWN in events.judged:
+        return ""
+    budget = model.card.provenance.get("false_alarms", MANY_FALSE_ALARMS_PER_HOUR)
+    allowed = min(float(budget), MANY_FALSE_ALARMS_PER_HOUR) if isinstance(budget, (int, float)) else math.inf
+    surely = lower_bound(math.floor(events.false_count), events.judged_hours)
+    if surely <= allowed and events.false_per_hour <= MANY_FALSE_ALARMS_PER_HOUR:
+        return ""
+    counts = {label: sum(c.false[kind] for kind in events.judged) for label, c in events.classes.items()}
+    loudest = [label for label in sorted(counts, key=lambda each: -counts[each]) if counts[label]][:3]
+    return (
+        f"{events.false_per_hour:.2g} false events an hour of other sound, most of {', '.join(loudest)}: try "
+        "--threshold 0.9; train again with --false-alarms 1, and with more --background of what it mistakes"
+    )
 
 
 def select_recordings(
@@ -124,9 +170,10 @@ def figures(predictions: Sequence[Prediction], model: Model, rules: DetectorSpec
     """Every figure that the labels allow: of strong labels where some recording has them, else of whole recordings."""
     labels = model.labels
     thresholds = [rules.rule(label).threshold for label in labels]
+    never = never_events(labels, rules)
     if all(each.reference is None for each in predictions):
         scores, truth = clip_scores(predictions, clip_rows(model)), clip_truth(predictions, labels)
-        return {"clips": clip_figures(scores, truth, labels, model.card.activation, thresholds)}
+        return {"clips": clip_figures(scores, truth, labels, model.card.activation, thresholds, never)}
     cells, cell_truth = gridded(predictions, labels)
     return {
         "frames": frame_figures(cells, cell_truth, labels, thresholds),

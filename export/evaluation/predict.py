@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.calibration.detecting import complete_events
+from export.calibration.report import OWN, Heard
 from export.data.cache import load_audio
-from export.data.recording import Recording
+from export.data.recording import Interval, Recording
+from export.evaluation.streams import Progress, hear, heard, push_all, true_events
 from export.metrics.prediction import Prediction
+from export.scenes.negatives import Negatives
 from stream.classifier import StreamClassifier
 from stream.decisions.spec import DetectorSpec
 from stream.errors import DataError
@@ -19,10 +22,8 @@ from stream.inference.session import Model
 from stream.messages import Result
 from stream.recording import merge
 
-PAUSE_SECONDS = 0.5  # silence between recordings in the carried stream
-BLOCK_SAMPLES = 16_000  # of one push
-
-Progress = Callable[[str, int, int], None]
+PAUSE_SECONDS = (0.3, 3.0)  # between recordings in the carried stream
+STRIP_SECONDS = 60.0  # of its sound that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,15 @@ class Predictions:
         alone: each from the initial state.
         carried: all in one stream, state and detector carried from each to the next.
         skipped: (where, why) of recordings that could not be used.
+        stream: the whole stream of ``carried``, with pauses of microphone noise between the recordings.
+        sound: (n,) float32, its first minute.
     """
 
     alone: list[Prediction]
     carried: list[Prediction]
     skipped: list[tuple[str, str]]
+    stream: Heard
+    sound: NDArray[np.float32]
 
 
 def predict(
@@ -74,7 +79,7 @@ def predict(
                 raise
             skipped.append((recording.where, str(error)))
             continue
-        result = _whole(StreamClassifier(model, detector), samples)
+        result = hear(StreamClassifier(model, detector), samples)
         alone.append(_prediction(recording, result, 0, len(samples)))
         usable.append(recording)
         sounds.append(samples)
@@ -83,17 +88,8 @@ def predict(
     if not alone:
         first = f"; the first is {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise DataError(f"none of {len(recordings)} recordings can be used{first}")
-    carried = _carried(StreamClassifier(model, detector), usable, sounds, seed, progress)
-    return Predictions(alone, carried, skipped)
-
-
-def _whole(classifier: StreamClassifier, samples: NDArray[np.float32]) -> Result:
-    parts = [classifier.push(part) for part in _blocks(samples)]
-    return merge([*parts, classifier.flush()], classifier)
-
-
-def _blocks(samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    return [samples[at : at + BLOCK_SAMPLES] for at in range(0, len(samples), BLOCK_SAMPLES)]
+    carried, stream, sound = _carried(StreamClassifier(model, detector), usable, sounds, seed, progress)
+    return Predictions(alone, carried, skipped, stream, sound)
 
 
 def _prediction(recording: Recording, result: Result, start: int, length: int) -> Prediction:
@@ -116,19 +112,31 @@ def _carried(
     sounds: Sequence[NDArray[np.float32]],
     seed: int,
     progress: Progress | None,
-) -> list[Prediction]:
-    pause = np.zeros(round(PAUSE_SECONDS * classifier.sample_rate), np.float32)
-    order = np.random.default_rng(seed).permutation(len(sounds))
+) -> tuple[list[Prediction], Heard, NDArray[np.float32]]:
+    """Predictions for the recordings in one stream; the stream; and its first minute of sound."""
+    rate = classifier.sample_rate
+    pauses = Negatives("test", rate)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(sounds))
     starts: dict[int, int] = {}
+    truth: list[Interval] = []
     results: list[Result] = []
+    beginning: list[NDArray[np.float32]] = []
     for turn, number in enumerate(order.tolist()):
         starts[number] = classifier.end
-        results += [classifier.push(part) for part in _blocks(sounds[number])]
-        results.append(classifier.push(pause))  # an event may well end in the pause
+        # An event may well end in the pause.
+        pause = pauses.draw("silence", rng, round(rng.uniform(*PAUSE_SECONDS) * rate))
+        for part in (sounds[number], pause):
+            if classifier.end < STRIP_SECONDS * rate:
+                beginning.append(part)
+            results += push_all(classifier, part)
+        truth += true_events(recordings[number], sounds[number], rate, starts[number])
         if progress:
             progress("in one stream", turn + 1, len(sounds))
     results.append(classifier.flush())
     whole = merge(results, classifier)
-    return [
+    found = [
         _prediction(recording, whole, starts[i], len(sounds[i])) for i, recording in enumerate(recordings)
     ]
+    sound = np.nan_to_num(np.concatenate(beginning))[: round(STRIP_SECONDS * rate)]
+    return found, heard(whole, classifier.end, truth, OWN, classifier), sound

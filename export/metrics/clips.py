@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from export.metrics.frames import roc_auc
 from export.metrics.prediction import Prediction
 
+NOTHING = "nothing"  # the column of a background class
 ClipRows = Literal["end", "all"]
 """The rows that a recording's score is the mean of: its second half, or all of it."""
 
@@ -38,28 +39,35 @@ def clip_figures(
     labels: tuple[str, ...],
     activation: str,
     thresholds: Sequence[float],
+    background: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Accuracy and per-class figures.
 
-    Softmax models predict their strongest class. Sigmoid models predict every class at or above its threshold;
-    "accuracy" is then the share of recordings with exactly the right set.
+    Softmax models predict their strongest class, of those that are asked about. Sigmoid models predict every class at
+    or above its threshold; "accuracy" is then the share of recordings with exactly the right set.
+
+    "confusion" counts recordings by true class (rows, all labels) and by what is strongest of all ("predicted" names
+    the columns: classes, and "nothing" where a background class is).
 
     Args:
         scores, truth: (n, C), see ``clip_scores`` and ``clip_truth``.
         activation: "softmax" or "sigmoid".
         thresholds: of each class; sigmoid only.
+        background: classes that are never an event. Where no recording is labelled with them, they are not asked about.
     """
     from sklearn import metrics
 
+    present = truth.any(axis=0)
+    asked = np.array([label not in background for label in labels]) | present
     if activation == "softmax":
         predicted = np.zeros_like(truth)
-        predicted[np.arange(len(predicted)), scores.argmax(axis=1)] = True
+        among = np.where(asked, scores, -1.0)
+        predicted[np.arange(len(predicted)), among.argmax(axis=1)] = True
     else:
         predicted = scores >= np.array(thresholds)
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         truth, predicted, average=None, zero_division=0
     )
-    present = truth.any(axis=0)
     result: dict[str, Any] = {
         "recordings": len(scores),
         "accuracy": float((truth == predicted).all(axis=1).mean()),
@@ -74,11 +82,14 @@ def clip_figures(
                 "roc_auc": roc_auc(truth[:, c], scores[:, c]),
             }
             for c, label in enumerate(labels)
+            if asked[c]
         },
     }
     if activation == "softmax" and (truth.sum(axis=1) == 1).all():
         table = metrics.confusion_matrix(
-            truth.argmax(axis=1), predicted.argmax(axis=1), labels=range(len(labels))
+            truth.argmax(axis=1), scores.argmax(axis=1), labels=range(len(labels))
         )
-        result["confusion"] = table.tolist()
+        nothing = [] if asked.all() else [table[:, ~asked].sum(axis=1)]
+        result["confusion"] = np.stack([*table[:, asked].T, *nothing], axis=1).tolist()
+        result["predicted"] = [label for c, label in enumerate(labels) if asked[c]] + [NOTHING] * len(nothing)
     return result

@@ -26,6 +26,8 @@ import torch
 from numpy.typing import NDArray
 
 from export.atomic import write_bytes
+from export.pictures.confusion import draw_confusion
+from export.pictures.curves import draw_curves
 from export.training.config import TrainConfig
 from stream._version import __version__
 from stream.errors import OutputError
@@ -67,7 +69,7 @@ class RunFolder:
     ) -> None:
         self.metrics(history)
         self._json("result.json", result)
-        draw_curves(history, self.path / "curves.png")
+        draw_curves(history, self.path / "curves.png", result.get("best", {}).get("epoch"))
         if table is not None:
             draw_confusion(table, labels, self.path / "confusion.png")
 
@@ -111,43 +113,3 @@ def git_commit() -> str | None:
         if commit is None
         else commit + ("+" if ask("status", "--porcelain", "--untracked-files=no") else "")
     )
-
-
-def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
-    """Loss on the left, every other validation figure on the right."""
-    from matplotlib.figure import Figure  # the figure alone: no window system, no global state
-
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    epochs = [record["epoch"] + 1 for record in history]
-    for name in sorted({name for record in history for name in record}):
-        if name in ("epoch", "seconds", "learning_rate"):
-            continue
-        axis = left if name.endswith("loss") else right
-        axis.plot(epochs, [record.get(name, np.nan) for record in history], label=name.removeprefix("val_"))
-    for axis, title in ((left, "loss"), (right, "validation")):
-        axis.set(xlabel="epoch", title=title)
-        axis.grid(alpha=0.3)
-        if axis.lines:
-            axis.legend(fontsize="small")
-    figure.savefig(path, dpi=100)
-
-
-def draw_confusion(table: NDArray[np.int64], labels: tuple[str, ...], path: Path) -> None:
-    """Counts in cells, shade by share of the true class."""
-    from matplotlib.figure import Figure
-
-    size = max(4.0, 0.5 * len(labels) + 2)
-    figure = Figure(figsize=(size, size), layout="constrained")
-    axis = figure.subplots()
-    share = table / np.maximum(table.sum(1, keepdims=True), 1)
-    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(table):
-        if count:
-            colour = "white" if share[row, column] > 0.5 else "black"
-            axis.text(column, row, str(count), ha="center", va="center", color=colour, fontsize="small")
-    ticks = range(len(labels))
-    axis.set_xticks(ticks, labels, rotation=60, ha="right")
-    axis.set_yticks(ticks, labels)
-    axis.set(xlabel="predicted", ylabel="true")
-    figure.savefig(path, dpi=100)
