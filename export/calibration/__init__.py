@@ -4,7 +4,7 @@ heard.py       HeardStream: what a model gave for a stream, and what was to be h
 detecting.py   events of computed rows, by the live detector
 matching.py    detected events against true ones: found, merged, doubled, false
 poisson.py     what a small count says about a rate
-report.py      EventReport: found, missed, doubled, false an hour by kind of sound, delay
+event_report.py EventReport: found, missed, doubled, false an hour by kind of sound, delay
 stretches.py   the live detector where a class can be on, for many rules
 grid.py        the rules that are tried
 curve.py       what each of them gives
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from export.calibration.calibrate import Calibration, calibrate
 from export.calibration.detecting import heard_events
+from export.calibration.event_report import EventReport, event_report
 from export.calibration.heard import HeardStream
-from export.calibration.report import EventReport, event_report
 
 __all__ = ["Calibration", "EventReport", "HeardStream", "calibrate", "event_report", "heard_events"]

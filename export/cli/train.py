@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 import msgspec
@@ -17,6 +17,9 @@ from stream.cli.deprecated import RenamedOption, warn_renamed
 from stream.cli.help import TaskCommand, section
 from stream.errors import SpecError, UsageError
 from stream.printable import printable
+
+if TYPE_CHECKING:
+    from export.calibration import Calibration
 
 T = TypeVar("T")
 
@@ -244,9 +247,22 @@ def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: 
     console.print(printable(f"run folder {run}"), highlight=False, markup=False)
     for name, value in result.figures.items():
         click.echo(f"{name}\t{value:.4f}")
+    if result.calibration is not None:
+        _show_calibration(result.calibration)
     click.echo(
         printable(f"wrote {output}{_left_out(len(result.skipped), len(result.ignored), run)}"), err=True
     )
+
+
+def _show_calibration(calibration: Calibration) -> None:
+    """What the calibrated rules give on streams as they will be heard, and what to try where that is not enough."""
+    from export.calibration.table import event_caption, event_table
+
+    table = Console(width=80)
+    table.print(event_table(calibration.report))
+    table.print(event_caption(calibration.report), highlight=False)
+    if calibration.advice:
+        click.secho(printable(calibration.advice), fg="yellow", err=True)
 
 
 def _left_out(skipped: int, ignored: int, run: Path) -> str:

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from export.calibration.event_report import OWN, EventReport, Heard, event_report
 from export.calibration.poisson import lower_bound
-from export.calibration.report import OWN, EventReport, Heard, event_report
 from export.data.dataset import read_dataset
 from export.data.recording import Recording, Split
 from export.data.splits import SplitConfig, split_dataset
-from export.evaluation.negatives import hear_negatives
+from export.evaluation.other_sound import hear_negatives
 from export.evaluation.predict import Predictions, predict
 from export.evaluation.streams import Progress
 from export.metrics.clips import ClipRows, clip_figures, clip_scores, clip_truth

@@ -114,10 +114,10 @@ class Composer:
             else:
                 i = waiting.pop()
                 sound, mark = self._recording(i, at, room, level, rng)
+                if mark.end > n:  # half of it would be there without being learnt
+                    break
                 used = min(len(sound), n - at)
                 out[at : at + used] += sound[:used]
-                if mark.end > n:
-                    break
                 placed.append(mark)
                 at = mark.end
             at += round(self._pause(rng) * rate)

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from export.cli.evaluate import evaluate as command
 from export.data.recording import Interval, Recording
 from export.evaluation.evaluate import evaluate
-from export.evaluation.negatives import negative_kinds
+from export.evaluation.other_sound import negative_kinds
 from export.evaluation.streams import true_events
 from export.metrics import Prediction, clip_figures, clip_scores, clip_truth
 from stream.decisions.spec import ClassRule, DetectorSpec

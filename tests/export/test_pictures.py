@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -146,11 +147,10 @@ def test_the_table_fits_eighty_columns() -> None:
     labels = NAMES
     streams = [heard(10), *(heard(10, kind) for kind in ("speech", "music", "noise", "silence"))]
     report = event_report([(s, heard_events(s, labels, DetectorSpec())) for s in streams], labels)
-    console = Console(width=80, force_terminal=False)
-    with console.capture() as capture:
-        console.print(event_table(report))
-        console.print(event_caption(report), highlight=False)
-    lines = capture.get().splitlines()
+    console = Console(width=80, force_terminal=False, file=io.StringIO())
+    console.print(event_table(report))
+    console.print(event_caption(report), highlight=False)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert max(map(len, lines)) <= 80
     assert " ".join(lines[0].split()) == "events found missed twice delay p90 speech music noise silence own"
     assert any(line.startswith("[red]six") for line in lines)
