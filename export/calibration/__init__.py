@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from export.calibration.calibrate import Calibration, calibrate
 from export.calibration.detecting import heard_events
+from export.calibration.event_report import EventReport, event_report
 from export.calibration.heard import HeardStream
-from export.calibration.report import EventReport, event_report
 
 __all__ = ["Calibration", "EventReport", "HeardStream", "calibrate", "event_report", "heard_events"]

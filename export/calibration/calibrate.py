@@ -10,8 +10,8 @@ import msgspec
 from export.calibration.budget import share_budget
 from export.calibration.curve import ClassCurve, RulePoint
 from export.calibration.detecting import heard_events
+from export.calibration.event_report import OWN, EventReport, event_report, rate
 from export.calibration.heard import HeardStream
-from export.calibration.report import OWN, EventReport, event_report, rate
 from export.calibration.stretches import Axis
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.errors import DataError

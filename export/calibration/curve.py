@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from export.calibration.event_report import OWN, equal_count
 from export.calibration.grid import ending_rules, first_rules, hysteresis_rules
 from export.calibration.heard import HeardStream
 from export.calibration.matching import match, true_times
-from export.calibration.report import OWN, equal_count
 from export.calibration.stretches import Axis, ClassRows
 from stream.decisions.spec import ClassRule
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
+from export.calibration.event_report import EventCounts, EventReport, rate
 from export.calibration.poisson import upper_bound
-from export.calibration.report import EventCounts, EventReport, rate
 from stream.printable import printable
 
 _LABEL_WIDTH = 14

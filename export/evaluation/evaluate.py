@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from export.calibration.event_report import OWN, EventReport, Heard, event_report, rate
 from export.calibration.poisson import lower_bound
-from export.calibration.report import OWN, EventReport, Heard, event_report, rate
 from export.data.dataset import read_dataset
 from export.data.recording import Recording, Split
 from export.data.splits import SplitConfig, split_dataset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from export.calibration.report import Heard
+from export.calibration.event_report import Heard
 from export.evaluation.streams import Progress, hear, heard
 from export.scenes.negatives import KINDS, Kind, negative_streams
 from stream.classifier import StreamClassifier

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.calibration.detecting import complete_events
-from export.calibration.report import OWN, Heard
+from export.calibration.event_report import OWN, Heard
 from export.data.cache import load_audio
 from export.data.recording import Interval, Recording
 from export.evaluation.streams import Progress, hear, heard, push_all, true_events

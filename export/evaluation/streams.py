@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.calibration.detecting import complete_events
+from export.calibration.event_report import Heard
 from export.calibration.heard import HeardStream
-from export.calibration.report import Heard
 from export.data.recording import Interval, Recording
 from export.scenes.sound_store import active_part
 from stream.classifier import StreamClassifier

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from export.calibration.event_report import EventReport, rate
 from export.calibration.poisson import upper_bound
-from export.calibration.report import EventReport, rate
 from export.pictures.canvas import DOUBLED, FALSE, FOUND, GREY, MISSED, blank, make_figure, save, short
 
 
