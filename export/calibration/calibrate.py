@@ -10,7 +10,7 @@ import msgspec
 from export.calibration.budget import share_budget
 from export.calibration.curve import ClassCurve, RulePoint
 from export.calibration.detecting import heard_events
-from export.calibration.event_report import OWN, EventReport, event_report
+from export.calibration.event_report import OWN, EventReport, event_report, rate
 from export.calibration.heard import HeardStream
 from export.calibration.stretches import Axis
 from stream.decisions.spec import ClassRule, DetectorSpec
@@ -105,7 +105,7 @@ def _advice(report: EventReport, kept: Mapping[str, bool], budget: float, allowe
     loud = [label for label, within in kept.items() if not within]
     if loud:
         return (
-            f"{report.false_per_hour:.2g} false alarms an hour, not {budget:g}: {_names(loud)} at any threshold that "
+            f"{rate(report.false_per_hour)} false alarms an hour, not {budget:g}: {_names(loud)} at any threshold that "
             "still finds half of the events; give recordings of what is mistaken for it by --background, more "
             "recordings of the class, or allow more by --false-alarms"
         )

@@ -24,8 +24,9 @@ class EventCounts:
 
     Attributes:
         events: true events; pieces of one class with less than 0.25 s between them are one.
-        found: of these, that a detected event of the class belongs to: it overlaps [onset, offset + 0.5 s].
-        merged: of the missed, those that an event was on for that had been reported for an earlier one.
+        found: of these, that a detected event of the class belongs to: it overlaps [onset, offset + 0.5 s] and began
+            no more than 0.5 s before the onset.
+        merged: of the missed, those during which an event was on that had begun before.
         doubled: further detected events on true events that were found already.
         false: kind of stream -> detected events that belong to no true event; one that goes on counts again
             every 10 s.
@@ -135,6 +136,15 @@ def equal_count(counts: Mapping[str, float], hours: Mapping[str, float], kinds: 
         return 0.0
     each = sum(hours[kind] for kind in lasting) / len(lasting)
     return float(sum(counts[kind] * each / hours[kind] for kind in lasting))
+
+
+def rate(value: float) -> str:
+    """An hourly rate in at most four characters: 0, 0.25, 3.1, 47, 1.2k."""
+    if value >= 1000:
+        return f"{value / 1000:.3g}k" if value >= 10_000 else f"{value / 1000:.1f}k"
+    if value >= 10:
+        return f"{value:.0f}"
+    return f"{value:.2g}"
 
 
 def _counts(pairs: Sequence[Heard], label: str, kinds: Sequence[str]) -> EventCounts:

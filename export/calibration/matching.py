@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from export.data.recording import Interval
 
-TOLERANCE_SECONDS = 0.5  # after the end of a true event a detected one still belongs to it
+TOLERANCE_SECONDS = 0.5  # before its onset, and after its end, a detected event still belongs to a true one
 JOINED_SECONDS = 0.25  # true events of one class with less between them are one
 EARLY_SECONDS = (
     0.1  # a detected event that began earlier than this before a true one was on already: no delay
@@ -26,7 +26,7 @@ class Matching:
 
     Attributes:
         found: (N,) bool, the true event has a detected event of its own.
-        merged: (N,) bool, of those not found: only a detected event that was counted for another one overlaps it.
+        merged: (N,) bool, of those not found: a detected event overlaps it that was on before.
         doubled: (N,) int64, further detected events on a found true event.
         delays: seconds from the true onset to the moment of the report, of those found whose event began with them.
         false: (M,) int64, false alarms that each detected event counts as.
@@ -54,11 +54,12 @@ def true_times(events: Iterable[Interval], label: str) -> tuple[Times, Times]:
 def match(true: tuple[Times, Times], onsets: Times, offsets: Times, decided: Times) -> Matching:
     """Match detected events with true ones, in order of time.
 
-    A detected event belongs to a true one if it overlaps [onset, offset + 0.5 s]. Each true event takes the first that
+    A detected event belongs to a true one if it overlaps [onset, offset + 0.5 s] and began no more than 0.5 s before
+    the onset. Each true event takes the first that
     belongs to it and was not taken: it is *found*. A detected event that belongs only to events that are found is a
     *double*; one that belongs to none is a *false alarm*. A true event without one of its own is *missed*, also where
-    another's event went on through it (*merged*): nobody was told of it. What is on without reason counts again every
-    10 s, so that a class that never ends is not one false alarm.
+    an event went on through it that was on before (*merged*): nobody was told of it. What is on without reason counts
+    again every 10 s, so that a class that never ends is not one false alarm.
 
     Args:
         true: (N,) onsets and offsets from ``true_times``.
@@ -74,11 +75,13 @@ def match(true: tuple[Times, Times], onsets: Times, offsets: Times, decided: Tim
     for k in np.flatnonzero(high > low).tolist():
         first, last = int(low[k]), int(high[k])
         touched[first:last] = True
-        before, after = begins[first] - onsets[k], offsets[k] - ends[last - 1]
-        false[k] = int(max(before, 0.0) // STUCK_SECONDS + max(after, 0.0) // STUCK_SECONDS)
-        free = [i for i in range(first, last) if not found[i]]
+        new = [i for i in range(first, last) if onsets[k] >= begins[i] - TOLERANCE_SECONDS]
+        if not new:
+            continue  # it was on before there was anything: a false alarm, whatever comes while it lasts
+        false[k] = int(max(offsets[k] - ends[last - 1], 0.0) // STUCK_SECONDS)
+        free = [i for i in new if not found[i]]
         if not free:
-            doubled[first] += 1
+            doubled[new[0]] += 1
             continue
         within = [i for i in free if onsets[k] < ends[i]]  # rather than one that only the tolerance reaches
         own = (within or free)[0]

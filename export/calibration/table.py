@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from export.calibration.event_report import EventCounts, EventReport
+from export.calibration.event_report import EventCounts, EventReport, rate
 from export.calibration.poisson import upper_bound
 from stream.printable import printable
 
@@ -23,7 +23,7 @@ def event_table(report: EventReport) -> Table:
     table.add_row("all", *_cells(report.total, report), style="bold")
     blank = [""] * 5
     table.add_row("  at most", *blank, *(_bound(report, kind) for kind in report.hours), style="dim")
-    table.add_row("  of hours", *blank, *(f"{hours:.2g}" for hours in report.hours.values()), style="dim")
+    table.add_row("  heard", *blank, *(_length(hours) for hours in report.hours.values()), style="dim")
     return table
 
 
@@ -32,17 +32,12 @@ def event_caption(report: EventReport) -> str:
     own = " own: wrong ones among the data's own recordings." if "own" in report.hours else ""
     return (
         "found: of all events; twice: found and reported again; delay and p90: seconds, median and of nine in "
-        f"ten; then false events an hour of such sound; at most: with 95 % confidence.{own}"
+        f"ten; then false events an hour of such sound; at most: with 95 % confidence, from what was heard.{own}"
     )
 
 
-def rate(value: float) -> str:
-    """An hourly rate in at most four characters: 0, 0.25, 3.1, 47, 1.2k."""
-    if value >= 1000:
-        return f"{value / 1000:.3g}k" if value >= 10_000 else f"{value / 1000:.1f}k"
-    if value >= 10:
-        return f"{value:.0f}"
-    return f"{value:.2g}"
+def _length(hours: float) -> str:
+    return f"{rate(hours)}h" if hours >= 1 else f"{60 * hours:.2g}m"
 
 
 def _cells(counts: EventCounts, report: EventReport) -> list[str]:

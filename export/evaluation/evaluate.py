@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from export.calibration.event_report import OWN, EventReport, Heard, event_report
+from export.calibration.event_report import OWN, EventReport, Heard, event_report, rate
 from export.calibration.poisson import lower_bound
 from export.data.dataset import read_dataset
 from export.data.recording import Recording, Split
@@ -127,7 +127,7 @@ def babble_advice(events: EventReport, model: Model) -> str:
     counts = {label: sum(c.false[kind] for kind in events.judged) for label, c in events.classes.items()}
     loudest = [label for label in sorted(counts, key=lambda each: -counts[each]) if counts[label]][:3]
     return (
-        f"{events.false_per_hour:.2g} false events an hour of other sound, most of {', '.join(loudest)}: try "
+        f"{rate(events.false_per_hour)} false events an hour of other sound, most of {', '.join(loudest)}: try "
         "--threshold 0.9; train again with --false-alarms 1, and with more --background of what it mistakes"
     )
 

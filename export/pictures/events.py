@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from export.calibration.event_report import EventReport
+from export.calibration.event_report import EventReport, rate
 from export.calibration.poisson import upper_bound
-from export.calibration.table import rate
 from export.pictures.canvas import DOUBLED, FALSE, FOUND, GREY, MISSED, blank, make_figure, save, short
 
 
@@ -68,7 +67,7 @@ def _kinds(axes: Any, report: EventReport) -> None:
     axes.set_yticks(range(len(kinds)), kinds)
     # Linear to one an hour, then by powers of ten: one kind must not hide the others.
     axes.set_xscale("symlog", linthresh=1, linscale=0.7)
-    axes.set(xlim=(0, 60 * max(*tops, 1)), ylim=(len(kinds) - 0.4, -0.6))
+    axes.set(xlim=(0, 200 * max(*tops, 1)), ylim=(len(kinds) - 0.4, -0.6))
     ticks = [0, *(10**power for power in range(7) if 10**power <= 2 * max(*tops, 1))]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.set_xticks([], minor=True)

@@ -52,6 +52,9 @@ def matched(truth: list[tuple[float, float]], found: list[tuple[float, float]]) 
         ([(1, 2), (2.2, 3)], [(1.2, 3)], (1, 0, 0, 0)),  # pieces close together are one event
         ([], [(1, 1.5), (3, 4)], (0, 0, 0, 2)),
         ([], [(0, 59.5)], (0, 0, 0, 6)),  # what goes on counts every ten seconds
+        ([(1, 2)], [(0.6, 1.9)], (1, 0, 0, 0)),  # a little early
+        ([(5, 6)], [(4, 7)], (0, 1, 0, 1)),  # on before there was anything: told of nothing
+        ([(5, 6), (8, 9)], [(1, 20)], (0, 2, 0, 2)),
         ([(1, 2)], [(1.2, 31)], (1, 0, 0, 2)),  # nor is a right beginning an excuse
     ],
 )
@@ -75,7 +78,7 @@ def report() -> EventReport:
         DetectedEvent("a", 1.2, 1.9, 1.4),
         DetectedEvent("a", 1.95, 2.2, 2.1),  # doubled
         DetectedEvent("b", 5.1, 5.8, 5.3),  # another class: false
-        DetectedEvent("b", 7.0, 9.0, 7.2),  # found, and on before: no delay
+        DetectedEvent("b", 7.8, 9.0, 7.9),  # found, and on before: no delay
     )
     return event_report(
         [

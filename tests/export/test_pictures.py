@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from export.calibration import HeardStream, event_report, heard_events
-from export.calibration.table import event_caption, event_table, rate
+from export.calibration.event_report import rate
+from export.calibration.table import event_caption, event_table
 from export.data.recording import Interval
 from export.pictures.confusion import draw_confusion
 from export.pictures.curves import draw_curves
