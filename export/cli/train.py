@@ -46,7 +46,7 @@ _DIRECT = {
     "n_mfcc": "features.n_mfcc", "deltas": "features.deltas", "where": "where", "background": "background",
     "background_class": "streams.background_class", "copies": "augment.copies", "validation_fold": "validation_folds",
     "test_fold": "test_folds", "validation_group": "validation_groups", "test_group": "test_groups",
-    "cache": "cache",
+    "cache": "cache", "false_alarms": "false_alarms",
 }  # fmt: skip
 
 
@@ -103,6 +103,11 @@ _DIRECT = {
     click.option("--validation-group", metavar="A:B", help="Speakers or sources for validation."),
     click.option("--test-group", metavar="A:B", help="Speakers or sources for the test."),
     click.option("--strict", is_flag=True, help="Refuse unreadable audio instead of skipping it."),
+    click.option(
+        "--false-alarms",
+        metavar="N",
+        help="Compose streams as they will be heard, and calibrate the rules for N false events an hour.",
+    ),
     click.option("--copies", metavar="N", help="Augmented variants of each recording.  [default: 0]"),
     click.option("--cache", metavar="DIR", help="Folder for features.  [default: ~/.cache/stream-classify]"),
 )
@@ -197,6 +202,8 @@ def train(
         if not sign:
             raise UsageError(f"--set {word}: want NAME=VALUE")
         changes[name] = text
+    if direct["false_alarms"] is not None:
+        changes.setdefault("compose", "true")
     if class_weights:
         changes["class_weights"] = "true"
     if strict:

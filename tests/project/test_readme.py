@@ -53,6 +53,7 @@ NOT_RUN = {
     "export/README.md": [
         "trains for minutes",
         "trains for minutes",
+        "trains for minutes",
         "needs offline.onnx",
         "needs an LSTM model.pt",
         "needs Speech Commands and trains for minutes",
