@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -139,6 +139,11 @@ def select_recordings(
     dataset = read_dataset(data, model.labels, unknown=unknown)
     if split is None:
         return dataset.recordings
+    # Training made up its background class: no recording is labelled with it, and none need be.
+    seen = {label for recording in dataset.recordings for label in labels_of(recording)}
+    never = never_events(model.labels, model.card.detector)
+    asked = tuple(label for label in model.labels if label in seen or label not in never)
+    dataset = replace(dataset, labels=asked)
     try:
         part = split_dataset(dataset, training_split(model)).part(split)
     except DataError as error:
@@ -146,6 +151,11 @@ def select_recordings(
     if not part:
         raise DataError(f"{data}: its {split} part is empty; leave --split out to use everything")
     return part
+
+
+def labels_of(recording: Recording) -> set[str]:
+    """Classes of the whole recording and of the events in it."""
+    return {*recording.labels, *(event.label for event in recording.events or ())}
 
 
 def training_split(model: Model) -> SplitConfig | None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -14,11 +15,13 @@ from click.testing import CliRunner
 
 from export.cli.evaluate import evaluate as command
 from export.data.recording import Interval, Recording
+from export.data.splits import SplitConfig
 from export.evaluation.evaluate import evaluate
 from export.evaluation.other_sound import negative_kinds
 from export.evaluation.streams import true_events
 from export.metrics import Prediction, clip_figures, clip_scores, clip_truth
 from stream.decisions.spec import ClassRule, DetectorSpec
+from stream.errors import DataError
 from stream.inference.session import Model
 from tests.support.extras import needs
 from tests.support.toy_models import toy_bytes, toy_card, toy_file
@@ -50,10 +53,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.append(f"{n}.wav,{('speech', 'music', 'noise')[n % 3]}")
     (folder / "manifest.csv").write_text("\n".join(["filename,label", *rows]) + "\n")
     return folder
-
-
-def rules(**rule: object) -> DetectorSpec:
-    return DetectorSpec(default=ClassRule(**rule))  # type: ignore[arg-type]
 
 
 def run(missing: tuple[str, ...], *words: str) -> subprocess.CompletedProcess[str]:
@@ -204,3 +203,20 @@ def test_recordings_of_a_class_that_is_no_event_are_asked_about() -> None:
     )
     assert figures["accuracy"] == 1
     assert figures["predicted"] == ["a", "unknown"]
+
+
+def test_the_class_that_training_made_up_needs_no_recordings(tmp_path: Path) -> None:
+    """Its card says how its data were divided; no recording of those is of the background class."""
+    rows = [f"{n}.wav,{('speech', 'music')[n % 2]},{n // 2 % 3}" for n in range(12)]
+    for n in range(12):
+        soundfile.write(tmp_path / f"{n}.wav", np.random.default_rng(n).normal(0, 0.1, 8000), 16000)
+    (tmp_path / "manifest.csv").write_text("\n".join(["filename,label,fold", *rows]) + "\n")
+    plan = {"split": msgspec.to_builtins(SplitConfig(validation_folds=("1",), test_folds=("2",)))}
+    never = DetectorSpec(classes={"noise": ClassRule(enabled=False)})
+    model = Model(toy_bytes(toy_card(provenance=plan, detector=never)))
+    result = evaluate(model, str(tmp_path), split="validation")
+    assert result.report["data"]["recordings"] == 4
+    assert set(result.report["events"]["classes"]) == {"speech", "music"}
+    asking = Model(toy_bytes(toy_card(provenance=plan)))
+    with pytest.raises(DataError, match="class noise: has no recording"):
+        evaluate(asking, str(tmp_path), split="validation")
