@@ -161,6 +161,14 @@ def calibrated(
     return found
 
 
+def heard_beside(config: TrainConfig, ready: Prepared) -> dict[str, Any]:
+    """What is no class to this model, and the false events an hour its rules were chosen for: for `evaluate`."""
+    if ready.scenes is None:
+        return {}
+    budget = {"false_alarms": config.false_alarms} if config.false_alarms else {}
+    return {"negatives": list(ready.scenes.kinds.allowed), **budget}
+
+
 def event_metrics(report: EventReport) -> dict[str, float]:
     """The figures of a calibration that the card keeps."""
     total = report.total
@@ -271,6 +279,7 @@ def make_card(
             **origins,
             "parameters": count_parameters(model),
             "clip_score": config.where,
+            **heard_beside(config, ready),
             **({} if split is None else {"split": msgspec.to_builtins(split)}),
         },
     )

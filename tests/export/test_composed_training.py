@@ -141,6 +141,7 @@ def test_a_network_that_stays_silent_where_nothing_is(data: Path, tmp_path: Path
     assert report.total.found >= 0.7 * report.total.events
     assert report.total.false["silence"] == 0
     assert result.card.metrics["events_found"] == report.total.found
+    assert result.card.provenance["negatives"] == ["speech", "music", "noise", "silence"]
 
 
 def test_an_epoch_is_the_same_each_time_it_is_asked_for(data: Path) -> None:
