@@ -1,8 +1,7 @@
-"""Free recordings that come with the package: voices, music and things, to tell a model what is none of its classes."""
+"""Free recordings that come with the package: voices and things, to tell a model what is none of its classes."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,33 +12,23 @@ import soxr
 from numpy.typing import NDArray
 
 from export.data.recording import Split
+from export.scenes.names import same_sound, says
 from stream.capture.files import read_audio
 from stream.installation import asset
 
 RATE = 16_000
 _FOLDER = "negatives"
-# Words for the same thing: a class of one is not told that a recording of another is no class.
-_SAME = (
-    {"dog", "bark", "hound", "puppy", "howl"}, {"cat", "meow", "kitten", "purr"},
-    {"bell", "doorbell", "ring", "chime", "ding"}, {"horn", "honk", "klaxon", "hooter"},
-    {"car", "vehicle", "engine", "motor", "traffic", "idl"},
-    {"gun", "shot", "gunshot", "pistol", "rifle", "fire", "burst"}, {"knock", "door", "tap"}, {"cough", "sneeze"},
-    {"bird", "crow", "chirp", "rooster", "duck", "owl"}, {"cow", "moo"}, {"sheep", "goat", "lamb"},
-    {"glass", "bottle", "break", "smash", "shatter"}, {"water", "rain", "drop", "splash", "drip"},
-    {"drill", "jackhammer", "saw", "hammer"}, {"clap", "applause", "snap"}, {"siren", "alarm", "beep"},
-    {"laugh", "laughter", "giggle"}, {"baby", "cry"}, {"phone", "telephone"}, {"clock", "tick"}, {"whistle", "whistl"},
-    {"step", "footstep", "walk"}, {"guitar", "music"}, {"speech", "voice", "talk", "conversation"},
-)  # fmt: skip
 
 
 class Excerpt(msgspec.Struct, frozen=True):
-    """A piece of the bank: what it is, where it comes from, and where it lies in its file, in samples."""
+    """A piece of the bank: what it is, where it comes from, what is said, and where it lies in its file."""
 
     kind: str
     name: str
     source: str
     author: str
     licence: str
+    text: str = ""
     start: int = 0
     length: int = 0
 
@@ -56,7 +45,7 @@ class BankSound:
     """A recording of the bank.
 
     Attributes:
-        kind: speech, music or noise.
+        kind: speech or noise; music is made of notes (``export.scenes.synthetic``).
         name: what it is, in a word or two.
         samples: (n,) float32.
     """
@@ -72,13 +61,10 @@ def bank_sounds(part: Split, sample_rate: int, *, without: Sequence[str] = ()) -
     Args:
         part: which.
         sample_rate: Hz, that they are resampled to.
-        without: names of classes. A recording that may be one of them is left out: one that shares a word with it,
-            or a word for the same thing.
+        without: names of classes. A recording that may be one of them is left out: one whose name shares a word with
+            it, or a word for the same thing, and speech in which it is said.
     """
-    named = set().union(*(_words(each) for each in without)) if without else set()
-    kept = [
-        each for each in _part(part) if not (_words(each.name) & named) or each.name.startswith("speech-")
-    ]
+    kept = [sound for excerpt, sound in _part(part) if not _may_be(excerpt, without)]
     if sample_rate == RATE:
         return kept
     return [
@@ -87,23 +73,19 @@ def bank_sounds(part: Split, sample_rate: int, *, without: Sequence[str] = ()) -
     ]
 
 
+def _may_be(excerpt: Excerpt, classes: Sequence[str]) -> bool:
+    """Speech is told by what is said: a class of words, or of one voice, has other speech for its negatives."""
+    return says(excerpt.text, classes) if excerpt.kind == "speech" else same_sound(excerpt.name, classes)
+
+
 @lru_cache(maxsize=3)
-def _part(part: Split) -> list[BankSound]:
+def _part(part: Split) -> list[tuple[Excerpt, BankSound]]:
     index = msgspec.json.decode(asset(f"{_FOLDER}/index.json").read_bytes(), type=Index)
     found = []
     for name, excerpts in index.files.items():
         if not name.startswith(f"{part}-"):
             continue
         samples = read_audio(asset(f"{_FOLDER}/{name}"), index.sample_rate)
-        found += [BankSound(e.kind, e.name, samples[e.start : e.start + e.length]) for e in excerpts]
+        samples.flags.writeable = False  # shared by all who ask
+        found += [(e, BankSound(e.kind, e.name, samples[e.start : e.start + e.length])) for e in excerpts]
     return found
-
-
-def _words(name: str) -> set[str]:
-    """The words of a name, without plural and ending, and all words for the same things."""
-    words = {word for word in re.split(r"[^a-z]+", name.lower()) if len(word) > 2}
-    words |= {word.removesuffix("s") for word in words} | {word.removesuffix("ing") for word in words}
-    for same in _SAME:
-        if words & same:
-            words |= same
-    return words

@@ -38,6 +38,9 @@ def test_wheel_holds_what_it_needs_and_no_more(wheel: Path) -> None:
         "stream/_assets/default.onnx",
         "stream/_assets/small.onnx",
         "stream/_assets/demo.ogg",
+        "stream/_assets/negatives/index.json",
+        "stream/_assets/negatives/SOURCES.md",
+        "stream/_assets/negatives/train-speech.ogg",
         "stream/py.typed",
         "export/conversion/onnx_export.py",
     ):
