@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 from export.augmentation.waveform import add_room
 from export.data.recording import Split
 from export.scenes.bank import bank_sounds
+from export.scenes.names import same_sound
 from export.scenes.synthetic import NOISES, melody, self_noise
 
 Kind = Literal["speech", "music", "noise", "silence"]
 KINDS: tuple[Kind, ...] = ("speech", "music", "noise", "silence")
 _PARTS: tuple[Split, ...] = ("train", "validation", "test")
-_SYNTHETIC = {"music": 0.4, "noise": 0.45}  # share of synthetic pieces
+_SYNTHETIC = {"music": 1.0, "noise": 0.45}  # share of synthetic pieces
 _FLOOR_DBFS = (-90.0, -50.0)  # of what a microphone gives in silence
 _LEVEL_DBFS = (-45.0, -6.0)  # of what sounds, RMS
 _PAUSE_SECONDS = {"speech": (0.1, 2.0), "music": (0.0, 0.3), "noise": (0.0, 2.5)}
+_STEP_SECONDS = (2.0, 20.0)  # of silence at one level
 _LONGEST_PIECE_SECONDS = 8.0
 _ROOM_SHARE = 0.6
 
@@ -45,6 +47,9 @@ class Negatives:
         part: which sources; the three parts share none.
         sample_rate: Hz.
         without: names of classes; what may be one of them is left out.
+
+    Attributes:
+        noises: makers of noise that are left.
     """
 
     def __init__(self, part: Split, sample_rate: int, without: Sequence[str] = ()) -> None:
@@ -52,6 +57,7 @@ class Negatives:
         self._recorded: dict[str, list[NDArray[np.float32]]] = {kind: [] for kind in KINDS}
         for sound in bank_sounds(part, sample_rate, without=without):
             self._recorded[sound.kind].append(sound.samples)
+        self.noises = [make for make, names in NOISES.items() if not same_sound(names, without)]
 
     def draw(self, kind: Kind, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
         """(n,) float32 of ``kind``: pieces one after the other, at any level; silence at that of a microphone."""
@@ -68,11 +74,12 @@ class Negatives:
     def stream(self, kind: Kind, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
         """(n,) float32 of ``kind`` as a microphone at home would hear it.
 
-        At levels of -45 to -6 dBFS, near and far, with pauses, on the microphone's own noise.
+        At levels of -45 to -6 dBFS (less where that would clip), near and far, with pauses, on the
+        microphone's own noise.
         """
-        out = self._silence(rng, n)
         if kind == "silence":
-            return out
+            return self._steps(rng, n)
+        out = self._silence(rng, n)
         at = round(rng.uniform(0, 1) * self.sample_rate)
         level = rng.uniform(*_LEVEL_DBFS)
         while at < n:
@@ -81,8 +88,9 @@ class Negatives:
             piece = self._piece(kind, rng)[: n - at]
             if rng.random() < _ROOM_SHARE:
                 piece = add_room(piece, self.sample_rate, rng.uniform(0.1, 0.8), rng)
-            rms = float(np.sqrt(np.mean(piece**2)))
-            out[at : at + len(piece)] += piece * np.float32(10 ** (level / 20) / max(rms, 1e-6))
+            rms, peak = float(np.sqrt(np.mean(piece**2))), float(np.abs(piece).max(initial=0.0))
+            gain = min(10 ** (level / 20) / max(rms, 1e-6), 0.99 / max(peak, 1e-6))
+            out[at : at + len(piece)] += piece * np.float32(gain)
             at += len(piece) + round(rng.uniform(*_PAUSE_SECONDS[kind]) * self.sample_rate)
         return np.clip(out, -1, 1)
 
@@ -94,7 +102,17 @@ class Negatives:
         n = round(rng.uniform(1, _LONGEST_PIECE_SECONDS) * self.sample_rate)
         if kind == "music":
             return melody(rng, n, self.sample_rate)
-        return NOISES[int(rng.integers(len(NOISES)))](rng, n, self.sample_rate)
+        return self.noises[int(rng.integers(len(self.noises)))](rng, n, self.sample_rate)
+
+    def _steps(self, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+        """Silence of one kind and level after the other."""
+        out = np.empty(n, np.float32)
+        at = 0
+        while at < n:
+            size = min(n - at, round(rng.uniform(*_STEP_SECONDS) * self.sample_rate))
+            out[at : at + size] = self._silence(rng, size)
+            at += size
+        return out
 
     def _silence(self, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
         """Digital zeros, or what a microphone gives when nothing sounds; sometimes one after the other."""

@@ -143,7 +143,16 @@ def melody(rng: np.random.Generator, n: int, sample_rate: int) -> Samples:
     return _scaled(out)
 
 
-NOISES: tuple[Generator, ...] = (coloured_noise, fan, machine, knocks, rustle, tones, hum)
+NOISES: dict[Generator, str] = {
+    coloured_noise: "",
+    fan: "fan air conditioner ventilator hair dryer vacuum",
+    machine: "machine engine motor pump drill jackhammer washing vacuum",
+    knocks: "knock click key keyboard typing dish cup hammer step tap clock door",
+    rustle: "rustle paper cloth leaf wind rain storm breath applause sea",
+    tones: "alarm siren beep bell doorbell phone ring horn whistle buzzer bird",
+    hum: "hum buzz",
+}
+"""Makers of noise, with words for what each may be taken for."""
 
 
 def _note(

@@ -13,7 +13,18 @@ from export.data.recording import SPLITS, Split
 from export.scenes.bank import Excerpt, Index, bank_sounds
 from export.scenes.names import says
 from export.scenes.negatives import KINDS, Kind, Negatives, negative_streams
-from export.scenes.synthetic import NOISES, Generator, melody, self_noise
+from export.scenes.synthetic import (
+    NOISES,
+    Generator,
+    coloured_noise,
+    fan,
+    knocks,
+    machine,
+    melody,
+    rustle,
+    self_noise,
+    tones,
+)  # fmt: skip
 from stream import Model, StreamClassifier
 from stream.installation import asset
 
@@ -101,6 +112,20 @@ def test_what_may_be_a_class_is_left_out(label: str, word: str) -> None:
     assert len(kept) > 0.7 * len(whole)
 
 
+@pytest.mark.parametrize(
+    ("label", "made"),
+    [
+        ("siren", tones), ("doorbell", tones), ("engine_idling", machine), ("rain", rustle),
+        ("air_conditioner", fan), ("door", knocks), ("Keyboard", knocks),
+    ],
+)  # fmt: skip
+def test_synthetic_sound_that_may_be_a_class_is_left_out(label: str, made: Generator) -> None:
+    assert made in Negatives("train", 16_000).noises
+    kept = Negatives("train", 16_000, without=[label]).noises
+    assert made not in kept
+    assert coloured_noise in kept
+
+
 def test_speech_goes_by_what_is_said() -> None:
     def heard(*classes: str) -> int:
         return sum(sound.kind == "speech" for sound in bank_sounds("train", 16_000, without=classes))
@@ -149,6 +174,27 @@ def test_the_bundled_model_hears_what_they_are(kind: Kind) -> None:
     else:
         assert model.labels[int(probs.argmax())] == kind
         assert probs.max() > 0.4
+
+
+@pytest.mark.parametrize("part", SPLITS)
+def test_silence_comes_in_steps(part: Split) -> None:
+    """Zeros, a constant and the noise of microphones; never one of them alone for minutes."""
+    (stream,) = negative_streams(part, 16_000, 300, kinds=["silence"])
+    seconds = stream.samples.reshape(-1, 16_000).astype(np.float64)
+    rms = 20 * np.log10(np.sqrt(np.mean(np.square(seconds), axis=1)) + 1e-9)
+    assert (rms < -150).any()
+    assert len(np.unique(np.round(rms))) > 10
+    assert rms.max() < -47
+
+
+@pytest.mark.parametrize("kind", ["speech", "music", "noise"])
+def test_levels_are_those_of_a_home_and_nothing_clips(kind: Kind) -> None:
+    (stream,) = negative_streams("train", 16_000, 240, kinds=[kind])
+    seconds = stream.samples.reshape(-1, 16_000).astype(np.float64)
+    rms = 20 * np.log10(np.sqrt(np.mean(np.square(seconds), axis=1)) + 1e-9)
+    assert np.percentile(rms, 95) > -22
+    assert np.percentile(rms, 5) < -30
+    assert np.mean(np.abs(stream.samples) >= 1) < 1e-4
 
 
 def test_pieces_of_any_length() -> None:
