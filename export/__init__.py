@@ -10,7 +10,7 @@
     metrics       figures of merit, defined once for evaluations, cards and the README
     evaluation    a model on labelled recordings, with the live classifier and detector
     recipes       how the bundled models were made; in a clone, not in the installed package
-    cli           the commands train, export and evaluate
+    cli           the commands data, train, export and evaluate
 
     from export import to_onnx
     to_onnx(module, "model.onnx", card, example)

@@ -8,6 +8,7 @@ folds.py          folds for cross-validation
 dataset.py        read_dataset(): any of these layouts
 splits.py         training, validation and test parts that never divide a group
 cache.py          features, computed once with the runtime's own code
+survey/           figures and warnings before anything is trained
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def split_dataset(data: Dataset, plan: SplitConfig | None = None) -> Dataset:
         DataError: a fold or group that does not exist, a group in two splits, a class that one split lacks.
     """
     plan = plan or SplitConfig()
-    _check_names(data, plan)
+    check_names(data, plan)
     placed = [replace(r, split=_asked(r, plan)) for r in data.recordings]
     if not any(r.split for r in placed):
         placed = list(data.recordings)
@@ -111,7 +111,8 @@ def _asked(recording: Recording, plan: SplitConfig) -> Split | None:
     return None
 
 
-def _check_names(data: Dataset, plan: SplitConfig) -> None:
+def check_names(data: Dataset, plan: SplitConfig) -> None:
+    """DataError for a fold or group that was asked for and does not exist."""
     groups = {r.group for r in data.recordings}
     folds = {r.fold for r in data.recordings if r.fold is not None}
     for kind, asked, known in (

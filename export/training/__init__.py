@@ -32,6 +32,7 @@ The upper half, ``train(TrainConfig(data="recordings"), "model.pt")``, does ever
     loop.py           fit(): optimiser, schedule, early stop, averaging, resume
     validation.py     validation figures, with carried state and without
     progress.py       what is shown while it runs
+    time_left.py      how long it will still take
     run_folder.py     what is kept of a run
     prepare.py        from a TrainConfig to batches
     pipeline.py       train()

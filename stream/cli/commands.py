@@ -27,6 +27,7 @@ _OWN = {
 }
 # The same line for commands of entry points, which would have to be imported to be asked.
 _SUMMARIES = {
+    "data": "Look at labelled recordings before training on them.",
     "train": "Train a classifier on labelled recordings.",
     "export": "Turn a checkpoint or an offline ONNX file into a proven streaming model.",
     "evaluate": "Measure a model on labelled recordings, as it hears them live.",

@@ -47,7 +47,7 @@ def test_the_training_side_is_found_by_entry_points() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][GROUP]
     found = {name: entry.value for name, entry in added_commands().items()}
     assert found == declared, "install the package again: its metadata is older than pyproject.toml"
-    assert list(found) == ["train", "export", "evaluate"]
+    assert list(found) == ["data", "train", "export", "evaluate"]
     sources = [path.read_text() for path in (ROOT / "stream" / "cli").glob("*.py")]
     assert not any("export.cli" in text or "import export" in text for text in sources)
 
@@ -62,6 +62,7 @@ def test_help_says_of_each_command_what_the_command_says() -> None:
 @pytest.mark.parametrize(
     ("words", "missing"),
     [
+        (["data", "recordings", "--picture", "p.png"], "matplotlib"),
         (["train", "recordings"], "torch"),
         (["export", "model.pt", "-o", "model.onnx"], "torch"),
         (["evaluate", "default", "data"], "sklearn"),

@@ -53,6 +53,7 @@ def values(shell: str, *words: str) -> list[str]:
 def test_commands_options_and_models_complete(shell: str) -> None:
     assert values(shell, "ver") == ["verify"]
     assert values(shell, "tra") == ["train"]
+    assert values(shell, "dat") == ["data"]
     assert set(values(shell, "e")) == {"export", "evaluate"}
     assert values(shell, "--peak") == ["--peak-threshold"]
     assert values(shell, "--confi") == [], "old names are not offered"
@@ -71,6 +72,7 @@ def test_options_of_the_training_side_complete_without_importing_it(shell: str) 
     assert "--output" in values(shell, "export", "--out")
     assert values(shell, "export", "--lookahead", "re") == ["refuse"]
     assert values(shell, "evaluate", "default", "data", "--spl") == ["--split"]
+    assert values(shell, "data", "--pic") == ["--picture"]
 
 
 def test_files_complete_by_the_shell() -> None:
