@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -348,10 +349,9 @@ def test_names_from_a_manifest_cannot_steer_the_terminal(tmp_path: Path) -> None
 
 
 def text_of(found: Survey, width: int = 80) -> str:
-    console = Console(width=width, highlight=False)
-    with console.capture() as captured:
-        console.print(found.table())
-    return captured.get()
+    shown = io.StringIO()
+    Console(width=width, highlight=False, file=shown).print(found.table())
+    return shown.getvalue()
 
 
 def test_the_table_is_stable_and_fits_80_columns(tmp_path: Path) -> None:
