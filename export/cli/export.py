@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from stream.cli.help import TaskCommand, section
-from stream.errors import CardInvalid, UsageError
+from stream.errors import CardInvalid, CheckpointError, UsageError
 from stream.features.spec import MfccSpec
 from stream.inference.card import ModelCard
 from stream.printable import printable
@@ -118,14 +118,16 @@ def export(
     frames is refused by name. The result is compared with the network over a minute of features in many
     chunkings; it is written only if all scores agree within 1e-5.
     """
+    # All that can be told without torch, which takes seconds to import.
+    given = _card(network, card, labels, activation)
+    _check_network(network, given)
+    if quantize:
+        _check_measuring(data)
     from export import to_onnx
 
-    if quantize and data is None:
-        raise UsageError(
-            "--quantize: its cost in accuracy must be measured; add --data FOLDER with labelled recordings"
-        )
     source, own = _network(network)
-    chosen = _card(network, own, card, labels, activation)
+    chosen = given or own
+    assert chosen is not None  # a checkpoint has a card
     done = to_onnx(
         source,
         output,
@@ -161,9 +163,36 @@ def _network(path: Path) -> tuple[Network, ModelCard | None]:
     return loaded.model, loaded.card
 
 
-def _card(
-    network: Path, own: ModelCard | None, file: Path | None, labels: str | None, activation: str
-) -> ModelCard:
+def _check_network(path: Path, card: ModelCard | None) -> None:
+    """Refuse what is not there, and an ONNX graph whose labels nobody knows."""
+    if path.is_dir():
+        raise CheckpointError(
+            f"{path}: is a folder; give the file that stream-classify train wrote, or an ONNX graph"
+        )
+    if not path.exists():
+        raise CheckpointError(
+            f"{path}: no such file; give one that stream-classify train wrote, or an ONNX graph"
+        )
+    if path.suffix == ".onnx" and card is None:
+        raise UsageError(f"{path}: an offline ONNX has no labels; add --labels A,B,… or --card card.json")
+
+
+def _check_measuring(data: Path | None) -> None:
+    """Refuse to quantise where its cost in accuracy cannot be measured, before anything is written."""
+    if data is None:
+        raise UsageError(
+            "--quantize: its cost in accuracy must be measured; add --data FOLDER with labelled recordings"
+        )
+    from export.data.dataset import read_dataset
+
+    read_dataset(data)
+    # Figures want these when the model has been written: whoever lacks them is told at once.
+    import scipy.optimize  # noqa: F401
+    import sklearn.metrics  # noqa: F401
+
+
+def _card(network: Path, file: Path | None, labels: str | None, activation: str) -> ModelCard | None:
+    """The card that the options give; None = the network's own."""
     if file is not None and labels is not None:
         raise UsageError("--card and --labels: the card has the labels; give one of them")
     if file is not None:
@@ -174,9 +203,7 @@ def _card(
     if labels is not None:
         names = tuple(name.strip() for name in labels.split(",") if name.strip())
         return ModelCard(name=network.stem, labels=names, activation=activation, features=MfccSpec())  # type: ignore[arg-type]
-    if own is None:
-        raise UsageError(f"{network}: an offline ONNX has no labels; add --labels A,B,… or --card card.json")
-    return own
+    return None
 
 
 def _with_schema(text: bytes) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -210,8 +211,10 @@ def train(
         changes["strict"] = "true"
     wanted = change(wanted, current_settings(changes))
     console = Console(stderr=True, quiet=no_progress)
+    candidates = current_settings(parse_grid(grid)) if searching else {}
+    _check(wanted, candidates)
     if searching:
-        _search(wanted, current_settings(parse_grid(grid)), folds, output, console)
+        _search(wanted, candidates, folds, output, console)
         return
     target = output or Path("model.pt")
     _train(wanted, target, run or target.with_suffix(".run"), resume, console)
@@ -235,7 +238,19 @@ def _config(path: Path | None, data: str | None) -> TrainConfig:
     return loaded if data is None else msgspec.structs.replace(loaded, data=data)
 
 
+def _check(config: TrainConfig, candidates: Mapping[str, Sequence[str]]) -> None:
+    """Refuse data and settings that cannot be trained on, before torch is imported: that takes seconds."""
+    from export.training.opening import check_network, open_data
+
+    check_network(config)
+    for values in product(*candidates.values()):
+        check_network(change(config, dict(zip(candidates, values, strict=True))))
+    open_data(config)
+
+
 def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: Console) -> None:
+    import matplotlib.figure  # noqa: F401  # draws at the end of training: whoever lacks it is told at once
+
     from export.training.pipeline import train as run_training
     from export.training.progress import RichReport
 
@@ -291,6 +306,8 @@ def _search(
     output: Path | None,
     console: Console,
 ) -> None:
+    import onnx  # noqa: F401  # to measure each candidate's cost, after its training
+
     from export.training.search import search
 
     def show(settings: dict[str, str], fold: int, score: float) -> None:

@@ -121,8 +121,13 @@ def check_names(data: Dataset, plan: SplitConfig) -> None:
     ):
         for name in asked:
             if name not in known:
-                some = ", ".join(sorted(known)[:12]) or "none"
-                raise DataError(f"{kind} {name!r}: the data has {some}; choose one of those")
+                if not known:
+                    raise DataError(
+                        f"{kind} {name!r}: the data has no {kind}s; leave it out, or add a column {kind}"
+                    )
+                some = ", ".join(sorted(known)[:12])
+                more = f" and {len(known) - 12} more" if len(known) > 12 else ""
+                raise DataError(f"{kind} {name!r}: the data has {some}{more}; choose one of those")
 
 
 def _draw(recordings: Sequence[Recording], part: Split, percent: float, above: float) -> list[Recording]:

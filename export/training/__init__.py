@@ -34,6 +34,7 @@ The upper half, ``train(TrainConfig(data="recordings"), "model.pt")``, does ever
     progress.py       what is shown while it runs
     time_left.py      how long it will still take
     run_folder.py     what is kept of a run
+    opening.py        the data set and the settings, looked at before torch is there
     prepare.py        from a TrainConfig to batches
     pipeline.py       train()
     search.py         search(): settings compared by cross-validation

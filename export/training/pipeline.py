@@ -25,7 +25,8 @@ from export.training.epochs import ClipEpoch, RepeatedEpochs, StreamEpoch
 from export.training.fit_config import FitConfig
 from export.training.listening import heard_streams
 from export.training.loop import FitResult, Validate, fit
-from export.training.prepare import Prepared, Progress, fitted_statistics, open_data, prepare
+from export.training.opening import open_data
+from export.training.prepare import Prepared, Progress, fitted_statistics, prepare
 from export.training.progress import Report
 from export.training.run_folder import RunFolder, origin
 from export.training.sampler import Sampler

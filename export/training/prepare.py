@@ -17,10 +17,7 @@ from export.augmentation.features import FeatureAugmentation
 from export.augmentation.mel import MelAugmentation, mel_spec
 from export.augmentation.waveform import Noise, WaveformAugmentation
 from export.data.cache import FeatureStore, build_store, load_audio
-from export.data.class_folders import audio_files
-from export.data.dataset import read_dataset
 from export.data.recording import SPLITS, Dataset, Recording, Split, files_digest
-from export.data.splits import split_dataset
 from export.models import ModelConfig, preset
 from export.training.config import TrainConfig
 from export.training.sampler import Sampler
@@ -78,17 +75,6 @@ class Prepared:
         raw /= raw[raw > 0].mean()
         raw[raw == 0] = 1
         return torch.from_numpy(raw.astype(np.float32))
-
-
-def open_data(config: TrainConfig) -> Dataset:
-    """The data set of a configuration, split."""
-    data = read_dataset(config.data, config.labels, unknown=config.unknown)
-    if config.background is not None:
-        backgrounds = audio_files(Path(config.background))
-        if not backgrounds:
-            raise DataError(f"{config.background}: no audio file for the background; choose another folder")
-        data = replace(data, backgrounds=tuple(backgrounds))
-    return split_dataset(data, config.split)
 
 
 def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None) -> Prepared:

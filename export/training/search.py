@@ -24,7 +24,7 @@ from export.data.folds import grouped_folds
 from export.data.recording import Dataset
 from export.models import FrameClassifier, count_parameters
 from export.training import TrainConfig, TrainResult, train
-from export.training.prepare import open_data
+from export.training.opening import open_data
 from export.training.settings import change
 from stream.errors import DataError, SpecError
 from stream.inference.session import Model

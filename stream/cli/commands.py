@@ -7,11 +7,13 @@ import shlex
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from traceback import walk_tb
 from typing import Any
 
 import click
 
 from stream.cli.help import TaskGroup
+from stream.errors import StreamClassifyError
 
 GROUP = "stream_classify.commands"  # of entry points: name -> a click command
 _OUR_PACKAGES = {"stream", "export"}
@@ -61,7 +63,7 @@ class CommandGroup(TaskGroup):
             return outline(entry)
         try:
             command = entry.load()
-        except ImportError as error:
+        except Exception as error:
             raise _cannot_import(cmd_name, error) from None
         return command
 
@@ -106,15 +108,17 @@ class CommandGroup(TaskGroup):
             if error.ctx is None:
                 raise
             raise _with_suggestion(error, error.ctx.command, error.ctx) from None
-        except ImportError as error:
-            if ctx.invoked_subcommand not in added_commands():
-                raise
-            raise _cannot_import(str(ctx.invoked_subcommand), error) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort, StreamClassifyError):
+            raise
         except BrokenPipeError:
             # The reader of our output left (`| head`), which is no failure, as it is to click: stop quietly, and
             # keep Python from flushing into the pipe at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             ctx.exit(0)
+        except Exception as error:
+            if ctx.invoked_subcommand not in added_commands():
+                raise
+            raise _cannot_import(str(ctx.invoked_subcommand), error) from None
 
 
 def summary(name: str) -> str:
@@ -124,10 +128,15 @@ def summary(name: str) -> str:
     return _SUMMARIES.get(name) or f"From {added_commands()[name].value.partition(':')[0]}."
 
 
-def _cannot_import(command: str, error: ImportError) -> Exception:
-    """What to tell a user whose ``command`` lacks a package; a fault of our own stays what it is."""
-    missing = (error.name or "").partition(".")[0]
-    if missing in _OUR_PACKAGES:
+def _cannot_import(command: str, error: Exception) -> Exception:
+    """What to tell a user whose ``command`` lacks a package, or has one that is broken; any other fault stays as it is.
+
+    Besides ImportError, packages with libraries of their own raise OSError and others where one of these is missing.
+    """
+    absent = isinstance(error, ModuleNotFoundError)
+    named = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    missing = named if absent else _importing(error) or named
+    if named in _OUR_PACKAGES or not (missing or isinstance(error, ImportError)):
         return error
     if command not in _SUMMARIES:
         return click.ClickException(
@@ -135,8 +144,23 @@ def _cannot_import(command: str, error: ImportError) -> Exception:
         )
     from stream.installation import install_command
 
-    state = "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be imported ({error})"
-    return click.ClickException(f"{command} needs {missing}, which {state}; run: {install_command('export')}")
+    reason = " ".join(str(error).split()) or type(error).__name__
+    state = "is not installed" if absent else f"cannot be imported ({reason})"
+    return click.ClickException(
+        f"{command} needs {missing or 'a package'}, which {state}; run: {install_command('export')}"
+    )
+
+
+def _importing(error: Exception) -> str:
+    """The package whose module was just being imported when the error was raised; "" if none was.
+
+    The code of a module runs in a frame of this name; frames of the import itself are not in the traceback.
+    """
+    for frame, _ in walk_tb(error.__traceback__):
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if frame.f_code.co_name == "<module>" and package not in (*_OUR_PACKAGES, "__main__"):
+            return package
+    return ""
 
 
 def _with_suggestion(

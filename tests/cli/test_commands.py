@@ -11,6 +11,7 @@ import soundfile
 
 from stream.cli.commands import GROUP, added_commands, summary
 from tests.support.command import ROOT, environment, stream_classify
+from tests.support.labelled import class_folder
 from tests.support.sounds import make
 from tests.support.toy_models import toy_file
 
@@ -64,12 +65,29 @@ def test_help_says_of_each_command_what_the_command_says() -> None:
     [
         (["data", "recordings", "--picture", "p.png"], "matplotlib"),
         (["train", "recordings"], "torch"),
-        (["export", "model.pt", "-o", "model.onnx"], "torch"),
-        (["evaluate", "default", "data"], "sklearn"),
+        (["train", "recordings"], "matplotlib"),
+        (["train", "recordings", "--search", "hidden=4,8"], "onnx"),
+        (["export", "model.pt", "-o", "out.onnx"], "torch"),
+        (
+            ["export", "model.pt", "-o", "out.onnx", "--quantize", "int8", "--data", "recordings"],
+            "scipy",
+        ),
+        (
+            ["export", "model.pt", "-o", "out.onnx", "--quantize", "int8", "--data", "recordings"],
+            "sklearn",
+        ),
+        (["evaluate", "default", "recordings"], "scipy"),
+        (["evaluate", "default", "recordings"], "sklearn"),
     ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
 )
-def test_without_the_extra_each_command_says_what_to_install(words: list[str], missing: str) -> None:
-    done = without([missing, "librosa"], *words)
+def test_without_the_extra_each_command_says_what_to_install(
+    words: list[str], missing: str, tmp_path: Path
+) -> None:
+    """At once: not when the training or the evaluation is over and something is to be drawn or measured."""
+    class_folder(tmp_path / "recordings")
+    (tmp_path / "model.pt").touch()
+    done = without([missing, "librosa"], *words, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.splitlines()
     assert f"{words[0]} needs {missing}, which is not installed; run: " in line
@@ -90,6 +108,40 @@ def test_what_is_missed_in_the_midst_of_a_command_is_said_in_a_line_too(tmp_path
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert "evaluate needs matplotlib, which is not installed; run: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise OSError('libcudart.so.12: cannot open shared object file')", "libcudart.so.12: cannot open"),
+        ("raise ImportError('multiarray failed to import')", "multiarray failed to import"),
+        ("raise ValueError('numpy.dtype size changed')", "numpy.dtype size changed"),
+        ("from sys import nothing", "cannot import name 'nothing'"),
+        ("raise RuntimeError", "RuntimeError"),
+    ],
+)
+def test_a_package_that_is_there_and_broken_is_named_with_what_it_said(
+    tmp_path: Path, code: str, said: str
+) -> None:
+    """Where a library of its own is missing, importing torch raises OSError, and others raise what they like."""
+    class_folder(tmp_path / "recordings")
+    (tmp_path / "broken" / "torch").mkdir(parents=True)
+    (tmp_path / "broken" / "torch" / "__init__.py").write_text(code)
+    env = environment(PYTHONPATH=f"{tmp_path / 'broken'}:{ROOT}")
+    command = [sys.executable, "-m", "stream", "train", "recordings"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "train needs torch, " in line
+    assert f"which cannot be imported ({said}" in line
+    assert "; run: " in line
+
+
+def test_a_fault_of_our_own_is_no_missing_package() -> None:
+    from stream.cli.commands import _cannot_import
+
+    for error in (ValueError("wrong"), ImportError("cannot import", name="stream.nothing")):
+        assert _cannot_import("train", error) is error
 
 
 def test_listening_and_its_help_need_no_extra() -> None:

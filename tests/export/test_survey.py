@@ -430,7 +430,7 @@ def test_the_command_prints_json(tmp_path: Path) -> None:
         (["d", "--labels", "low"], "label 'high' is not one of low", 8),
         (["d", "--unknown", "x"], "name the classes with --labels", 2),
         (["d", "--test-group", "bob"], "group 'bob': the data has s0", 8),
-        (["d", "--test-fold", "1"], "fold '1': the data has none", 8),
+        (["d", "--test-fold", "1"], "fold '1': the data has no folds", 8),
         (["d", "--picture", "p.jpg"], "a name that ends in .png", 2),
         (["d", "--picture", "none/p.png"], "there is no folder none", 2),
     ],

@@ -24,7 +24,7 @@ from export.recipes.espeak import Word, spoken, trimmed
 from export.recipes.keywords import SAMPLE_RATE, _backwards, one_second
 from export.recipes.voices import PIPER_VOICE_PACKAGE, flite, piper, prompts
 from export.training import TrainConfig
-from export.training.prepare import open_data
+from export.training.opening import open_data
 from stream.capture.files import read_audio
 from stream.errors import DataError
 from tests.support.labelled import class_folder

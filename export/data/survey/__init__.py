@@ -13,7 +13,7 @@ listening.py  many recordings, in threads; a sample of those of very large data 
 division.py   into training, validation and test, with the reason
 classes.py    the figures of each class
 warnings.py   what is likely to spoil training
-survey.py     survey() and Survey
+summary.py    survey() and Survey
 table.py      for the terminal
 picture.py    for the eye
 """
@@ -24,7 +24,7 @@ from export.data.survey.classes import ClassFigures
 from export.data.survey.division import Division, divide
 from export.data.survey.listening import MOST_READ, SAMPLE_PER_CLASS
 from export.data.survey.sound import Sound, measure
-from export.data.survey.survey import Survey, survey
+from export.data.survey.summary import Survey, survey
 from export.data.survey.warnings import DataWarning
 
 __all__ = [

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from export.atomic import write_bytes
 from export.data.recording import SPLITS
-from export.data.survey.survey import Survey
+from export.data.survey.summary import Survey
 from stream.printable import printable
 
 _COLOURS = {"train": "#4477aa", "validation": "#ccbb44", "test": "#ee6677"}

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from export.data.recording import SPLITS
 from export.data.survey.classes import NO_CLASS, ClassFigures
-from export.data.survey.survey import Survey
+from export.data.survey.summary import Survey
 from stream.printable import printable
 
 WIDTH = 80
