@@ -11,7 +11,9 @@ import venv
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNEL = "stream/features/native/_mfcc.so"
@@ -170,7 +172,12 @@ def test_clean_install_classifies_the_sample(wheel: Path, tmp_path: Path) -> Non
     proven = run("verify", "default")
     assert proven.returncode == 0, proven.stderr
     assert run("inspect", "default").returncode == 0
-    missing = run("train", "x")
+    for label in "ab":  # data that can be read, or that would be said first
+        (tmp_path / "x" / label).mkdir(parents=True)
+        for n in range(4):
+            tone = np.sin(np.arange(8_000) * (0.1 + 0.05 * n)) / 2
+            soundfile.write(tmp_path / "x" / label / f"s{n}_nohash_0.wav", tone, 16_000)
+    missing = run("train", str(tmp_path / "x"))
     assert missing.returncode != 0
     assert "stream-classify[export]" in missing.stderr
     assert "Traceback" not in missing.stderr
