@@ -90,7 +90,7 @@ def data(
 
     if unknown is not None and labels is None:
         raise UsageError(f"--unknown {unknown}: is the class of all others: name the classes with --labels")
-    found = read_dataset(data, _listed(labels) if labels else None, unknown=unknown)
+    found = read_dataset(data, None if labels is None else _listed(labels), unknown=unknown)
     plan = SplitConfig(
         validation_folds=_listed(validation_fold), test_folds=_listed(test_fold),
         validation_groups=_listed(validation_group), test_groups=_listed(test_group),
@@ -110,7 +110,7 @@ def data(
 
 def _listed(text: str | None) -> tuple[str, ...]:
     """Names joined by colons."""
-    return tuple(text.split(":")) if text else ()
+    return () if text is None else tuple(text.split(":"))
 
 
 def _check_picture(path: Path) -> None:

@@ -23,8 +23,8 @@ from __future__ import annotations
 from export.data.survey.classes import ClassFigures
 from export.data.survey.division import Division, divide
 from export.data.survey.listening import MOST_READ, SAMPLE_PER_CLASS
-from export.data.survey.summary import Survey, survey
 from export.data.survey.sound import Sound, measure
+from export.data.survey.summary import Survey, survey
 from export.data.survey.warnings import DataWarning
 
 __all__ = [
