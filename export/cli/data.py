@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from export.lazy import require
 from stream.cli.help import TaskCommand, section
 from stream.errors import UsageError
 
@@ -115,8 +116,7 @@ def _listed(text: str | None) -> tuple[str, ...]:
 
 def _check_picture(path: Path) -> None:
     """Before a large data set is read for nothing."""
-    import matplotlib  # noqa: F401
-
+    require("matplotlib")
     if path.suffix.lower() not in PICTURES:
         raise UsageError(f"--picture {path}: is written as PNG; give a name that ends in .png")
     if not path.parent.is_dir():

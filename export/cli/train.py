@@ -12,6 +12,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from export.lazy import require
 from export.models.config import PRESETS
 from export.training.config import RENAMED, TrainConfig, read_config
 from export.training.settings import change, parse_grid
@@ -256,8 +257,7 @@ def _check_resume(run: Path, searching: bool) -> None:
 
 
 def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: Console) -> None:
-    import matplotlib.figure  # noqa: F401  # draws at the end of training: whoever lacks it is told at once
-
+    require("matplotlib")  # draws at the end
     from export.training.progress import RichReport
 
     report = RichReport(console)
@@ -307,8 +307,7 @@ def _search(
     output: Path | None,
     console: Console,
 ) -> None:
-    import onnx  # noqa: F401  # to measure each candidate's cost, after its training
-
+    require("onnx")  # for what each candidate costs, after its training
     from export.training.search import search
 
     def show(settings: dict[str, str], fold: int, score: float) -> None:
