@@ -1,10 +1,11 @@
-"""Names of a package that are imported when first used: torch takes seconds, and ``--help`` does not need it."""
+"""What is imported when first used, and looked for before: torch takes seconds, and ``--help`` does not need it."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 
@@ -27,3 +28,14 @@ def lazy_names(
         return value
 
     return get, lambda: sorted(home_of)
+
+
+def require(*packages: str) -> None:
+    """Tell at once what would be missed at the end of hours of work. Nothing is imported, which could take seconds.
+
+    Raises:
+        ModuleNotFoundError: one of them is not installed; ``name`` says which.
+    """
+    for name in packages:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from export.lazy import require
 from stream.cli.help import TaskCommand, section
 from stream.errors import UsageError
 
@@ -90,7 +91,7 @@ def data(
 
     if unknown is not None and labels is None:
         raise UsageError(f"--unknown {unknown}: is the class of all others: name the classes with --labels")
-    found = read_dataset(data, _listed(labels) if labels else None, unknown=unknown)
+    found = read_dataset(data, None if labels is None else _listed(labels), unknown=unknown)
     plan = SplitConfig(
         validation_folds=_listed(validation_fold), test_folds=_listed(test_fold),
         validation_groups=_listed(validation_group), test_groups=_listed(test_group),
@@ -110,13 +111,12 @@ def data(
 
 def _listed(text: str | None) -> tuple[str, ...]:
     """Names joined by colons."""
-    return tuple(text.split(":")) if text else ()
+    return () if text is None else tuple(text.split(":"))
 
 
 def _check_picture(path: Path) -> None:
     """Before a large data set is read for nothing."""
-    import matplotlib  # noqa: F401
-
+    require("matplotlib")
     if path.suffix.lower() not in PICTURES:
         raise UsageError(f"--picture {path}: is written as PNG; give a name that ends in .png")
     if not path.parent.is_dir():

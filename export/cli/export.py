@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from export.lazy import require
 from stream.cli.help import TaskCommand, section
 from stream.errors import CardInvalid, CheckpointError, UsageError
 from stream.features.spec import MfccSpec
@@ -186,9 +187,7 @@ def _check_measuring(data: Path | None) -> None:
     from export.data.dataset import read_dataset
 
     read_dataset(data)
-    # Figures want these when the model has been written: whoever lacks them is told at once.
-    import scipy.optimize  # noqa: F401
-    import sklearn.metrics  # noqa: F401
+    require("scipy", "sklearn")  # for figures, when the model has been written
 
 
 def _card(network: Path, file: Path | None, labels: str | None, activation: str) -> ModelCard | None:

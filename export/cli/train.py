@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -11,11 +12,14 @@ import click
 import msgspec
 from rich.console import Console
 
+from export.lazy import require
 from export.models.config import PRESETS
 from export.training.config import RENAMED, TrainConfig, read_config
 from export.training.settings import change, parse_grid
+from stream.cli.commands import INTERRUPTED
 from stream.cli.deprecated import RenamedOption, warn_renamed
 from stream.cli.help import TaskCommand, section
+from stream.cli.say import say
 from stream.errors import SpecError, UsageError
 from stream.printable import printable
 
@@ -68,7 +72,7 @@ _DIRECT = {
     click.option(
         "--run", type=click.Path(file_okay=False, path_type=Path), help="Run folder.  [default: OUTPUT.run]"
     ),
-    click.option("--resume", is_flag=True, help="Continue after the last epoch in the run folder."),
+    click.option("--resume", is_flag=True, help="Go on after the last epoch in the run folder."),
     click.option(
         "--config",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -190,7 +194,7 @@ def train(
     Recordings are laid end to end in long streams and the network's state is carried through them, so that
     what is measured here holds after hours of listening. The checkpoint goes to stream-classify export.
     """
-    grid = [word for word in words if "=" in word and not Path(word).exists()]
+    grid = [word for word in words if "=" in word and not os.path.exists(word)]  # never OSError
     data = [word for word in words if word not in grid]
     if len(data) > 1 or (not data and config is None):
         raise UsageError(f"DATA: give one folder or manifest, not {len(data)}")
@@ -212,12 +216,15 @@ def train(
     wanted = change(wanted, current_settings(changes))
     console = Console(stderr=True, quiet=no_progress)
     candidates = current_settings(parse_grid(grid)) if searching else {}
+    target = output or Path("model.pt")
+    folder = run or target.with_suffix(".run")
+    if resume:
+        _check_resume(folder, searching)
     _check(wanted, candidates)
     if searching:
         _search(wanted, candidates, folds, output, console)
         return
-    target = output or Path("model.pt")
-    _train(wanted, target, run or target.with_suffix(".run"), resume, console)
+    _train(wanted, target, folder, resume, console)
 
 
 def current_settings(settings: Mapping[str, T]) -> dict[str, T]:
@@ -248,22 +255,34 @@ def _check(config: TrainConfig, candidates: Mapping[str, Sequence[str]]) -> None
     open_data(config)
 
 
-def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: Console) -> None:
-    import matplotlib.figure  # noqa: F401  # draws at the end of training: whoever lacks it is told at once
+def _check_resume(run: Path, searching: bool) -> None:
+    """Refuse to go on with what is not there."""
+    if searching:
+        raise UsageError("--resume: a search begins anew; leave --resume or --search out")
+    if not (run / "last.pt").is_file():
+        raise UsageError(
+            f"--resume: no finished epoch is in {run} (its last.pt); leave --resume out to begin, "
+            "or name the folder of the run with --run"
+        )
 
-    from export.training.pipeline import train as run_training
+
+def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: Console) -> None:
+    require("matplotlib")  # draws at the end
     from export.training.progress import RichReport
 
+    report = RichReport(console)
     try:
-        with RichReport(console) as report:
+        from export.training.pipeline import (
+            train as run_training,
+        )  # torch: Ctrl-C may come while it is imported
+
+        with report:
             result = run_training(
                 config, output, folder=run, resume=resume, report=report, progress=report.prepared
             )
     except KeyboardInterrupt:
-        click.echo(
-            f"stopped; finished epochs are in {run}; the same command with --resume continues", err=True
-        )
-        raise SystemExit(130) from None
+        say(_stopped(run, report.finished, resume))
+        raise SystemExit(INTERRUPTED) from None
     for where, reason in result.skipped:
         console.print(printable(f"skipped {where}: {reason}"), highlight=False, markup=False)
     console.print(printable(f"run folder {run}"), highlight=False, markup=False)
@@ -287,6 +306,13 @@ def _show_calibration(calibration: Calibration) -> None:
         click.secho(printable(calibration.advice), fg="yellow", err=True)
 
 
+def _stopped(run: Path, finished: int, resume: bool) -> str:
+    """What Ctrl-C leaves: ``finished`` epochs of this command, and those of the run that it went on with."""
+    if not finished and not resume:
+        return "stopped before the first epoch was finished: no model was written, there is nothing to resume"
+    return f"stopped; finished epochs are in {run}; the same command with --resume goes on"
+
+
 def _left_out(skipped: int, ignored: int, run: Path) -> str:
     """What training did not use, for the last line; "" if it used everything."""
     parts = []
@@ -306,8 +332,7 @@ def _search(
     output: Path | None,
     console: Console,
 ) -> None:
-    import onnx  # noqa: F401  # to measure each candidate's cost, after its training
-
+    require("onnx")  # for what each candidate costs, after its training
     from export.training.search import search
 
     def show(settings: dict[str, str], fold: int, score: float) -> None:

@@ -8,14 +8,14 @@ are splits, above the classes or below each of them. Hidden files and what macOS
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 from export.data.groups import group_of
 from export.data.recording import SPLIT_NAMES, Dataset, Recording, Split
 from stream.capture.suffixes import AUDIO_SUFFIXES
 from stream.errors import DataError
-from stream.printable import unicode_text
+from stream.printable import printable, unicode_text
 
 BACKGROUND = "_background_noise_"
 SUFFIXES = AUDIO_SUFFIXES - {".raw", ".pcm"}  # without a header: nobody can tell their rate and format
@@ -34,14 +34,15 @@ def read_folder(root: Path) -> Dataset:
     if not folders:
         raise DataError(f"{root}: has no folder per class and no manifest.csv; want {root.name}/CLASS/*.wav")
     splits = _split_folders(root, folders)
-    listed = _lists(root)
     found: list[tuple[Path, Split | None]] = [
         (each, split) for top, split in splits.items() for each in class_folders(top)
     ]
     found = found or [(each, None) for each in folders]
+    sound = {folder: audio_files(folder) for folder, _ in found}
+    listed = _lists(root, sound)
     recordings: list[Recording] = []
     for folder, split in found:
-        files = audio_files(folder)
+        files = sound[folder]
         if not files:
             raise DataError(f"{folder}: the class has no audio file; add recordings or remove the folder")
         below = {path: _split_below(path.relative_to(folder)) for path in files}
@@ -139,19 +140,34 @@ def _split_below(path: Path) -> Split | None:
     return SPLIT_NAMES.get(path.parts[0].lower()) if len(path.parts) > 1 else None
 
 
-def _lists(root: Path) -> dict[str, Split]:
+def _lists(root: Path, sound: Mapping[Path, Sequence[Path]]) -> dict[str, Split]:
+    """Name of a file within ``root`` -> the split that a list puts it in; {} without lists.
+
+    Args:
+        root: where the lists are.
+        sound: class folder -> its recordings.
+
+    Raises:
+        DataError: an entry is none of these recordings, or is in both lists.
+    """
+    paths = {path: split for name, split in LISTS.items() if (path := root / name).exists()}
+    if not paths:
+        return {}
+    known = {path.relative_to(root).as_posix() for files in sound.values() for path in files}
     found: dict[str, Split] = {}
-    for name, split in LISTS.items():
-        path = root / name
-        if not path.exists():
-            continue
-        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-            entry = line.strip()
-            if not entry:
+    for path, split in paths.items():
+        # as the file system has them: names need not be UTF-8
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        for number, line in enumerate(text.split("\n"), 1):
+            if not line.strip():
                 continue
-            if not (root / entry).is_file():
-                raise DataError(f"{name}, line {number}: {entry} does not exist; correct the list")
+            entry = PurePosixPath(line.strip()).as_posix()  # without ./ before it
+            where = f"{path.name}, line {number}: {printable(entry)}"
+            if entry not in known:
+                raise DataError(
+                    f"{where} is no recording in a class folder; want CLASS/FILE, from {root.name}"
+                )
             if found.get(entry, split) != split:
-                raise DataError(f"{name}, line {number}: {entry} is in both lists; keep it in one")
+                raise DataError(f"{where} is in both lists; keep it in one")
             found[entry] = split
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ from export.data.class_folders import audio_files, class_folders, leftover, read
 from export.data.manifest import META_FOLDER, is_manifest, read_manifest
 from export.data.recording import SPLIT_NAMES, Dataset, Split
 from stream.errors import DataError
+from stream.printable import printable
 
 UNKNOWN = "_unknown_"
 MANIFESTS = ("manifest.csv", "manifest.tsv", "meta/esc50.csv", "metadata/UrbanSound8K.csv", "meta.csv")
@@ -31,19 +33,32 @@ def read_dataset(
         unknown: with ``labels``, the class that recordings of other classes become.
 
     Raises:
-        DataError: nothing there, or a label outside ``labels`` while ``unknown`` is None.
+        DataError: nothing there, what cannot be read, or a label outside ``labels`` while ``unknown`` is None.
     """
+    if not str(path).strip():
+        raise DataError(
+            "the name of the data is empty, perhaps an unset variable of the shell; give a folder"
+        )
     path = Path(path)
+    try:
+        data = _read(path)
+    except OSError as error:  # a folder that may not be read, a name that is too long
+        where = path if error.filename is None else Path(os.fsdecode(error.filename))
+        raise DataError(
+            f"{printable(str(where))}: cannot be read: {error.strerror}; check the name and who may read it"
+        ) from None
+    return data if labels is None else _restrict(data, tuple(labels), unknown)
+
+
+def _read(path: Path) -> Dataset:
     if path.is_dir():
         manifests = find_manifests(path)
-        data = _joined(path, manifests) if manifests else read_folder(path)
-    elif path.is_file():
-        data = read_manifest(path)
-    else:
-        raise DataError(
-            f"{path}: no such folder or manifest; give a folder with one folder per class, or a CSV or TSV manifest"
-        )
-    return data if labels is None else _restrict(data, tuple(labels), unknown)
+        return _joined(path, manifests) if manifests else read_folder(path)
+    if path.is_file():
+        return read_manifest(path)
+    raise DataError(
+        f"{path}: no such folder or manifest; give a folder with one folder per class, or a CSV or TSV manifest"
+    )
 
 
 def find_manifests(root: Path) -> dict[Path, Split | None]:

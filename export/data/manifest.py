@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 
-from export.data.class_folders import audio_files
+from export.data.class_folders import SUFFIXES, audio_files
 from export.data.groups import group_of
 from export.data.recording import SPLIT_NAMES, Dataset, Interval, Recording, Split
 from stream.errors import DataError
@@ -86,17 +86,17 @@ def _label_column(path: Path, rows: list[Row]) -> str:
 
 
 def _rows(path: Path) -> list[Row]:
-    try:
-        data = path.read_bytes()
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as text: {error}; want a CSV or TSV manifest") from None
-    table = _table(path, text)
+    table = _table(path, _text(path))
     if table and _headerless(table[0][1]):
         table.insert(0, (0, list(_STRONG)))
     if len(table) < 2:
         raise DataError(f"{path}: is empty; want a header and one row per recording")
     header = [name.strip().lower() for name in table[0][1]]
+    for name in header:
+        if name and header.count(name) > 1:
+            raise DataError(
+                f"{path.name}, row {table[0][0]}: two columns are named {name!r}; rename one of them"
+            )
     rows: list[Row] = []
     for number, cells in table[1:]:
         while len(cells) > len(header) and not cells[-1].strip():
@@ -106,6 +106,28 @@ def _rows(path: Path) -> list[Row]:
         padded = [cell.strip() for cell in cells] + [""] * (len(header) - len(cells))
         rows.append((f"{path.name}, row {number}", dict(zip(header, padded, strict=True))))
     return rows
+
+
+def _text(path: Path) -> str:
+    """The text of a manifest."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}; want a CSV or TSV manifest") from None
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        if path.suffix.lower() in SUFFIXES:
+            raise DataError(
+                f"{path}: is a recording; give the folder of the class folders, or a manifest"
+            ) from None
+        if encoding == "utf-16" or b"\0" in data[:1000]:
+            raise DataError(f"{path}: is not text; want a CSV or TSV manifest") from None
+        row = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path.name}, row {row}: byte 0x{data[error.start]:02x} is not UTF-8; save the manifest as UTF-8"
+        ) from None
 
 
 def _table(path: Path, text: str) -> list[tuple[int, list[str]]]:
@@ -239,7 +261,7 @@ class _AudioFinder:
         if not name:
             raise DataError(f"{origin}: no file name; want a column {', '.join(FILE_COLUMNS)}")
         for candidate in self._candidates(name, row.get("fold", "")):
-            if candidate.is_file():
+            if _is_file(candidate):
                 return name, candidate
         found = self._by_name(name)
         if len(found) == 1:
@@ -277,6 +299,14 @@ class _AudioFinder:
         ):
             return ranked[:1]
         return ranked
+
+
+def _is_file(path: Path) -> bool:
+    """False also for a name that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _split(origin: str, row: Mapping[str, str]) -> Split | None:

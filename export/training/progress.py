@@ -47,6 +47,9 @@ class RichReport:
     Args:
         console: where to; None = stderr.
         clock: seconds, from any start.
+
+    Attributes:
+        finished: epochs that it was told the end of.
     """
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,6 +66,7 @@ class RichReport:
         self._task: TaskID | None = None
         self._left = TimeLeft(clock)
         self._epochs = 0
+        self.finished = 0
         self._figure = ""  # whose column the table has, once it has begun
 
     def __enter__(self) -> RichReport:
@@ -102,6 +106,7 @@ class RichReport:
 
     def end_epoch(self, record: dict[str, float], best: bool) -> None:
         self._left.end_epoch()
+        self.finished += 1
         if not self._figure:
             self._figure = next((name for name in _FIGURES if name in record), next(iter(_FIGURES)))
             heading = _FIGURES[self._figure]

@@ -13,8 +13,10 @@ from typing import Any
 import click
 
 from stream.cli.help import TaskGroup
+from stream.cli.say import say
 from stream.errors import StreamClassifyError
 
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 GROUP = "stream_classify.commands"  # of entry points: name -> a click command
 _OUR_PACKAGES = {"stream", "export"}
 
@@ -115,6 +117,11 @@ class CommandGroup(TaskGroup):
             # keep Python from flushing into the pipe at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             ctx.exit(0)
+        except KeyboardInterrupt:
+            if ctx.invoked_subcommand not in added_commands():
+                raise
+            say(f"{ctx.invoked_subcommand}: stopped before it was done")
+            ctx.exit(INTERRUPTED)
         except Exception as error:
             if ctx.invoked_subcommand not in added_commands():
                 raise

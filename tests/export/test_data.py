@@ -144,12 +144,68 @@ def test_several_labels_in_a_cell(tmp_path: Path) -> None:
         ("name,label\na.wav,x\n", "row 2: no file name"),
         ("filename,label\n", "is empty"),
         ("filename,label\na.wav,\n", "no row has a label"),
+        ("filename,label\na.wav,x,y\n", "row 2: 3 cells under 2 columns"),
+        ("filename,label,label\na.wav,x,y\n", "row 1: two columns are named 'label'"),
+        ('filename,label\na.wav,x\n"a.wav,y\n', "row 3: .*close the quote"),
+        ("filename,label\na.wav,x\n" + "n" * 5000 + ".wav,x\n", "row 3: n+.wav does not exist"),
+        ("filename,label\na.wav,x\n\0.wav,x\n", r"row 3: \?.wav does not exist"),
+        ("filename,onset,offset,event_label\na.wav,0,,x\n", "row 2: onset '0', offset '': must be seconds"),
+        ("filename,onset,offset,event_label\na.wav,0,inf,x\n", "row 2: onset 0, offset inf"),
     ],
 )
 def test_bad_manifests_name_the_row(tmp_path: Path, text: str, said: str) -> None:
     path = manifest(tmp_path, text, files=("a.wav",))
     with pytest.raises(DataError, match=said):
         read_dataset(path)
+
+
+def test_a_manifest_that_is_not_utf_8_names_the_row(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "", files=("a.wav",))
+    path.write_bytes("filename,label\na.wav,x\na.wav,café\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"manifest.csv, row 3: byte 0xe9 is not UTF-8; save"):
+        read_dataset(path)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    with pytest.raises(DataError, match=r"manifest.csv: is not text"):
+        read_dataset(path)
+    with pytest.raises(DataError, match=r"a.wav: is a recording; give the folder"):
+        read_dataset(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (b"low/none.wav", "line 2: low/none.wav is no recording in a class folder"),
+        (b"low/" + b"n" * 5000 + b".wav", "line 2: low/n+.wav is no recording"),
+        (b"/etc/hostname", "line 2: /etc/hostname is no recording"),
+        (b"low/caf\xe9.wav", r"line 2: low/caf\?.wav is no recording"),
+        (b"low/a\0b.wav", r"line 2: low/a\?b.wav is no recording"),
+        (b"low", "line 2: low is no recording"),
+    ],
+    ids=lambda value: value.decode("latin-1")[:12] if isinstance(value, bytes) else "",
+)
+def test_a_list_with_what_is_no_recording_names_the_line(tmp_path: Path, entry: bytes, said: str) -> None:
+    root = class_folder(tmp_path)
+    (root / "testing_list.txt").write_bytes(b"low/s0_nohash_0.wav\n" + entry + b"\n")
+    with pytest.raises(DataError, match="testing_list.txt, " + said):
+        read_dataset(root)
+
+
+def test_a_list_may_say_where_it_starts(tmp_path: Path) -> None:
+    root = class_folder(tmp_path)
+    (root / "testing_list.txt").write_text("./low/s0_nohash_0.wav\r\n\n")
+    found = [r.path.name for r in read_dataset(root).recordings if r.split == "test"]
+    assert found == ["s0_nohash_0.wav"]
+
+
+def test_a_list_that_is_a_folder_and_names_that_cannot_be_are_told(tmp_path: Path) -> None:
+    root = class_folder(tmp_path)
+    (root / "testing_list.txt").mkdir()
+    with pytest.raises(DataError, match=r"testing_list.txt: cannot be read: Is a directory"):
+        read_dataset(root)
+    with pytest.raises(DataError, match=r"n+: cannot be read: File name too long"):
+        read_dataset("n" * 5000)
+    with pytest.raises(DataError, match="the name of the data is empty"):
+        read_dataset("")
 
 
 def test_empty_and_one_file_classes(tmp_path: Path) -> None:

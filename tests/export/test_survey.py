@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -281,6 +282,18 @@ def one_voice_in_a_class(root: Path) -> None:
         write(root / "low" / f"only_nohash_{i}.wav", tone("low", 0.4, np.random.default_rng(i + 9)))
 
 
+def event_after_the_end(root: Path) -> None:
+    names = sorted(path.relative_to(root) for path in root.glob("*/*.wav"))
+    rows = [f"{name}\t0\t0.2\t{name.parent}\n" for name in names]
+    late = f"{names[-1]}\t50\t51\tmid\n"
+    (root / "manifest.tsv").write_text("filename\tonset\toffset\tevent_label\n" + "".join(rows) + late)
+
+
+def only_one_class(root: Path) -> None:
+    for label in ("mid", "high"):
+        shutil.rmtree(root / label)
+
+
 def nobody_known(root: Path) -> None:
     for path in sorted(root.glob("*/*.wav")):
         path.rename(path.with_name(path.name.replace("_nohash_", "")))
@@ -305,6 +318,8 @@ def nobody_known(root: Path) -> None:
         (slow_class, "class_sample_rate", "1 class with a lower sample rate than the others"),
         (unequal_classes, "imbalance", "class low has"),
         (one_voice_in_a_class, "one_voice", "only in low, 12 of 28 recordings"),
+        (event_after_the_end, "late", "1 event after the end of the recording; correct onset or file: s7_nohash_1.wav"),
+        (only_one_class, "one_class", "low is the only class"),
         (nobody_known, "no_sources", "no speaker or source is known"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

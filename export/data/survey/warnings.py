@@ -265,6 +265,32 @@ def _rates_apart(seen: _Seen, usual: Sequence[ClassFigures]) -> Iterator[DataWar
         )
 
 
+def _late_events(seen: _Seen) -> Iterator[DataWarning]:
+    """Strong labels after the end of the sound, of which training learns nothing."""
+    late = tuple(
+        f"{recording.where} {event.label} at {event.onset:g} s of {sound.seconds:.1f} s"
+        for i, sound in sorted(seen.heard.sounds.items())
+        for recording in [seen.recordings[i]]
+        for event in recording.events or ()
+        if event.onset >= sound.seconds
+    )
+    if late:
+        yield DataWarning(
+            "late",
+            f"{_count(len(late), 'event')} after the end of the recording; correct onset or file",
+            late,
+        )
+
+
+def _one_class(seen: _Seen) -> Iterator[DataWarning]:
+    names = [each.name for each in seen.classes if each.name != NO_CLASS]
+    if len(names) == 1 and len(seen.classes) == 1 and all(r.events is None for r in seen.recordings):
+        yield DataWarning(
+            "one_class",
+            f"{names[0]} is the only class, so there is nothing to tell it apart from; add other sound",
+        )
+
+
 def _imbalance(seen: _Seen) -> Iterator[DataWarning]:
     named = [c for c in seen.classes if c.name != NO_CLASS and c.seconds]
     if len(named) < 2:
@@ -323,7 +349,9 @@ def _count(n: int, one: str, many: str = "") -> str:
 
 
 _CHECKS: tuple[Callable[[_Seen], Iterator[DataWarning]], ...] = (
+    _one_class,
     _unreadable,
+    _late_events,
     _same_content,
     _few_sources,
     _nobody_known,
