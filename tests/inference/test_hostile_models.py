@@ -117,10 +117,10 @@ def hungry(values: int) -> bytes:
 def test_a_few_bytes_cannot_take_all_memory(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "small.onnx").write_bytes(hungry(1000))
     (tmp_path / "large.onnx").write_bytes(hungry(10**9))
-    script = (
+    script = (  # not ru_maxrss, which starts from the parent's
         "import resource, sys\nfrom stream.cli import main\n"
         "try:\n    main()\nfinally:\n"
-        "    peak = int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"  # ru_maxrss starts from the parent's
+        "    peak = int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
         "    print('peak', peak >> 10, resource.getrlimit(resource.RLIMIT_AS)[0], file=sys.stderr)\n"
     )
     ran = {
