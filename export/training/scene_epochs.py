@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from export.augmentation.mel import MelAugmentation, mel_spec
 from export.scenes.compose import Composer, Scene
 from export.scenes.labels import frame_labels
 from export.training.batch import Batch
-from export.training.targets import Where
+from export.training.targets import LabelledFrames, Where
 from stream.features.framing import frame_centre, frame_count
 from stream.features.frontend import extract
 from stream.features.spec import MfccSpec
@@ -26,20 +25,6 @@ from stream.inference.card import Activation
 CARRIED = 0.5  # share of streams that begin in the state in which another one ended
 Order = Callable[[np.random.Generator], Sequence[int]]
 """The recordings of an epoch, in any order."""
-
-
-class StreamFrames(NamedTuple):
-    """A composed stream as the network sees it.
-
-    Attributes:
-        features: (T, F) float32.
-        targets: (T,) int64 for softmax, (T, C) float32 for sigmoid.
-        weight: (T,) float32; 0 = the frame does not count.
-    """
-
-    features: NDArray[np.float32]
-    targets: NDArray[np.generic]
-    weight: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +81,7 @@ class SceneBatches:
         least = settings.minutes * 60 / settings.seconds
         return ceil(max(needed, least) / self.rows) * self.rows
 
-    def stream(self, items: Sequence[int], rng: np.random.Generator) -> StreamFrames:
+    def stream(self, items: Sequence[int], rng: np.random.Generator) -> LabelledFrames:
         """A composed stream of some recordings, with what is to be learnt."""
         scene = self.composer.compose(items, rng)
         mel = isinstance(self.augmentation, MelAugmentation)
@@ -104,7 +89,7 @@ class SceneBatches:
         if self.augmentation is not None:
             features = self.augmentation(features, rng)
         targets, weight = self.learnt(scene, len(features))
-        return StreamFrames(features, targets, weight)
+        return LabelledFrames(features, targets, weight)
 
     def learnt(self, scene: Scene, frames: int) -> tuple[NDArray[np.generic], NDArray[np.float32]]:
         """Targets and weights of the frames of a stream."""

@@ -115,7 +115,7 @@ class SoundCheck:
         if self._cancelled >= sure and self._cancelled > 0.5 * self._loud:
             self._say(
                 "cancel",
-                "its channels cancel each other when they are mixed: listen to one of them with --channel 1",
+                "its channels cancel each other when mixed: listen to one, --channel 1",
             )
         if self._peak > _FAR_BEYOND:
             self._say(

@@ -6,6 +6,7 @@ import base64
 import http.server
 import itertools
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -58,8 +59,8 @@ Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
 
 
 @contextmanager
-def server(answer: Answer) -> Iterator[str]:
-    """An HTTP server; gives its address with a trailing slash."""
+def server(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """An HTTP server, or with ``context`` an HTTPS server; gives its address with a trailing slash."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -72,10 +73,13 @@ def server(answer: Answer) -> Iterator[str]:
         running.daemon_threads = True
         running.block_on_close = False
         running.handle_error = lambda *_: None  # type: ignore[method-assign, assignment]  # a client may leave
+        scheme, host = ("http", "127.0.0.1") if context is None else ("https", "localhost")
+        if context is not None:
+            running.socket = context.wrap_socket(running.socket, server_side=True)
         thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{running.server_address[1]}/"
+            yield f"{scheme}://{host}:{running.server_address[1]}/"
         finally:
             running.shutdown()
             thread.join(20)

@@ -8,7 +8,6 @@ import shutil
 import ssl
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,31 +96,19 @@ def name(request: pytest.FixtureRequest) -> str:
 def address(made: Path, name: str, asked: list[str | None]) -> Iterator[str]:
     serve = folder(made)
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.headers.get("Authorization"))
-            if asked[-1] is None:
-                self.send_response(401)
-                self.send_header("WWW-Authenticate", 'Basic realm="x"')
-                self.end_headers()
-            else:
-                serve(self)
-
-        def log_message(self, *_: object) -> None:
-            pass
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        asked.append(handler.headers.get("Authorization"))
+        if asked[-1] is None:
+            handler.send_response(401)
+            handler.send_header("WWW-Authenticate", 'Basic realm="x"')
+            handler.end_headers()
+        else:
+            serve(handler)
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made / f"{name}.pem", made / f"{name}.key")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.daemon_threads = True
-        running.block_on_close = False
-        running.handle_error = lambda *_: None  # type: ignore[method-assign, assignment]
-        running.socket = context.wrap_socket(running.socket, server_side=True)
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"https://me:secret@localhost:{running.server_address[1]}/a.wav"
-        running.shutdown()
-        thread.join(20)
+    with server(answer, context) as where:
+        yield where.replace("https://", "https://me:secret@") + "a.wav"
 
 
 def test_a_server_that_is_not_who_it_says_hears_nothing(

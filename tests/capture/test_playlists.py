@@ -6,7 +6,6 @@ import http.server
 import shutil
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,26 +49,14 @@ def secure(made: Path, name: str, asked: list[str]) -> Iterator[str]:
     """A server with the certificate of ``name``; its address."""
     serve = folder(made)
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            serve(self)
-
-        def log_message(self, *_: object) -> None:
-            pass
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        serve(handler)
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made / f"{name}.pem", made / f"{name}.key")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.daemon_threads = True
-        running.block_on_close = False
-        running.handle_error = lambda *_: None  # type: ignore[method-assign, assignment]
-        running.socket = context.wrap_socket(running.socket, server_side=True)
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"https://localhost:{running.server_address[1]}/"
-        running.shutdown()
-        thread.join(20)
+    with server(answer, context) as address:
+        yield address
 
 
 def heard(address: str) -> int:
