@@ -26,8 +26,8 @@ from export.models import build, preset  # noqa: E402
 from export.models.checkpoint import load_model, save_model  # noqa: E402
 from export.training import Batch, FitConfig, TrainConfig, fit, train  # noqa: E402
 from export.training.epochs import ClipEpoch, StreamEpoch  # noqa: E402
+from export.training.fitting import batches, passes  # noqa: E402
 from export.training.loss import frame_loss  # noqa: E402
-from export.training.pipeline import batches, passes  # noqa: E402
 from export.training.sampler import Sampler  # noqa: E402
 from export.training.settings import change, setting_names  # noqa: E402
 from export.training.stream_config import StreamConfig  # noqa: E402
