@@ -244,6 +244,7 @@ def train(
     if searching:
         _search(wanted, candidates, folds, output, console)
         return
+    require("torch", "matplotlib")  # training comes first, the pictures last: both are missed at once
     networks: Sequence[Candidate] = ()
     if config is None:
         wanted, networks = _chosen(
@@ -328,7 +329,6 @@ def _train(
     resume: bool,
     console: Console,
 ) -> None:
-    require("matplotlib")  # draws at the end
     from export.training.progress import RichReport
 
     report = RichReport(console)
