@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 
-from stream.errors import ParityError
+from export.streaming.node import Node
+from stream.errors import NotStreamable, ParityError
 from stream.inference.onnx_file import FORBIDDEN_OPERATORS
+
+RANDOM_OPERATORS = frozenset(
+    ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
+)
+
+
+def check_no_chance(model: onnx.ModelProto) -> None:
+    """Refuse an offline graph that draws random numbers, in its functions, branches and loops too.
+
+    Raises:
+        NotStreamable: names the operator.
+    """
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    waiting = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    for node in waiting:
+        if node.op_type == "Constant":
+            constants.update(
+                (node.output[0], onnx.numpy_helper.to_array(a.t)) for a in node.attribute if a.HasField("t")
+            )
+        waiting.extend(each for a in node.attribute for each in a.g.node)
+        training = node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]
+        if node.op_type in RANDOM_OPERATORS or (
+            training and bool(np.any(constants.get(node.input[2], True)))
+        ):
+            raise NotStreamable(
+                f"{Node(node).label}: it draws random numbers, so no two runs agree; export the network in eval mode, "
+                "without dropout or noise"
+            )
 
 
 def check_operators(model: onnx.ModelProto, from_torch: bool = False) -> None:

@@ -137,7 +137,7 @@ def _walk(ctx: Context, nodes: Iterable[Node], target: str) -> dict[str, str]:
             continue  # depends on the length only: the probe knows its value
         rule = RULES.get(node.op)
         if rule is None:
-            ctx.refuse(node, "there is no rule to stream it", "use standard layers")
+            ctx.refuse(node, f"there is no rule to stream {node.op}", "use standard layers")
         rule(ctx, node)
         labels.update({name: node.label for name in node.outputs if name})
     if not ctx.varies(target):
