@@ -25,7 +25,7 @@ from export.conversion.golden import golden_audio, golden_vectors
 from export.conversion.input_layout import InputLayout
 from export.conversion.operators import check_operators
 from export.conversion.step_runner import StreamRunner
-from export.conversion.torch_export import EXPORTERS, Whole, offline_graph
+from export.conversion.torch_export import Whole, exporters_for, offline_graph
 from export.streaming import Streaming, streamify
 from export.streaming.convert import Lookahead
 from export.streaming.probe import open_session
@@ -153,7 +153,7 @@ def _offline_graphs(
 
     tiles = (-(-2 // features.shape[0]), -(-96 // features.shape[1]), 1)
     sample = torch.from_numpy(np.tile(features, tiles)[:4])
-    for exporter in EXPORTERS:
+    for exporter in exporters_for(whole, sample):
         try:
             graph = offline_graph(exporter, whole, sample)
         except ExportError as error:

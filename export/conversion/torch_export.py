@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from export.conversion.fused_layers import swap
 from export.conversion.input_layout import InputLayout
-from stream.errors import ExportError
+from export.recurrences import FrameWrites, loops_over_frames, roll, trace_lengths
+from stream.errors import ExportError, NotStreamable
 
 _OPSET = 18
 
@@ -94,8 +95,46 @@ def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
     return onnx.load_from_string(buffer.getvalue())
 
 
+def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
+    """Trace a network that loops over its frames on a short sound, and put loops in place of their repetitions.
+
+    Raises:
+        NotStreamable: frames are left that no loop was found for.
+    """
+    reason = ""
+    for length in trace_lengths(whole, example.shape[2]):
+        short = example[:2, :length]
+        buffer = io.BytesIO()
+        with silenced(), FrameWrites():
+            torch.onnx.export(
+                whole,
+                (short,),
+                buffer,  # type: ignore[arg-type]  # the tracing exporter takes a file object
+                dynamo=False,
+                opset_version=17,
+                do_constant_folding=False,
+                input_names=["features"],
+                output_names=["offline"],
+                dynamic_axes={"features": {0: "N", 1: "T"}},
+            )
+        rolled, problem = roll(onnx.load_from_string(buffer.getvalue()), short.numpy())
+        if not problem:
+            return rolled
+        reason = reason or problem
+    raise NotStreamable(
+        f"the loop over frames in forward could not be found in what it computes ({reason}); write the step as "
+        "forward(x, state) -> (scores, state), with x one frame (N, F) or a chunk (N, T, F)"
+    )
+
+
 Exporter = Callable[[Whole, Tensor], onnx.ModelProto]
 EXPORTERS: dict[str, Exporter] = {"torch.export": by_torch_export, "tracing": by_tracing}
+LOOPS: dict[str, Exporter] = {"tracing of its loops": by_rolling}
+
+
+def exporters_for(whole: Whole, example: Tensor) -> dict[str, Exporter]:
+    """The exporters to try in turn: a network that loops over its frames would be unrolled by the usual ones."""
+    return LOOPS if loops_over_frames(whole, example) else EXPORTERS
 
 
 def offline_graph(exporter: str, whole: Whole, example: Tensor) -> onnx.ModelProto:
@@ -106,7 +145,9 @@ def offline_graph(exporter: str, whole: Whole, example: Tensor) -> onnx.ModelPro
     """
     try:
         with torch.no_grad():
-            return EXPORTERS[exporter](whole, example)
+            return {**EXPORTERS, **LOOPS}[exporter](whole, example)
+    except NotStreamable:
+        raise
     except Exception as error:  # exporters raise every kind of exception
         text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # torch colours its messages
         lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -36,7 +36,10 @@ def normalise(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
                 "streamed; export the network with standard layers"
             )
         for attribute in node.attribute:
-            if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+            if node.op_type != "Scan" and attribute.type in (
+                onnx.AttributeProto.GRAPH,
+                onnx.AttributeProto.GRAPHS,
+            ):
                 raise NotStreamable(
                     f"operator '{node.name}' ({node.op_type}): loops and branches in the graph cannot be carried as "
                     "state; write a loop over frames with nn.RNN, nn.GRU or nn.LSTM"
