@@ -10,8 +10,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from export.recurrences.spelling import CUMULATIVE, SPELLED
+from stream.errors import NotStreamable
 
 _LENGTHS = (48, 96)
+_TRANSFORMS = {
+    getattr(torch.fft, name): f"torch.fft.{name}"
+    for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")
+}
 # Questions about a tensor that its values do not answer: getters of properties have no name to write here.
 _SIZES: set[Any] = {
     Tensor.size,
@@ -27,12 +32,17 @@ class _Count(TorchFunctionMode):
         super().__init__()
         self.calls = 0
         self.sizes: list[int] = []
+        self.transforms: list[tuple[str, int]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         self.calls += 1
         if func in CUMULATIVE:
             self.sizes.append(args[0].shape[kwargs["dim"] if "dim" in kwargs else args[1]])
+        if func in _TRANSFORMS:
+            given = dict(zip(("input", "n", "dim"), args, strict=False)) | kwargs
+            size = given.get("n") or given["input"].shape[given.get("dim", -1)]
+            self.transforms.append((_TRANSFORMS[func], int(size)))
         return func(*args, **kwargs)
 
 
@@ -42,6 +52,9 @@ def loops_over_frames(network: Callable[[Tensor], Any], example: Tensor) -> bool
     Args:
         network: (N, T, F) -> anything.
         example: (N, T, F) float32; repeated as needed.
+
+    Raises:
+        NotStreamable: it transforms the whole sound.
     """
     counts = []
     for length in _LENGTHS:
@@ -50,6 +63,12 @@ def loops_over_frames(network: Callable[[Tensor], Any], example: Tensor) -> bool
             network(x)
         counts.append(count)
     short, long = counts
+    for (name, before), (_, after) in zip(short.transforms, long.transforms, strict=False):
+        if before != after:
+            raise NotStreamable(
+                f"{name} runs over time, so it needs the whole sequence; write what it computes (a convolution, a "
+                "recurrence) as a causal convolution, or as a step forward(x, state) -> (scores, state)"
+            )
     more = long.calls > short.calls + (_LENGTHS[1] - _LENGTHS[0]) // 16
     return bool(more or long.sizes != short.sizes)
 

@@ -45,6 +45,10 @@ class Context:
     def producer(self, name: str) -> Node | None:
         return self._producers.get(name)
 
+    def users(self, name: str) -> list[Node]:
+        """The nodes that read the tensor."""
+        return [node for node in self._nodes if name in node.inputs]
+
     def feeds(self, name: str, *ops: str) -> bool:
         """True if the tensor goes into one of these operators."""
         return any(node.op in ops and name in node.inputs for node in self._nodes)
@@ -143,6 +147,7 @@ class Context:
                 node,
                 "it adds values that depend on the position in the sequence (positional encoding), "
                 "which has no end in a stream",
-                "remove them; recurrent and convolutional layers know the order without",
+                "remove them; recurrent and convolutional layers know the order without; if they are the decay of a "
+                "sum, write the step as forward(x, state)",
             )
         return shrunk

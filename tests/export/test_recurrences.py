@@ -162,6 +162,56 @@ def test_what_cannot_be_carried_is_refused_with_the_way_out(
     assert not path.exists()
 
 
+def decayed(x: Tensor) -> Tensor:
+    """A sum that decays, as a product of spectra."""
+    frames = x.shape[1]
+    kernel = 0.9 ** torch.arange(frames)
+    spectra = torch.fft.rfft(x, n=2 * frames, dim=1) * torch.fft.rfft(kernel, n=2 * frames)[:, None]
+    return torch.fft.irfft(spectra, n=2 * frames, dim=1)[:, :frames]
+
+
+def scaled_sum(x: Tensor) -> Tensor:
+    """The same, as a sum of frames that are scaled by a power of their number."""
+    power = 0.9 ** torch.arange(1, x.shape[1] + 1)[:, None]
+    return torch.cumsum(x / power, 1) * power
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"), [(decayed, "torch.fft.rfft runs over time"), (scaled_sum, "position")]
+)
+def test_scans_without_a_stable_form_are_refused(
+    how: Callable[[Tensor], Tensor], reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(NotStreamable, match=rf"{reason}.*forward\(x, state\)"):
+        to_onnx(Featureless(how), tmp_path / "model.onnx", CARD, features(0))
+
+
+def mean_so_far(x: Tensor) -> Tensor:
+    return x.cumsum(1) / torch.arange(1, x.shape[1] + 1)[:, None]
+
+
+def layer_norm_so_far(x: Tensor) -> Tensor:
+    count = torch.arange(1, x.shape[1] + 1) * x.shape[2]
+    mean = x.sum(2).cumsum(1) / count
+    power = x.pow(2).sum(2).cumsum(1) / count
+    return (x - mean[..., None]) / torch.sqrt(power - mean * mean + 1e-3)[..., None]
+
+
+def divided_by_the_count(x: Tensor) -> Tensor:
+    return x / torch.arange(1, x.shape[1] + 1).view(1, -1, 1)
+
+
+@pytest.mark.parametrize("how", [mean_so_far, layer_norm_so_far, divided_by_the_count])
+def test_frames_are_counted(how: Callable[[Tensor], Tensor]) -> None:
+    x = features(0)
+    whole = Whole(Featureless(how).eval(), InputLayout.of(tuple(x.shape), 0, 1))
+    made = streamify(offline_graph("tracing", whole, x), x.numpy(), activation="softmax")
+    reference = Reference(lambda v: whole(torch.from_numpy(v)).numpy(), "softmax")
+    runner = StreamRunner(made.model, made.states)
+    for kind, v in sounds(3, 96).items():
+        assert difference_from_whole(made, reference, v, runner.run(v, [7, 1, 20])[0]) <= 1e-5, kind
+
+
 def test_layers_are_no_loops() -> None:
     x = features(0)
     for name in ("two-layer GRU", "chomped CRNN", "maximum over time"):

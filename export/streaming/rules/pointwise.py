@@ -10,6 +10,7 @@ from export.streaming.alignment import Alignment
 from export.streaming.context import WHOLE, Context
 from export.streaming.memory import delay
 from export.streaming.node import Node
+from export.streaming.rules.counting import counted
 from export.streaming.rules.registry import rule
 
 UNARY = (
@@ -74,6 +75,8 @@ def unary(ctx: Context, node: Node) -> None:
 
 @rule(*BROADCAST)
 def broadcast(ctx: Context, node: Node) -> None:
+    if node.output in ctx.alignments:
+        return  # a running mean, written where its sum was met
     moving = [name for name in node.inputs if ctx.varies(name)]
     alignments = align(ctx, node, [ctx.alignment(name) for name in moving])
     aligned = dict(zip(moving, alignments, strict=True))
@@ -84,7 +87,8 @@ def broadcast(ctx: Context, node: Node) -> None:
     inputs = [
         aligned[name].name
         if name in aligned
-        else ctx.write.constant(_broadcastable(ctx.static_operand(node, name), lead, rank), name)
+        else counted(ctx, node, name, lead)
+        or ctx.write.constant(_broadcastable(ctx.static_operand(node, name), lead, rank), name)
         for name in node.inputs
     ]
     name, *_ = ctx.copy(node, inputs)
