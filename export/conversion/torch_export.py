@@ -79,7 +79,7 @@ def by_torch_export(whole: Whole, example: Tensor) -> onnx.ModelProto:
 def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
     """Export through the older exporter."""
     buffer = io.BytesIO()
-    with silenced():
+    with silenced(), _attention_as_written():
         scripted = any(isinstance(module, torch.jit.ScriptModule) for module in whole.modules())
         torch.onnx.export(
             torch.jit.trace(whole, example, check_trace=False) if scripted else whole,  # type: ignore[no-untyped-call]
@@ -92,6 +92,17 @@ def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
             dynamic_axes={"features": {0: "N", 1: "T"}},
         )
     return onnx.load_from_string(buffer.getvalue())
+
+
+@contextlib.contextmanager
+def _attention_as_written() -> Iterator[None]:
+    """Attention layers as their operators: the fused one that eval mode takes has no ONNX form."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 Exporter = Callable[[Whole, Tensor], onnx.ModelProto]

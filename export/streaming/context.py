@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.streaming.alignment import Alignment
-from export.streaming.axes import Axes
+from export.streaming.axes import MOVING, Axes, find
 from export.streaming.node import Node
 from export.streaming.probe import Probe
 from export.streaming.writer import Writer
@@ -91,11 +91,12 @@ class Context:
         """Register an output of a node that follows its input row by row."""
         source = node.outputs[position]
         alignment = replace(like, source=source, name=name, axes=self.axes(node, source), **changes)
-        if (
-            not alignment.summary
-            and alignment.time is None
-            and not any(a.kind == "both" for a in alignment.axes)
-        ):
+        if alignment.outer > 1:
+            mixed = [replace(a, kind="mixed") if a.kind == "time" else a for a in alignment.axes]
+            alignment = replace(alignment, axes=tuple(mixed))
+        if alignment.edge and alignment.lag >= 0:
+            alignment = replace(alignment, edge=False)
+        if not alignment.summary and find(alignment.axes, *MOVING) is None:
             self.refuse(node, "time disappears in it", "keep the time axis")
         self.set(alignment)
         return alignment

@@ -166,7 +166,7 @@ def _as_rows(ctx: Context, alignment: Alignment) -> str:
     wide = [i for i, a in enumerate(axes) if a.kind == "fixed" and a.size != 1]
     producer = ctx.producer(alignment.source)
     label = producer.label if producer else alignment.source
-    if len(wide) > 1 or axes[alignment.batch].size != 1:
+    if len(wide) > 1 or any(isinstance(f, int) for f in alignment.fold) or alignment.outer > 1:
         sizes = " x ".join(str(axes[i].size) for i in wide) or "several rows"
         raise NotStreamable(
             f"{label}: the output has {sizes} values a frame; give one vector of class scores"
@@ -174,7 +174,7 @@ def _as_rows(ctx: Context, alignment: Alignment) -> str:
     n_classes = axes[wide[0]].size if wide else 1
     if not alignment.open and alignment.time is None:
         streams = write.one("Shape", [ctx.features], "streams", start=0, end=1)
-        if alignment.time_major:
+        if alignment.fold != ("N", "T"):
             raise NotStreamable(f"{label}: time is folded before the batch; fold as (batch * time)")
         shape = write.one("Concat", [streams, write.ints(-1, n_classes)], "shape", axis=0)
         return write.one("Reshape", [alignment.name, shape], "rows")

@@ -23,6 +23,7 @@ from stream.errors import ExportError, NotStreamable
 from stream.inference.options import CPU, create_session, session_options
 
 Array = NDArray[Any]
+STREAMS = (2, 2, 3, 2)  # of the runs
 
 
 class Probe:
@@ -60,8 +61,8 @@ class Probe:
         for base in (stride, 8 * stride, 35 * stride):
             lengths = (2 * base, 3 * base)
             try:
-                runs = [self._run(2, lengths[0]), self._run(2, lengths[1]), self._run(3, lengths[0])]
-                runs.append(self._run(2, lengths[0]))
+                sizes = (lengths[0], lengths[1], lengths[0], lengths[0])
+                runs = [self._run(streams, size) for streams, size in zip(STREAMS, sizes, strict=True)]
             except Exception as error:  # ORT's own exception classes derive from Exception only
                 problem = problem or str(error).strip().splitlines()[-1]
                 continue

@@ -12,6 +12,7 @@ from export.streaming.rules import (
     reduction,
     reshaping,
     selection,
+    upsampling,
     windows,
 )
 from export.streaming.rules.registry import RULES
@@ -26,5 +27,6 @@ __all__ = [
     "reduction",
     "reshaping",
     "selection",
+    "upsampling",
     "windows",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from export.streaming.alignment import Alignment
-from export.streaming.axes import find
+from export.streaming.axes import MOVING, find
 from export.streaming.context import WHOLE, Context
 from export.streaming.node import Node
 from export.streaming.rules.pointwise import align, closed, merged
@@ -39,7 +39,7 @@ def _between_tracks(ctx: Context, node: Node, left: Alignment, right: Alignment)
     for alignment, contracted in ((left, len(left.axes) - 1), (right, len(right.axes) - 2)):
         _check_contracted(ctx, node, alignment, contracted)
     times = [rank - len(t.axes) + t.time for t in (left, right) if t.time is not None]
-    if sum(axis.kind in ("time", "both") for axis in out) > 1 or len(set(times)) > 1:
+    if sum(axis.kind in MOVING for axis in out) > 1 or len(set(times)) > 1:
         ctx.refuse(node, f"it compares frames with frames (attention), so {WHOLE}", ATTENTION)
     if len({rank - len(t.axes) + t.batch for t in (left, right)}) > 1:
         ctx.refuse(node, "it mixes the streams of a batch", "keep streams independent")
@@ -50,7 +50,7 @@ def _between_tracks(ctx: Context, node: Node, left: Alignment, right: Alignment)
 
 def _check_contracted(ctx: Context, node: Node, alignment: Alignment, axis: int) -> None:
     kind = alignment.axes[axis].kind
-    if kind in ("time", "both"):
+    if kind in MOVING:
         ctx.refuse(node, f"it sums over time with weights (attention), so {WHOLE}", ATTENTION)
     if kind == "batch":
         ctx.refuse(node, "it mixes the streams of a batch", "keep streams independent")
@@ -90,7 +90,7 @@ def einsum(ctx: Context, node: Node) -> None:
     labels = terms.split(",")
     moving = [(name, label) for name, label in zip(node.inputs, labels, strict=True) if ctx.varies(name)]
     alignments = [closed(ctx, node, t) for t in align(ctx, node, [ctx.alignment(name) for name, _ in moving])]
-    for kind, kinds in (("time", ("time", "both")), ("streams", ("batch", "both"))):
+    for kind, kinds in (("time", MOVING), ("streams", ("batch", "both"))):
         places = set()
         for alignment, (_, label) in zip(alignments, moving, strict=True):
             axis = find(alignment.axes, *kinds)

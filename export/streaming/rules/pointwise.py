@@ -113,9 +113,17 @@ def align(ctx: Context, node: Node, alignments: list[Alignment]) -> list[Alignme
         )
     if len({t.rate for t in alignments}) > 1:
         ctx.refuse(node, "it joins branches of different frame rate", "give both branches the same stride")
-    if len({(t.time is None, t.time_major) for t in alignments}) > 1:
-        ctx.refuse(node, "one of its inputs has time folded into the batch", "fold or unfold both")
+    if len({(t.time is None, t.fold, t.outer) for t in alignments}) > 1:
+        ctx.refuse(
+            node, "one of its inputs has time or features folded into the batch", "fold or unfold both"
+        )
     lag = max(t.lag for t in alignments)
+    if lag < 0 and len({t.edge for t in alignments}) > 1:
+        ctx.refuse(
+            node,
+            "it joins a sequence whose first frame is repeated at the start with one padded otherwise",
+            "pad both in the same way",
+        )
     alignments = [delay(ctx, node, t, lag - t.lag) for t in alignments]
     if len({t.open for t in alignments}) > 1:
         alignments = [closed(ctx, node, t) for t in alignments]
@@ -126,13 +134,7 @@ def closed(ctx: Context, node: Node, alignment: Alignment) -> Alignment:
     """Fold an open time axis back into the batch axis, for operators that count axes."""
     if not alignment.open:
         return alignment
-    if alignment.time_major:
-        ctx.refuse(node, "time was folded before the batch axis", "fold as (batch * time)")
     shape = [-1 if i == alignment.batch else axis.size for i, axis in enumerate(alignment.axes)]
-    if alignment.axes[alignment.batch].size != 1:
-        ctx.refuse(
-            node, "features are folded into the batch of a summary", "keep features an axis of their own"
-        )
     name = ctx.write.one("Reshape", [alignment.name, ctx.write.ints(*shape)], "folded")
     return replace(alignment, name=name, open=False)
 

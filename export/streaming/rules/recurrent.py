@@ -11,9 +11,10 @@ from onnx import TensorProto, helper
 from export.streaming.alignment import Alignment
 from export.streaming.axes import Axis
 from export.streaming.context import Context
-from export.streaming.memory import Array, arrived, first_arrival, head
+from export.streaming.memory import Array, arrived, first_arrival, folded_state, head, per_stream
 from export.streaming.node import Node
 from export.streaming.probe import open_session
+from export.streaming.rules.pointwise import align, closed
 from export.streaming.rules.reduction import settle
 from export.streaming.rules.registry import rule
 
@@ -37,18 +38,21 @@ class _Layer:
 
 @rule("RNN", "GRU", "LSTM")
 def recurrent(ctx: Context, node: Node) -> None:
+    if node.attrs.get("layout", 0):
+        ctx.refuse(node, "layout=1 is not run by ONNX Runtime", "export it time-major")
+    alignment = ctx.alignment(node.inputs[0])
+    _check_lengths(ctx, node)
+    if alignment.axes[0].kind == "fixed" and alignment.batch == 1:
+        within_a_frame(ctx, node, alignment)
+        return
     direction = node.attrs.get("direction", b"forward").decode()
     if direction != "forward":
         text = "a bidirectional recurrence" if direction == "bidirectional" else "a reversed recurrence"
         ctx.refuse(node, f"{text} needs the whole sequence", "use bidirectional=False")
-    if node.attrs.get("layout", 0):
-        ctx.refuse(node, "layout=1 is not run by ONNX Runtime", "export it time-major")
-    alignment = ctx.alignment(node.inputs[0])
     if alignment.time != 0 or alignment.batch != 1:
         ctx.refuse(
             node, "its sequence axis is not time", "give it (time, batch, features) or set batch_first"
         )
-    _check_lengths(ctx, node)
     layer = _read(ctx, node, alignment)
     if alignment.lag < 0:
         layer.initial = _after_head(ctx, node, alignment, layer)
@@ -56,6 +60,42 @@ def recurrent(ctx: Context, node: Node) -> None:
     if alignment.lag > 0:
         rows = _hold_until_arrival(ctx, node, alignment, layer)
     _write(ctx, node, alignment, layer, rows)
+
+
+def within_a_frame(ctx: Context, node: Node, alignment: Alignment) -> None:
+    """A recurrence over the bins of a frame: every frame is a sequence of its own, so nothing is carried."""
+    alignment = closed(ctx, node, alignment)
+    weights = [ctx.parameter(node, name) for name in node.inputs[1:4]]
+    states = [_start_of_frames(ctx, node, node.input(k), alignment) for k in (5, 6)]
+    peepholes = [ctx.parameter(node, node.input(7))] if node.input(7) else []
+    inputs = [alignment.name, *weights, *[""] * (3 - len(weights)), "", *states, *peepholes]
+    while not inputs[-1]:
+        inputs.pop()
+    names = ctx.write.emit(node.op, inputs, node.proto.name or node.output, len(node.outputs), **node.attrs)
+    for position, name in enumerate(names):
+        if node.outputs[position]:
+            ctx.derive(node, alignment, name, position)
+
+
+def _start_of_frames(ctx: Context, node: Node, name: str, like: Alignment) -> str:
+    """Initial state (directions, rows, H) of a recurrence within frames; "" for zeros."""
+    if not name:
+        return ""
+    if ctx.varies(name):
+        initial = closed(ctx, node, align(ctx, node, [ctx.alignment(name), like])[0])
+        return initial.name
+    values = ctx.probe.values(name)
+    if not any(value.any() for value in values):
+        return ""
+    row = values[0][:, :1]
+    if not all(np.array_equal(np.broadcast_to(row, value.shape), value) for value in values):
+        ctx.refuse(
+            node, "its initial state differs between streams", "start every frame from the same values"
+        )
+    write = ctx.write
+    rows = write.one("Shape", [like.name], "rows", start=1, end=2)
+    shape = write.one("Concat", [write.ints(1), rows, write.ints(1)], "shape", axis=0)
+    return write.one("Expand", [write.constant(row, name), shape], "start")
 
 
 def _check_lengths(ctx: Context, node: Node) -> None:
@@ -84,30 +124,28 @@ def _read(ctx: Context, node: Node, alignment: Alignment) -> _Layer:
 
 
 def _initial(ctx: Context, node: Node, name: str, alignment: Alignment, hidden: int) -> Array:
-    """Initial value (1, rows a stream, H), the same for every stream."""
-    rows = alignment.axes[1].size
+    """Initial value (1, features slower than the streams, features faster, H), sizes of 1 in the middle left out."""
+    around = alignment.around
     if not name:
-        return np.zeros((1, rows, hidden), np.float32)
+        return np.zeros((1, *(size for size in around if size != 1), hidden), np.float32)
     if ctx.varies(name):
         ctx.refuse(
             node, "its initial state is computed from the sequence", "start from zeros or learned values"
         )
-    value = ctx.probe.value(name)
-    first = value[:, :rows]
-    for run in range(3):
-        other = ctx.probe.value(name, run)
-        if not np.array_equal(np.tile(first, (1, other.shape[1] // rows, 1)), other):
-            ctx.refuse(
-                node, "its initial state differs between streams", "start every stream from the same values"
-            )
-    return first
+    value = per_stream(ctx.probe.values(name), 1, around)
+    if value is None:
+        ctx.refuse(
+            node, "its initial state differs between streams", "start every stream from the same values"
+        )
+    return value
 
 
 def _after_head(ctx: Context, node: Node, alignment: Alignment, layer: _Layer) -> list[Array]:
     """State after the padding rows that precede the sound, found by running the layer on them."""
-    known = head(ctx, alignment)
-    known = known if known.ndim == 3 else known[:, None]  # (rows, batch, F)
-    arrays = [known.astype(np.float32), layer.weight, layer.recurrence, layer.bias, None, *layer.initial]
+    known = head(ctx, alignment).astype(np.float32)
+    known = known.reshape(len(known), -1, known.shape[-1])  # (rows, rows of a stream, F)
+    starts = [value.reshape(1, -1, layer.hidden) for value in layer.initial]
+    arrays = [known, layer.weight, layer.recurrence, layer.bias, None, *starts]
     names = [f"i{k}" if a is not None else "" for k, a in enumerate(arrays)]
     outputs = ["", "h", "c"] if node.op == "LSTM" else ["", "h"]
     proto = helper.make_node(node.op, names, outputs, **node.attrs)
@@ -119,7 +157,8 @@ def _after_head(ctx: Context, node: Node, alignment: Alignment, layer: _Layer) -
         [onnx.helper.make_empty_tensor_value_info(n) for n in outputs if n],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return [np.asarray(value) for value in open_session(model).run(None, feed)]
+    values = open_session(model).run(None, feed)
+    return [np.reshape(v, old.shape) for v, old in zip(values, layer.initial, strict=True)]
 
 
 def _hold_until_arrival(ctx: Context, node: Node, alignment: Alignment, layer: _Layer) -> str:
@@ -136,7 +175,10 @@ def _hold_until_arrival(ctx: Context, node: Node, alignment: Alignment, layer: _
     if node.op == "GRU":  # z r h
         gate[0, :width] = _SATURATING_LOGIT
     else:
-        start[0] = recurrence @ layer.initial[0][0, :1].T
+        first = layer.initial[0].reshape(-1, width)
+        if np.ptp(first, axis=0).any():
+            ctx.refuse(node, "it starts late, each band from other values", "start all bands from the same")
+        start[0] = recurrence @ first[:1].T
         layer.initial[0] = np.zeros_like(layer.initial[0])
     if node.op == "LSTM":  # i o f c
         gate[0, : 2 * width] = -_SATURATING_LOGIT
@@ -163,23 +205,16 @@ def _write(ctx: Context, node: Node, alignment: Alignment, layer: _Layer, rows: 
     weights = [write.constant(a, n) for a, n in zip(stored, names, strict=True)]
     if layer.bias is None:
         weights.append("")
-    per_stream = alignment.axes[1].size
-    states = []
-    for value in layer.initial:
-        shape = (1, -1, layer.hidden) if per_stream == 1 else (1, -1, per_stream, layer.hidden)
-        states.append(write.state(shape, value[:, 0] if per_stream == 1 else value))
-    used = states
-    if per_stream > 1:
-        used = [write.one("Reshape", [s, write.ints(1, -1, layer.hidden)], "state") for s in states]
+    sizes = [1, alignment.axes[1].size, layer.hidden]
+    states = [folded_state(ctx, sizes, 1, alignment.around, value) for value in layer.initial]
+    used = [name for name, _ in states]
     count = 3 if node.op == "LSTM" else 2
     attrs = {k: v for k, v in node.attrs.items() if k not in ("direction", "layout")}
     sequence, *final = write.emit(
         node.op, [rows, *weights, "", *used], node.proto.name or node.output, count, **attrs
     )
-    for state, last in zip(states, final, strict=True):
-        if per_stream > 1:
-            last = write.one("Reshape", [last, write.ints(1, -1, per_stream, layer.hidden)], "keep")
-        write.update(state, last)
+    for (_, keep), last in zip(states, final, strict=True):
+        keep(last)
     _register(ctx, node, alignment, sequence, layer.hidden)
 
 
@@ -195,6 +230,7 @@ def _register(ctx: Context, node: Node, alignment: Alignment, sequence: str, hid
         last=alignment.last,
         warmup=alignment.warmup,
         lookahead_layer=alignment.lookahead_layer,
+        fold=alignment.fold,
     )
     if node.outputs[0]:
         ctx.derive(node, rows, sequence)
@@ -208,7 +244,7 @@ def _register(ctx: Context, node: Node, alignment: Alignment, sequence: str, hid
 
 def _final_hidden(ctx: Context, node: Node, rows: Alignment) -> None:
     """h_n (1, N, H): for every frame, the hidden state so far."""
-    if rows.surplus > 0 or rows.axes[2].size != 1 or (rows.surplus and not node.outputs[0]):
+    if rows.surplus > 0 or (rows.surplus and not node.outputs[0]):
         ctx.refuse_later(
             node.outputs[1], node, "its final state depends on padding at the end", "pad on the left only"
         )

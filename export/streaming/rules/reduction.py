@@ -46,10 +46,6 @@ def summarise(
     """
     time, batch, rank = alignment.time, alignment.batch, len(alignment.axes)
     assert time is not None
-    if alignment.axes[batch].size != 1:
-        ctx.refuse(
-            node, "it summarises a tensor with features folded into the batch", "keep features an axis"
-        )
     order = [i for i in range(rank) if i != time]
     order.insert(order.index(batch) + 1, time)
     if order != list(range(rank)):
@@ -79,7 +75,7 @@ def reduce(ctx: Context, node: Node) -> None:
     alignment = ctx.alignment(node.inputs[0])
     rank = len(alignment.axes)
     axes, keepdims = _axes(ctx, node, rank)
-    if alignment.batch in axes:
+    if alignment.batch in axes or any(alignment.axes[axis].kind == "mixed" for axis in axes):
         ctx.refuse(
             node, "it mixes the streams of a batch, or frames folded into it", "reduce features or time"
         )
