@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from export.conversion.fused_layers import swap
 from export.conversion.input_layout import InputLayout
+from export.conversion.plain_modules import make_plain, own_copy
 from stream.errors import ExportError
 
 _OPSET = 18
@@ -35,10 +36,9 @@ class Whole(nn.Module):
 
     def __init__(self, module: nn.Module, layout: InputLayout, output_index: int = 0) -> None:
         super().__init__()
-        # What torch.compile wraps is the module itself. A script cannot be copied whole, and nothing here changes it.
-        module = getattr(module, "_orig_mod", module)
+        # A script cannot be copied whole, and nothing here changes it.
         scripted = isinstance(module, torch.jit.ScriptModule)
-        self.net = module if scripted else copy.deepcopy(module).cpu().float()
+        self.net = module if scripted else own_copy(module).cpu().float()
         self.eval()  # the wrapper too: exporters restore the mode of the root, and with it of all below
         self.layout = layout
         self.output_index = output_index
@@ -59,6 +59,7 @@ class Whole(nn.Module):
 def by_torch_export(whole: Whole, example: Tensor) -> onnx.ModelProto:
     """Export through torch.export, recurrent layers as fused operators."""
     whole = copy.deepcopy(whole)
+    make_plain(whole)
     swap(whole)
     free = torch.export.Dim.DYNAMIC
     with silenced():
@@ -79,10 +80,13 @@ def by_torch_export(whole: Whole, example: Tensor) -> onnx.ModelProto:
 def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
     """Export through the older exporter."""
     buffer = io.BytesIO()
+    scripted = any(isinstance(module, torch.jit.ScriptModule) for module in whole.modules())
+    if not scripted:
+        whole = copy.deepcopy(whole)
+        make_plain(whole)
     with silenced(), _attention_as_written():
-        scripted = any(isinstance(module, torch.jit.ScriptModule) for module in whole.modules())
         torch.onnx.export(
-            torch.jit.trace(whole, example, check_trace=False) if scripted else whole,  # type: ignore[no-untyped-call]
+            _traced(whole, example) if scripted else whole,
             (example,),
             buffer,  # type: ignore[arg-type]  # the tracing exporter takes a file object
             dynamo=False,
@@ -92,6 +96,15 @@ def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
             dynamic_axes={"features": {0: "N", 1: "T"}},
         )
     return onnx.load_from_string(buffer.getvalue())
+
+
+def _traced(whole: Whole, example: Tensor) -> Any:
+    """A script inside a trace."""
+    if not any(True for _ in whole.parameters()):
+        raise TypeError(
+            "torch.jit.freeze left nothing of it to be traced; export the module it was made from"
+        )
+    return torch.jit.trace(whole, example, check_trace=False)  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager

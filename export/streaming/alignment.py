@@ -45,6 +45,7 @@ class Alignment:
         fold: what the axis with the streams is made of, slowest first: "N", "T" if frames are folded into it, and
             sizes of features that are.
         outer: features slower than time in a "mixed" axis.
+        band: frames that each row is compared with, along the last axis; 0 where there is no such axis.
         edge: the first ``-lag`` rows are no constants but copies of the first row with sound (replicate padding).
     """
 
@@ -62,6 +63,7 @@ class Alignment:
     fold: Fold = ("N",)
     outer: int = 1
     edge: bool = False
+    band: int = 0
 
     @property
     def batch(self) -> int:

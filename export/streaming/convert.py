@@ -90,13 +90,14 @@ def streamify(
     nodes = [Node(proto) for proto in model.graph.node]
     probe = Probe(model, example)
     write = Writer(opset)
-    ctx = Context(nodes, probe, write, write.fresh(features))
+    target = model.graph.output[0].name
+    needed = _needed(nodes, target)
+    ctx = Context(needed, probe, write, write.fresh(features))
     source = model.graph.input[0].name
     axes = probe.axes(source)
     assert axes is not None
     ctx.set(Alignment(source=source, name=ctx.features, axes=axes))
-    target = model.graph.output[0].name
-    labels = _walk(ctx, _needed(nodes, target), target)
+    labels = _walk(ctx, needed, target)
     alignment = _causal(ctx, ctx.alignment(target), lookahead)
     name = _as_rows(ctx, alignment)
     n_classes = int(np.prod([a.size for a in alignment.axes if a.kind == "fixed"], dtype=np.int64))
@@ -135,6 +136,8 @@ def _walk(ctx: Context, nodes: Iterable[Node], target: str) -> dict[str, str]:
     for node in nodes:
         if node.op in ("Shape", "Size") or not any(ctx.varies(name) for name in node.inputs):
             continue  # depends on the length only: the probe knows its value
+        if ctx.passes_refusal(node):
+            continue
         rule = RULES.get(node.op)
         if rule is None:
             ctx.refuse(node, "there is no rule to stream it", "use standard layers")

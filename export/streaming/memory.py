@@ -66,6 +66,11 @@ def head(ctx: Context, alignment: Alignment) -> Array:
     if known is None:
         producer = ctx.producer(alignment.source)
         label = producer.label if producer else alignment.source
+        if alignment.edge:
+            raise NotStreamable(
+                f"{label}: copies of the first frame (replicate padding) go through what comes next before the sound "
+                "starts, where only a convolution or a window may stand; pad with a constant"
+            )
         raise NotStreamable(
             f"{label}: its first rows depend on sound that comes later (mirrored or repeated edges); "
             "pad with a constant"
@@ -181,7 +186,8 @@ def delay(ctx: Context, node: Node, alignment: Alignment, rows: int) -> Alignmen
         ctx.refuse(node, "branches with different delay meet after time was folded away", "align them before")
     joined = history(ctx, node, alignment, rows)
     shifted = ctx.write.slice(joined, 0, -rows, alignment.real_time, "delayed")
-    return replace(alignment, name=shifted, lag=alignment.lag + rows)
+    lag = alignment.lag + rows
+    return replace(alignment, name=shifted, lag=lag, edge=alignment.edge and lag < 0)
 
 
 def clock(ctx: Context) -> str:
@@ -222,6 +228,23 @@ def spread(ctx: Context, alignment: Alignment, per_row: str) -> str:
     if batch > time:
         per_row = write.transpose(per_row, [1, 0], "per_row")
     others = [i for i in range(rank) if i not in (batch, time)]
+    return write.one("Unsqueeze", [per_row, write.ints(*others)], "per_row") if others else per_row
+
+
+def spread_rows(ctx: Context, alignment: Alignment, per_row: str) -> str:
+    """As ``spread``, of (N, rows, k) for a tensor whose last axis is k long."""
+    write, rank = ctx.write, len(alignment.axes)
+    batch, time, around = alignment.batch, alignment.time, alignment.around
+    assert time is not None
+    if around != (1, 1):
+        wide = write.one("Unsqueeze", [per_row, write.ints(0, 2)], "per_row")
+        wide = write.one("Expand", [wide, write.ints(around[0], 1, around[1], 1, 1)], "per_row")
+        rest = write.one("Shape", [per_row], "rest", start=1, end=3)
+        shape = write.one("Concat", [write.ints(-1), rest], "shape", axis=0)
+        per_row = write.one("Reshape", [wide, shape], "per_row")
+    if batch > time:
+        per_row = write.transpose(per_row, [1, 0, 2], "per_row")
+    others = [i for i in range(rank - 1) if i not in (batch, time)]
     return write.one("Unsqueeze", [per_row, write.ints(*others)], "per_row") if others else per_row
 
 

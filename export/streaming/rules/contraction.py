@@ -7,11 +7,11 @@ import numpy as np
 from export.streaming.alignment import Alignment
 from export.streaming.axes import MOVING, find
 from export.streaming.context import WHOLE, Context
+from export.streaming.masks import RECURRENT as ATTENTION
 from export.streaming.node import Node
+from export.streaming.rules.attention import scores, weighted
 from export.streaming.rules.pointwise import align, closed, merged
 from export.streaming.rules.registry import rule
-
-ATTENTION = "use a recurrent layer or a causal convolution in place of attention"
 
 
 @rule("MatMul")
@@ -33,9 +33,17 @@ def matmul(ctx: Context, node: Node) -> None:
 
 
 def _between_tracks(ctx: Context, node: Node, left: Alignment, right: Alignment) -> None:
-    """Both sides depend on the sound: only products frame by frame are possible."""
+    """Both sides depend on the sound: products frame by frame, or with the frames of a window."""
     out = ctx.axes(node, node.output)
     rank = len(out)
+    if left.band:
+        weighted(ctx, node, left, right)
+        return
+    if sum(axis.kind == "time" for axis in out) > 1:
+        _check_contracted(ctx, node, left, len(left.axes) - 1)
+        _check_contracted(ctx, node, right, len(right.axes) - 2)
+        scores(ctx, node, left, right)
+        return
     for alignment, contracted in ((left, len(left.axes) - 1), (right, len(right.axes) - 2)):
         _check_contracted(ctx, node, alignment, contracted)
     times = [rank - len(t.axes) + t.time for t in (left, right) if t.time is not None]
@@ -52,6 +60,8 @@ def _check_contracted(ctx: Context, node: Node, alignment: Alignment, axis: int)
     kind = alignment.axes[axis].kind
     if kind in MOVING:
         ctx.refuse(node, f"it sums over time with weights (attention), so {WHOLE}", ATTENTION)
+    if kind == "keys":
+        ctx.refuse(node, "it sums over the frames of a window with constant weights", ATTENTION)
     if kind == "batch":
         ctx.refuse(node, "it mixes the streams of a batch", "keep streams independent")
 

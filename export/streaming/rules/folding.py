@@ -98,7 +98,7 @@ class _Row:
             front = place <= alignment.batch
             if place == alignment.batch:
                 names: list[str | int] = list(alignment.fold)
-            elif axis.kind == "fixed":
+            elif axis.kind in ("fixed", "keys"):
                 names = [axis.size]
             else:
                 names = [alignment.outer, "T"]

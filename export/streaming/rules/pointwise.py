@@ -8,6 +8,7 @@ import numpy as np
 
 from export.streaming.alignment import Alignment
 from export.streaming.context import WHOLE, Context
+from export.streaming.masks import banded
 from export.streaming.memory import delay
 from export.streaming.node import Node
 from export.streaming.rules.registry import rule
@@ -78,17 +79,21 @@ def broadcast(ctx: Context, node: Node) -> None:
     alignments = align(ctx, node, [ctx.alignment(name) for name in moving])
     aligned = dict(zip(moving, alignments, strict=True))
     rank = len(ctx.axes(node, node.output))
-    like = alignments[0]
+    like = max(alignments, key=lambda t: t.band)
     _same_place(ctx, node, alignments, rank)
     lead = max(alignments, key=lambda t: len(t.axes))
     inputs = [
         aligned[name].name
         if name in aligned
-        else ctx.write.constant(_broadcastable(ctx.static_operand(node, name), lead, rank), name)
+        else ctx.write.constant(_broadcastable(_operand(ctx, node, name, like), lead, rank), name)
         for name in node.inputs
     ]
     name, *_ = ctx.copy(node, inputs)
     ctx.derive(node, merged(alignments, like), name)
+
+
+def _operand(ctx: Context, node: Node, name: str, like: Alignment) -> np.ndarray:
+    return banded(ctx, node, name, like.band) if like.band else ctx.static_operand(node, name)
 
 
 def merged(alignments: list[Alignment], like: Alignment) -> Alignment:

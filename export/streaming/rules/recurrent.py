@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -216,6 +216,8 @@ def _write(ctx: Context, node: Node, alignment: Alignment, layer: _Layer, rows: 
     for (_, keep), last in zip(states, final, strict=True):
         keep(last)
     _register(ctx, node, alignment, sequence, layer.hidden)
+    if len(node.outputs) > 2 and ctx.used(node.outputs[2]):
+        _final_cell(ctx, node, replace(alignment, name=rows), layer, (used[0], sequence))
 
 
 def _register(ctx: Context, node: Node, alignment: Alignment, sequence: str, hidden: int) -> None:
@@ -236,10 +238,6 @@ def _register(ctx: Context, node: Node, alignment: Alignment, sequence: str, hid
         ctx.derive(node, rows, sequence)
     if len(node.outputs) > 1 and node.outputs[1]:
         _final_hidden(ctx, node, rows)
-    if len(node.outputs) > 2 and node.outputs[2]:
-        ctx.refuse_later(
-            node.outputs[2], node, "its final cell state is used as a result", "use the hidden state instead"
-        )
 
 
 def _final_hidden(ctx: Context, node: Node, rows: Alignment) -> None:
@@ -249,16 +247,89 @@ def _final_hidden(ctx: Context, node: Node, rows: Alignment) -> None:
             node.outputs[1], node, "its final state depends on padding at the end", "pad on the left only"
         )
         return
-    settled = settle(ctx, node, rows)
-    name = ctx.write.transpose(settled.name, [1, 2, 0, 3], "final")
+    _summary(ctx, node, settle(ctx, node, rows), 1)
+
+
+def _summary(ctx: Context, node: Node, rows: Alignment, position: int) -> None:
+    """Register rows (T, 1, N, H) as what a final state (1, N, H) is so far."""
+    name = ctx.write.transpose(rows.name, [1, 2, 0, 3], "final")
     ctx.derive(
         node,
-        settled,
+        rows,
         name,
-        1,
+        position,
         lag=0,
         summary=True,
         open=True,
         warmup=max(rows.warmup, -rows.clock.offset),
         lookahead_layer="",
     )
+
+
+def _final_cell(
+    ctx: Context, node: Node, alignment: Alignment, layer: _Layer, hidden: tuple[str, str]
+) -> None:
+    """c_n (1, N, H): for every frame, the cell so far.
+
+    The operator gives the last cell alone. The gates follow from the frames and the hidden states before them; given
+    those, an LSTM whose other gates are open and whose cell is linear adds up c = f c + i g.
+
+    Args:
+        hidden: the hidden state before the chunk (1, N, H), and its rows (T, 1, N, H).
+    """
+    odd = [name for name in ("activations", "clip", "input_forget") if node.attrs.get(name)]
+    if odd or alignment.lag > 0 or alignment.surplus != 0:
+        ctx.refuse_later(
+            node.outputs[2],
+            node,
+            "its final cell state is used, of an LSTM that starts late or is not the usual one",
+            "use the hidden state instead",
+        )
+        return
+    write, width = ctx.write, layer.hidden
+    known = write.one("Squeeze", [write.slice(hidden[1], 0, -1, 0, "before"), write.ints(1)], "before")
+    before = write.one("Concat", [hidden[0], known], "before", axis=0)
+    seen = write.one("Concat", [alignment.name, before], "seen", axis=2)
+    kept = np.r_[0:width, 2 * width : 4 * width]  # of i o f c
+    weight = np.concatenate([layer.weight[0], layer.recurrence[0]], axis=1)[kept]
+    gates = write.one("MatMul", [seen, write.constant(np.ascontiguousarray(weight.T))], "gates")
+    if layer.bias is not None:
+        half = 4 * width
+        gates = write.one(
+            "Add", [gates, write.constant((layer.bias[0, :half] + layer.bias[0, half:])[kept])], "gates"
+        )
+    sizes = write.ints(width, width, width)
+    take, forget, candidate = write.emit("Split", [gates, sizes], "gate", 3, axis=2)
+    fresh = write.one(
+        "Mul", [write.one("Sigmoid", [take], "take"), write.one("Tanh", [candidate], "new")], "fresh"
+    )
+    eye, none = np.eye(width, dtype=np.float32), np.zeros((width, width), np.float32)
+    linear = np.block([[none, none], [none, none], [none, eye], [eye, none]])
+    opened = np.zeros((1, 8 * width), np.float32)
+    opened[0, : 2 * width] = _SATURATING_LOGIT
+    state, keep = folded_state(ctx, [1, alignment.axes[1].size, width], 1, alignment.around, layer.initial[1])
+    inputs = [
+        write.one("Concat", [fresh, forget], "feed", axis=2),
+        write.constant(linear[None]),
+        write.constant(np.zeros((1, 4 * width, width), np.float32)),
+        write.constant(opened),
+        "",
+        "",
+        state,
+    ]
+    activations = {"activations": ["Sigmoid", "Affine", "Affine"], "activation_alpha": [1.0, 1.0]}
+    cells, _, last = write.emit(
+        "LSTM", inputs, "cells", 3, hidden_size=width, activation_beta=[0.0, 0.0], **activations
+    )
+    keep(last)
+    rows = Alignment(
+        source=node.outputs[2],
+        name=cells,
+        axes=(alignment.axes[0], Axis("fixed", 1), alignment.axes[1], Axis("fixed", width)),
+        rate=alignment.rate,
+        first=None,
+        last=alignment.last,
+        warmup=alignment.warmup,
+        fold=alignment.fold,
+    )
+    _summary(ctx, node, rows, 2)

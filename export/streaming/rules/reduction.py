@@ -79,6 +79,8 @@ def reduce(ctx: Context, node: Node) -> None:
         ctx.refuse(
             node, "it mixes the streams of a batch, or frames folded into it", "reduce features or time"
         )
+    if alignment.axes[axes[-1]].kind == "keys" and node.op not in ("ReduceMax", "ReduceSum"):
+        ctx.refuse(node, f"{node.op} over the frames of a window has no rule", "use softmax")
     others = [axis for axis in axes if axis != alignment.time]
     op = _POOLS.get(node.op, node.op)
     if alignment.time not in axes:

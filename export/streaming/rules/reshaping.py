@@ -7,7 +7,7 @@ from math import prod
 from typing import NoReturn
 
 from export.streaming.alignment import Alignment
-from export.streaming.axes import find
+from export.streaming.axes import Axis, find
 from export.streaming.context import WHOLE, Context
 from export.streaming.memory import delay
 from export.streaming.node import Node
@@ -90,6 +90,8 @@ def reshape(ctx: Context, node: Node) -> None:
             "it folds time into the features, so it needs the whole sequence",
             "keep the time axis (mean over time, or the last frame, make a summary)",
         )
+    if alignment.band and axes[-1].kind == "time":
+        axes = (*axes[:-1], Axis("fixed", alignment.band))
     grouped = regroup(alignment, axes)
     if grouped is None:
         _refuse_mixing(ctx, node)
@@ -173,7 +175,7 @@ def _real_dims(alignment: Alignment) -> Dims:
             size = prod(f for f in alignment.fold if isinstance(f, int))
             dims.append((frozenset(names - {"T"} if alignment.open else names), size))
             dims += [(frozenset("T"), 1)] if alignment.open else []
-        elif axis.kind == "fixed":
+        elif axis.kind in ("fixed", "keys"):
             dims.append((frozenset(), axis.size))
         else:
             dims.append((frozenset("T"), alignment.outer))

@@ -9,7 +9,7 @@ from export.streaming.axes import Axis
 from export.streaming.context import WHOLE, Context
 from export.streaming.memory import Array, delay, history
 from export.streaming.node import Node
-from export.streaming.rules.joining import shift
+from export.streaming.rules.joining import repeat_first, shift
 from export.streaming.rules.normalisation import check_axes
 from export.streaming.rules.reduction import settle, summarise
 from export.streaming.rules.registry import rule
@@ -87,7 +87,8 @@ def _cut_time(ctx: Context, node: Node, alignment: Alignment, runs: list[Range])
     if len(starts) != 1:
         ctx.refuse(node, "where it cuts depends on the length", LAST)
     if len(trims) != 1 and step == 1:
-        ctx.refuse(node, "it takes the first frames only, whatever comes later", LAST)
+        ctx.refuse_later(node.output, node, "it takes the first frames only, whatever comes later", LAST)
+        return
     start = starts.pop()
     if step == 1:
         shift(ctx, node, alignment, -start, node.output)
@@ -190,7 +191,8 @@ def _pick_frames(ctx: Context, node: Node, alignment: Alignment, picks: list[Arr
         return
     backs = {(-1 - int(p.reshape(-1)[0])) % size for p, size in zip(picks, sizes, strict=True)}
     if len(backs) > 1:
-        ctx.refuse(node, "it takes a frame counted from the start", LAST)
+        ctx.refuse_later(node.output, node, "it takes a frame counted from the start", LAST)
+        return
     _take_from_end(ctx, node, alignment, backs.pop(), keepdims=picks[0].ndim == 1)
 
 
@@ -214,6 +216,18 @@ def _gather_windows(ctx: Context, node: Node, alignment: Alignment, picks: list[
     place = grows[0]
     assert alignment.time is not None
     sizes = [ctx.probe.value(node.inputs[0], run).shape[alignment.time] for run in range(3)]
+    if picks[0].ndim == 1:
+        before = int((picks[0] == 0).sum()) - 1
+        clipped = [np.clip(np.arange(len(p)) - before, 0, n - 1) for p, n in zip(picks, sizes, strict=True)]
+        if before > 0 and all(np.array_equal(p, q) for p, q in zip(picks, clipped, strict=True)):
+            repeat_first(ctx, node, alignment, before)
+            return
+        if picks[0][0] > picks[0][1] >= 0:
+            ctx.refuse(
+                node,
+                f"it mirrors or reverses frames, so {WHOLE}",
+                "pad with a constant, or by mode='replicate', which repeats the first frame",
+            )
     counted = [np.moveaxis(np.where(p < 0, p + n, p), place, -1) for p, n in zip(picks, sizes, strict=True)]
     reach = counted[0][..., 0]
     steps = {int(d) for each in counted for d in np.unique(np.diff(each, axis=-1))}

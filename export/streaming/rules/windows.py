@@ -39,6 +39,8 @@ def slide(
         fill: what the padding is made of.
     """
     if pad > 0:
+        if alignment.edge:
+            ctx.refuse(node, "it pads again what was padded with copies of the first frame", "pad once")
         alignment = masked(ctx, alignment, fill)
     padded_lag = alignment.lag - pad
     lag = -((-padded_lag - span) // step) - 1  # newest row complete at the end of a chunk
