@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from export.conversion.fused_layers import swap
 from export.conversion.input_layout import InputLayout
+from export.conversion.plain_modules import make_plain, own_copy
 from export.recurrences import FrameWrites, loops_over_frames, roll, trace_lengths
 from stream.errors import ExportError, NotStreamable
 
@@ -36,10 +37,9 @@ class Whole(nn.Module):
 
     def __init__(self, module: nn.Module, layout: InputLayout, output_index: int = 0) -> None:
         super().__init__()
-        # What torch.compile wraps is the module itself. A script cannot be copied whole, and nothing here changes it.
-        module = getattr(module, "_orig_mod", module)
+        # A script cannot be copied whole, and nothing here changes it.
         scripted = isinstance(module, torch.jit.ScriptModule)
-        self.net = module if scripted else copy.deepcopy(module).cpu().float()
+        self.net = module if scripted else own_copy(module).cpu().float()
         self.eval()  # the wrapper too: exporters restore the mode of the root, and with it of all below
         self.layout = layout
         self.output_index = output_index
@@ -60,6 +60,7 @@ class Whole(nn.Module):
 def by_torch_export(whole: Whole, example: Tensor) -> onnx.ModelProto:
     """Export through torch.export, recurrent layers as fused operators."""
     whole = copy.deepcopy(whole)
+    make_plain(whole)
     swap(whole)
     free = torch.export.Dim.DYNAMIC
     with silenced():
@@ -80,10 +81,13 @@ def by_torch_export(whole: Whole, example: Tensor) -> onnx.ModelProto:
 def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
     """Export through the older exporter."""
     buffer = io.BytesIO()
-    with silenced():
-        scripted = any(isinstance(module, torch.jit.ScriptModule) for module in whole.modules())
+    scripted = any(isinstance(module, torch.jit.ScriptModule) for module in whole.modules())
+    if not scripted:
+        whole = copy.deepcopy(whole)
+        make_plain(whole)
+    with silenced(), _attention_as_written():
         torch.onnx.export(
-            torch.jit.trace(whole, example, check_trace=False) if scripted else whole,  # type: ignore[no-untyped-call]
+            _traced(whole, example) if scripted else whole,
             (example,),
             buffer,  # type: ignore[arg-type]  # the tracing exporter takes a file object
             dynamo=False,
@@ -101,11 +105,13 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
     Raises:
         NotStreamable: frames are left that no loop was found for.
     """
+    whole = copy.deepcopy(whole)
+    make_plain(whole)
     reason = ""
     for length in trace_lengths(whole, example.shape[2]):
         short = example[:2, :length]
         buffer = io.BytesIO()
-        with silenced(), FrameWrites():
+        with silenced(), _attention_as_written(), FrameWrites():
             torch.onnx.export(
                 whole,
                 (short,),
@@ -125,6 +131,26 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
         f"the loop over frames in forward could not be found in what it computes ({reason}); write the step as "
         "forward(x, state) -> (scores, state), with x one frame (N, F) or a chunk (N, T, F)"
     )
+
+
+def _traced(whole: Whole, example: Tensor) -> Any:
+    """A script inside a trace."""
+    if not any(True for _ in whole.parameters()):
+        raise TypeError(
+            "torch.jit.freeze left nothing of it to be traced; export the module it was made from"
+        )
+    return torch.jit.trace(whole, example, check_trace=False)  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def _attention_as_written() -> Iterator[None]:
+    """Attention layers as their operators: the fused one that eval mode takes has no ONNX form."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 Exporter = Callable[[Whole, Tensor], onnx.ModelProto]

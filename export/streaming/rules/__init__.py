@@ -13,6 +13,7 @@ from export.streaming.rules import (
     reduction,
     reshaping,
     selection,
+    upsampling,
     windows,
 )
 from export.streaming.rules.registry import RULES
@@ -28,5 +29,6 @@ __all__ = [
     "reduction",
     "reshaping",
     "selection",
+    "upsampling",
     "windows",
 ]

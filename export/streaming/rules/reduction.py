@@ -47,10 +47,6 @@ def summarise(
     """
     time, batch, rank = alignment.time, alignment.batch, len(alignment.axes)
     assert time is not None
-    if alignment.axes[batch].size != 1:
-        ctx.refuse(
-            node, "it summarises a tensor with features folded into the batch", "keep features an axis"
-        )
     order = [i for i in range(rank) if i != time]
     order.insert(order.index(batch) + 1, time)
     if order != list(range(rank)):
@@ -80,10 +76,12 @@ def reduce(ctx: Context, node: Node) -> None:
     alignment = ctx.alignment(node.inputs[0])
     rank = len(alignment.axes)
     axes, keepdims = _axes(ctx, node, rank)
-    if alignment.batch in axes:
+    if alignment.batch in axes or any(alignment.axes[axis].kind == "mixed" for axis in axes):
         ctx.refuse(
             node, "it mixes the streams of a batch, or frames folded into it", "reduce features or time"
         )
+    if alignment.axes[axes[-1]].kind == "keys" and node.op not in ("ReduceMax", "ReduceSum"):
+        ctx.refuse(node, f"{node.op} over the frames of a window has no rule", "use softmax")
     others = [axis for axis in axes if axis != alignment.time]
     op = _POOLS.get(node.op, node.op)
     if alignment.time not in axes:
