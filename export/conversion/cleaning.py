@@ -213,6 +213,7 @@ def _fold_batch_norm(model: onnx.ModelProto) -> None:
     producers = {output: node for node in graph.node for output in node.output}
     uses = Counter(name for node in graph.node for name in node.input)
     uses.update(output.name for output in graph.output)
+    uses.update(name for node in graph.node for name in _names_inside(node))
     for norm in [n for n in graph.node if n.op_type == "BatchNormalization"]:
         conv = producers.get(norm.input[0])
         if conv is None or conv.op_type != "Conv" or uses[norm.input[0]] != 1 or len(norm.output) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,7 +28,8 @@ from export.conversion.input_layout import InputLayout
 from export.conversion.observation import check_network
 from export.conversion.operators import check_no_chance, check_operators
 from export.conversion.step_runner import StreamRunner
-from export.conversion.torch_export import EXPORTERS, Whole, offline_graph, one_thread
+from export.conversion.torch_export import Whole, exporters_for, offline_graph, one_thread
+from export.recurrences import StepGraph, step_form, takes_states
 from export.streaming import Streaming, streamify
 from export.streaming.convert import Lookahead
 from export.streaming.probe import open_session
@@ -65,12 +67,13 @@ def to_onnx(
     Args:
         network: a torch module in any state (it is copied, not changed), an offline ONNX graph, or the path of one.
             It takes one float tensor, a whole sequence of features, and returns scores per frame, or one vector of
-            scores for the sequence so far (last frame, mean or maximum over time).
+            scores for the sequence so far (last frame, mean or maximum over time). Or it takes a frame (N, F) or a
+            chunk (N, T, F) and its state, and returns scores and the next state.
         path: the file to write. It appears only if every comparison has passed.
         card: labels, activation and feature settings. States, stride and the rest are filled in here; ``delay`` is
             the delay the network was trained with, to which delayed layers add theirs.
         example: features as the network takes them, float32, of realistic level; None = those of a synthetic
-            sound, (N, T, F).
+            sound, (N, T, F). For a module that takes its state also (features, first state).
         lookahead: "refuse" layers that need future frames, or "delay" the scores until these have arrived.
         batch_axis, time_axis: which axes of ``example`` are streams and frames.
         output_index: which output, if the network returns several.
@@ -92,10 +95,17 @@ def to_onnx(
     if lookahead not in get_args(Lookahead):
         raise UsageError(f"lookahead {lookahead!r}: must be one of {', '.join(get_args(Lookahead))}")
     with one_thread():
+        state = None
+        if isinstance(example, (tuple, list)) and len(example) == 2 and isinstance(network, nn.Module):
+            example, state = example
         features, layout = _example(example, card, batch_axis, time_axis)
+        if isinstance(network, nn.Module):
+            network = _with_its_state(network, features, state)
         activation = None if activation_inside else card.activation
         faults: list[ExportError] = []
-        for exporter, offline, reference in _offline_graphs(network, layout, features, output_index, faults):
+        for exporter, offline, reference in _offline_graphs(
+            network, layout, features, output_index, opset, faults
+        ):
             try:
                 made = streamify(
                     offline,
@@ -148,12 +158,22 @@ def _example(example: Any, card: ModelCard, batch_axis: int, time_axis: int) -> 
 
 
 def _offline_graphs(
-    network: Network, layout: InputLayout, features: Array, output_index: int, faults: list[ExportError]
+    network: Network,
+    layout: InputLayout,
+    features: Array,
+    output_index: int,
+    opset: int,
+    faults: list[ExportError],
 ) -> Iterator[tuple[str, onnx.ModelProto, Reference]]:
     """(exporter, offline graph, what to compare it with); torch modules through one exporter after the other."""
     if not isinstance(network, nn.Module):
-        graph = layout.prepend(_select(_load(network), output_index), features.shape[2])
-        check_no_chance(graph)
+        loaded = _load(network)
+        check_no_chance(loaded)
+        if takes_states(loaded.graph):
+            step = StepGraph(loaded, features.shape[2], output_index, opset)
+            yield "", step.offline(), Reference(step.run)
+            return
+        graph = layout.prepend(_select(loaded, output_index), features.shape[2])
         session = _session(graph)
         name = graph.graph.input[0].name
         yield "", graph, Reference(lambda x: session.run(None, {name: x})[0])
@@ -167,13 +187,21 @@ def _offline_graphs(
     tiles = (-(-2 // features.shape[0]), -(-96 // features.shape[1]), 1)
     sample = torch.from_numpy(np.tile(features, tiles)[:4])
     check_network(whole, sample)
-    for exporter in EXPORTERS:
+    for exporter in exporters_for(whole, sample):
         try:
             graph = offline_graph(exporter, whole, sample)
         except ExportError as error:
             faults.append(error)
             continue
         yield exporter, graph, Reference(run_torch, None, _fault_finder(whole, graph), whole.in_double)
+
+
+def _with_its_state(network: nn.Module, features: Array, state: Any) -> nn.Module:
+    """The module, or the network that it is if it takes its state as an argument."""
+    if isinstance(network, torch.jit.ScriptModule):
+        return network
+    inner = copy.deepcopy(getattr(network, "_orig_mod", network)).cpu().float().eval()
+    return step_form(inner, torch.from_numpy(features), state) or network
 
 
 def _fault_finder(whole: Whole, graph: onnx.ModelProto) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import onnx
 
@@ -45,7 +47,7 @@ def check_operators(model: onnx.ModelProto, from_torch: bool = False) -> None:
         ParityError: a loop or branch, an operator of another domain, a literal batch or length, or a GRU from torch
             without linear_before_reset (how an exporter once went silently wrong).
     """
-    for node in model.graph.node:
+    for node in _all_nodes(model.graph):
         if node.op_type in FORBIDDEN_OPERATORS:
             raise ParityError(
                 f"operator '{node.name}' ({node.op_type}): loops and branches are not allowed in a streaming graph"
@@ -65,3 +67,12 @@ def check_operators(model: onnx.ModelProto, from_torch: bool = False) -> None:
     for axis in (0, 1):
         if not model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param:
             raise ParityError("the graph fixes its batch or length; both must stay free")
+
+
+def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """The nodes of a graph and of the bodies of its loops."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _all_nodes(attribute.g)

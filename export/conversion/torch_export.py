@@ -26,7 +26,9 @@ from export.conversion.annotation import annotate
 from export.conversion.cleaning import clean
 from export.conversion.fused_layers import swap
 from export.conversion.input_layout import InputLayout
-from stream.errors import ExportError
+from export.conversion.plain_modules import make_plain, own_copy
+from export.recurrences import FrameWrites, loops_over_frames, roll, trace_lengths
+from stream.errors import ExportError, NotStreamable
 
 _OPSET = 18
 
@@ -40,10 +42,9 @@ class Whole(nn.Module):
 
     def __init__(self, module: nn.Module, layout: InputLayout, output_index: int = 0) -> None:
         super().__init__()
-        # What torch.compile wraps is the module itself. A script cannot be copied whole, and nothing here changes it.
-        module = getattr(module, "_orig_mod", module)
+        # A script cannot be copied whole, and nothing here changes it.
         scripted = isinstance(module, torch.jit.ScriptModule)
-        self.net = module if scripted else _copied(module).cpu().float()
+        self.net = module if scripted else own_copy(module).cpu().float()
         self.eval()  # the wrapper too: exporters restore the mode of the root, and with it of all below
         self.layout = layout
         self.output_index = output_index
@@ -87,6 +88,7 @@ def _copied(module: nn.Module) -> nn.Module:
 def by_torch_export(whole: Whole, example: Tensor) -> onnx.ModelProto:
     """Export through torch.export, recurrent layers as fused operators."""
     whole = copy.deepcopy(whole)
+    make_plain(whole)
     swap(whole)
     free = torch.export.Dim.DYNAMIC
     with silenced():
@@ -108,10 +110,13 @@ def by_torch_export(whole: Whole, example: Tensor) -> onnx.ModelProto:
 def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
     """Export through the older exporter."""
     buffer = io.BytesIO()
-    with silenced():
-        scripted = any(isinstance(module, torch.jit.ScriptModule) for module in whole.modules())
+    scripted = any(isinstance(module, torch.jit.ScriptModule) for module in whole.modules())
+    if not scripted:
+        whole = copy.deepcopy(whole)
+        make_plain(whole)
+    with silenced(), _attention_as_written():
         torch.onnx.export(
-            torch.jit.trace(whole, example, check_trace=False) if scripted else whole,  # type: ignore[no-untyped-call]
+            _traced(whole, example) if scripted else whole,
             (example,),
             buffer,  # type: ignore[arg-type]  # the tracing exporter takes a file object
             dynamo=False,
@@ -124,8 +129,68 @@ def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
     return onnx.load_from_string(buffer.getvalue())
 
 
+def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
+    """Trace a network that loops over its frames on a short sound, and put loops in place of their repetitions.
+
+    Raises:
+        NotStreamable: frames are left that no loop was found for.
+    """
+    whole = copy.deepcopy(whole)
+    make_plain(whole)
+    reason = ""
+    for length in trace_lengths(whole, example.shape[2]):
+        short = example[:2, :length]
+        buffer = io.BytesIO()
+        with silenced(), _attention_as_written(), FrameWrites():
+            torch.onnx.export(
+                whole,
+                (short,),
+                buffer,  # type: ignore[arg-type]  # the tracing exporter takes a file object
+                dynamo=False,
+                opset_version=17,
+                do_constant_folding=False,
+                input_names=["features"],
+                output_names=["offline"],
+                dynamic_axes={"features": {0: "N", 1: "T"}},
+            )
+        rolled, problem = roll(onnx.load_from_string(buffer.getvalue()), short.numpy())
+        if not problem:
+            return rolled
+        reason = reason or problem
+    raise NotStreamable(
+        f"the loop over frames in forward could not be found in what it computes ({reason}); write the step as "
+        "forward(x, state) -> (scores, state), with x one frame (N, F) or a chunk (N, T, F)"
+    )
+
+
+def _traced(whole: Whole, example: Tensor) -> Any:
+    """A script inside a trace."""
+    if not any(True for _ in whole.parameters()):
+        raise TypeError(
+            "torch.jit.freeze left nothing of it to be traced; export the module it was made from"
+        )
+    return torch.jit.trace(whole, example, check_trace=False)  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def _attention_as_written() -> Iterator[None]:
+    """Attention layers as their operators: the fused one that eval mode takes has no ONNX form."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
 Exporter = Callable[[Whole, Tensor], onnx.ModelProto]
 EXPORTERS: dict[str, Exporter] = {"tracing": by_tracing, "torch.export": by_torch_export}
+LOOPS: dict[str, Exporter] = {"tracing of its loops": by_rolling}
+
+
+def exporters_for(whole: Whole, example: Tensor) -> dict[str, Exporter]:
+    """The exporters to try in turn: a network that loops over its frames would be unrolled by the usual ones."""
+    return LOOPS if loops_over_frames(whole, example) else EXPORTERS
 
 
 def offline_graph(exporter: str, whole: Whole, example: Tensor) -> onnx.ModelProto:
@@ -136,7 +201,9 @@ def offline_graph(exporter: str, whole: Whole, example: Tensor) -> onnx.ModelPro
     """
     try:
         with torch.no_grad():
-            graph = EXPORTERS[exporter](whole, example)
+            graph = {**EXPORTERS, **LOOPS}[exporter](whole, example)
+    except NotStreamable:
+        raise
     except Exception as error:  # exporters raise every kind of exception
         text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # torch colours its messages
         lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -13,6 +13,7 @@ SCOPES_KEY = "pkg.torch.onnx.name_scopes"  # as torch.export writes them
 CLASSES_KEY = "pkg.torch.onnx.class_hierarchy"
 PLACE_KEY = "stream_classify.place"  # file and line of the user's code
 
+
 @dataclass(frozen=True)
 class Node:
     proto: onnx.NodeProto
