@@ -29,8 +29,6 @@ class FusedRecurrent(nn.RNNBase):
 
     def __init__(self, layer: nn.RNNBase) -> None:
         nn.Module.__init__(self)  # not RNNBase's, which makes weights
-        if layer.proj_size:
-            raise ValueError("LSTM with proj_size has no ONNX operator")
         for name in _COPIED:
             setattr(self, name, getattr(layer, name))
         self.nonlinearity = getattr(layer, "nonlinearity", "tanh")

@@ -18,8 +18,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 
-from export.streaming.axes import Axes, Axis, find
+from export.streaming.axes import MOVING, Axes, Axis, find
+
+Fold = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,11 @@ class Alignment:
             has it folded into the batch axis, or none (summary).
         warmup: rows at the start for which the offline network has no output (too short for its windows).
         lookahead_layer: the layer that first needed frames to come, for messages.
-        time_major: a "both" axis counts frames slowest (T, N) instead of streams (N, T).
+        fold: what the axis with the streams is made of, slowest first: "N", "T" if frames are folded into it, and
+            sizes of features that are.
+        outer: features slower than time in a "mixed" axis.
+        band: frames that each row is compared with, along the last axis; 0 where there is no such axis.
+        edge: the first ``-lag`` rows are no constants but copies of the first row with sound (replicate padding).
     """
 
     source: str
@@ -53,7 +60,10 @@ class Alignment:
     open: bool = False
     warmup: int = 0
     lookahead_layer: str = ""
-    time_major: bool = False
+    fold: Fold = ("N",)
+    outer: int = 1
+    edge: bool = False
+    band: int = 0
 
     @property
     def batch(self) -> int:
@@ -71,7 +81,7 @@ class Alignment:
     @property
     def clock(self) -> Axis:
         """The axis that carries time."""
-        found = find(self.axes, "time", "both")
+        found = find(self.axes, *MOVING)
         if found is None:
             raise LookupError(f"{self.source} has no time axis")
         return self.axes[found]
@@ -82,7 +92,21 @@ class Alignment:
 
         Negative: so many of the newest rows were trimmed off.
         """
-        return self.clock.offset + self.lag
+        return self.clock.offset // self.rows_a_frame + self.lag
+
+    @property
+    def rows_a_frame(self) -> int:
+        """Features folded into the axis that carries time."""
+        kind = self.clock.kind
+        return prod(a for a in self.fold if isinstance(a, int)) if kind == "both" else self.outer
+
+    @property
+    def around(self) -> tuple[int, int]:
+        """Features folded into the axis of the streams: those slower than the streams, those faster."""
+        place = self.fold.index("N")
+        return tuple(
+            prod(a for a in part if isinstance(a, int)) for part in (self.fold[:place], self.fold[place:])
+        )  # type: ignore[return-value]
 
     def real(self, axis: int) -> int:
         """Position in the streaming tensor of an offline axis (negative counts from the end)."""

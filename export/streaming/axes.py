@@ -13,19 +13,22 @@ class Axis:
 
     Attributes:
         kind: "fixed"; "batch" (``size`` rows a stream); "time" (``rate`` * T + ``offset`` long); "both"
-            (streams times frames folded into one axis).
+            (streams times frames folded into one axis, perhaps with features); "mixed" (features times frames, the
+            features slower: nothing but a reshape can read it); "keys" (frames that others are compared with: of the
+            streaming tensor, the ``size`` last ones).
         size: length if fixed; rows a stream if batch.
         rate: rows a feature frame.
         offset: rows more (or fewer) than ``rate`` * T, from padding and trimming.
     """
 
-    kind: Literal["fixed", "batch", "time", "both"]
+    kind: Literal["fixed", "batch", "time", "both", "mixed", "keys"]
     size: int = 1
     rate: Fraction = Fraction(0)
     offset: int = 0
 
 
 Axes = tuple[Axis, ...]
+MOVING = ("time", "both", "mixed")  # kinds that grow with the length
 
 
 def classify(small: int, longer: int, wider: int, lengths: tuple[int, int]) -> Axis | None:

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.streaming.alignment import Alignment
-from export.streaming.axes import Axes
+from export.streaming.axes import MOVING, Axes, Axis, find
 from export.streaming.node import Node
 from export.streaming.probe import Probe
 from export.streaming.writer import Writer
 from stream.errors import NotStreamable
 
 Array = NDArray[Any]
+_MOVES = ("Cast", "Expand", "Identity", "Squeeze", "Tile", "Transpose", "Unsqueeze")
 WHOLE = "it needs the whole sequence"
 
 
@@ -44,6 +45,18 @@ class Context:
 
     def producer(self, name: str) -> Node | None:
         return self._producers.get(name)
+
+    def users(self, name: str) -> list[Node]:
+        """The nodes that read the tensor."""
+        return [node for node in self._nodes if name in node.inputs]
+
+    def after(self, node: Node) -> list[Node]:
+        """The nodes behind this one."""
+        return self._nodes[self._nodes.index(node) + 1 :]
+
+    def used(self, name: str) -> bool:
+        """True if the output depends on the tensor."""
+        return name == self.probe.output or any(name in node.inputs for node in self._nodes)
 
     def feeds(self, name: str, *ops: str) -> bool:
         """True if the tensor goes into one of these operators."""
@@ -82,6 +95,17 @@ class Context:
         """Refuse when, and only when, this output is used."""
         self._refusals[name] = NotStreamable(f"{node.label}: {reason}; {advice}")
 
+    def refused(self, name: str) -> bool:
+        """True if the tensor can be used by those alone who know what it is."""
+        return name in self._refusals
+
+    def passes_refusal(self, node: Node) -> bool:
+        """True if the node only moves a tensor that is refused when used: so is its result."""
+        if node.op not in _MOVES or node.inputs[0] not in self._refusals:
+            return False
+        self._refusals[node.output] = self._refusals[node.inputs[0]]
+        return True
+
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def set(self, alignment: Alignment) -> None:
@@ -91,14 +115,26 @@ class Context:
         """Register an output of a node that follows its input row by row."""
         source = node.outputs[position]
         alignment = replace(like, source=source, name=name, axes=self.axes(node, source), **changes)
-        if (
-            not alignment.summary
-            and alignment.time is None
-            and not any(a.kind == "both" for a in alignment.axes)
-        ):
+        if alignment.outer > 1:
+            mixed = [replace(a, kind="mixed") if a.kind == "time" else a for a in alignment.axes]
+            alignment = replace(alignment, axes=tuple(mixed))
+        if alignment.band:
+            alignment = replace(alignment, **self._keys(node, alignment))
+        if alignment.edge and alignment.lag >= 0:
+            alignment = replace(alignment, edge=False)
+        if not alignment.summary and find(alignment.axes, *MOVING) is None:
             self.refuse(node, "time disappears in it", "keep the time axis")
         self.set(alignment)
         return alignment
+
+    def _keys(self, node: Node, alignment: Alignment) -> dict[str, Any]:
+        """Mark the axis of what rows are compared with, if there still is one."""
+        times = [place for place, axis in enumerate(alignment.axes) if axis.kind == "time"]
+        if len(times) < 2:
+            return {"band": 0}
+        if times[-1] != len(alignment.axes) - 1:
+            self.refuse(node, "it moves the axis of what frames are compared with", "keep it last")
+        return {"axes": (*alignment.axes[:-1], Axis("keys", alignment.band))}
 
     def copy(self, node: Node, inputs: list[str], count: int | None = None, **attrs: Any) -> list[str]:
         """Emit the same operator on streaming tensors; ``attrs`` replace its own, None removes one."""
@@ -143,6 +179,7 @@ class Context:
                 node,
                 "it adds values that depend on the position in the sequence (positional encoding), "
                 "which has no end in a stream",
-                "remove them; recurrent and convolutional layers know the order without",
+                "remove them; recurrent and convolutional layers know the order without; if they are the decay of a "
+                "sum, write the step as forward(x, state)",
             )
         return shrunk

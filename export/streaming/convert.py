@@ -90,13 +90,14 @@ def streamify(
     nodes = [Node(proto) for proto in model.graph.node]
     probe = Probe(model, example)
     write = Writer(opset)
-    ctx = Context(nodes, probe, write, write.fresh(features))
+    target = model.graph.output[0].name
+    needed = _needed(nodes, target)
+    ctx = Context(needed, probe, write, write.fresh(features))
     source = model.graph.input[0].name
     axes = probe.axes(source)
     assert axes is not None
     ctx.set(Alignment(source=source, name=ctx.features, axes=axes))
-    target = model.graph.output[0].name
-    labels = _walk(ctx, _needed(nodes, target), target)
+    labels = _walk(ctx, needed, target)
     alignment = _causal(ctx, ctx.alignment(target), lookahead)
     name = _as_rows(ctx, alignment)
     n_classes = int(np.prod([a.size for a in alignment.axes if a.kind == "fixed"], dtype=np.int64))
@@ -135,9 +136,11 @@ def _walk(ctx: Context, nodes: Iterable[Node], target: str) -> dict[str, str]:
     for node in nodes:
         if node.op in ("Shape", "Size") or not any(ctx.varies(name) for name in node.inputs):
             continue  # depends on the length only: the probe knows its value
+        if ctx.passes_refusal(node):
+            continue
         rule = RULES.get(node.op)
         if rule is None:
-            ctx.refuse(node, "there is no rule to stream it", "use standard layers")
+            ctx.refuse(node, f"there is no rule to stream {node.op}", "use standard layers")
         rule(ctx, node)
         labels.update({name: node.label for name in node.outputs if name})
     if not ctx.varies(target):
@@ -166,7 +169,7 @@ def _as_rows(ctx: Context, alignment: Alignment) -> str:
     wide = [i for i, a in enumerate(axes) if a.kind == "fixed" and a.size != 1]
     producer = ctx.producer(alignment.source)
     label = producer.label if producer else alignment.source
-    if len(wide) > 1 or axes[alignment.batch].size != 1:
+    if len(wide) > 1 or any(isinstance(f, int) for f in alignment.fold) or alignment.outer > 1:
         sizes = " x ".join(str(axes[i].size) for i in wide) or "several rows"
         raise NotStreamable(
             f"{label}: the output has {sizes} values a frame; give one vector of class scores"
@@ -174,7 +177,7 @@ def _as_rows(ctx: Context, alignment: Alignment) -> str:
     n_classes = axes[wide[0]].size if wide else 1
     if not alignment.open and alignment.time is None:
         streams = write.one("Shape", [ctx.features], "streams", start=0, end=1)
-        if alignment.time_major:
+        if alignment.fold != ("N", "T"):
             raise NotStreamable(f"{label}: time is folded before the batch; fold as (batch * time)")
         shape = write.one("Concat", [streams, write.ints(-1, n_classes)], "shape", axis=0)
         return write.one("Reshape", [alignment.name, shape], "rows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,95 +10,162 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.streaming.alignment import Alignment
+from export.streaming.axes import Axis
 from export.streaming.context import Context
 from export.streaming.node import Node
+from export.streaming.probe import STREAMS
 from export.streaming.writer import END
 from stream.errors import NotStreamable
 
 Array = NDArray[Any]
 
 
+def per_stream(values: list[Array], axis: int, around: tuple[int, int]) -> Array | None:
+    """What every stream has in a tensor with an axis of streams; None if they differ.
+
+    Args:
+        values: the tensor, from several runs.
+        axis: of the streams.
+        around: features folded into that axis, slower and faster than the streams.
+
+    Returns:
+        The tensor with that axis replaced by those features (left out where there is one).
+    """
+    parts = []
+    for value in values:
+        shape = value.shape
+        apart = value.reshape(*shape[:axis], around[0], -1, around[1], *shape[axis + 1 :])
+        parts.append(np.moveaxis(apart, axis + 1, 0))
+    first = parts[0][0]
+    if not all(np.array_equal(np.broadcast_to(first, part.shape), part) for part in parts):
+        return None
+    kept = [size for size in around if size != 1]
+    return np.reshape(first, (*first.shape[:axis], *kept, *first.shape[axis + 2 :]))
+
+
+def stored_shape(sizes: list[int], axis: int, around: tuple[int, int]) -> tuple[int, ...]:
+    """Shape of a state: streams get an axis of their own, -1, between the features that share theirs."""
+    own = [around[0]] * (around[0] != 1) + [-1] + [around[1]] * (around[1] != 1)
+    return (*sizes[:axis], *own, *sizes[axis + 1 :])
+
+
 def head(ctx: Context, alignment: Alignment) -> Array:
-    """The rows of the offline tensor that exist before any sound, (…, -lag, …) without the batch axis.
+    """The rows of the offline tensor that exist before any sound, as ``stored_shape`` without the -1.
 
     Read from the probe; they must not depend on the sound or the stream.
     """
-    time = alignment.time
-    assert time is not None
-    rows = [
-        np.moveaxis(v, time, -1)[..., : max(-alignment.lag, 0)] for v in ctx.probe.values(alignment.source)
-    ]
-    batch = alignment.batch if alignment.batch < time else alignment.batch - 1
-    first = np.moveaxis(rows[0], batch, 0)
-    per_stream = alignment.axes[alignment.batch].size
-    reference = first[:per_stream]
-    for run in rows:
-        moved = np.moveaxis(run, batch, 0)
-        repeated = np.concatenate([reference] * (moved.shape[0] // per_stream))
-        if not np.array_equal(moved, repeated):
-            producer = ctx.producer(alignment.source)
-            label = producer.label if producer else alignment.source
+    split = split_fold(alignment)
+    assert split is not None
+    assert split.time is not None
+    rows = max(-alignment.lag, 0)
+    values = ctx.probe.values(alignment.source)
+    if split is not alignment:
+        values = [_split(split, value, streams) for value, streams in zip(values, STREAMS, strict=True)]
+    values = [value.take(range(rows), axis=split.time) for value in values]
+    known = per_stream(values, split.batch, split.around)
+    if known is None:
+        producer = ctx.producer(alignment.source)
+        label = producer.label if producer else alignment.source
+        if alignment.edge:
             raise NotStreamable(
-                f"{label}: its first rows depend on sound that comes later (mirrored or repeated edges); "
-                "pad with a constant"
+                f"{label}: copies of the first frame (replicate padding) go through what comes next before the sound "
+                "starts, where only a convolution or a window may stand; pad with a constant"
             )
-    if per_stream == 1:
-        return np.moveaxis(reference[0], -1, time if time < alignment.batch else time - 1)
-    return np.moveaxis(np.moveaxis(reference, 0, batch), -1, time)  # batch multiples stay in place
+        raise NotStreamable(
+            f"{label}: its first rows depend on sound that comes later (mirrored or repeated edges); "
+            "pad with a constant"
+        )
+    return known
 
 
-def _state(ctx: Context, alignment: Alignment, rows: int, init: Array) -> tuple[str, str | None]:
-    """Declare a state of ``rows`` rows shaped as the alignment; returns (tensor to use, shape to store it in)."""
+def carried(ctx: Context, alignment: Alignment, rows: int, init: Array) -> tuple[str, Callable[[str], None]]:
+    """Declare a state of ``rows`` rows shaped as the alignment.
+
+    Returns:
+        The tensor to use, and a function that keeps one of the same shape for the next chunk.
+    """
     time, batch = alignment.time, alignment.batch
-    shape = [rows if i == time else axis.size for i, axis in enumerate(alignment.axes)]
-    per_stream = alignment.axes[batch].size
-    if per_stream == 1:
-        shape[batch] = -1
-        return ctx.write.state(tuple(shape), init), None
-    stored = [*shape[:batch], -1, per_stream, *shape[batch + 1 :]]
-    name = ctx.write.state(tuple(stored), init)
-    merged = [*shape[:batch], -1, *shape[batch + 1 :]]
-    used = ctx.write.one("Reshape", [name, ctx.write.ints(*merged)], "state")
-    return used, ctx.write.ints(*stored)
+    sizes = [rows if i == time else axis.size for i, axis in enumerate(alignment.axes)]
+    return folded_state(ctx, sizes, batch, alignment.around, init)
 
 
-def _keep(ctx: Context, state: str, tensor: str, stored: str | None) -> None:
-    ctx.write.update(state, tensor if stored is None else ctx.write.one("Reshape", [tensor, stored], "keep"))
+def folded_state(
+    ctx: Context, sizes: list[int], batch: int, around: tuple[int, int], init: Array
+) -> tuple[str, Callable[[str], None]]:
+    """As ``carried``, for a tensor of these sizes with the streams at ``batch``."""
+    write, stored = ctx.write, stored_shape(sizes, batch, around)
+    state = write.state(stored, init)
+    if around == (1, 1):
+        return state, lambda tensor: write.update(state, tensor)
+    merged = [*sizes[:batch], -1, *sizes[batch + 1 :]]
+    used = write.one("Reshape", [state, write.ints(*merged)], "state")
+    shape = write.ints(*stored)
+    return used, lambda tensor: write.update(state, write.one("Reshape", [tensor, shape], "keep"))
 
 
 def history(ctx: Context, node: Node, alignment: Alignment, rows: int, fill: float = 0.0) -> str:
     """The chunk with the ``rows`` rows before it in front.
 
-    Before the stream began they are the offline tensor's own first rows (padding), and ``fill`` before those.
+    Before the stream began they are the offline tensor's own first rows (padding), or copies of the first frame, and
+    ``fill`` before those.
     """
     if rows == 0:
         return alignment.name
-    time = alignment.time
-    if time is None or alignment.open:
+    split = split_fold(alignment)
+    if split is None:
         ctx.refuse(node, "frames folded into the batch cannot be remembered", "keep time an axis of its own")
-    known = head(ctx, alignment) if alignment.lag < 0 else None
-    init = _initial_rows(alignment, rows, fill, known)
+    time = split.time
+    assert time is not None
+    known = head(ctx, alignment) if alignment.lag < 0 and not alignment.edge else None
+    init = _initial_rows(split, rows, fill, known)
     if not np.issubdtype(init.dtype, np.floating):
         ctx.refuse(node, f"it would have to remember values of type {init.dtype}", "use float32 activations")
-    number = len(ctx.write.states)
-    used, stored = _state(ctx, alignment, rows, init)
-    joined = ctx.write.one("Concat", [used, alignment.name], "window", axis=time)
-    kept = ctx.write.slice(joined, -rows, END, time, "last")
-    _keep(ctx, ctx.write.states[number].input, kept, stored)
+    used, keep = carried(ctx, split, rows, init)
+    before = _first_repeated(ctx, split, used, rows) if alignment.edge else used
+    joined = ctx.write.one("Concat", [before, alignment.name], "window", axis=time)
+    keep(ctx.write.slice(joined, -rows, END, time, "last"))
     return joined
 
 
+def _first_repeated(ctx: Context, alignment: Alignment, state: str, rows: int) -> str:
+    """At the start of a stream its first row instead of the state."""
+    time = alignment.time
+    assert time is not None
+    fresh = ctx.write.one("Equal", [clock(ctx), ctx.write.ints(0)], "fresh")
+    first = ctx.write.slice(alignment.name, 0, 1, time, "first")
+    return ctx.write.one("Where", [spread(ctx, alignment, fresh), first, state], "started")
+
+
+def split_fold(alignment: Alignment) -> Alignment | None:
+    """The same with frames an axis of their own, as the streaming tensor has it; None if it has not."""
+    if alignment.time is not None:
+        return alignment
+    if not alignment.open or alignment.summary:
+        return None
+    batch, features = alignment.batch, alignment.rows_a_frame
+    folded = alignment.axes[batch]
+    own = (Axis("batch", features), Axis("time", 1, alignment.rate, folded.offset // features))
+    axes = (*alignment.axes[:batch], *own, *alignment.axes[batch + 1 :])
+    return replace(alignment, axes=axes, fold=alignment.fold[:-1], open=False)
+
+
+def _split(alignment: Alignment, value: Array, streams: int) -> Array:
+    """An offline tensor with frames folded behind its streams, with frames an axis of their own."""
+    batch = alignment.batch
+    lead = streams * alignment.axes[batch].size
+    return value.reshape(*value.shape[:batch], lead, value.shape[batch] // lead, *value.shape[batch + 1 :])
+
+
 def _initial_rows(alignment: Alignment, rows: int, fill: float, known: Array | None) -> Array:
-    """Start value of a history state, without the batch axis (with it as rows a stream, if more than one)."""
+    """Start value of a history state, as ``stored_shape`` without the -1."""
     time, batch = alignment.time, alignment.batch
     assert time is not None
-    keep_batch = alignment.axes[batch].size > 1
-    dims = [
-        rows if i == time else axis.size for i, axis in enumerate(alignment.axes) if keep_batch or i != batch
-    ]
-    axis = time if keep_batch or time < batch else time - 1
+    sizes = [rows if i == time else axis.size for i, axis in enumerate(alignment.axes)]
+    dims = [size for size in stored_shape(sizes, batch, alignment.around) if size != -1]
     init = np.full(dims, fill, np.float32)
     if known is not None:
+        extra = sum(size != 1 for size in alignment.around) - 1
+        axis = time if time < batch else time + extra
         take = min(rows, known.shape[axis])
         target = [slice(None)] * init.ndim
         source = list(target)
@@ -114,11 +182,12 @@ def delay(ctx: Context, node: Node, alignment: Alignment, rows: int) -> Alignmen
     """The same rows, ``rows`` later."""
     if rows == 0:
         return alignment
-    if alignment.time is None:
+    if split_fold(alignment) is None:
         ctx.refuse(node, "branches with different delay meet after time was folded away", "align them before")
     joined = history(ctx, node, alignment, rows)
     shifted = ctx.write.slice(joined, 0, -rows, alignment.real_time, "delayed")
-    return replace(alignment, name=shifted, lag=alignment.lag + rows)
+    lag = alignment.lag + rows
+    return replace(alignment, name=shifted, lag=lag, edge=alignment.edge and lag < 0)
 
 
 def clock(ctx: Context) -> str:
@@ -151,15 +220,37 @@ def spread(ctx: Context, alignment: Alignment, per_row: str) -> str:
     """Reshape a (N, rows) tensor so that it broadcasts over the alignment's streaming tensor."""
     rank = len(alignment.axes) + (1 if alignment.open else 0)
     batch, time = alignment.real(alignment.batch), alignment.real_time
-    if alignment.axes[alignment.batch].size != 1:
-        raise NotStreamable(
-            f"{alignment.source}: there is no rule to wait for future frames where features are folded into the "
-            "batch; keep features an axis of their own"
-        )
+    write, around = ctx.write, alignment.around
+    if around != (1, 1):  # once for each feature that shares the axis of the streams
+        wide = write.one("Unsqueeze", [per_row, write.ints(0, 2)], "per_row")
+        wide = write.one("Expand", [wide, write.ints(around[0], 1, around[1], 1)], "per_row")
+        per_row = write.one("Reshape", [wide, _last_kept(ctx, per_row)], "per_row")
     if batch > time:
-        per_row = ctx.write.transpose(per_row, [1, 0], "per_row")
+        per_row = write.transpose(per_row, [1, 0], "per_row")
     others = [i for i in range(rank) if i not in (batch, time)]
-    return ctx.write.one("Unsqueeze", [per_row, ctx.write.ints(*others)], "per_row") if others else per_row
+    return write.one("Unsqueeze", [per_row, write.ints(*others)], "per_row") if others else per_row
+
+
+def spread_rows(ctx: Context, alignment: Alignment, per_row: str) -> str:
+    """As ``spread``, of (N, rows, k) for a tensor whose last axis is k long."""
+    write, rank = ctx.write, len(alignment.axes)
+    batch, time, around = alignment.batch, alignment.time, alignment.around
+    assert time is not None
+    if around != (1, 1):
+        wide = write.one("Unsqueeze", [per_row, write.ints(0, 2)], "per_row")
+        wide = write.one("Expand", [wide, write.ints(around[0], 1, around[1], 1, 1)], "per_row")
+        rest = write.one("Shape", [per_row], "rest", start=1, end=3)
+        shape = write.one("Concat", [write.ints(-1), rest], "shape", axis=0)
+        per_row = write.one("Reshape", [wide, shape], "per_row")
+    if batch > time:
+        per_row = write.transpose(per_row, [1, 0, 2], "per_row")
+    others = [i for i in range(rank - 1) if i not in (batch, time)]
+    return write.one("Unsqueeze", [per_row, write.ints(*others)], "per_row") if others else per_row
+
+
+def _last_kept(ctx: Context, per_row: str) -> str:
+    rows = ctx.write.one("Shape", [per_row], "rows", start=1, end=2)
+    return ctx.write.one("Concat", [ctx.write.ints(-1), rows], "shape", axis=0)
 
 
 def arrived(ctx: Context, alignment: Alignment) -> str:

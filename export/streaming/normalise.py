@@ -25,6 +25,19 @@ def normalise(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         ExportError: ``opset`` is outside 17 to 21, or the graph cannot be converted to it.
         NotStreamable: several inputs, or operators of another domain.
     """
+    model = at_opset(model, opset)
+    if len(model.graph.input) != 1:
+        names = ", ".join(i.name for i in model.graph.input)
+        raise NotStreamable(f"the graph has inputs {names or 'none'}: it must take the features alone")
+    return model
+
+
+def at_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """A copy with any inputs, standard operators only, at ``opset``.
+
+    Raises:
+        ExportError, NotStreamable: see ``normalise``.
+    """
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise ExportError(f"opset {opset}: must be {OPSETS[0]} to {OPSETS[1]}")
     model = inline_local_functions(model)
@@ -36,7 +49,10 @@ def normalise(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
                 "streamed; export the network with standard layers"
             )
         for attribute in node.attribute:
-            if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+            if node.op_type != "Scan" and attribute.type in (
+                onnx.AttributeProto.GRAPH,
+                onnx.AttributeProto.GRAPHS,
+            ):
                 raise NotStreamable(
                     f"operator '{node.name}' ({node.op_type}): loops and branches in the graph cannot be carried as "
                     "state; write a loop over frames with nn.RNN, nn.GRU or nn.LSTM"
@@ -53,9 +69,6 @@ def normalise(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     del model.opset_import[:]
     model.opset_import.append(helper.make_opsetid("", opset))
     model.ir_version = min(model.ir_version, 10)
-    if len(model.graph.input) != 1:
-        names = ", ".join(i.name for i in model.graph.input)
-        raise NotStreamable(f"the graph has inputs {names or 'none'}: it must take the features alone")
     return model
 
 
@@ -87,7 +100,8 @@ def _drop_initializer_inputs(model: onnx.ModelProto) -> None:
 
 
 def _lower_to_17(model: onnx.ModelProto) -> None:
-    """Undo what opset 18 moved: axes of reductions and of Pad from input to attribute or to full length."""
+    """Undo what opset 18 moved or added: axes of reductions and of Pad from input to attribute, options, Mish."""
+    _expand_mish(model)
     constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Constant":
@@ -111,5 +125,40 @@ def _lower_to_17(model: onnx.ModelProto) -> None:
             kept = [a for a in node.attribute if a.name != "num_outputs"]
             del node.attribute[:]
             node.attribute.extend(kept)
+        elif node.op_type == "Resize":
+            _lower_resize(node)
         elif node.op_type == "Pad" and len(node.input) > 3 and node.input[3]:
             raise NotStreamable(f"operator '{node.name}' (Pad): axes as an input need opset 18")
+
+
+def _lower_resize(node: onnx.NodeProto) -> None:
+    """Drop the options that opset 18 added, where they are not used."""
+    options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    if options.get("antialias", 0) or options.get("keep_aspect_ratio_policy", b"stretch") != b"stretch":
+        raise NotStreamable(
+            f"operator '{node.name}' (Resize): antialias needs opset 18; export with opset=18"
+        )
+    if "axes" in options:
+        raise NotStreamable(f"operator '{node.name}' (Resize): axes need opset 18; export with opset=18")
+    kept = [a for a in node.attribute if a.name not in ("antialias", "keep_aspect_ratio_policy")]
+    del node.attribute[:]
+    node.attribute.extend(kept)
+
+
+def _expand_mish(model: onnx.ModelProto) -> None:
+    """Mish(x) = x tanh(softplus(x)), an operator of its own since opset 18."""
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        if node.op_type != "Mish":
+            model.graph.node.append(node)
+            continue
+        x, y = node.input[0], node.output[0]
+        for op, inputs, output in (
+            ("Softplus", [x], f"{y}.softplus"),
+            ("Tanh", [f"{y}.softplus"], f"{y}.tanh"),
+            ("Mul", [x, f"{y}.tanh"], y),
+        ):
+            part = helper.make_node(op, inputs, [output], f"{node.name}.{op}" if op != "Mul" else node.name)
+            part.metadata_props.extend(node.metadata_props)
+            model.graph.node.append(part)

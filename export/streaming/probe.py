@@ -6,6 +6,7 @@ shows up as a run that fails.
 
 from __future__ import annotations
 
+import logging
 import re
 from math import lcm, prod
 from typing import Any
@@ -22,7 +23,9 @@ from export.streaming.synthetic_features import synthetic_features
 from stream.errors import ExportError, NotStreamable
 from stream.inference.options import CPU, create_session, session_options
 
+logger = logging.getLogger(__name__)
 Array = NDArray[Any]
+STREAMS = (2, 2, 3, 2)  # of the runs
 
 
 class Probe:
@@ -49,8 +52,10 @@ class Probe:
         except Exception as error:  # ORT's own exception classes derive from Exception only
             raise ExportError(f"ONNX Runtime cannot load the offline graph: {str(error)[:300]}") from error
         self._names = names
+        self._model = model
         self._nodes = list(model.graph.node)
         self._input = model.graph.input[0].name
+        self.output = model.graph.output[0].name
         self._noise = np.random.default_rng(20240131)
         self._example = example
         self._runs = self._explore(_stride_bound(model))
@@ -60,8 +65,8 @@ class Probe:
         for base in (stride, 8 * stride, 35 * stride):
             lengths = (2 * base, 3 * base)
             try:
-                runs = [self._run(2, lengths[0]), self._run(2, lengths[1]), self._run(3, lengths[0])]
-                runs.append(self._run(2, lengths[0]))
+                sizes = (lengths[0], lengths[1], lengths[0], lengths[0])
+                runs = [self._run(streams, size) for streams, size in zip(STREAMS, sizes, strict=True)]
             except Exception as error:  # ORT's own exception classes derive from Exception only
                 problem = problem or str(error).strip().splitlines()[-1]
                 continue
@@ -90,6 +95,30 @@ class Probe:
     def values(self, name: str) -> list[Array]:
         """The tensor in all runs: (2, short), (2, long), (3, short), (2, short) with other data."""
         return [self.value(name, run) for run in range(4)]
+
+    def longer(self, name: str, length: int) -> Array | None:
+        """A tensor that depends on the length alone, at another one; None if it does not run there."""
+        wanted, nodes = {name}, []
+        for node in reversed(self._nodes):
+            if wanted.intersection(node.output):
+                wanted.update(node.input)
+                nodes.append(node)
+        graph = onnx.helper.make_graph(
+            nodes[::-1],
+            "part",
+            list(self._model.graph.input),
+            [onnx.helper.make_empty_tensor_value_info(name)],
+            [t for t in self._model.graph.initializer if t.name in wanted],
+        )
+        part = onnx.helper.make_model(
+            graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version
+        )
+        feed = synthetic_features(self._example, 1, length, self._noise)
+        try:
+            return np.asarray(open_session(part).run(None, {self._input: feed})[0])
+        except Exception as error:  # ORT's own exception classes derive from Exception only
+            logger.debug("%s at %d frames: %s", name, length, error)
+            return None
 
     def axes(self, name: str) -> Axes | None:
         """Meaning of each axis; None if sizes follow no rule the streaming graph can keep."""

@@ -6,12 +6,14 @@ An operator without a rule is refused: silence would be a guess.
 from export.streaming.rules import (
     contraction,
     joining,
+    loops,
     normalisation,
     pointwise,
     recurrent,
     reduction,
     reshaping,
     selection,
+    upsampling,
     windows,
 )
 from export.streaming.rules.registry import RULES
@@ -20,11 +22,13 @@ __all__ = [
     "RULES",
     "contraction",
     "joining",
+    "loops",
     "normalisation",
     "pointwise",
     "recurrent",
     "reduction",
     "reshaping",
     "selection",
+    "upsampling",
     "windows",
 ]

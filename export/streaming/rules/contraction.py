@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from export.streaming.alignment import Alignment
-from export.streaming.axes import find
+from export.streaming.axes import MOVING, find
 from export.streaming.context import WHOLE, Context
+from export.streaming.masks import RECURRENT as ATTENTION
 from export.streaming.node import Node
+from export.streaming.rules.attention import scores, weighted
 from export.streaming.rules.pointwise import align, closed, merged
 from export.streaming.rules.registry import rule
-
-ATTENTION = "use a recurrent layer or a causal convolution in place of attention"
 
 
 @rule("MatMul")
@@ -33,13 +33,21 @@ def matmul(ctx: Context, node: Node) -> None:
 
 
 def _between_tracks(ctx: Context, node: Node, left: Alignment, right: Alignment) -> None:
-    """Both sides depend on the sound: only products frame by frame are possible."""
+    """Both sides depend on the sound: products frame by frame, or with the frames of a window."""
     out = ctx.axes(node, node.output)
     rank = len(out)
+    if left.band:
+        weighted(ctx, node, left, right)
+        return
+    if sum(axis.kind == "time" for axis in out) > 1:
+        _check_contracted(ctx, node, left, len(left.axes) - 1)
+        _check_contracted(ctx, node, right, len(right.axes) - 2)
+        scores(ctx, node, left, right)
+        return
     for alignment, contracted in ((left, len(left.axes) - 1), (right, len(right.axes) - 2)):
         _check_contracted(ctx, node, alignment, contracted)
     times = [rank - len(t.axes) + t.time for t in (left, right) if t.time is not None]
-    if sum(axis.kind in ("time", "both") for axis in out) > 1 or len(set(times)) > 1:
+    if sum(axis.kind in MOVING for axis in out) > 1 or len(set(times)) > 1:
         ctx.refuse(node, f"it compares frames with frames (attention), so {WHOLE}", ATTENTION)
     if len({rank - len(t.axes) + t.batch for t in (left, right)}) > 1:
         ctx.refuse(node, "it mixes the streams of a batch", "keep streams independent")
@@ -50,8 +58,10 @@ def _between_tracks(ctx: Context, node: Node, left: Alignment, right: Alignment)
 
 def _check_contracted(ctx: Context, node: Node, alignment: Alignment, axis: int) -> None:
     kind = alignment.axes[axis].kind
-    if kind in ("time", "both"):
+    if kind in MOVING:
         ctx.refuse(node, f"it sums over time with weights (attention), so {WHOLE}", ATTENTION)
+    if kind == "keys":
+        ctx.refuse(node, "it sums over the frames of a window with constant weights", ATTENTION)
     if kind == "batch":
         ctx.refuse(node, "it mixes the streams of a batch", "keep streams independent")
 
@@ -90,7 +100,7 @@ def einsum(ctx: Context, node: Node) -> None:
     labels = terms.split(",")
     moving = [(name, label) for name, label in zip(node.inputs, labels, strict=True) if ctx.varies(name)]
     alignments = [closed(ctx, node, t) for t in align(ctx, node, [ctx.alignment(name) for name, _ in moving])]
-    for kind, kinds in (("time", ("time", "both")), ("streams", ("batch", "both"))):
+    for kind, kinds in (("time", MOVING), ("streams", ("batch", "both"))):
         places = set()
         for alignment, (_, label) in zip(alignments, moving, strict=True):
             axis = find(alignment.axes, *kinds)

@@ -44,16 +44,42 @@ def pad(ctx: Context, node: Node) -> None:
     if time is not None:
         before = full[time]
         full[time] = full[time + rank] = 0
-    if before > 0 and mode != "constant":
-        ctx.refuse(node, f"{mode} padding at the start copies frames to come", "pad with a constant")
+    if before > 0 and mode not in ("constant", "edge"):
+        ctx.refuse(
+            node,
+            f"{mode} padding at the start copies frames to come",
+            "pad with a constant, or by mode='replicate', which repeats the first frame",
+        )
     if any(full):
         alignment = closed(ctx, node, alignment)
         extra = [ctx.write.constant(np.float32(value))] if value else []
         name = ctx.write.one("Pad", [alignment.name, ctx.write.ints(*full), *extra], "padded", mode=mode)
         alignment = replace(alignment, name=name)
+    if before > 0 and mode == "edge":
+        repeat_first(ctx, node, alignment, before)
+        return
     if before > 0:
+        _check_padded_once(ctx, node, alignment)
         alignment = masked(ctx, alignment, value)
     shift(ctx, node, alignment, before, node.output)
+
+
+def repeat_first(ctx: Context, node: Node, alignment: Alignment, rows: int) -> None:
+    """Replicate padding: before a stream's first frame lie copies of it."""
+    if alignment.lag > 0:
+        ctx.refuse(
+            node,
+            f"it repeats the first of frames that come late ({alignment.lookahead_layer})",
+            "pad before what looks ahead, or with a constant",
+        )
+    # Rows known before the sound (padding before this one) are copied as they are known.
+    edge = alignment.edge or alignment.lag == 0
+    shift(ctx, node, replace(alignment, edge=edge), rows, node.output)
+
+
+def _check_padded_once(ctx: Context, node: Node, alignment: Alignment) -> None:
+    if alignment.edge:
+        ctx.refuse(node, "it pads with a constant what was padded with copies of the first frame", "pad once")
 
 
 def _pads(ctx: Context, node: Node, rank: int) -> list[int]:
@@ -89,6 +115,10 @@ def concat(ctx: Context, node: Node) -> None:
 def _concat_time(ctx: Context, node: Node, axis: int) -> None:
     """Constants before the sequence pad it; constants behind it matter only to what looks at the end."""
     moving = [i for i, name in enumerate(node.inputs) if ctx.varies(name)]
+    if len(moving) == 2 == len(node.inputs) and _first_frames(ctx, node, axis):
+        rows = ctx.probe.value(node.inputs[0]).shape[axis]
+        repeat_first(ctx, node, ctx.alignment(node.inputs[1]), rows)
+        return
     if len(moving) > 1:
         ctx.refuse(node, f"it puts one sequence behind another, so {WHOLE}", "join along features")
     alignment = ctx.alignment(node.inputs[moving[0]])
@@ -96,6 +126,8 @@ def _concat_time(ctx: Context, node: Node, axis: int) -> None:
         ctx.refuse(node, "it puts a summary into the sequence", "join along features")
     values = [ctx.static_operand(node, name) for name in node.inputs[: moving[0]]]
     rows = sum(ctx.probe.value(name).shape[axis] for name in node.inputs[: moving[0]])
+    if rows:
+        _check_padded_once(ctx, node, alignment)
     if rows and alignment.lag > 0:
         level = np.unique(np.concatenate([v.reshape(-1) for v in values]))
         if level.size != 1:
@@ -104,6 +136,17 @@ def _concat_time(ctx: Context, node: Node, axis: int) -> None:
             )
         alignment = masked(ctx, alignment, level[0])
     shift(ctx, node, alignment, rows, node.output)
+
+
+def _first_frames(ctx: Context, node: Node, axis: int) -> bool:
+    """True if what stands first is the first row of what follows, perhaps repeated."""
+    first, rest = node.inputs
+    if not ctx.refused(first) or ctx.refused(rest) or ctx.alignment(rest).time != axis:
+        return False
+    for part, whole in zip(ctx.probe.values(first), ctx.probe.values(rest), strict=True):
+        if not np.array_equal(part, np.broadcast_to(whole.take([0], axis=axis), part.shape)):
+            return False
+    return True
 
 
 @rule("Split")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from export.streaming.alignment import Alignment
+from export.streaming.axes import MOVING
 from export.streaming.context import WHOLE, Context
 from export.streaming.node import Node
 from export.streaming.rules.pointwise import closed
@@ -15,7 +16,7 @@ def check_axes(ctx: Context, node: Node, alignment: Alignment, axes: list[int], 
     """Refuse an operator that works along time or across streams."""
     for axis in axes:
         kind = alignment.axes[axis].kind
-        if kind in ("time", "both"):
+        if kind in MOVING:
             ctx.refuse(node, f"it works along time, so {WHOLE}", advice)
         if kind == "batch":
             ctx.refuse(node, "it mixes the streams of a batch", "keep streams independent")

@@ -8,8 +8,10 @@ import numpy as np
 
 from export.streaming.alignment import Alignment
 from export.streaming.context import WHOLE, Context
+from export.streaming.masks import banded
 from export.streaming.memory import delay
 from export.streaming.node import Node
+from export.streaming.rules.counting import counted
 from export.streaming.rules.registry import rule
 
 UNARY = (
@@ -74,21 +76,28 @@ def unary(ctx: Context, node: Node) -> None:
 
 @rule(*BROADCAST)
 def broadcast(ctx: Context, node: Node) -> None:
+    if node.output in ctx.alignments:
+        return  # a running mean, written where its sum was met
     moving = [name for name in node.inputs if ctx.varies(name)]
     alignments = align(ctx, node, [ctx.alignment(name) for name in moving])
     aligned = dict(zip(moving, alignments, strict=True))
     rank = len(ctx.axes(node, node.output))
-    like = alignments[0]
+    like = max(alignments, key=lambda t: t.band)
     _same_place(ctx, node, alignments, rank)
     lead = max(alignments, key=lambda t: len(t.axes))
     inputs = [
         aligned[name].name
         if name in aligned
-        else ctx.write.constant(_broadcastable(ctx.static_operand(node, name), lead, rank), name)
+        else counted(ctx, node, name, lead)
+        or ctx.write.constant(_broadcastable(_operand(ctx, node, name, like), lead, rank), name)
         for name in node.inputs
     ]
     name, *_ = ctx.copy(node, inputs)
     ctx.derive(node, merged(alignments, like), name)
+
+
+def _operand(ctx: Context, node: Node, name: str, like: Alignment) -> np.ndarray:
+    return banded(ctx, node, name, like.band) if like.band else ctx.static_operand(node, name)
 
 
 def merged(alignments: list[Alignment], like: Alignment) -> Alignment:
@@ -113,9 +122,17 @@ def align(ctx: Context, node: Node, alignments: list[Alignment]) -> list[Alignme
         )
     if len({t.rate for t in alignments}) > 1:
         ctx.refuse(node, "it joins branches of different frame rate", "give both branches the same stride")
-    if len({(t.time is None, t.time_major) for t in alignments}) > 1:
-        ctx.refuse(node, "one of its inputs has time folded into the batch", "fold or unfold both")
+    if len({(t.time is None, t.fold, t.outer) for t in alignments}) > 1:
+        ctx.refuse(
+            node, "one of its inputs has time or features folded into the batch", "fold or unfold both"
+        )
     lag = max(t.lag for t in alignments)
+    if lag < 0 and len({t.edge for t in alignments}) > 1:
+        ctx.refuse(
+            node,
+            "it joins a sequence whose first frame is repeated at the start with one padded otherwise",
+            "pad both in the same way",
+        )
     alignments = [delay(ctx, node, t, lag - t.lag) for t in alignments]
     if len({t.open for t in alignments}) > 1:
         alignments = [closed(ctx, node, t) for t in alignments]
@@ -126,13 +143,7 @@ def closed(ctx: Context, node: Node, alignment: Alignment) -> Alignment:
     """Fold an open time axis back into the batch axis, for operators that count axes."""
     if not alignment.open:
         return alignment
-    if alignment.time_major:
-        ctx.refuse(node, "time was folded before the batch axis", "fold as (batch * time)")
     shape = [-1 if i == alignment.batch else axis.size for i, axis in enumerate(alignment.axes)]
-    if alignment.axes[alignment.batch].size != 1:
-        ctx.refuse(
-            node, "features are folded into the batch of a summary", "keep features an axis of their own"
-        )
     name = ctx.write.one("Reshape", [alignment.name, ctx.write.ints(*shape)], "folded")
     return replace(alignment, name=name, open=False)
 

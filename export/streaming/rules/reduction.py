@@ -8,6 +8,7 @@ from export.streaming.alignment import Alignment
 from export.streaming.context import WHOLE, Context
 from export.streaming.memory import delay
 from export.streaming.node import Node
+from export.streaming.rules.counting import means_of_sums
 from export.streaming.rules.pointwise import closed
 from export.streaming.rules.registry import rule
 from export.streaming.rules.running import running_extreme, running_mean, running_sum
@@ -46,10 +47,6 @@ def summarise(
     """
     time, batch, rank = alignment.time, alignment.batch, len(alignment.axes)
     assert time is not None
-    if alignment.axes[batch].size != 1:
-        ctx.refuse(
-            node, "it summarises a tensor with features folded into the batch", "keep features an axis"
-        )
     order = [i for i in range(rank) if i != time]
     order.insert(order.index(batch) + 1, time)
     if order != list(range(rank)):
@@ -79,10 +76,12 @@ def reduce(ctx: Context, node: Node) -> None:
     alignment = ctx.alignment(node.inputs[0])
     rank = len(alignment.axes)
     axes, keepdims = _axes(ctx, node, rank)
-    if alignment.batch in axes:
+    if alignment.batch in axes or any(alignment.axes[axis].kind == "mixed" for axis in axes):
         ctx.refuse(
             node, "it mixes the streams of a batch, or frames folded into it", "reduce features or time"
         )
+    if alignment.axes[axes[-1]].kind == "keys" and node.op not in ("ReduceMax", "ReduceSum"):
+        ctx.refuse(node, f"{node.op} over the frames of a window has no rule", "use softmax")
     others = [axis for axis in axes if axis != alignment.time]
     op = _POOLS.get(node.op, node.op)
     if alignment.time not in axes:
@@ -138,4 +137,6 @@ def cumsum(ctx: Context, node: Node) -> None:
         ctx.refuse(
             node, f"it adds from the end or leaves the current frame out, so {WHOLE}", "use cumsum(dim)"
         )
+    if means_of_sums(ctx, node):
+        return
     ctx.derive(node, alignment, running_sum(ctx, node, alignment), first=None)

@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from export.streaming.alignment import Alignment
 from export.streaming.axes import Axis
 from export.streaming.context import Context
-from export.streaming.memory import Array, arrived, clock, head, row_numbers, spread
+from export.streaming.memory import (
+    Array,
+    arrived,
+    carried,
+    clock,
+    head,
+    row_numbers,
+    spread,
+    stored_shape,
+)
 from export.streaming.node import Node
 from export.streaming.writer import END
 
 WIDEST_EXTREME = 1024
 
 
-def _start(alignment: Alignment, known: Array | None, empty: float, over: str) -> Array:
-    """Value before the first frame: over the padding rows if there are any."""
+def _row(alignment: Alignment) -> tuple[list[int], int]:
+    """Shape of a state of one row without the -1, and where its time axis is."""
     time, batch = alignment.time, alignment.batch
     assert time is not None
-    axis = time if time < batch else time - 1
+    sizes = [1 if i == time else a.size for i, a in enumerate(alignment.axes)]
+    extra = sum(size != 1 for size in alignment.around) - 1
+    dims = [size for size in stored_shape(sizes, batch, alignment.around) if size != -1]
+    return dims, time if time < batch else time + extra
+
+
+def _start(alignment: Alignment, known: Array | None, empty: float, over: str) -> Array:
+    """Value before the first frame: over the padding rows if there are any."""
+    dims, axis = _row(alignment)
     if known is not None:
         return np.asarray(getattr(known.astype(np.float64), over)(axis=axis, keepdims=True), np.float32)
-    dims = [1 if i == time else a.size for i, a in enumerate(alignment.axes) if i != batch]
     return np.full(dims, empty, np.float32)
 
 
-def _carried(ctx: Context, node: Node, alignment: Alignment, init: Array) -> str:
-    """Declare a state of one row."""
-    if alignment.axes[alignment.batch].size != 1 or alignment.open or alignment.time is None:
-        ctx.refuse(
-            node, "features or frames are folded into the batch", "keep time and features axes of their own"
-        )
-    shape = [
-        1 if i == alignment.time else -1 if i == alignment.batch else a.size
-        for i, a in enumerate(alignment.axes)
-    ]
-    return ctx.write.state(tuple(shape), init)
+def _carried(
+    ctx: Context, node: Node, alignment: Alignment, init: Array
+) -> tuple[str, Callable[[str], None]]:
+    """Declare a state of one row; returns the tensor to use and what keeps the next one."""
+    if alignment.open or alignment.time is None:
+        ctx.refuse(node, "frames are folded into the batch", "keep time an axis of its own")
+    return carried(ctx, alignment, 1, init)
 
 
 def _known(ctx: Context, alignment: Alignment) -> Array | None:
@@ -45,21 +59,21 @@ def _known(ctx: Context, alignment: Alignment) -> Array | None:
 def running_sum(ctx: Context, node: Node, alignment: Alignment) -> str:
     """Sum of the rows so far, a tensor shaped as the alignment."""
     write = ctx.write
-    state = _carried(ctx, node, alignment, _start(alignment, _known(ctx, alignment), 0.0, "sum"))
+    state, keep = _carried(ctx, node, alignment, _start(alignment, _known(ctx, alignment), 0.0, "sum"))
     rows = _silenced(ctx, alignment, alignment.name)
     total = write.one(
         "Add",
         [write.one("CumSum", [rows, write.constant(np.int64(alignment.real_time))], "sums"), state],
         "total",
     )
-    write.update(state, write.slice(total, -1, END, alignment.real_time, "total"))
+    keep(write.slice(total, -1, END, alignment.real_time, "total"))
     return total
 
 
 def running_mean(ctx: Context, node: Node, alignment: Alignment) -> str:
     """Mean of the rows so far. m += cumsum(x - m) / n loses no precision however long the stream."""
     write = ctx.write
-    state = _carried(ctx, node, alignment, _start(alignment, _known(ctx, alignment), 0.0, "mean"))
+    state, keep = _carried(ctx, node, alignment, _start(alignment, _known(ctx, alignment), 0.0, "mean"))
     count = write.one("Add", [row_numbers(ctx, alignment), write.ints(1 - alignment.lag)], "count")
     if alignment.lag > 0:
         count = write.one("Max", [count, write.ints(1)], "count")
@@ -67,7 +81,7 @@ def running_mean(ctx: Context, node: Node, alignment: Alignment) -> str:
     change = _silenced(ctx, alignment, write.one("Sub", [alignment.name, state], "change"))
     moved = write.one("CumSum", [change, write.constant(np.int64(alignment.real_time))], "change")
     mean = write.one("Add", [write.one("Div", [moved, count], "change"), state], "mean")
-    write.update(state, write.slice(mean, -1, END, alignment.real_time, "mean"))
+    keep(write.slice(mean, -1, END, alignment.real_time, "mean"))
     return mean
 
 
@@ -87,6 +101,8 @@ def running_extreme(ctx: Context, node: Node, alignment: Alignment) -> str:
     gates at 1, cell activation max(0, .) and the cell fed back, c += relu(x - c), which is max(c, x).
     """
     write, axes = ctx.write, alignment.axes
+    if alignment.around != (1, 1):
+        ctx.refuse(node, "features are folded into the batch", "keep features an axis of their own")
     others = [i for i, a in enumerate(axes) if a.kind == "fixed"]
     width = int(np.prod([axes[i].size for i in others], dtype=np.int64))
     if width > WIDEST_EXTREME:

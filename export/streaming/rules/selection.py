@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from export.streaming.alignment import Alignment
+from export.streaming.axes import Axis
 from export.streaming.context import WHOLE, Context
-from export.streaming.memory import delay
+from export.streaming.memory import Array, delay, history
 from export.streaming.node import Node
-from export.streaming.rules.joining import shift
+from export.streaming.rules.joining import repeat_first, shift
 from export.streaming.rules.normalisation import check_axes
 from export.streaming.rules.reduction import settle, summarise
 from export.streaming.rules.registry import rule
@@ -74,15 +77,18 @@ def _cut_time(ctx: Context, node: Node, alignment: Alignment, runs: list[Range])
     trims = {size - (stop or 0) for _, stop, _, size in runs}
     from_end = {size - start for start, _, _, size in runs}
     if len(from_end) == 1 and len(trims) == 1 and step == 1 and len(starts) > 1:
-        count = from_end.pop() - trims.copy().pop()
-        if count != 1:
-            ctx.refuse(node, f"it takes a window of the last {count} frames", LAST)
-        _take_from_end(ctx, node, alignment, trims.pop(), keepdims=True)
+        back = trims.pop()
+        count = from_end.pop() - back
+        if count == 1:
+            _take_from_end(ctx, node, alignment, back, keepdims=True)
+        else:
+            _take_last(ctx, node, alignment, count, back)
         return
     if len(starts) != 1:
         ctx.refuse(node, "where it cuts depends on the length", LAST)
     if len(trims) != 1 and step == 1:
-        ctx.refuse(node, "it takes the first frames only, whatever comes later", LAST)
+        ctx.refuse_later(node.output, node, "it takes the first frames only, whatever comes later", LAST)
+        return
     start = starts.pop()
     if step == 1:
         shift(ctx, node, alignment, -start, node.output)
@@ -105,11 +111,45 @@ def _take_from_end(ctx: Context, node: Node, alignment: Alignment, back: int, ke
     summarise(ctx, node, alignment, alignment.name, keepdims=keepdims, warmup=back - alignment.clock.offset)
 
 
+def _take_last(ctx: Context, node: Node, alignment: Alignment, count: int, back: int) -> None:
+    """The last ``count`` rows, up to ``back`` before the end, become a summary of that many rows."""
+    alignment = settle(ctx, node, alignment)
+    time, write = alignment.time, ctx.write
+    assert time is not None
+    joined = history(ctx, node, alignment, count - 1 + back)
+    rows = [
+        write.one(
+            "Unsqueeze", [write.slice(joined, i, i - count + 1 - back or END, time, "row"), place], "row"
+        )
+        for place in [write.ints(time + 1)]
+        for i in range(count)
+    ]
+    name = write.one("Concat", rows, "rows", axis=time + 1)
+    axes = (*alignment.axes[: time + 1], Axis("fixed", count), *alignment.axes[time + 1 :])
+    batch = alignment.batch
+    order = [i for i in range(len(axes)) if i != time]
+    order.insert(order.index(batch if batch < time else batch + 1) + 1, time)
+    name = write.transpose(name, order, "rows")
+    warmup = count - 1 + back - alignment.clock.offset
+    ctx.derive(
+        node,
+        alignment,
+        name,
+        lag=0,
+        lookahead_layer="",
+        warmup=max(alignment.warmup, warmup),
+        first=None if alignment.first is None else alignment.first - (count - 1 + back) / alignment.rate,
+        summary=True,
+        open=True,
+    )
+
+
 @rule("Gather")
 def gather(ctx: Context, node: Node) -> None:
     data, index = node.inputs
-    if not ctx.varies(data) or ctx.varies(index):
-        ctx.refuse(node, "it looks up a table by values of the sound", "use an ordinary layer")
+    if ctx.varies(index):
+        _look_up(ctx, node)
+        return
     axis = node.attrs.get("axis", 0) % len(ctx.axes(node, data))
     if _picked_from_list(ctx, node, axis):
         return
@@ -120,14 +160,100 @@ def gather(ctx: Context, node: Node) -> None:
         name, *_ = ctx.copy(node, [alignment.name, index_name], axis=alignment.real(axis))
         ctx.derive(node, alignment, name)
         return
-    sizes = [ctx.probe.value(data, run).shape[axis] for run in range(3)]
+    _pick_frames(ctx, node, alignment, [ctx.probe.value(index, run) for run in range(3)])
+
+
+@rule("GatherND")
+def gather_nd(ctx: Context, node: Node) -> None:
+    """Gather along one axis, where the indices have one number each: how indexing with a list is exported."""
+    data, index = node.inputs
+    if not ctx.varies(data) or ctx.varies(index):
+        ctx.refuse(node, "which part of the sound it takes depends on the sound", "pick at constant places")
+    alignment = ctx.alignment(data)
+    axis = node.attrs.get("batch_dims", 0)
     picks = [ctx.probe.value(index, run) for run in range(3)]
+    if axis or any(pick.shape[-1] != 1 for pick in picks):
+        ctx.refuse(node, "it picks along several axes at once", "index one axis after the other")
+    if alignment.time == 0:
+        _pick_frames(ctx, node, alignment, [pick[..., 0] for pick in picks])
+        return
+    check_axes(ctx, node, alignment, [0], "pick features, not streams")
+    places = ctx.write.constant(ctx.fixed(node, index)[..., 0], index)
+    ctx.derive(node, alignment, ctx.write.one("Gather", [alignment.name, places], "picked", axis=0))
+
+
+def _pick_frames(ctx: Context, node: Node, alignment: Alignment, picks: list[Array]) -> None:
+    """Indices along time: one from the end is a summary, a pattern that goes on is a sliding window."""
+    assert alignment.time is not None
+    sizes = [ctx.probe.value(node.inputs[0], run).shape[alignment.time] for run in range(3)]
     if any(pick.size != 1 for pick in picks):
-        ctx.refuse(node, f"it reorders or samples frames, so {WHOLE}", LAST)
+        _gather_windows(ctx, node, alignment, picks)
+        return
     backs = {(-1 - int(p.reshape(-1)[0])) % size for p, size in zip(picks, sizes, strict=True)}
     if len(backs) > 1:
-        ctx.refuse(node, "it takes a frame counted from the start", LAST)
+        ctx.refuse_later(node.output, node, "it takes a frame counted from the start", LAST)
+        return
     _take_from_end(ctx, node, alignment, backs.pop(), keepdims=picks[0].ndim == 1)
+
+
+def _look_up(ctx: Context, node: Node) -> None:
+    """An embedding: rows of a constant table, picked by values of the sound."""
+    data, index = node.inputs
+    if ctx.varies(data):
+        ctx.refuse(node, "which part of the sound it takes depends on the sound", "pick at constant places")
+    if node.attrs.get("axis", 0):
+        ctx.refuse(node, "it looks up columns of a table", "look up rows, as nn.Embedding does")
+    alignment = ctx.alignment(index)
+    name = ctx.write.one("Gather", [ctx.parameter(node, data), alignment.name], "looked_up", axis=0)
+    ctx.derive(node, alignment, name)
+
+
+def _gather_windows(ctx: Context, node: Node, alignment: Alignment, picks: list[Array]) -> None:
+    """Row j of the output is made of input rows j * step + (some constant distances): a sliding window."""
+    grows = [place for place in range(picks[0].ndim) if picks[0].shape[place] != picks[1].shape[place]]
+    if len(grows) != 1 or alignment.open:
+        ctx.refuse(node, f"it reorders or samples frames, so {WHOLE}", LAST)
+    place = grows[0]
+    assert alignment.time is not None
+    sizes = [ctx.probe.value(node.inputs[0], run).shape[alignment.time] for run in range(3)]
+    if picks[0].ndim == 1:
+        before = int((picks[0] == 0).sum()) - 1
+        clipped = [np.clip(np.arange(len(p)) - before, 0, n - 1) for p, n in zip(picks, sizes, strict=True)]
+        if before > 0 and all(np.array_equal(p, q) for p, q in zip(picks, clipped, strict=True)):
+            repeat_first(ctx, node, alignment, before)
+            return
+        if picks[0][0] > picks[0][1] >= 0:
+            ctx.refuse(
+                node,
+                f"it mirrors or reverses frames, so {WHOLE}",
+                "pad with a constant, or by mode='replicate', which repeats the first frame",
+            )
+    counted = [np.moveaxis(np.where(p < 0, p + n, p), place, -1) for p, n in zip(picks, sizes, strict=True)]
+    reach = counted[0][..., 0]
+    steps = {int(d) for each in counted for d in np.unique(np.diff(each, axis=-1))}
+    step = steps.pop()
+    if steps or step < 1 or any(not np.array_equal(each[..., 0], reach) for each in counted):
+        ctx.refuse(node, f"it reorders or samples frames, so {WHOLE}", LAST)
+    nearest = int(reach.min())
+    time = alignment.real_time
+
+    def apply(window: str) -> str:
+        write = ctx.write
+        axis = write.one("Shape", [alignment.name], "rows", start=time, end=time + 1)
+        end = write.one("Squeeze", [axis], "rows")
+        starts = write.one(
+            "Range", [write.constant(np.int64(0)), end, write.constant(np.int64(step))], "starts"
+        )
+        others = [i for i in range(reach.ndim + 1) if i != place]
+        starts = write.one("Unsqueeze", [starts, write.ints(*others)], "starts") if others else starts
+        distances = write.constant(np.expand_dims(reach - nearest, place).astype(np.int64))
+        return write.one(
+            "Gather", [window, write.one("Add", [starts, distances], "index")], "windows", axis=time
+        )
+
+    slide(
+        ctx, node, alignment, apply, span=int(reach.max()) - nearest + 1, step=step, pad=-nearest
+    )  # fmt: skip
 
 
 def _picked_from_list(ctx: Context, node: Node, axis: int) -> bool:

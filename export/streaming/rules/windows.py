@@ -15,6 +15,7 @@ from export.streaming.node import Node
 from export.streaming.rules.pointwise import closed
 from export.streaming.rules.product import Geometry, as_product
 from export.streaming.rules.registry import rule
+from export.streaming.rules.upsampling import in_the_batch
 from export.streaming.writer import END
 
 LOWEST = float(np.finfo(np.float32).min)
@@ -38,6 +39,8 @@ def slide(
         fill: what the padding is made of.
     """
     if pad > 0:
+        if alignment.edge:
+            ctx.refuse(node, "it pads again what was padded with copies of the first frame", "pad once")
         alignment = masked(ctx, alignment, fill)
     padded_lag = alignment.lag - pad
     lag = -((-padded_lag - span) // step) - 1  # newest row complete at the end of a chunk
@@ -71,6 +74,7 @@ def window(ctx: Context, node: Node) -> None:
             node.outputs[1], node, "positions of maxima count from the start", "use the values alone"
         )
     if alignment.time is None:  # frames are folded into the batch: nothing to remember
+        in_the_batch(ctx, node, alignment)
         alignment = closed(ctx, node, alignment)
         name, *_ = ctx.copy(node, [alignment.name, *weights], count=1)
         ctx.derive(node, alignment, name)
@@ -153,8 +157,3 @@ def _ceil_matters(
         if i != spatial and size % stride[i]:
             return True
     return False
-
-
-@rule("ConvTranspose", "Resize", "Upsample")
-def upsample(ctx: Context, node: Node) -> None:
-    ctx.refuse(node, "it makes more rows than frames, which a stream step cannot", "remove the upsampling")
