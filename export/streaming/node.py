@@ -9,6 +9,8 @@ from typing import Any
 
 import onnx
 
+LAYER_CLASS = "stream_classify.layer_class"  # of a node that a front end wrote: the user's class of layer
+
 
 @dataclass(frozen=True)
 class Node:
@@ -52,7 +54,10 @@ class Node:
 
     @property
     def layer_class(self) -> str:
-        """torch.nn class of the layer if the graph tells, else the operator."""
+        """Class of the layer if the graph tells, else the operator."""
+        named = next((p.value for p in self.proto.metadata_props if p.key == LAYER_CLASS), "")
+        if named:
+            return named
         classes = self._scopes("pkg.torch.onnx.class_hierarchy")
         inner = classes[-2] if len(classes) > 1 else ""
         return inner.rsplit(".", 1)[-1] if inner.startswith("torch.nn.modules") else self.op
