@@ -16,7 +16,7 @@ from export.conversion.onnx_export import to_onnx
 from export.keras.archive import Saved, read_saved
 from export.keras.graph_builder import Builder, Tensor, Time
 from export.keras.layer_config import Network, input_shape, read_network
-from export.keras.network import write_network
+from export.keras.layer_walk import write_network
 from export.streaming.convert import Lookahead
 from stream.errors import ExportError, NotStreamable, UsageError
 from stream.inference.card import ModelCard

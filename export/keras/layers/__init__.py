@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from export.keras.layers import activations, convolution, dense, merging, recurrent, shaping
-from export.keras.layers.table import JOIN, KEEP_MASK, LAYERS, USE_MASK
+from export.keras.layers import activations, convolution, dense, merging, recurrences, shaping
+from export.keras.layers.layer_table import JOIN, KEEP_MASK, LAYERS, USE_MASK
 
 __all__ = [
     "JOIN",
@@ -14,6 +14,6 @@ __all__ = [
     "convolution",
     "dense",
     "merging",
-    "recurrent",
+    "recurrences",
     "shaping",
 ]

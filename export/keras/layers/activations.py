@@ -12,7 +12,7 @@ import numpy as np
 
 from export.keras.graph_builder import Builder, Tensor, Time
 from export.keras.layer_config import Layer
-from export.keras.layers.table import Array, features, layer, weights
+from export.keras.layers.layer_table import Array, features, layer, weights
 from stream.errors import NotStreamable
 from stream.printable import printable
 

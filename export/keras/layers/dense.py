@@ -7,7 +7,7 @@ import numpy as np
 from export.keras.graph_builder import Builder, Tensor
 from export.keras.layer_config import Layer
 from export.keras.layers.activations import activate
-from export.keras.layers.table import Array, features, layer, plain, weights
+from export.keras.layers.layer_table import Array, features, layer, plain, weights
 
 
 @layer("Dense", mask="keep")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from export.keras.graph_builder import Axis, Builder, Tensor, Time
 from export.keras.layer_config import Layer
-from export.keras.layers.table import Array, features, layer
+from export.keras.layers.layer_table import Array, features, layer
 
 _OPERATORS = {
     "Add": "Sum",

@@ -6,7 +6,7 @@ from math import prod
 
 from export.keras.graph_builder import Axis, Builder, Tensor, Time
 from export.keras.layer_config import Layer
-from export.keras.layers.table import Array, layer
+from export.keras.layers.layer_table import Array, layer
 
 
 @layer("Flatten")

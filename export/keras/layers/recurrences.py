@@ -13,7 +13,7 @@ import numpy as np
 from export.keras.graph_builder import Builder, Tensor, Time
 from export.keras.layer_config import Layer
 from export.keras.layers.activations import recurrent_activation
-from export.keras.layers.table import Array, features, layer, weights
+from export.keras.layers.layer_table import Array, features, layer, weights
 
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _CELLS = {"SimpleRNNCell": "RNN", "GRUCell": "GRU", "LSTMCell": "LSTM"}
