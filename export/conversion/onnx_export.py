@@ -28,6 +28,7 @@ from export.conversion.step_runner import StreamRunner
 from export.conversion.torch_export import EXPORTERS, Whole, offline_graph
 from export.streaming import Streaming, streamify
 from export.streaming.convert import Lookahead
+from export.streaming.loops import fuse_loops
 from export.streaming.probe import open_session
 from stream.errors import ExportError, ModelError, NotStreamable, ParityError, UsageError
 from stream.features.frontend import extract
@@ -140,7 +141,8 @@ def _offline_graphs(
 ) -> Iterator[tuple[str, onnx.ModelProto, Reference]]:
     """(exporter, offline graph, what to compare it with); torch modules through one exporter after the other."""
     if not isinstance(network, nn.Module):
-        graph = layout.prepend(_select(_load(network), output_index), features.shape[2])
+        graph = fuse_loops(_select(_load(network), output_index))
+        graph = layout.prepend(graph, features.shape[2])
         session = _session(graph)
         name = graph.graph.input[0].name
         yield "", graph, Reference(lambda x: session.run(None, {name: x})[0])

@@ -162,7 +162,7 @@ HOSTILE: dict[str, tuple[Callable[[h5py.File], Any], str]] = {
     ),
     "huge": (lambda f: f.create_dataset("layers/dense/vars/0", (2**20, 2**20), "f4", chunks=(1, 2**16)), "more than"),
     "hollow": (
-        lambda f: f.create_dataset("layers/dense/vars/0", (8192, 8192), "f4", chunks=(64, 64), fillvalue=1), "more than",
+        lambda f: f.create_dataset("layers/dense/vars/0", (9000, 9000), "f4", chunks=True, fillvalue=1), "more than",
     ),
     "scalar": (lambda f: f.create_dataset("layers/dense/vars/0", (), "f4"), "one number"),
     "none": (lambda f: f.create_dataset("layers/dense/vars/0", dtype="f4", data=h5py.Empty("f4")), "not plain numbers"),
