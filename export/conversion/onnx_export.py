@@ -32,6 +32,7 @@ from export.conversion.torch_export import Whole, exporters_for, offline_graph, 
 from export.recurrences import StepGraph, step_form, takes_states
 from export.streaming import Streaming, streamify
 from export.streaming.convert import Lookahead
+from export.streaming.loops import fuse_loops
 from export.streaming.probe import open_session
 from stream.errors import ExportError, ModelError, NotStreamable, ParityError, UsageError
 from stream.features.frontend import extract
@@ -173,7 +174,8 @@ def _offline_graphs(
             step = StepGraph(loaded, features.shape[2], output_index, opset)
             yield "", step.offline(), Reference(step.run)
             return
-        graph = layout.prepend(_select(loaded, output_index), features.shape[2])
+        graph = fuse_loops(_select(loaded, output_index))
+        graph = layout.prepend(graph, features.shape[2])
         session = _session(graph)
         name = graph.graph.input[0].name
         yield "", graph, Reference(lambda x: session.run(None, {name: x})[0])
