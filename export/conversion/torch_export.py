@@ -27,7 +27,7 @@ from export.conversion.cleaning import clean
 from export.conversion.fused_layers import swap
 from export.conversion.input_layout import InputLayout
 from export.conversion.plain_modules import make_plain, own_copy
-from export.recurrences import FrameWrites, loops_over_frames, roll, trace_lengths
+from export.recurrences import FrameWrites, loops_over_frames, roll, short_examples
 from stream.errors import ExportError, NotStreamable
 
 _OPSET = 18
@@ -138,8 +138,7 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
     whole = copy.deepcopy(whole)
     make_plain(whole)
     reason = ""
-    for length in trace_lengths(whole, example.shape[2]):
-        short = example[:2, :length]
+    for short in short_examples(whole, example):
         buffer = io.BytesIO()
         with silenced(), _attention_as_written(), FrameWrites():
             torch.onnx.export(
@@ -157,6 +156,7 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
         if not problem:
             return rolled
         reason = reason or problem
+    reason = reason or "it runs at few lengths only"
     raise NotStreamable(
         f"the loop over frames in forward could not be found in what it computes ({reason}); write the step as "
         "forward(x, state) -> (scores, state), with x one frame (N, F) or a chunk (N, T, F)"

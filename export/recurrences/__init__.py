@@ -15,7 +15,7 @@ step_graph  ONNX graphs that do
 state_names which of their outputs is the next value of which input
 """
 
-from export.recurrences.looping import FrameWrites, loops_over_frames, trace_lengths
+from export.recurrences.looping import FrameWrites, loops_over_frames, short_examples
 from export.recurrences.roll import roll
 from export.recurrences.state_names import takes_states
 from export.recurrences.step_form import step_form
@@ -26,7 +26,7 @@ __all__ = [
     "StepGraph",
     "loops_over_frames",
     "roll",
+    "short_examples",
     "step_form",
     "takes_states",
-    "trace_lengths",
 ]

@@ -73,16 +73,29 @@ def loops_over_frames(network: Callable[[Tensor], Any], example: Tensor) -> bool
     return bool(more or long.sizes != short.sizes)
 
 
-def trace_lengths(network: nn.Module, features: int) -> list[int]:
-    """Lengths to trace a network at that are like none of its own sizes, so that a frame is not taken for a feature.
+def short_examples(network: nn.Module, example: Tensor) -> list[Tensor]:
+    """Examples to trace a network on, of lengths unlike its own sizes, so that no feature is taken for a frame.
 
-    The second is for networks that make one row of several frames before they loop.
+    The later ones are for networks that make one row of several frames before they loop.
+
+    Args:
+        network: (N, T, F) -> anything.
+        example: (N, T, F) float32; repeated as needed.
     """
     tensors = [*network.parameters(), *network.buffers()]
-    sizes = {size for tensor in tensors for size in tensor.shape} | {features}
+    sizes = {size for tensor in tensors for size in tensor.shape} | {example.shape[2]}
     found = [n for n in range(11, 300) if not any(abs(n - size) <= 2 for size in sizes)]
     first = found[0] if found else 13
-    return [first, 4 * first]
+    examples = []
+    for length in (first, 4 * first):
+        x = example[:2].repeat(1, -(-length // example.shape[1]), 1)[:, :length]
+        try:
+            with torch.no_grad():
+                network(x)
+        except Exception:  # whatever a network raises for a length that is no multiple of what it needs
+            continue
+        examples.append(x)
+    return examples
 
 
 class FrameWrites(TorchFunctionMode):

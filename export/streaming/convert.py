@@ -122,11 +122,12 @@ def streamify(
 
 
 def _needed(nodes: list[Node], target: str) -> list[Node]:
-    """Nodes the output depends on, in order."""
+    """Nodes whose values the output depends on, in order; a tensor of which only the shape is asked is none."""
     wanted, kept = {target}, []
     for node in reversed(nodes):
         if wanted.intersection(node.outputs):
-            wanted.update(node.inputs)
+            if node.op not in ("Shape", "Size"):
+                wanted.update(node.inputs)
             kept.append(node)
     return kept[::-1]
 

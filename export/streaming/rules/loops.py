@@ -34,8 +34,8 @@ def scan(ctx: Context, node: Node) -> None:
     for alignment, axis in zip(alignments, axes, strict=True):
         if alignment.time is None or axis % len(alignment.axes) != alignment.time:
             ctx.refuse(node, "the loop does not run along time", "loop over the frames")
-    values = [_start(ctx, node, name) for name in starts]
     lead = merged(alignments, alignments[0])
+    values = [_start(ctx, node, name, lead) for name in starts]
     if lead.lag < 0:
         values = _after_head(ctx, node, alignments, values)
     states = [ctx.write.state(shape, value) for shape, value, _ in values]
@@ -80,7 +80,7 @@ State = tuple[
 ]  # shape kept, start value, shape used if another
 
 
-def _start(ctx: Context, node: Node, name: str) -> State:
+def _start(ctx: Context, node: Node, name: str, lead: Alignment) -> State:
     """A loop value to start from, the same for every stream."""
     if ctx.varies(name):
         ctx.refuse(
@@ -92,6 +92,8 @@ def _start(ctx: Context, node: Node, name: str) -> State:
         ctx.refuse(node, "its state has no axis for the streams of a batch", "give the state a batch axis")
     (batch,) = places
     per_stream = axes[batch].size
+    if per_stream != 1 and lead.around != (1, per_stream):
+        ctx.refuse(node, "its state folds features into the batch", "keep features an axis of their own")
     value = ctx.probe.value(name)
     row = value.take(range(per_stream), axis=batch)
     for run in range(3):
