@@ -108,6 +108,12 @@ class Alignment:
             prod(a for a in part if isinstance(a, int)) for part in (self.fold[:place], self.fold[place:])
         )  # type: ignore[return-value]
 
+    @property
+    def period(self) -> int:
+        """Features that vary fastest in the axis of the streams."""
+        last = max(self.fold.index(name) for name in ("N", "T") if name in self.fold)
+        return prod(a for a in self.fold[last + 1 :] if isinstance(a, int))
+
     def real(self, axis: int) -> int:
         """Position in the streaming tensor of an offline axis (negative counts from the end)."""
         axis = axis % len(self.axes) if axis < 0 else axis

@@ -150,8 +150,10 @@ class Context:
         """A fixed input of a node, stored in the streaming graph."""
         return self.write.constant(self.fixed(node, name), name) if name else ""
 
-    def static_operand(self, node: Node, name: str) -> Array:
+    def static_operand(self, node: Node, name: str, period: int = 1) -> Array:
         """A tensor that does not depend on the sound, with batch and time axes shrunk to 1 for broadcasting.
+
+        An axis of streams may be shrunk to ``period`` rows, if it repeats those: features are folded into it.
 
         Refused if it differs from frame to frame (a positional encoding) or is a number made from the length.
         """
@@ -166,15 +168,24 @@ class Context:
                 "the length of the sequence is used as a number, which a stream does not have",
                 "use mean over time instead of sum divided by length",
             )
-        shrunk = values[0]
-        for position, axis in enumerate(axes):
-            if axis.kind != "fixed":
-                shrunk = shrunk.take([0], axis=position)
-        if not all(np.array_equal(np.broadcast_to(shrunk, v.shape), v) for v in values):
-            self.refuse(
-                node,
-                "it adds values that depend on the position in the sequence (positional encoding), "
-                "which has no end in a stream",
-                "remove them; recurrent and convolutional layers know the order without",
-            )
-        return shrunk
+        for repeats in sorted({1, period}):
+            shrunk = values[0]
+            for position, axis in enumerate(axes):
+                if axis.kind != "fixed":
+                    count = repeats if axis.kind in ("batch", "both") else 1
+                    shrunk = shrunk.take(range(count), axis=position)
+            if all(np.array_equal(_repeated(shrunk, v.shape), v) for v in values):
+                return shrunk
+        self.refuse(
+            node,
+            "it adds values that depend on the position in the sequence (positional encoding), "
+            "which has no end in a stream",
+            "remove them; recurrent and convolutional layers know the order without",
+        )
+
+
+def _repeated(value: Array, shape: tuple[int, ...]) -> Array:
+    """Repeated along every axis until it has that shape; as it is if it does not fit."""
+    if any(long % short for long, short in zip(shape, value.shape, strict=True)):
+        return value
+    return np.tile(value, [long // short for long, short in zip(shape, value.shape, strict=True)])
