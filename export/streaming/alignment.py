@@ -33,7 +33,8 @@ class Alignment:
         source: its name in the offline graph.
         name: its name in the streaming graph.
         axes: meaning of the offline axes.
-        rate: rows a feature frame.
+        rate: rows a feature frame, of the streaming tensor.
+        every: of the streaming rows, each of so many is one of the offline tensor's; see ``rules.sparse``.
         lag: see the module text; always 0 for a summary.
         first, last: range of input frames that row j can depend on, relative to frame j / rate; first None =
             everything since the start.
@@ -63,6 +64,7 @@ class Alignment:
     fold: Fold = ("N",)
     outer: int = 1
     edge: bool = False
+    every: int = 1
     band: int = 0
 
     @property
@@ -92,7 +94,7 @@ class Alignment:
 
         Negative: so many of the newest rows were trimmed off.
         """
-        return self.clock.offset // self.rows_a_frame + self.lag
+        return self.clock.offset // self.rows_a_frame * self.every + self.lag
 
     @property
     def rows_a_frame(self) -> int:

@@ -30,6 +30,7 @@ class Context:
         write: the streaming graph.
         alignments: offline tensor name -> Alignment, for tensors that depend on the sound.
         features: name of the streaming graph's feature input (N, T, F).
+        finest: the most frames that a block may have to hold: those of an output row; None = any number.
     """
 
     def __init__(self, nodes: list[Node], probe: Probe, write: Writer, features: str) -> None:
@@ -37,6 +38,7 @@ class Context:
         self.write = write
         self.features = features
         self.alignments: dict[str, Alignment] = {}
+        self.finest: int | None = None
         self._nodes = nodes
         self._producers = {name: node for node in nodes for name in node.outputs if name}
         self._refusals: dict[str, NotStreamable] = {}
@@ -49,6 +51,10 @@ class Context:
     def after(self, node: Node) -> list[Node]:
         """The nodes behind this one."""
         return self._nodes[self._nodes.index(node) + 1 :]
+
+    def in_blocks(self, rate: Fraction) -> bool:
+        """True if a stream may hand over as many frames at once as rows of this rate need."""
+        return self.finest is None or self.finest % rate.denominator == 0
 
     def used(self, name: str) -> bool:
         """True if the output depends on the tensor."""
@@ -66,6 +72,10 @@ class Context:
         if name in self._refusals:
             raise self._refusals[name]
         return self.alignments[name]
+
+    def moving(self, node: Node) -> list[Alignment]:
+        """The inputs of a node that depend on the sound and may be used."""
+        return [self.alignments[name] for name in node.inputs if name in self.alignments]
 
     def axes(self, node: Node, name: str) -> Axes:
         axes = self.probe.axes(name)
@@ -168,20 +178,24 @@ class Context:
                 "the length of the sequence is used as a number, which a stream does not have",
                 "use mean over time instead of sum divided by length",
             )
-        for repeats in sorted({1, period}):
-            shrunk = values[0]
-            for position, axis in enumerate(axes):
-                if axis.kind != "fixed":
-                    count = repeats if axis.kind in ("batch", "both") else 1
-                    shrunk = shrunk.take(range(count), axis=position)
-            if all(np.array_equal(_repeated(shrunk, v.shape), v) for v in values):
-                return shrunk
-        self.refuse(
-            node,
-            "it adds values that depend on the position in the sequence (positional encoding), "
-            "which has no end in a stream",
-            "remove them; recurrent and convolutional layers know the order without",
-        )
+        candidates = [_shrunk(values[0], axes, rows) for rows in sorted({1, period})]
+        fitting = [c for c in candidates if all(np.array_equal(_repeated(c, v.shape), v) for v in values)]
+        if not fitting:
+            self.refuse(
+                node,
+                "it adds values that depend on the position in the sequence (positional encoding), "
+                "which has no end in a stream",
+                "remove them; recurrent and convolutional layers know the order without",
+            )
+        return fitting[0]
+
+
+def _shrunk(value: Array, axes: Axes, rows: int) -> Array:
+    """The first ``rows`` of the axis with the streams, the first of others that are not fixed."""
+    for position, axis in enumerate(axes):
+        if axis.kind != "fixed":
+            value = value.take(range(rows if axis.kind in ("batch", "both") else 1), axis=position)
+    return value
 
 
 def _repeated(value: Array, shape: tuple[int, ...]) -> Array:

@@ -54,7 +54,7 @@ class Probe:
         self._names = names
         self._model = model
         self._nodes = list(model.graph.node)
-        self._input = model.graph.input[0].name
+        self.input = model.graph.input[0].name
         self.output = model.graph.output[0].name
         self._noise = np.random.default_rng(20240131)
         self._example = example
@@ -85,8 +85,8 @@ class Probe:
 
     def _run(self, batch: int, length: int) -> dict[str, Array]:
         feed = synthetic_features(self._example, batch, length, self._noise)
-        values = self._session.run(None, {self._input: feed})
-        return {self._input: feed, **dict(zip(self._names, values, strict=True))}
+        values = self._session.run(None, {self.input: feed})
+        return {self.input: feed, **dict(zip(self._names, values, strict=True))}
 
     def value(self, name: str, run: int = 0) -> Array:
         """A tensor as it came out in one run, or a stored constant."""
@@ -115,7 +115,7 @@ class Probe:
         )
         feed = synthetic_features(self._example, 1, length, self._noise)
         try:
-            return np.asarray(open_session(part).run(None, {self._input: feed})[0])
+            return np.asarray(open_session(part).run(None, {self.input: feed})[0])
         except Exception as error:  # ORT's own exception classes derive from Exception only
             logger.debug("%s at %d frames: %s", name, length, error)
             return None

@@ -18,6 +18,7 @@ from export.streaming.rules.registry import rule
 
 def shift(ctx: Context, node: Node, alignment: Alignment, rows: int, source: str) -> None:
     """Register an output that is the input with ``rows`` rows put before it (negative: taken away)."""
+    rows *= alignment.every
     offset = Fraction(rows) / alignment.rate
     lag = alignment.lag - rows
     moved = replace(
@@ -125,7 +126,9 @@ def _for_every_frame(ctx: Context, value: np.ndarray, like: Alignment, axis: int
         else write.one("Shape", [like.name], "size", start=place, end=place + 1)
         for place, each in enumerate(like.axes)
     ]
-    return write.one("Expand", [write.constant(value), write.one("Concat", sizes, "shape", axis=0)], "constant")
+    return write.one(
+        "Expand", [write.constant(value), write.one("Concat", sizes, "shape", axis=0)], "constant"
+    )
 
 
 def _concat_time(ctx: Context, node: Node, axis: int) -> None:

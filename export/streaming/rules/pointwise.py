@@ -83,9 +83,7 @@ def broadcast(ctx: Context, node: Node) -> None:
     _same_place(ctx, node, alignments, rank)
     lead = max(alignments, key=lambda t: len(t.axes))
     inputs = [
-        aligned[name].name
-        if name in aligned
-        else _operand(ctx, node, name, like, lead, rank)
+        aligned[name].name if name in aligned else _operand(ctx, node, name, like, lead, rank)
         for name in node.inputs
     ]
     name, *_ = ctx.copy(node, inputs)
@@ -138,7 +136,7 @@ def align(ctx: Context, node: Node, alignments: list[Alignment]) -> list[Alignme
             f"a summary of the whole sequence goes back to every frame, so {WHOLE}",
             "use a causal running statistic, or drop the squeeze-and-excite, normalisation or attention it belongs to",
         )
-    if len({t.rate for t in alignments}) > 1:
+    if len({(t.rate, t.every) for t in alignments}) > 1:
         ctx.refuse(node, "it joins branches of different frame rate", "give both branches the same stride")
     if len({(t.time is None, t.fold, t.outer) for t in alignments}) > 1:
         ctx.refuse(
