@@ -200,6 +200,5 @@ def _shrunk(value: Array, axes: Axes, rows: int) -> Array:
 
 def _repeated(value: Array, shape: tuple[int, ...]) -> Array:
     """Repeated along every axis until it has that shape; as it is if it does not fit."""
-    if any(long % short for long, short in zip(shape, value.shape, strict=True)):
-        return value
-    return np.tile(value, [long // short for long, short in zip(shape, value.shape, strict=True)])
+    pairs = [(long, max(short, 1)) for long, short in zip(shape, value.shape, strict=True)]
+    return value if any(long % short for long, short in pairs) else np.tile(value, [a // b for a, b in pairs])
