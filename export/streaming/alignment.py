@@ -33,7 +33,8 @@ class Alignment:
         source: its name in the offline graph.
         name: its name in the streaming graph.
         axes: meaning of the offline axes.
-        rate: rows a feature frame.
+        rate: rows a feature frame, of the streaming tensor.
+        every: of the streaming rows, each of so many is one of the offline tensor's; see ``rules.sparse``.
         lag: see the module text; always 0 for a summary.
         first, last: range of input frames that row j can depend on, relative to frame j / rate; first None =
             everything since the start.
@@ -63,6 +64,7 @@ class Alignment:
     fold: Fold = ("N",)
     outer: int = 1
     edge: bool = False
+    every: int = 1
     band: int = 0
 
     @property
@@ -92,7 +94,7 @@ class Alignment:
 
         Negative: so many of the newest rows were trimmed off.
         """
-        return self.clock.offset // self.rows_a_frame + self.lag
+        return self.clock.offset // self.rows_a_frame * self.every + self.lag
 
     @property
     def rows_a_frame(self) -> int:
@@ -107,6 +109,12 @@ class Alignment:
         return tuple(
             prod(a for a in part if isinstance(a, int)) for part in (self.fold[:place], self.fold[place:])
         )  # type: ignore[return-value]
+
+    @property
+    def period(self) -> int:
+        """Features that vary fastest in the axis of the streams."""
+        last = max(self.fold.index(name) for name in ("N", "T") if name in self.fold)
+        return prod(a for a in self.fold[last + 1 :] if isinstance(a, int))
 
     def real(self, axis: int) -> int:
         """Position in the streaming tensor of an offline axis (negative counts from the end)."""

@@ -30,6 +30,7 @@ class Context:
         write: the streaming graph.
         alignments: offline tensor name -> Alignment, for tensors that depend on the sound.
         features: name of the streaming graph's feature input (N, T, F).
+        finest: the most frames that a block may have to hold: those of an output row; None = any number.
     """
 
     def __init__(self, nodes: list[Node], probe: Probe, write: Writer, features: str) -> None:
@@ -37,6 +38,7 @@ class Context:
         self.write = write
         self.features = features
         self.alignments: dict[str, Alignment] = {}
+        self.finest: int | None = None
         self._nodes = nodes
         self._producers = {name: node for node in nodes for name in node.outputs if name}
         self._refusals: dict[str, NotStreamable] = {}
@@ -54,6 +56,10 @@ class Context:
         """The nodes behind this one."""
         return self._nodes[self._nodes.index(node) + 1 :]
 
+    def in_blocks(self, rate: Fraction) -> bool:
+        """True if a stream may hand over as many frames at once as rows of this rate need."""
+        return self.finest is None or self.finest % rate.denominator == 0
+
     def used(self, name: str) -> bool:
         """True if the output depends on the tensor."""
         return name == self.probe.output or any(name in node.inputs for node in self._nodes)
@@ -70,6 +76,10 @@ class Context:
         if name in self._refusals:
             raise self._refusals[name]
         return self.alignments[name]
+
+    def moving(self, node: Node) -> list[Alignment]:
+        """The inputs of a node that depend on the sound and may be used."""
+        return [self.alignments[name] for name in node.inputs if name in self.alignments]
 
     def axes(self, node: Node, name: str) -> Axes:
         axes = self.probe.axes(name)
@@ -154,8 +164,10 @@ class Context:
         """A fixed input of a node, stored in the streaming graph."""
         return self.write.constant(self.fixed(node, name), name) if name else ""
 
-    def static_operand(self, node: Node, name: str) -> Array:
+    def static_operand(self, node: Node, name: str, period: int = 1) -> Array:
         """A tensor that does not depend on the sound, with batch and time axes shrunk to 1 for broadcasting.
+
+        An axis of streams may be shrunk to ``period`` rows, if it repeats those: features are folded into it.
 
         Refused if it differs from frame to frame (a positional encoding) or is a number made from the length.
         """
@@ -170,11 +182,9 @@ class Context:
                 "the length of the sequence is used as a number, which a stream does not have",
                 "use mean over time instead of sum divided by length",
             )
-        shrunk = values[0]
-        for position, axis in enumerate(axes):
-            if axis.kind != "fixed":
-                shrunk = shrunk.take([0], axis=position)
-        if not all(np.array_equal(np.broadcast_to(shrunk, v.shape), v) for v in values):
+        candidates = [_shrunk(values[0], axes, rows) for rows in sorted({1, period})]
+        fitting = [c for c in candidates if all(np.array_equal(_repeated(c, v.shape), v) for v in values)]
+        if not fitting:
             self.refuse(
                 node,
                 "it adds values that depend on the position in the sequence (positional encoding), "
@@ -182,4 +192,18 @@ class Context:
                 "remove them; recurrent and convolutional layers know the order without; if they are the decay of a "
                 "sum, write the step as forward(x, state)",
             )
-        return shrunk
+        return fitting[0]
+
+
+def _shrunk(value: Array, axes: Axes, rows: int) -> Array:
+    """The first ``rows`` of the axis with the streams, the first of others that are not fixed."""
+    for position, axis in enumerate(axes):
+        if axis.kind != "fixed":
+            value = value.take(range(rows if axis.kind in ("batch", "both") else 1), axis=position)
+    return value
+
+
+def _repeated(value: Array, shape: tuple[int, ...]) -> Array:
+    """Repeated along every axis until it has that shape; as it is if it does not fit."""
+    pairs = [(long, max(short, 1)) for long, short in zip(shape, value.shape, strict=True)]
+    return value if any(long % short for long, short in pairs) else np.tile(value, [a // b for a, b in pairs])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from export.streaming.node import Node
 from export.streaming.normalise import normalise
 from export.streaming.probe import Probe
 from export.streaming.rules import RULES
+from export.streaming.rules.sparse import SPARSE, refuse_sparse
 from export.streaming.writer import Writer
 from stream.errors import NotStreamable
 from stream.inference.card import Activation, StateSpec
@@ -89,15 +89,13 @@ def streamify(
     model = normalise(offline, opset)
     nodes = [Node(proto) for proto in model.graph.node]
     probe = Probe(model, example)
-    write = Writer(opset)
     target = model.graph.output[0].name
     needed = _needed(nodes, target)
-    ctx = Context(needed, probe, write, write.fresh(features))
-    source = model.graph.input[0].name
-    axes = probe.axes(source)
-    assert axes is not None
-    ctx.set(Alignment(source=source, name=ctx.features, axes=axes))
-    labels = _walk(ctx, needed, target)
+    ctx, labels = _walk(needed, probe, target, opset, features)
+    finest = ctx.alignment(target).rate.denominator
+    if any(finest % t.rate.denominator for t in ctx.alignments.values()):  # subsampled, and repeated later
+        ctx, labels = _walk(needed, probe, target, opset, features, finest)
+    write, axes = ctx.write, ctx.alignments[model.graph.input[0].name].axes
     alignment = _causal(ctx, ctx.alignment(target), lookahead)
     name = _as_rows(ctx, alignment)
     n_classes = int(np.prod([a.size for a in alignment.axes if a.kind == "fixed"], dtype=np.int64))
@@ -132,7 +130,21 @@ def _needed(nodes: list[Node], target: str) -> list[Node]:
     return kept[::-1]
 
 
-def _walk(ctx: Context, nodes: Iterable[Node], target: str) -> dict[str, str]:
+def _walk(
+    nodes: list[Node], probe: Probe, target: str, opset: int, features: str, finest: int | None = None
+) -> tuple[Context, dict[str, str]]:
+    """Write the streaming graph up to the target; returns it and the labels of layers.
+
+    Args:
+        finest: see Context.
+    """
+    write = Writer(opset)
+    ctx = Context(nodes, probe, write, write.fresh(features))
+    ctx.finest = finest
+    source = probe.input
+    axes = probe.axes(source)
+    assert axes is not None
+    ctx.set(Alignment(source=source, name=ctx.features, axes=axes))
     labels = {}
     for node in nodes:
         if node.op in ("Shape", "Size") or not any(ctx.varies(name) for name in node.inputs):
@@ -142,11 +154,17 @@ def _walk(ctx: Context, nodes: Iterable[Node], target: str) -> dict[str, str]:
         rule = RULES.get(node.op)
         if rule is None:
             ctx.refuse(node, f"there is no rule to stream {node.op}", "use standard layers")
+        if node.op not in SPARSE and any(t.every > 1 for t in ctx.moving(node)):
+            refuse_sparse(ctx, node)
         rule(ctx, node)
         labels.update({name: node.label for name in node.outputs if name})
     if not ctx.varies(target):
         raise NotStreamable("the output does not depend on the input; check the model")
-    return labels
+    if ctx.alignment(target).every > 1:
+        producer = ctx.producer(target)
+        assert producer is not None
+        refuse_sparse(ctx, producer)
+    return ctx, labels
 
 
 def _causal(ctx: Context, alignment: Alignment, lookahead: Lookahead) -> Alignment:

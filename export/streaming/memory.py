@@ -57,7 +57,7 @@ def head(ctx: Context, alignment: Alignment) -> Array:
     split = split_fold(alignment)
     assert split is not None
     assert split.time is not None
-    rows = max(-alignment.lag, 0)
+    rows = -(min(alignment.lag, 0) // alignment.every)
     values = ctx.probe.values(alignment.source)
     if split is not alignment:
         values = [_split(split, value, streams) for value, streams in zip(values, STREAMS, strict=True)]
@@ -75,7 +75,18 @@ def head(ctx: Context, alignment: Alignment) -> Array:
             f"{label}: its first rows depend on sound that comes later (mirrored or repeated edges); "
             "pad with a constant"
         )
-    return known
+    return known if alignment.every == 1 else _at_every(split, known)
+
+
+def _at_every(alignment: Alignment, known: Array) -> Array:
+    """Rows of the offline tensor among those that stand between them in a stream, which mean nothing."""
+    time, batch = alignment.time, alignment.batch
+    assert time is not None
+    axis = time if time < batch else time + sum(size != 1 for size in alignment.around) - 1
+    rows = np.moveaxis(known, axis, 0)
+    spaced = np.zeros((len(rows) * alignment.every, *rows.shape[1:]), known.dtype)
+    spaced[:: alignment.every] = rows
+    return np.moveaxis(spaced[: -alignment.lag], 0, axis)
 
 
 def carried(ctx: Context, alignment: Alignment, rows: int, init: Array) -> tuple[str, Callable[[str], None]]:

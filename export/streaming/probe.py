@@ -54,11 +54,11 @@ class Probe:
         self._names = names
         self._model = model
         self._nodes = list(model.graph.node)
-        self._input = model.graph.input[0].name
+        self.input = model.graph.input[0].name
         self.output = model.graph.output[0].name
         self._noise = np.random.default_rng(20240131)
         self._example = example
-        self._runs = self._explore(_stride_bound(model))
+        self._runs = self._explore(self._stride_bound())
 
     def _explore(self, stride: int) -> list[dict[str, Array]]:
         problem = ""
@@ -77,6 +77,34 @@ class Probe:
             "export it with dynamic batch and time axes, and keep sizes out of its code"
         )
 
+    def _stride_bound(self) -> int:
+        """A multiple of the network's total stride: the steps of all windows over time, and 48 for frame stacking."""
+        stepping = {
+            node.output[0]: steps[0]
+            for node in self._nodes
+            for steps in [[list(a.ints) for a in node.attribute if a.name == "strides"]]
+            if steps and max(steps[0], default=1) > 1
+        }
+        moving = [max(steps) for steps in stepping.values()]
+        for length in (48, 480, 4800) if stepping else ():
+            try:
+                feeds = [synthetic_features(self._example, 2, n * length, self._noise) for n in (1, 2)]
+                shapes = [
+                    [v.shape for v in self._session.run(list(stepping), {self.input: feed})] for feed in feeds
+                ]
+            except Exception as error:  # ORT's own exception classes derive from Exception only
+                logger.debug("at %d frames: %s", length, error)
+                continue
+            moving = [
+                step
+                for steps, before, after in zip(stepping.values(), *shapes, strict=True)
+                for step, a, b in zip(steps, before[2:], after[2:], strict=True)
+                if a != b
+            ]
+            break
+        total = prod(moving)
+        return lcm(48, total) if total <= 20_000 else lcm(48, *moving)
+
     def _layer_named_in(self, problem: str) -> str:
         """The layer that a message of ONNX Runtime names."""
         named = re.search(r"Name:'([^']*)'", problem)
@@ -85,8 +113,8 @@ class Probe:
 
     def _run(self, batch: int, length: int) -> dict[str, Array]:
         feed = synthetic_features(self._example, batch, length, self._noise)
-        values = self._session.run(None, {self._input: feed})
-        return {self._input: feed, **dict(zip(self._names, values, strict=True))}
+        values = self._session.run(None, {self.input: feed})
+        return {self.input: feed, **dict(zip(self._names, values, strict=True))}
 
     def value(self, name: str, run: int = 0) -> Array:
         """A tensor as it came out in one run, or a stored constant."""
@@ -115,7 +143,7 @@ class Probe:
         )
         feed = synthetic_features(self._example, 1, length, self._noise)
         try:
-            return np.asarray(open_session(part).run(None, {self._input: feed})[0])
+            return np.asarray(open_session(part).run(None, {self.input: feed})[0])
         except Exception as error:  # ORT's own exception classes derive from Exception only
             logger.debug("%s at %d frames: %s", name, length, error)
             return None
@@ -141,10 +169,3 @@ def open_session(model: onnx.ModelProto, optimise: bool = False) -> ort.Inferenc
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session: ort.InferenceSession = create_session(model.SerializeToString(), [CPU], options)
     return session
-
-
-def _stride_bound(model: onnx.ModelProto) -> int:
-    """A multiple of the network's total stride: all window strides multiplied, and 48 for frame stacking."""
-    steps = [max(a.ints, default=1) for n in model.graph.node for a in n.attribute if a.name == "strides"]
-    total = prod(steps)
-    return lcm(48, total) if total <= 20_000 else lcm(48, *steps)

@@ -15,7 +15,7 @@ from torch.nn import functional  # noqa: E402
 from stream.errors import ExportError, NotStreamable  # noqa: E402
 from tests.support.conversions import compared, converted  # noqa: E402
 from tests.support.export_networks import C, F  # noqa: E402
-from tests.support.idiom_networks import REFUSED, STREAMABLE, Windowed  # noqa: E402
+from tests.support.idiom_networks import DELAYED, REFUSED, STREAMABLE, Windowed  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -42,6 +42,16 @@ def test_idioms_equal_torch(name: str) -> None:
 @pytest.mark.parametrize("opset", [18, 21])
 def test_idioms_at_other_opsets(name: str, opset: int) -> None:
     compared(*converted(STREAMABLE[name], opset=opset))
+
+
+@pytest.mark.parametrize("name", DELAYED)
+def test_what_is_subsampled_and_repeated_is_late_by_what_it_gathers(name: str) -> None:
+    build, rows = DELAYED[name]
+    with pytest.raises(NotStreamable, match=f"needs {rows} future frame"):
+        converted(build)
+    made, reference = converted(build, lookahead="delay")
+    assert (made.delay, made.stride) == (rows, 1)
+    compared(made, reference)
 
 
 @pytest.mark.parametrize("name", REFUSED)

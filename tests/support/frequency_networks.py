@@ -445,6 +445,26 @@ class PixelShuffled(Scored):
         return self.out(y).squeeze(1)
 
 
+class Tokens(Scored):
+    """A learned token joined to the bins of each frame, self-attention with it, and queries that are learned too."""
+
+    def __init__(self) -> None:
+        super().__init__(8 * 4)
+        self.enter, self.token = nn.Linear(1, 8), nn.Parameter(torch.randn(1, 1, 8))
+        self.encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.queries, self.cross = (
+            nn.Parameter(torch.randn(3, 8)),
+            nn.MultiheadAttention(8, 4, batch_first=True),
+        )
+
+    def body(self, x: Tensor) -> Tensor:
+        n, t, f = x.shape
+        y = self.enter(x.reshape(n * t, f, 1))
+        y = self.encoder(torch.cat([self.token.expand(n * t, -1, -1), y], 1))
+        z = self.cross(self.queries.expand(n * t, -1, -1), y, y)[0]
+        return torch.cat([y[:, :1], z], 1).reshape(n, t, -1)
+
+
 STREAMABLE: dict[str, Callable[[], nn.Module]] = {
     "DPCRN": Dpcrn,
     "GTCRN": Gtcrn,
@@ -468,4 +488,5 @@ STREAMABLE: dict[str, Callable[[], nn.Module]] = {
     "linear bins, corners": lambda: Resized("bilinear", "corners"),
     "linear bins, folded": lambda: Resized("linear", "one axis"),
     "sub-pixel bins": PixelShuffled,
+    "tokens among bins": Tokens,
 }

@@ -187,6 +187,48 @@ class Conformer(nn.Module):
         return self.head(x)
 
 
+class Subsampled(nn.Module):
+    """Down to a lower frame rate, something there, and back by repeating; a skip around it."""
+
+    def __init__(self, down: str, middle: str, back: str, step: int = 2) -> None:
+        super().__init__()
+        self.down, self.middle, self.back, self.step = down, middle, back, step
+        self.conv, self.norm = nn.Conv1d(F, 8, 3, stride=step), nn.BatchNorm1d(8)
+        self.inner = nn.LSTM(8, 8, batch_first=True) if middle == "LSTM" else nn.GRU(8, 8, batch_first=True)
+        self.deep, self.wide = nn.Conv1d(8, 8, 3), nn.Conv1d(8, 8 * step, 1)
+        self.up, self.head = nn.ConvTranspose1d(8, 8, 2 * step, step), nn.Linear(8 + F, C)
+
+    def forward(self, x: Tensor) -> Tensor:
+        t, y = x.shape[1], x.transpose(1, 2)
+        if self.down == "convolution":
+            y = torch.relu(self.norm(self.conv(functional.pad(y, (2, 0)))))
+        elif self.down == "slice":
+            y = y[:, :8, :: self.step]
+        else:
+            pool = functional.avg_pool1d if self.down == "average" else functional.max_pool1d
+            y = pool(y[:, :8], self.step)
+        if self.middle == "levels":  # a U-Net
+            y = torch.relu(self.deep(functional.pad(y, (2, 0))))
+            z = functional.max_pool1d(functional.pad(y, (1, 0)), 2)
+            y = (
+                y
+                + torch.tanh(self.deep(functional.pad(z, (2, 0)))).repeat_interleave(2, 2)[..., : y.shape[2]]
+            )
+        else:
+            y = self.inner(y.transpose(1, 2))[0].transpose(1, 2)
+        if self.back == "repeat":
+            y = y.repeat_interleave(self.step, 2)
+        elif self.back == "nearest":
+            y = functional.interpolate(y, scale_factor=self.step)
+        elif self.back == "transposed":
+            y = self.up(y)[..., : -self.step]
+        else:  # sub-pixel
+            n, _, m = y.shape
+            y = self.wide(y).view(n, 8, self.step, m).permute(0, 1, 3, 2).reshape(n, 8, m * self.step)
+        y = y.transpose(1, 2)[:, :t]
+        return self.head(torch.cat([y, x[:, : y.shape[1]]], -1))
+
+
 def _trained(network: nn.Module) -> nn.Module:
     """After one step of training: the weights have a history."""
     x = torch.randn(2, 40, F)
@@ -305,6 +347,11 @@ STREAMABLE: dict[str, Callable[[], nn.Module]] = {
     "unfolded in time": lambda: Stacked("tensor"),
     "unfolded columns": lambda: Stacked("columns"),
     "unfolded plane": lambda: Stacked("plane"),
+    "every second frame, repeated": lambda: Subsampled("slice", "GRU", "repeat"),
+    "convolution of step 2, levels, repeated": lambda: Subsampled("convolution", "levels", "repeat"),
+    "convolution of step 3, GRU, nearest": lambda: Subsampled("convolution", "GRU", "nearest", 3),
+    "convolution of step 4, transposed": lambda: Subsampled("convolution", "GRU", "transposed", 4),
+    "convolution of step 3, sub-pixel": lambda: Subsampled("convolution", "GRU", "sub-pixel", 3),
     "weight norm, old, fresh from training": lambda: _trained(_old_weight_norm()),
     "weight norm, fresh from training": lambda: _trained(_new_weight_norm()),
     "LSTM with projections": Projected,
@@ -358,6 +405,10 @@ class Masked(nn.Module):
         return self.head(torch.softmax(score, -1) @ x)
 
 
+DELAYED: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "average of 4, repeated": (lambda: Subsampled("average", "GRU", "repeat", 4), 3),
+    "maximum of 2, levels, repeated": (lambda: Subsampled("maximum", "levels", "repeat"), 1),
+}
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "causal attention": (lambda: Masked("causal"), "all frames before it, so its memory grows without end"),
     "causal attention by flag": (lambda: Masked("causal flag"), "memory grows without end"),
@@ -380,6 +431,10 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         "first frame",
     ),
     "the first frame added to all": (lambda: Featureless(lambda x: x + x[:, :1]), "first frames only"),
+    "an LSTM on every second frame, repeated": (
+        lambda: Subsampled("slice", "LSTM", "repeat"),
+        "where only a GRU can wait",
+    ),
     "interpolation over time": (
         lambda: Featureless(
             lambda x: functional.interpolate(

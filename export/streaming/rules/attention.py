@@ -17,12 +17,15 @@ from export.streaming.masks import RECURRENT, window_of
 from export.streaming.memory import history, row_numbers, spread_rows
 from export.streaming.node import Node
 from export.streaming.rules.pointwise import align, merged
+from export.streaming.rules.sparse import refuse_sparse
 
 
 def scores(ctx: Context, node: Node, query: Alignment, key: Alignment) -> None:
     """(.., T, d) x (.., d, T) -> (.., T, window)."""
     if query.time != len(query.axes) - 2 or key.time != len(key.axes) - 1 or query.band or key.band:
         ctx.refuse(node, "it compares frames with frames in an order that has no rule", RECURRENT)
+    if query.every > 1:
+        refuse_sparse(ctx, node)
     window, fill = window_of(ctx, node)
     query, key = align(ctx, node, [query, key])
     if len({query.rate, key.rate}) > 1:

@@ -10,7 +10,7 @@ from export.streaming.context import WHOLE, Context
 from export.streaming.masks import RECURRENT as ATTENTION
 from export.streaming.node import Node
 from export.streaming.rules.attention import scores, weighted
-from export.streaming.rules.pointwise import align, closed, merged
+from export.streaming.rules.pointwise import align, closed, for_all_rows, merged
 from export.streaming.rules.registry import rule
 
 
@@ -24,10 +24,14 @@ def matmul(ctx: Context, node: Node) -> None:
     rank = len(alignment.axes)
     contracted = rank - 1 if ctx.varies(left) else max(rank - 2, 0)
     _check_contracted(ctx, node, alignment, contracted)
-    weight = ctx.static_operand(node, right if ctx.varies(left) else left)
+    weight = ctx.static_operand(node, right if ctx.varies(left) else left, alignment.period)
     if weight.ndim > 2 or rank < 2 or (alignment.open and not ctx.varies(left)):
         alignment = closed(ctx, node, alignment)
-    other = ctx.write.constant(weight, right if ctx.varies(left) else left)
+    place = weight.ndim - rank + alignment.batch
+    if 0 <= place < weight.ndim - 2 and weight.shape[place] == alignment.period != 1:
+        other = for_all_rows(ctx, weight, place, alignment)
+    else:
+        other = ctx.write.constant(weight, right if ctx.varies(left) else left)
     name, *_ = ctx.copy(node, [alignment.name, other] if ctx.varies(left) else [other, alignment.name])
     ctx.derive(node, alignment, name)
 

@@ -67,7 +67,7 @@ def regroup(alignment: Alignment, axes: Axes) -> Regrouped | None:
         elif axis.kind == "batch":
             run = row.take(axis.size, "N")
         else:
-            ratio = axis.rate / alignment.rate
+            ratio = axis.rate / alignment.rate * alignment.every
             if 1 not in (ratio.numerator, ratio.denominator):
                 return None
             run = row.take(ratio.numerator, *(("N", "T") if axis.kind == "both" else "T"))

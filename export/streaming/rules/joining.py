@@ -18,6 +18,7 @@ from export.streaming.rules.registry import rule
 
 def shift(ctx: Context, node: Node, alignment: Alignment, rows: int, source: str) -> None:
     """Register an output that is the input with ``rows`` rows put before it (negative: taken away)."""
+    rows *= alignment.every
     offset = Fraction(rows) / alignment.rate
     lag = alignment.lag - rows
     moved = replace(
@@ -104,12 +105,30 @@ def concat(ctx: Context, node: Node) -> None:
         ctx.refuse(node, "it joins along the batch", "join along features")
     moving = [name for name in node.inputs if ctx.varies(name)]
     alignments = align(ctx, node, [ctx.alignment(name) for name in moving])
-    if len(moving) < len(node.inputs):
-        ctx.refuse(node, "it joins constants to the features", "add a bias instead")
+    constant = [ctx.static_operand(node, name) for name in node.inputs if name not in moving]
+    if constant:
+        alignments = [closed(ctx, node, t) for t in alignments]
     if len({(t.batch, t.time) for t in alignments}) > 1:
         ctx.refuse(node, "it joins tensors whose time axes differ", "transpose one of them")
-    name, *_ = ctx.copy(node, [t.name for t in alignments], axis=alignments[0].real(axis))
+    parts = iter(t.name for t in alignments)
+    fixed = iter([_for_every_frame(ctx, value, alignments[0], axis) for value in constant])
+    inputs = [next(parts) if name in moving else next(fixed) for name in node.inputs]
+    name, *_ = ctx.copy(node, inputs, axis=alignments[0].real(axis))
     ctx.derive(node, merged(alignments, alignments[0]), name)
+
+
+def _for_every_frame(ctx: Context, value: np.ndarray, like: Alignment, axis: int) -> str:
+    """A constant as long as a tensor's streams and frames, to be joined to it along ``axis``."""
+    write = ctx.write
+    sizes = [
+        write.ints(value.shape[place])
+        if place == axis or each.kind == "fixed"
+        else write.one("Shape", [like.name], "size", start=place, end=place + 1)
+        for place, each in enumerate(like.axes)
+    ]
+    return write.one(
+        "Expand", [write.constant(value), write.one("Concat", sizes, "shape", axis=0)], "constant"
+    )
 
 
 def _concat_time(ctx: Context, node: Node, axis: int) -> None:

@@ -88,16 +88,37 @@ def broadcast(ctx: Context, node: Node) -> None:
     inputs = [
         aligned[name].name
         if name in aligned
-        else counted(ctx, node, name, lead)
-        or ctx.write.constant(_broadcastable(_operand(ctx, node, name, like), lead, rank), name)
+        else counted(ctx, node, name, lead) or _operand(ctx, node, name, like, lead, rank)
         for name in node.inputs
     ]
     name, *_ = ctx.copy(node, inputs)
     ctx.derive(node, merged(alignments, like), name)
 
 
-def _operand(ctx: Context, node: Node, name: str, like: Alignment) -> np.ndarray:
-    return banded(ctx, node, name, like.band) if like.band else ctx.static_operand(node, name)
+def _operand(ctx: Context, node: Node, name: str, like: Alignment, lead: Alignment, rank: int) -> str:
+    if like.band:
+        return ctx.write.constant(banded(ctx, node, name, like.band), name)
+    value = ctx.static_operand(node, name, lead.period)
+    place = value.ndim - len(lead.axes) + lead.batch
+    if 0 <= place < value.ndim and value.shape[place] == lead.period != 1:
+        return for_all_rows(ctx, value, place, lead)
+    return ctx.write.constant(_broadcastable(value, lead, rank), name)
+
+
+def for_all_rows(ctx: Context, value: np.ndarray, place: int, like: Alignment) -> str:
+    """Repeat what a static tensor has for the features of a stream's axis for every stream (and frame) in it."""
+    write, period = ctx.write, value.shape[place]
+    start = like.real(like.batch)
+    rows = write.one("Shape", [like.name], "rows", start=start, end=start + 1)
+    count = write.one("Div", [rows, write.ints(period)], "count")
+    rest = [*value.shape[:place], period, *value.shape[place + 1 :]]
+    shape = write.one(
+        "Concat", [write.ints(*part) for part in (rest[:place],) if part] + [count, write.ints(*rest[place:])],
+        "shape", axis=0,
+    )  # fmt: skip
+    wide = write.one("Expand", [write.constant(np.expand_dims(value, place)), shape], "repeated")
+    merged_shape = [*value.shape[:place], -1, *value.shape[place + 1 :]]
+    return write.one("Reshape", [wide, write.ints(*merged_shape)], "repeated")
 
 
 def merged(alignments: list[Alignment], like: Alignment) -> Alignment:
@@ -120,7 +141,7 @@ def align(ctx: Context, node: Node, alignments: list[Alignment]) -> list[Alignme
             f"a summary of the whole sequence goes back to every frame, so {WHOLE}",
             "use a causal running statistic, or drop the squeeze-and-excite, normalisation or attention it belongs to",
         )
-    if len({t.rate for t in alignments}) > 1:
+    if len({(t.rate, t.every) for t in alignments}) > 1:
         ctx.refuse(node, "it joins branches of different frame rate", "give both branches the same stride")
     if len({(t.time is None, t.fold, t.outer) for t in alignments}) > 1:
         ctx.refuse(

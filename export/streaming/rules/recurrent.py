@@ -11,12 +11,13 @@ from onnx import TensorProto, helper
 from export.streaming.alignment import Alignment
 from export.streaming.axes import Axis
 from export.streaming.context import Context
-from export.streaming.memory import Array, arrived, first_arrival, folded_state, head, per_stream
+from export.streaming.memory import Array, first_arrival, folded_state, head, per_stream
 from export.streaming.node import Node
 from export.streaming.probe import open_session
 from export.streaming.rules.pointwise import align, closed
 from export.streaming.rules.reduction import settle
 from export.streaming.rules.registry import rule
+from export.streaming.rules.sparse import present
 
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _SATURATING_LOGIT = 1e4  # a gate is exactly 0 or 1 in float32
@@ -57,7 +58,13 @@ def recurrent(ctx: Context, node: Node) -> None:
     if alignment.lag < 0:
         layer.initial = _after_head(ctx, node, alignment, layer)
     rows = alignment.name
-    if alignment.lag > 0:
+    if alignment.every > 1 and (node.op != "GRU" or alignment.lag < 0):
+        ctx.refuse(
+            node,
+            "it runs on frames that were subsampled and are repeated later, where only a GRU can wait",
+            "use a GRU there, keep the frame rate, or give the scores at the lower rate",
+        )
+    if alignment.lag > 0 or alignment.every > 1:
         rows = _hold_until_arrival(ctx, node, alignment, layer)
     _write(ctx, node, alignment, layer, rows)
 
@@ -162,7 +169,7 @@ def _after_head(ctx: Context, node: Node, alignment: Alignment, layer: _Layer) -
 
 
 def _hold_until_arrival(ctx: Context, node: Node, alignment: Alignment, layer: _Layer) -> str:
-    """Keep the state as it is while meaningless rows pass.
+    """Keep the state as it is while meaningless rows pass: before anything has come, or between subsampled rows.
 
     One more input, 1 while nothing has arrived, drives the gates. GRU: z = 1 keeps the hidden state. LSTM: forget 1 and
     input 0 keep the cell, output 0 the hidden state at zero. Plain RNN: the bias is cancelled, which keeps zero. Where
@@ -187,7 +194,7 @@ def _hold_until_arrival(ctx: Context, node: Node, alignment: Alignment, layer: _
         half = layer.bias.shape[1] // 2
         gate[0, :, 0] = -(layer.bias[0, :half] + layer.bias[0, half:])
     write = ctx.write
-    here = arrived(ctx, alignment)
+    here = present(ctx, alignment)
     quiet = write.one("Where", [here, alignment.name, write.constant(np.float32(0))], "masked")
     absent = write.one("Cast", [write.one("Not", [here], "absent")], "absent", to=TensorProto.FLOAT)
     inputs, columns = [quiet, absent], [layer.weight, gate]
@@ -233,6 +240,7 @@ def _register(ctx: Context, node: Node, alignment: Alignment, sequence: str, hid
         warmup=alignment.warmup,
         lookahead_layer=alignment.lookahead_layer,
         fold=alignment.fold,
+        every=alignment.every,
     )
     if node.outputs[0]:
         ctx.derive(node, rows, sequence)
@@ -242,7 +250,7 @@ def _register(ctx: Context, node: Node, alignment: Alignment, sequence: str, hid
 
 def _final_hidden(ctx: Context, node: Node, rows: Alignment) -> None:
     """h_n (1, N, H): for every frame, the hidden state so far."""
-    if rows.surplus > 0 or (rows.surplus and not node.outputs[0]):
+    if rows.every > 1 or rows.surplus > 0 or (rows.surplus and not node.outputs[0]):
         ctx.refuse_later(
             node.outputs[1], node, "its final state depends on padding at the end", "pad on the left only"
         )

@@ -12,6 +12,7 @@ from export.streaming.rules.counting import means_of_sums
 from export.streaming.rules.pointwise import closed
 from export.streaming.rules.registry import rule
 from export.streaming.rules.running import running_extreme, running_mean, running_sum
+from export.streaming.rules.sparse import refuse_sparse
 
 _RUNNING = {
     "ReduceMean": running_mean,
@@ -26,6 +27,8 @@ _POOLS = {"GlobalAveragePool": "ReduceMean", "GlobalMaxPool": "ReduceMax"}
 
 def settle(ctx: Context, node: Node, alignment: Alignment) -> Alignment:
     """Align a sequence with its own end: the newest row is the offline tensor's last row."""
+    if alignment.every > 1:
+        refuse_sparse(ctx, node)
     if alignment.surplus > 0:
         cause = f" ({alignment.lookahead_layer})" if alignment.lookahead_layer else ""
         ctx.refuse(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
-from math import prod
 from typing import NoReturn
 
 from export.streaming.alignment import Alignment
@@ -11,10 +11,12 @@ from export.streaming.axes import Axis, find
 from export.streaming.context import WHOLE, Context
 from export.streaming.memory import delay
 from export.streaming.node import Node
+from export.streaming.rules.dims import dims_of, real_dims, reshaped
 from export.streaming.rules.folding import Factor, Regrouped, Run, regroup
 from export.streaming.rules.normalisation import ADVICE
 from export.streaming.rules.pointwise import closed
 from export.streaming.rules.registry import rule
+from export.streaming.rules.sparse import refuse_sparse, repeated
 
 
 @rule("Transpose")
@@ -66,6 +68,12 @@ def expand(ctx: Context, node: Node) -> None:
             "a summary of the whole sequence is repeated for every frame",
             "use a causal running statistic instead",
         )
+    if (
+        before[0] is not None
+        and after[0] is not None
+        and axes[after[0]].rate != alignment.axes[before[0]].rate
+    ):
+        ctx.refuse(node, f"it puts the sequence behind itself, so {WHOLE}", "repeat features, not frames")
     alignment = closed(ctx, node, alignment)
     if node.op == "Tile":
         repeats = ctx.fixed(node, node.inputs[1])
@@ -95,6 +103,9 @@ def reshape(ctx: Context, node: Node) -> None:
     grouped = regroup(alignment, axes)
     if grouped is None:
         _refuse_mixing(ctx, node)
+    if alignment.every > 1 and grouped.rows != 1:
+        _parts_as_rows(ctx, node, alignment, grouped)
+        return
     lag, rate, last = alignment.lag, alignment.rate, alignment.last
     if grouped.rows < 1:
         step = grouped.rows.denominator
@@ -119,15 +130,29 @@ def reshape(ctx: Context, node: Node) -> None:
     )
 
 
+def _parts_as_rows(ctx: Context, node: Node, alignment: Alignment, grouped: Regrouped) -> None:
+    """Features become frames again behind a subsampling: repeat_interleave, or a sub-pixel convolution over time."""
+    if grouped.rows < 1 or alignment.summary:
+        refuse_sparse(ctx, node)
+    times = int(grouped.rows)
+    runs = []
+    for run in grouped.runs:
+        runs += [run[:1], run[1:]] if run[:1] == [Factor("T", run[0].front if run else False)] else [run]
+    name = reshaped(ctx, alignment.name, real_dims(alignment), dims_of(runs))
+    after = ctx.axes(node, node.output)
+    time = find(after, "time")
+    if time is None or "T" in grouped.fold:
+        refuse_sparse(ctx, node)
+    axes = (*after[: time + 1], Axis("fixed", times), *after[time + 1 :])
+    parts = replace(alignment, name=name, axes=axes, fold=grouped.fold, outer=1, open=False)
+    made = repeated(ctx, node, parts, times, time + 1)
+    ctx.derive(node, made, made.name)
+
+
 def _refuse_mixing(ctx: Context, node: Node) -> NoReturn:
     if ctx.feeds(node.output, "InstanceNormalization"):  # how exporters write GroupNorm
         ctx.refuse(node, f"it normalises over time, so {WHOLE}", ADVICE)
     ctx.refuse(node, "it mixes time with another axis", "keep time an axis of its own")
-
-
-Dims = list[
-    tuple[frozenset[str], int]
-]  # an axis of a streaming tensor: streams and frames in it, and the rest
 
 
 def _regrouped(ctx: Context, alignment: Alignment, grouped: Regrouped, opened: bool) -> str:
@@ -135,8 +160,8 @@ def _regrouped(ctx: Context, alignment: Alignment, grouped: Regrouped, opened: b
     frames = Factor("T", False)
     if not alignment.summary:
         row = [factor for run in grouped.runs for factor in run]
-        target = _dims([part for run in grouped.runs for part in _opened(run, opened)])
-        return _reshaped(ctx, alignment.name, _real_dims(alignment), target)
+        target = dims_of([part for run in grouped.runs for part in _opened(run, opened)])
+        return reshaped(ctx, alignment.name, real_dims(alignment), target)
     row = [factor for run in grouped.runs for factor in run]
     edge = sum(factor.front for factor in row)
     now = [*row[:edge], frames, *row[edge:]]
@@ -145,59 +170,14 @@ def _regrouped(ctx: Context, alignment: Alignment, grouped: Regrouped, opened: b
         runs += [run, [frames]] if any(f.what == "N" for f in run) else [run]
     then = [factor for run in runs for factor in run]
     if [id(f) for f in now] == [id(f) for f in then]:
-        return _reshaped(ctx, alignment.name, _real_dims(alignment), _dims(runs))
-    single = _dims([[factor] for factor in now])
-    name = _reshaped(ctx, alignment.name, _real_dims(alignment), single)
+        return reshaped(ctx, alignment.name, real_dims(alignment), dims_of(runs))
+    single = dims_of([[factor] for factor in now])
+    name = reshaped(ctx, alignment.name, real_dims(alignment), single)
     places = {id(factor): place for place, factor in enumerate(now)}
     name = ctx.write.transpose(name, [places[id(factor)] for factor in then])
-    return _reshaped(ctx, name, _dims([[factor] for factor in then]), _dims(runs))
+    return reshaped(ctx, name, dims_of([[factor] for factor in then]), dims_of(runs))
 
 
 def _opened(run: Run, opened: bool) -> list[Run]:
     names = [factor.what for factor in run]
     return [run[:-1], run[-1:]] if opened and "N" in names and names[-1] == "T" else [run]
-
-
-def _dims(runs: list[Run]) -> Dims:
-    return [
-        (frozenset(f.what for f in run if isinstance(f.what, str)), prod(f.size for f in run)) for run in runs
-    ]
-
-
-def _real_dims(alignment: Alignment) -> Dims:
-    """The axes of the streaming tensor."""
-    dims: Dims = []
-    for place, axis in enumerate(alignment.axes):
-        if place == alignment.batch:
-            names = {f for f in alignment.fold if isinstance(f, str)} | (
-                {"T"} if alignment.summary else set()
-            )
-            size = prod(f for f in alignment.fold if isinstance(f, int))
-            dims.append((frozenset(names - {"T"} if alignment.open else names), size))
-            dims += [(frozenset("T"), 1)] if alignment.open else []
-        elif axis.kind in ("fixed", "keys"):
-            dims.append((frozenset(), axis.size))
-        else:
-            dims.append((frozenset("T"), alignment.outer))
-    return dims
-
-
-def _reshaped(ctx: Context, name: str, before: Dims, after: Dims) -> str:
-    """Reshape for any batch and chunk: a constant shape if one of the two axes keeps its place."""
-    if before == after:
-        return name
-    free = [place for place, (names, _) in enumerate(after) if names]
-    shape = [-1 if names else size for names, size in after]
-    if len(free) == 2:
-        kept = [place for place in free if place < len(before) and before[place] == after[place]]
-        if not kept:
-            place = next(p for p in free if "N" in after[p][0])
-            streams = ctx.write.one("Shape", [ctx.features], "streams", start=0, end=1)
-            if after[place][1] != 1:
-                streams = ctx.write.one("Mul", [streams, ctx.write.ints(after[place][1])], "streams")
-            parts = [streams if p == place else ctx.write.ints(size) for p, size in enumerate(shape)]
-            return ctx.write.one(
-                "Reshape", [name, ctx.write.one("Concat", parts, "shape", axis=0)], "reshaped"
-            )
-        shape[kept[0]] = 0
-    return ctx.write.one("Reshape", [name, ctx.write.ints(*shape)], "reshaped")

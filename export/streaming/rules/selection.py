@@ -97,7 +97,9 @@ def _cut_time(ctx: Context, node: Node, alignment: Alignment, runs: list[Range])
         ctx,
         node,
         alignment,
-        lambda name: ctx.write.slice(name, 0, END, alignment.real_time, "every", step),
+        lambda name, step, _: (
+            ctx.write.slice(name, 0, END, alignment.real_time, "every", step) if step > 1 else name
+        ),
         span=1,
         step=step,
         pad=-start,
@@ -237,7 +239,7 @@ def _gather_windows(ctx: Context, node: Node, alignment: Alignment, picks: list[
     nearest = int(reach.min())
     time = alignment.real_time
 
-    def apply(window: str) -> str:
+    def apply(window: str, step: int, apart: int) -> str:
         write = ctx.write
         axis = write.one("Shape", [alignment.name], "rows", start=time, end=time + 1)
         end = write.one("Squeeze", [axis], "rows")
@@ -246,7 +248,7 @@ def _gather_windows(ctx: Context, node: Node, alignment: Alignment, picks: list[
         )
         others = [i for i in range(reach.ndim + 1) if i != place]
         starts = write.one("Unsqueeze", [starts, write.ints(*others)], "starts") if others else starts
-        distances = write.constant(np.expand_dims(reach - nearest, place).astype(np.int64))
+        distances = write.constant(np.expand_dims((reach - nearest) * apart, place).astype(np.int64))
         return write.one(
             "Gather", [window, write.one("Add", [starts, distances], "index")], "windows", axis=time
         )

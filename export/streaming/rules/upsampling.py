@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,10 @@ from export.streaming.alignment import Alignment
 from export.streaming.context import Context
 from export.streaming.memory import history, masked
 from export.streaming.node import Node
+from export.streaming.rules.dims import real_dims, reshaped
 from export.streaming.rules.pointwise import closed
 from export.streaming.rules.registry import rule
+from export.streaming.rules.sparse import present, refuse_sparse, repeated
 
 
 @rule("ConvTranspose")
@@ -39,6 +43,9 @@ def conv_transpose(ctx: Context, node: Node) -> None:
     extra = list(node.attrs.get("output_padding", [0] * count))
     pads = _pads(ctx, node, [(k - 1) * d + 1 for k, d in zip(kernel, apart, strict=True)], step, extra)
     reach = (kernel[at] - 1) * apart[at]
+    if alignment.every > 1:
+        _between_rows(ctx, node, alignment, weights, (at, reach), step, pads)
+        return
     past = reach // step[at]
     lag = alignment.lag * step[at] + pads[at]
     alignment = masked(ctx, alignment, 0.0)
@@ -60,6 +67,38 @@ def conv_transpose(ctx: Context, node: Node) -> None:
         first=first,
         lookahead_layer=ctx.lookahead_layer(node, alignment, lag, rate),
     )
+
+
+def _between_rows(
+    ctx: Context,
+    node: Node,
+    alignment: Alignment,
+    weights: list[str],
+    window: tuple[int, int],
+    step: list[int],
+    pads: list[int],
+) -> None:
+    """Transposed convolution over time back from subsampled rows: one of step 1, with zeros between those rows."""
+    (at, reach), write = window, ctx.write
+    if alignment.every % step[at]:
+        refuse_sparse(ctx, node)
+    apart = alignment.every // step[at]
+    rows = write.one(
+        "Where", [present(ctx, alignment), alignment.name, write.constant(np.float32(0))], "sparse"
+    )
+    lag = alignment.lag + pads[at] * apart
+    span = reach * apart
+    joined = history(ctx, node, replace(alignment, name=rows), span)
+    count = len(step)
+    dilation = list(node.attrs.get("dilations", [1] * count))
+    extra = list(node.attrs.get("output_padding", [0] * count))
+    step[at], dilation[at], extra[at] = 1, dilation[at] * apart, 0
+    pads[at] = pads[at + count] = span
+    attrs: dict[str, Any] = {"auto_pad": None, "output_shape": None, "output_padding": extra}
+    name, *_ = ctx.copy(node, [joined, *weights], pads=pads, strides=step, dilations=dilation, **attrs)
+    first = None if alignment.first is None else alignment.first - span / alignment.rate
+    layer = ctx.lookahead_layer(node, alignment, lag, alignment.rate)
+    ctx.derive(node, alignment, name, lag=lag, every=apart, first=first, lookahead_layer=layer)
 
 
 def in_the_batch(ctx: Context, node: Node, alignment: Alignment) -> None:
@@ -91,18 +130,16 @@ def _pads(ctx: Context, node: Node, spans: list[int], step: list[int], extra: li
 def resize(ctx: Context, node: Node) -> None:
     alignment = closed(ctx, node, ctx.alignment(node.inputs[0]))
     after = ctx.axes(node, node.output)
-    for axis, other in zip(alignment.axes, after, strict=True):
-        if axis.kind != "fixed" and (axis.size, axis.rate or other.rate) != (other.size, other.rate):
-            ctx.refuse(
-                node,
-                "it interpolates along time, which needs frames to come",
-                "repeat rows with repeat_interleave, or keep the frame rate",
-            )
+    times = 1
+    for place, axis in enumerate(alignment.axes):
+        if axis.kind == "time":
+            times = _times(ctx, node, after[place].rate / axis.rate)
     inputs = [alignment.name, ctx.parameter(node, node.input(1))]
     if node.input(2) and ctx.probe.value(node.inputs[2]).size:
         scales = np.ones(len(after), np.float32)
         places = [int(a) % len(after) for a in node.attrs.get("axes", range(len(after)))]
         scales[places] = ctx.probe.value(node.inputs[2])
+        scales[[i for i, axis in enumerate(after) if axis.kind != "fixed"]] = 1
         inputs.append(ctx.write.constant(scales))
     else:
         sizes = [
@@ -113,4 +150,35 @@ def resize(ctx: Context, node: Node) -> None:
         ]
         inputs += ["", ctx.write.one("Concat", sizes, "sizes", axis=0)]
     name, *_ = ctx.copy(node, inputs, axes=None)
-    ctx.derive(node, alignment, name)
+    _repeat(ctx, node, replace(alignment, name=name, axes=after), times)
+
+
+def _times(ctx: Context, node: Node, factor: Fraction) -> int:
+    if factor.denominator != 1 or (factor != 1 and node.attrs.get("mode", b"nearest") != b"nearest"):
+        ctx.refuse(
+            node,
+            "it interpolates along time, which needs frames to come",
+            "repeat rows with repeat_interleave, or keep the frame rate",
+        )
+    return int(factor)
+
+
+def _repeat(ctx: Context, node: Node, alignment: Alignment, times: int) -> None:
+    """Each row so many times."""
+    if times == 1:
+        ctx.derive(node, alignment, alignment.name)
+        return
+    if alignment.every > 1:
+        made = repeated(ctx, node, alignment, times, None)
+        ctx.derive(node, made, made.name)
+        return
+    write, time, rank = ctx.write, alignment.real_time, len(alignment.axes)
+    wide = write.one("Unsqueeze", [alignment.name, write.ints(time + 1)], "rows")
+    many = [times if i == time + 1 else 1 for i in range(rank + 1)]
+    wide = write.one("Expand", [wide, write.ints(*many)], "rows")
+    after = real_dims(alignment)
+    before = [*after[: time + 1], (frozenset[str](), times), *after[time + 1 :]]
+    wide = reshaped(ctx, wide, before, after)
+    lag, rate = alignment.lag * times, alignment.rate * times
+    layer = ctx.lookahead_layer(node, alignment, lag, rate)
+    ctx.derive(node, alignment, wide, lag=lag, rate=rate, lookahead_layer=layer)

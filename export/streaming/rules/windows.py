@@ -15,6 +15,7 @@ from export.streaming.node import Node
 from export.streaming.rules.pointwise import closed
 from export.streaming.rules.product import Geometry, as_product
 from export.streaming.rules.registry import rule
+from export.streaming.rules.sparse import refuse_sparse
 from export.streaming.rules.upsampling import in_the_batch
 from export.streaming.writer import END
 
@@ -25,7 +26,7 @@ def slide(
     ctx: Context,
     node: Node,
     alignment: Alignment,
-    apply: Callable[[str], str],
+    apply: Callable[[str, int, int], str],
     *,
     span: int,
     step: int,
@@ -35,9 +36,15 @@ def slide(
     """Carry an operator whose output row j reads input rows [j * step - pad, j * step - pad + span).
 
     Args:
-        apply: emits the operator without padding on a tensor whose time axis holds exactly the rows needed.
+        apply: emits the operator without padding on a tensor whose time axis holds exactly the rows needed; given
+            the step from row to row of the result, and how far apart rows of the offline tensor are.
         fill: what the padding is made of.
     """
+    apart, every = alignment.every, alignment.every * step
+    if apart == 1 and ctx.in_blocks(alignment.rate / step):
+        every = 1
+    else:
+        step, span, pad = 1, (span - 1) * apart + 1, pad * apart
     if pad > 0:
         if alignment.edge:
             ctx.refuse(node, "it pads again what was padded with copies of the first frame", "pad once")
@@ -54,7 +61,8 @@ def slide(
     ctx.derive(
         node,
         alignment,
-        apply(window),
+        apply(window, step, apart),
+        every=every,
         lag=lag,
         rate=rate,
         first=first,
@@ -108,17 +116,52 @@ def window(ctx: Context, node: Node) -> None:
         )
         if attrs["ceil_mode"]:
             ctx.refuse(node, "ceil_mode with frequency has no rule", "set ceil_mode=False")
-    product = as_product(ctx, node, alignment, Geometry(kernel, stride, dilation, pads))
+    taps = dilation[spatial]
+
+    def apply(name: str, step: int, apart: int) -> str:
+        if node.op != "Conv" and apart * step != stride[spatial]:
+            return _pooled(ctx, node, name, alignment, (kernel[spatial], taps * apart), attrs)
+        stride[spatial], dilation[spatial] = step, taps * apart
+        product = as_product(ctx, node, alignment, Geometry(kernel, stride, dilation, pads))
+        if product is not None:
+            return product(name)
+        steps: dict[str, Any] = {"strides": stride}
+        if node.op == "Conv" or "dilations" in node.attrs:
+            steps["dilations"] = dilation
+        return ctx.copy(node, [name, *weights], count=1, **attrs, **steps)[0]
+
     slide(
         ctx,
         node,
         alignment,
-        product or (lambda name: ctx.copy(node, [name, *weights], count=1, **attrs)[0]),
-        span=(kernel[spatial] - 1) * dilation[spatial] + 1,
+        apply,
+        span=(kernel[spatial] - 1) * taps + 1,
         step=stride[spatial],
         pad=pads[spatial],
         fill=LOWEST if node.op == "MaxPool" else 0.0,
     )
+
+
+def _pooled(
+    ctx: Context,
+    node: Node,
+    name: str,
+    alignment: Alignment,
+    taps: tuple[int, int],
+    attrs: dict[str, Any],
+) -> str:
+    """Pooling at every frame over rows further apart: along frequency by the operator, then row by row."""
+    if node.op == "LpPool":
+        refuse_sparse(ctx, node)
+    write, time, (count, apart) = ctx.write, alignment.real_time, taps
+    spatial = time - 2
+    single = {k: list(node.attrs[k]) for k in ("kernel_shape", "strides", "dilations") if k in node.attrs}
+    for sizes in single.values():
+        sizes[spatial] = 1
+    name = ctx.copy(node, [name], count=1, **attrs, **single)[0]
+    reach = (count - 1) * apart
+    rows = [write.slice(name, k * apart, k * apart - reach or END, time, "tap") for k in range(count)]
+    return write.one("Max" if node.op == "MaxPool" else "Mean", rows, "pooled")
 
 
 def _geometry(
