@@ -109,8 +109,8 @@ def teach(
     from export.teaching.folder import check_name, folder_of, known_sounds
     from export.teaching.front import load_front
     from export.teaching.judging import Budget
-    from export.teaching.teach import BASE
-    from export.teaching.teach import teach as run
+    from export.teaching.taught import BASE
+    from export.teaching.taught import teach as run
     from stream.inference.session import Model
 
     if name is not None:

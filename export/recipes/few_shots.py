@@ -1,6 +1,6 @@
 """How much a few examples teach: the table of ``stream-classify teach``.
 
-    python -m export.recipes.few_shots DATA [--shots 1,3,5,10,all] [--sets things,again,digits,words,urban] [--front FILE]
+    python -m export.recipes.few_shots DATA
 
 DATA holds the folders ``things``, ``digits``, ``commands`` and ``urban``, each with a manifest. All sounds of a set are
 taught at once, from examples of some sources, and looked for among sounds of other sources:
@@ -11,9 +11,9 @@ taught at once, from examples of some sources, and looked for among sounds of ot
     words   bed, cat and happy: the official training part teaches, validation is looked for
     urban   city sounds: fold 1 teaches, fold 2 is looked for; no recording is in both
 
-A sound is found if its event begins while it lasts or in the half second after it; it is heard at -40 to -10 dBFS, half of the
-time in a room, over noise, music or speech 10 to 40 dB below it. False alarms are counted in about an hour of the test part of
-the bank of negatives: speech, music, noise and silence, with the thresholds that ``teach`` chose on the other parts.
+A sound is found if its event begins while it lasts or in the half second after it; it is heard at -40 to -10 dBFS,
+half of the time in a room, over noise, music or speech 10 to 40 dB below it. False alarms are counted in the test part
+of the bank of negatives (speech, music, noise and silence), with the thresholds that ``teach`` chose on the others.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from export.teaching.front import Front, load_front
 from export.teaching.heard import heard_again
 from export.teaching.judging import Budget, Judged, judge
 from export.teaching.learning import Lesson, Taught
-from export.teaching.teach import backgrounds
+from export.teaching.taught import CHOSEN_ON, LEARNT_FROM
 from export.teaching.threshold import held
 from stream.capture.files import read_audio
 
 SETS = ("again", "things", "digits", "words", "urban")
-SPOKEN = "zero one two three four five six seven eight nine".split()
+SPOKEN = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 SPEAKERS = ("theo", "george")
 TOGETHER = 10  # sounds in one model
 MANY, TESTED = 200, 12  # examples of a sound that are all there are, and of each that are looked for
@@ -119,7 +119,8 @@ def measure(task: Task, front: Front, count: int, seed: int = 0) -> tuple[float,
     rng, rate = np.random.default_rng((seed, count)), front.sample_rate
     labels = sorted(task.teaching)
     sounds = [Taught(label, examples_of(task.teaching[label], count, rate, rng)) for label in labels]
-    learnt_from, chosen_on = backgrounds(front, task.words, seed)
+    learnt_from = bank_background("train", rate, LEARNT_FROM, without=task.words, seed=seed)
+    chosen_on = bank_background("validation", rate, CHOSEN_ON, without=task.words, seed=seed + 1)
     lesson = Lesson(front, sounds, [], learnt_from, chosen_on, Negatives("train", rate, task.words), seed)
     judged = judge(lesson, Budget())
     found, confused = _looked_for(lesson, judged, task, labels, rate)

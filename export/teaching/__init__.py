@@ -13,11 +13,11 @@ assembly.py    the bundled model, a front and a head as one graph
 proof.py       the file against its parts, and against itself in chunks
 folder.py      the examples, kept beside the file
 recording.py   examples from a microphone
-teach.py       teach(): all of it
+taught.py      teach(): all of it
 """
 
 from __future__ import annotations
 
-from export.teaching.teach import Report, SoundReport, teach
+from export.teaching.taught import Report, SoundReport, teach
 
 __all__ = ["Report", "SoundReport", "teach"]

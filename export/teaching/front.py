@@ -115,7 +115,9 @@ class Front:
         Row t ends with the newest sample of frame (t + 1) * stride - 1.
         """
         features = extract(samples, self.card.features)
-        return self.run(features[: len(features) // self.card.stride * self.card.stride][None])[0]
+        whole = features[: len(features) // self.card.stride * self.card.stride]
+        rows: Array = self.run(whole[None])[0]
+        return rows
 
     def run(self, features: Array) -> Array:
         """(N, T, F) -> (N, T / stride, D), from the initial state."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 MIN_ON_SECONDS = 0.06  # that a sound must stay above its threshold
 BLOCK_SECONDS = 1.0  # one event at most is counted in each
+FURTHEST = 10.0  # times the background that was heard, that a tail is drawn
 HIGHEST = 12  # blocks that the tail is drawn through
 
 
@@ -55,9 +56,13 @@ class Tail:
         return max(drawn, above) / self.hours
 
     def threshold(self, rate: float) -> float:
-        """The lowest threshold with so few events an hour to be expected, and none in this background above it."""
+        """The lowest threshold with so few events an hour to be expected, and none in this background above it.
+
+        Of a rate below one event in ten times this background nothing can be said: that is taken in its place.
+        """
         low, count = self.peaks[-1], len(self.peaks)
-        drawn = low + self.decay * float(np.log(max(count / (self.hours * rate), 1.0)))
+        expected = self.hours * max(rate, 1 / (FURTHEST * self.hours))
+        drawn = low + self.decay * float(np.log(max(count / expected, 1.0)))
         return max(drawn, self.peaks[0] + 0.05)
 
     def count(self, threshold: float) -> int:

@@ -92,6 +92,8 @@ def teach(
     budget: Budget = Budget(),  # noqa: B008 (immutable)
     front: Front | None = None,
     progress: Progress = lambda what: None,
+    learnt_from: Amount = LEARNT_FROM,
+    chosen_on: Amount = CHOSEN_ON,
     seed: int = 0,
 ) -> Report:
     """Write a model that knows what the bundled one knows, the sounds taught before, and ``label``.
@@ -110,6 +112,7 @@ def teach(
         budget: of false alarms.
         front: what hears; None = the bundled one.
         progress: told what is going on.
+        learnt_from, chosen_on: how much of the bank is heard to learn from, and to choose thresholds on.
         seed: of every draw.
 
     Raises:
@@ -135,7 +138,8 @@ def teach(
     sounds.sort(key=lambda sound: sound.label)
     names = [sound.label for sound in sounds]
     progress("listening to the background")
-    background, bank = backgrounds(front, names, seed)
+    background = bank_background("train", rate, learnt_from, without=names, seed=seed)
+    bank = bank_background("validation", rate, chosen_on, without=names, seed=seed + 1)
     lesson = Lesson(
         front, sounds, [*examples_in(folder, WRONG, rate), *wrong], background, [*bank, *quiet],
         Negatives("train", rate, names), seed,
@@ -185,14 +189,6 @@ def _check(
         raise UsageError(
             f"{label}: {output} knows it already; --add gives more examples, --replace begins anew"
         )
-
-
-def backgrounds(front: Front, names: Sequence[str], seed: int) -> tuple[list[Stretch], list[Stretch]]:
-    """What to learn from, and what to choose thresholds on."""
-    rate = front.sample_rate
-    train = bank_background("train", rate, LEARNT_FROM, without=names, seed=seed)
-    validation = bank_background("validation", rate, CHOSEN_ON, without=names, seed=seed + 1)
-    return train, validation
 
 
 def _problems(lesson: Lesson, judged: Judged) -> list[str]:
