@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from export.conversion.fault_localisation import all_tensors
@@ -57,8 +59,9 @@ def multiplications(streaming: Streaming, example: Array) -> float:
     sizes = {t.name: tuple(t.dims) for t in graph.initializer}
     nodes = [n for n in graph.node if n.op_type in _WORK]
     feed = {s.input: s.initial(1) for s in streaming.states}
-    values = all_tensors(streaming.model, [n.output[0] for n in nodes], x, feed)
-    total = 0
+    names = [n.output[0] for n in nodes]
+    values = all_tensors(streaming.model, names, x, feed) if names else {}
+    total = count * streaming.stride * sum(_inside(node, sizes) for node in graph.node)
     for node in nodes:
         out = values[node.output[0]]
         weights = sizes.get(node.input[1], ())
@@ -71,3 +74,13 @@ def multiplications(streaming: Streaming, example: Array) -> float:
         else:
             total += out.size
     return total / count
+
+
+def _inside(node: onnx.NodeProto, sizes: Mapping[str, tuple[int, ...]]) -> int:
+    """Weights that the body of a loop multiplies with in a frame."""
+    total = 0
+    for body in (a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH):
+        known = {**sizes, **{t.name: tuple(t.dims) for t in body.initializer}}
+        total += sum(prod(known.get(name, (0,))) for n in body.node for name in n.input)
+        total += sum(_inside(each, known) for each in body.node)
+    return total

@@ -21,8 +21,10 @@ from onnx.external_data_helper import load_external_data_for_model
 from torch import nn
 
 from export.atomic import write_bytes
+from export.conversion.cleaning import clean
 from export.conversion.equivalence import EquivalenceReport, Reference, check_equivalence
 from export.conversion.fault_localisation import locate_exporter_fault
+from export.conversion.fixed_sizes import check_freed, fixed_sizes, free
 from export.conversion.golden import golden_audio, golden_vectors
 from export.conversion.input_layout import InputLayout
 from export.conversion.observation import check_network
@@ -32,6 +34,7 @@ from export.conversion.torch_export import Whole, exporters_for, offline_graph, 
 from export.recurrences import StepGraph, step_form, takes_states
 from export.streaming import Streaming, streamify
 from export.streaming.convert import Lookahead
+from export.streaming.loops import fuse_loops
 from export.streaming.probe import open_session
 from stream.errors import ExportError, ModelError, NotStreamable, ParityError, UsageError
 from stream.features.frontend import extract
@@ -173,9 +176,16 @@ def _offline_graphs(
             step = StepGraph(loaded, features.shape[2], output_index, opset)
             yield "", step.offline(), Reference(step.run)
             return
-        graph = layout.prepend(_select(loaded, output_index), features.shape[2])
-        session = _session(graph)
-        name = graph.graph.input[0].name
+        chosen = _select(loaded, output_index)
+        sizes = fixed_sizes(chosen, layout)
+        original = layout.prepend(chosen, features.shape[2])
+        fused = fuse_loops(chosen)
+        graph = layout.prepend(free(fused, sizes) if sizes else fused, features.shape[2])
+        if sizes:
+            check_freed(original, graph, sizes, features, _name_of(network))
+        session = _session(graph if sizes else original)
+        name = session.get_inputs()[0].name
+        graph = clean(graph, [features[:1, :96], np.concatenate([features, features], axis=1)])
         yield "", graph, Reference(lambda x: session.run(None, {name: x})[0])
         return
     whole = Whole(network, layout, output_index)
@@ -206,6 +216,10 @@ def _with_its_state(network: nn.Module, features: Array, state: Any) -> nn.Modul
 
 def _fault_finder(whole: Whole, graph: onnx.ModelProto) -> Any:
     return lambda x: locate_exporter_fault(whole, graph, x)
+
+
+def _name_of(network: onnx.ModelProto | str | Path) -> str:
+    return "the graph" if isinstance(network, onnx.ModelProto) else str(network)
 
 
 def _load(network: onnx.ModelProto | str | Path) -> onnx.ModelProto:

@@ -12,6 +12,7 @@ import onnx
 SCOPES_KEY = "pkg.torch.onnx.name_scopes"  # as torch.export writes them
 CLASSES_KEY = "pkg.torch.onnx.class_hierarchy"
 PLACE_KEY = "stream_classify.place"  # file and line of the user's code
+LAYER_CLASS = "stream_classify.layer_class"  # of a node that a front end wrote: the user's class of layer
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,10 @@ class Node:
 
     @property
     def layer_class(self) -> str:
-        """torch.nn class of the layer if the graph tells, else the operator."""
+        """Class of the layer if the graph tells, else the operator."""
+        named = next((p.value for p in self.proto.metadata_props if p.key == LAYER_CLASS), "")
+        if named:
+            return named
         classes = self._scopes(CLASSES_KEY)
         inner = classes[-2] if len(classes) > 1 else ""
         return inner.rsplit(".", 1)[-1] if inner.startswith("torch.nn.modules") else self.op
