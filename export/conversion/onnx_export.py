@@ -29,8 +29,10 @@ from export.conversion.golden import golden_audio, golden_vectors
 from export.conversion.input_layout import InputLayout
 from export.conversion.observation import check_network
 from export.conversion.operators import check_no_chance, check_operators
+from export.conversion.plain_modules import own_copy
 from export.conversion.step_runner import StreamRunner
 from export.conversion.torch_export import Whole, exporters_for, offline_graph, one_thread
+from export.models.weights import load_weights
 from export.recurrences import StepGraph, step_form, takes_states
 from export.streaming import Streaming, streamify
 from export.streaming.convert import Lookahead
@@ -63,6 +65,7 @@ def to_onnx(
     activation_inside: bool = False,
     opset: int = 17,
     seed: int = 0,
+    weights: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ModelCard:
     """Export a network as a stateful streaming graph that was compared with the network itself.
@@ -84,6 +87,7 @@ def to_onnx(
             unless the graph ends in it.
         opset: ONNX operator set of the file, 17 to 21.
         seed: of the synthetic features the comparison uses.
+        weights: a ``.safetensors`` file or a state dict of torch.save, loaded into the copy of a torch module first.
         progress: told what is done, a few words each time.
 
     Returns:
@@ -94,9 +98,16 @@ def to_onnx(
         ParityError: the result differs from the network by more than 1e-5; nothing is written.
         ExportError: the network cannot be exported at all, or does not fit the card.
         UsageError: the example does not fit the axes or the card.
+        CheckpointError: the weights are not those of the module.
     """
     if lookahead not in get_args(Lookahead):
         raise UsageError(f"lookahead {lookahead!r}: must be one of {', '.join(get_args(Lookahead))}")
+    say = progress or (lambda _: None)
+    if weights is not None:
+        if not isinstance(network, nn.Module) or isinstance(network, torch.jit.ScriptModule):
+            raise UsageError("weights: they are for a torch module; an ONNX graph or a script has its own")
+        network = own_copy(network)
+        load_weights(network, weights)
     with one_thread():
         state = None
         if isinstance(example, (tuple, list)) and len(example) == 2 and isinstance(network, nn.Module):
@@ -107,8 +118,9 @@ def to_onnx(
         activation = None if activation_inside else card.activation
         faults: list[ExportError] = []
         for exporter, offline, reference in _offline_graphs(
-            network, layout, features, output_index, opset, faults
+            network, layout, features, output_index, opset, faults, say
         ):
+            say("write the streaming graph")
             try:
                 made = streamify(
                     offline,
@@ -125,7 +137,7 @@ def to_onnx(
                 frames = int(COMPARED_SECONDS * card.features.frame_rate)
                 reference = replace(reference, activation=appended)
                 report = check_equivalence(
-                    made, reference, features, frames=frames, spec=card.features, seed=seed, progress=progress
+                    made, reference, features, frames=frames, spec=card.features, seed=seed, progress=say
                 )
             except (NotStreamable, ParityError) as error:
                 faults.append(error)
@@ -167,6 +179,7 @@ def _offline_graphs(
     output_index: int,
     opset: int,
     faults: list[ExportError],
+    say: Callable[[str], None],
 ) -> Iterator[tuple[str, onnx.ModelProto, Reference]]:
     """(exporter, offline graph, what to compare it with); torch modules through one exporter after the other."""
     if not isinstance(network, nn.Module):
@@ -198,6 +211,7 @@ def _offline_graphs(
     sample = torch.from_numpy(np.tile(features, tiles)[:4])
     check_network(whole, sample)
     for exporter in exporters_for(whole, sample):
+        say(f"export through {exporter}")
         try:
             graph = offline_graph(exporter, whole, sample)
         except ExportError as error:
