@@ -44,9 +44,13 @@ def extent(streaming: Streaming, example: Array, frames: int) -> Extent:
     """
     whole = max(frames // streaming.stride, 1)
     steps = _FEW / max(multiplications(streaming, example), 1.0)
-    field = (streaming.receptive_field or 0) // streaming.stride + 1
+    least = 800
+    if streaming.receptive_field is None:  # memory without end: minutes of each
+        most = 2 * whole
+    else:
+        least = most = max(800, 4 * (streaming.receptive_field // streaming.stride + 1))
     among = int(np.clip(steps / 8, min(300, whole), whole))
-    edges = int(np.clip(steps / 8, min(max(800, 2 * field), whole), 2 * whole))
+    edges = int(np.clip(steps / 8, min(least, whole), min(most, 2 * whole)))
     return Extent(whole, among, edges)
 
 
