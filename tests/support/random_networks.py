@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.support.random_layers import LAYERS, Context, Slower
+
 CLASSES = 3
 POISONS = (
     "bidirectional",
@@ -20,7 +22,7 @@ POISONS = (
     "centre",
     "group",
 )
-HEADS = ("frames", "frames", "frames", "last", "mean", "max", "final", "average_pool")
+HEADS = ("frames", "frames", "frames", "last", "mean", "max", "final", "cell", "recent", "average_pool")
 
 
 class Causal(nn.Module):
@@ -230,15 +232,17 @@ class RandomNetwork(nn.Module):
                     b for b in blocks if not isinstance(b, Poison)
                 ]
         self.open_start = self.head != "frames" and not self.poison and r.random() < 0.25
-        self.open_start = self.open_start and not any(isinstance(b, Stack) for b in blocks)
+        self.open_start = self.open_start and not any(isinstance(b, (Stack, Slower)) for b in blocks)
         if self.open_start:
             for block in blocks:
+                if isinstance(block, Context):
+                    block.copies = False  # copies of frames that come late are refused
                 if isinstance(block, Cells) and not isinstance(block.cells, nn.GRU):
-                    block.learned = None  # the one combination without a rule
+                    block.learned = None  # has no rule either
             blocks.insert(0, _Unpadded(self.width, r.randint(2, 4)))
         self.blocks = nn.ModuleList(blocks)
-        if self.head == "final":
-            self.final = nn.GRU(width, 6, batch_first=True)
+        if self.head in ("final", "cell"):
+            self.final = (nn.GRU if self.head == "final" else nn.LSTM)(width, 6, batch_first=True)
             width = 6
         self.scores = nn.Linear(width, CLASSES)
         for module in self.modules():
@@ -251,7 +255,9 @@ class RandomNetwork(nn.Module):
     def _block(r: random.Random, width: int) -> tuple[nn.Module, int]:
         out = r.choice((4, 6, 8, 2 * width))
         kinds = ("conv", "conv", "gated", "residual", "cells", "cells", "cells", "pool", "plane", "dense")
-        kind = r.choice((*kinds, "delta", "norm", "stack"))
+        kind = r.choice((*kinds, "delta", "norm", "stack", *LAYERS))
+        if not isinstance(kind, str):
+            return kind(r, width), width
         if kind == "conv":
             return Causal(r, width, out, r.choice((1, 1, 1, 2))), out
         if kind in ("cells", "dense"):
@@ -282,6 +288,10 @@ class RandomNetwork(nn.Module):
             y = functional.adaptive_avg_pool1d(y.transpose(1, 2), 1).squeeze(2)
         elif self.head == "final":
             y = self.final(y)[1][-1]
+        elif self.head == "cell":
+            y = self.final(y)[1][1].view(-1, 6)
+        elif self.head == "recent":
+            y = y[:, -4:].mean(1)
         return self.scores(y)
 
 
