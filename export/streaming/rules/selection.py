@@ -35,7 +35,7 @@ def slice_(ctx: Context, node: Node) -> None:
             if len(set(runs)) > 1:
                 ctx.refuse(node, "where it cuts depends on the length", "cut at constant places")
             start, stop, step, _ = runs[0]
-            end = END if stop is None else stop
+            end = stop if stop is not None else END if step > 0 else -END
             name = ctx.write.slice(name, start, end, alignment.real(axis), "cut", step)
         ctx.derive(node, alignment, name)
         return
