@@ -184,10 +184,9 @@ def _product(node: onnx.NodeProto) -> list[onnx.NodeProto]:
     ]
     made = []
     for op, inputs, output, perm in steps:
-        options = {} if perm is None else {"perm": perm}
-        part = helper.make_node(
-            op, inputs, [output], node.name if op == "MatMul" else f"{output}:moved", **options
-        )
+        part = helper.make_node(op, inputs, [output], node.name if op == "MatMul" else f"{output}:moved")
+        if perm is not None:
+            part.attribute.append(helper.make_attribute("perm", perm))
         part.metadata_props.extend(node.metadata_props)
         made.append(part)
     return made
