@@ -47,6 +47,8 @@ def _carried(
     ctx: Context, node: Node, alignment: Alignment, init: Array
 ) -> tuple[str, Callable[[str], None]]:
     """Declare a state of one row; returns the tensor to use and what keeps the next one."""
+    if ctx.probe.value(alignment.source).dtype != np.float32:
+        ctx.refuse(node, "it adds up whole numbers over time", "turn them into float32 before it")
     if alignment.open or alignment.time is None:
         ctx.refuse(node, "frames are folded into the batch", "keep time an axis of its own")
     return carried(ctx, alignment, 1, init)
