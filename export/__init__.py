@@ -7,6 +7,7 @@
     pictures      training and evaluation as pictures
     streaming     the pass over an offline graph that turns left context into state
     conversion    to_onnx(): any causal torch module or offline ONNX to a stateful graph, checked to be equal
+    keras         from_keras(): the same for a network that Keras saved, without Keras
     metrics       figures of merit, defined once for evaluations, cards and the README
     evaluation    a model on labelled recordings, with the live classifier and detector
     recipes       how the bundled models were made; in a clone, not in the installed package
@@ -28,6 +29,7 @@ from export.lazy import lazy_names
 if TYPE_CHECKING:
     from export.conversion.onnx_export import to_onnx
     from export.evaluation import evaluate
+    from export.keras.conversion import from_keras
     from export.models import ModelConfig, build, preset
     from export.models.checkpoint import load_model, save_model
     from export.training import FitConfig, TrainConfig, fit, train
@@ -39,6 +41,7 @@ _HOME_OF = {
     "build": "export.models",
     "evaluate": "export.evaluation",
     "fit": "export.training",
+    "from_keras": "export.keras.conversion",
     "load_model": "export.models.checkpoint",
     "preset": "export.models",
     "save_model": "export.models.checkpoint",
@@ -53,6 +56,7 @@ __all__ = [
     "build",
     "evaluate",
     "fit",
+    "from_keras",
     "load_model",
     "preset",
     "save_model",

@@ -72,7 +72,7 @@ def model_kind(data: bytes) -> Foreign | None:
     return None
 
 
-_KERAS = "convert it to ONNX first (tf2onnx, or Keras's model.export(..., format='onnx')) and export that"
+_KERAS = "give it to stream-classify export, or to export.from_keras in Python"
 
 
 def _archive(data: bytes) -> Foreign | None:

@@ -103,7 +103,7 @@ def _stricter(rule: ClassRule, points: Sequence[RulePoint], allowed: float) -> C
 
 def _advice(report: EventReport, kept: Mapping[str, bool], budget: float, allowed: float) -> str:
     loud = [label for label, within in kept.items() if not within]
-    if loud:
+    if loud and report.false_count > allowed:
         return (
             f"{rate(report.false_per_hour)} false alarms an hour, not {budget:g}: {_names(loud)} at any threshold that "
             "still finds half of the events; give recordings of what is mistaken for it by --background, more "

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from export.cli.surveying import show_survey, surveyed
 from export.lazy import require
 from stream.cli.help import TaskCommand, section
 from stream.errors import UsageError
 
-if TYPE_CHECKING:
-    from export.data.recording import Dataset
-    from export.data.splits import SplitConfig
-    from export.data.survey import Survey
-
-WIDTH = 80
 PICTURES = (".png",)
 
 
@@ -96,13 +89,13 @@ def data(
         validation_folds=_listed(validation_fold), test_folds=_listed(test_fold),
         validation_groups=_listed(validation_group), test_groups=_listed(test_group),
     )  # fmt: skip
-    seen = _surveyed(found, plan, everything, sample_rate, no_progress)
+    seen = surveyed(found, plan, everything=everything, sample_rate=sample_rate, quiet=no_progress)
     if picture is not None:
         seen.draw(picture)
     if as_json:
         click.echo(json.dumps(seen.to_json(), indent=2))
     else:
-        _show(seen)
+        show_survey(seen)
     if picture is not None:
         from stream.printable import printable
 
@@ -121,39 +114,3 @@ def _check_picture(path: Path) -> None:
         raise UsageError(f"--picture {path}: is written as PNG; give a name that ends in .png")
     if not path.parent.is_dir():
         raise UsageError(f"--picture {path}: there is no folder {path.parent}; make it first")
-
-
-def _surveyed(found: Dataset, plan: SplitConfig, everything: bool, sample_rate: int, quiet: bool) -> Survey:
-    """The survey, with a bar on a terminal while recordings are read."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from export.data.survey import survey
-
-    console = Console(stderr=True)
-    columns = (TextColumn("reading recordings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        return survey(
-            found,
-            plan,
-            everything=everything,
-            sample_rate=sample_rate,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-
-
-def _show(seen: Survey) -> None:
-    """Table and warnings, on standard output: both are what was asked for."""
-    from rich.console import Console
-
-    Console(width=WIDTH, highlight=False).print(seen.table())
-    for i, each in enumerate(seen.warnings):
-        if i == 0:
-            click.echo()
-        first, *others = textwrap.wrap(
-            f"warning: {each}", WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-        )
-        click.echo(click.style("warning:", fg="yellow") + first.removeprefix("warning:"))
-        for line in others:
-            click.echo(line)

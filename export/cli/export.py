@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from export.lazy import require
 from stream.cli.help import TaskCommand, section
-from stream.errors import CardInvalid, CheckpointError, UsageError
+from stream.errors import CardInvalid, CheckpointError, ModelError, UsageError
 from stream.features.spec import MfccSpec
+from stream.foreign import model_kind
 from stream.inference.card import ModelCard
+from stream.inference.onnx_file import read_model_file
 from stream.printable import printable
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   stream-classify export model.pt -o model.onnx
+  stream-classify export network.keras -o model.onnx --labels yes,no
   stream-classify export offline.onnx -o model.onnx --labels yes,no --activation softmax
   stream-classify export offline.onnx -o model.onnx --card card.json --lookahead delay
   stream-classify export model.pt -o small.onnx --quantize int8 --data recordings/
@@ -54,14 +57,13 @@ A network of your own, in Python:
         "--card",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="JSON",
-        help="Model card of an offline ONNX, or to replace a checkpoint's.",
+        help="Model card of a Keras network or offline ONNX, or to replace a checkpoint's.",
     ),
     click.option("--labels", metavar="A,B,…", help="Instead of --card: class names in output order."),
     click.option(
         "--activation",
         type=click.Choice(["softmax", "sigmoid"]),
-        default="softmax",
-        show_default=True,
+        show_default="softmax, or that of a Keras network's last layer",
         help="With --labels.",
     ),
 )
@@ -76,7 +78,9 @@ A network of your own, in Python:
         help="Refuse layers that need future frames, or delay the scores.",
     ),
     click.option("--batch-axis", type=int, default=0, show_default=True, help="Of an offline ONNX's input."),
-    click.option("--time-axis", type=int, default=1, show_default=True, help="Of an offline ONNX's input."),
+    click.option(
+        "--time-axis", type=int, default=1, show_default=True, help="Of a Keras or ONNX network's input."
+    ),
     click.option(
         "--output-index",
         type=int,
@@ -101,7 +105,7 @@ def export(
     output: Path,
     card: Path | None,
     labels: str | None,
-    activation: str,
+    activation: str | None,
     activation_inside: bool,
     lookahead: str,
     batch_axis: int,
@@ -114,44 +118,76 @@ def export(
 ) -> None:
     """Turn NETWORK into one streaming ONNX file.
 
-    NETWORK is a checkpoint of stream-classify train, or any offline ONNX graph that maps a whole sequence of
-    features to scores. Left context becomes state that is carried from step to step; a layer that needs future
-    frames is refused by name. The result is compared with the network over a minute of features in many
-    chunkings; it is written only if all scores agree within 1e-5.
+    NETWORK is a checkpoint of stream-classify train, a network that Keras saved (.keras, .h5), or any offline ONNX
+    graph that maps a whole sequence of features to scores. Left context becomes state that is carried from step to
+    step; a layer that needs future frames is refused by name. The result is compared with the network over a minute
+    of features in many chunkings; it is written only if all scores agree within 1e-5.
     """
     # All that can be told without torch, which takes seconds to import.
-    given = _card(network, card, labels, activation)
-    _check_network(network, given)
+    keras = network.is_file() and _is_keras(network)
+    given = _card(network, card, labels, activation or "softmax")
+    _check_network(network, given, keras)
     if quantize:
         _check_measuring(data)
-    from export import to_onnx
+    options: dict[str, Any] = {
+        "lookahead": lookahead,
+        "time_axis": time_axis,
+        "output_index": output_index,
+        "activation_inside": activation_inside,
+        "opset": opset,
+    }
+    if keras:
+        assert given is not None  # checked above
+        done = _from_keras(network, output, given, labels is not None and activation is None, options)
+    else:
+        from export import to_onnx
 
-    source, own = _network(network)
-    chosen = given or own
-    assert chosen is not None  # a checkpoint has a card
-    done = to_onnx(
-        source,
-        output,
-        chosen,
-        lookahead=lookahead,  # type: ignore[arg-type]  # click has checked it
-        batch_axis=batch_axis,
-        time_axis=time_axis,
-        output_index=output_index,
-        activation_inside=activation_inside,
-        opset=opset,
-    )
+        source, own = _network(network)
+        chosen = given or own
+        assert chosen is not None  # a checkpoint has a card
+        done = to_onnx(source, output, chosen, batch_axis=batch_axis, **options)
     made = done.provenance["export"]
     exact = "any chunking gives the same bits" if done.exact else "chunking changes last digits"
     name = printable(str(output))
     click.echo(f"wrote {name}: {len(done.states)} states, stride {done.stride}, delay {done.delay}; {exact}")
     click.echo(
         f"compared over {made['frames_compared']} frames in many chunkings: "
-        f"at most {made['largest_difference']:.1e} from the network itself"
+        f"at most {made['largest_difference']:.1e} from "
+        + ("its layers over the whole sequence" if keras else "the network itself")
     )
     if quantize and data is not None:
         from export.cli.quantise import quantise_measured
 
         quantise_measured(output, data, force)
+
+
+def _is_keras(path: Path) -> bool:
+    """True for what Keras saved, by its name or its bytes."""
+    if path.suffix.lower() in (".keras", ".h5", ".hdf5"):
+        return True
+    if path.suffix == ".onnx":
+        return False
+    try:
+        kind = model_kind(read_model_file(path))
+    except ModelError:
+        return False  # whoever opens it says what is wrong
+    return kind is not None and "Keras" in kind.name
+
+
+def _from_keras(
+    path: Path, output: Path, card: ModelCard, as_the_network: bool, options: dict[str, Any]
+) -> ModelCard:
+    """Convert a network of Keras; its last layer names the activation where nobody else did."""
+    from export.keras.conversion import ends_in, from_keras, offline_graph
+
+    offline = offline_graph(path, options["time_axis"])
+    found = ends_in(offline, options["output_index"])
+    if as_the_network and found is not None:
+        card = msgspec.structs.replace(card, activation=found)
+    done = from_keras(offline, output, card, **options)
+    for note in offline.notes:
+        click.echo(f"note: {printable(note)}")
+    return done
 
 
 def _network(path: Path) -> tuple[Network, ModelCard | None]:
@@ -164,8 +200,8 @@ def _network(path: Path) -> tuple[Network, ModelCard | None]:
     return loaded.model, loaded.card
 
 
-def _check_network(path: Path, card: ModelCard | None) -> None:
-    """Refuse what is not there, and an ONNX graph whose labels nobody knows."""
+def _check_network(path: Path, card: ModelCard | None, keras: bool) -> None:
+    """Refuse what is not there, and a network whose labels nobody knows."""
     if path.is_dir():
         raise CheckpointError(
             f"{path}: is a folder; give the file that stream-classify train wrote, or an ONNX graph"
@@ -174,6 +210,10 @@ def _check_network(path: Path, card: ModelCard | None) -> None:
         raise CheckpointError(
             f"{path}: no such file; give one that stream-classify train wrote, or an ONNX graph"
         )
+    if keras:
+        require("h5py")
+    if keras and card is None:
+        raise UsageError(f"{path}: a Keras network has no labels; add --labels A,B,… or --card card.json")
     if path.suffix == ".onnx" and card is None:
         raise UsageError(f"{path}: an offline ONNX has no labels; add --labels A,B,… or --card card.json")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -12,6 +14,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from export.cli.surveying import WIDTH, show_survey, surveyed
 from export.lazy import require
 from export.models.config import PRESETS
 from export.training.config import RENAMED, TrainConfig, read_config
@@ -25,6 +28,7 @@ from stream.printable import printable
 
 if TYPE_CHECKING:
     from export.calibration import Calibration
+    from export.training.choices import Candidate, Effort
 
 T = TypeVar("T")
 
@@ -35,6 +39,7 @@ DATA is a folder with one folder per class (Speech Commands), a folder with mani
 \b
 Examples:
   stream-classify train recordings/ -o model.pt
+  stream-classify train recordings/ --quick                        something to try in minutes
   stream-classify train ESC-50/ --model crnn --test-fold 5 -o model.pt
   stream-classify train commands/ --background noises/ --set augment.copies=4 -o model.pt
   stream-classify train recordings/ --search hidden=32,64,128 layers=1,2 --folds 5
@@ -111,25 +116,30 @@ _DIRECT = {
     click.option(
         "--false-alarms",
         metavar="N",
-        help="Compose streams as they will be heard, and calibrate the rules for N false events an hour.",
+        help="False events an hour that the rules are calibrated for; 0 = all thresholds are 0.5.  [default: 1]",
     ),
     click.option("--copies", metavar="N", help="Augmented variants of each recording.  [default: 0]"),
     click.option("--cache", metavar="DIR", help="Folder for features.  [default: ~/.cache/stream-classify]"),
 )
 @section(
+    "Time",
+    click.option("--quick", is_flag=True, help="Half as long, and no comparison of networks."),
+    click.option("--thorough", is_flag=True, help="More than twice as long, and more networks are compared."),
+)
+@section(
     "Network",
-    click.option("-m", "--model", type=click.Choice(list(PRESETS)), help="Network.  [default: gru]"),
+    click.option("-m", "--model", type=click.Choice(list(PRESETS)), help="Network.  [default: chosen]"),
     click.option("--hidden", metavar="N", help="Units of a layer."),
     click.option("--layers", metavar="N", help="Recurrent layers, or blocks of the tcn."),
     click.option("--dropout", metavar="P", help="Between layers."),
 )
 @section(
     "Training",
-    click.option("--epochs", metavar="N", help="At most this many passes.  [default: 30]"),
+    click.option("--epochs", metavar="N", help="At most this many passes.  [default: chosen]"),
     click.option(
         "--steps", metavar="N", help="At least this many optimiser steps, for little data.  [default: 0]"
     ),
-    click.option("--learning-rate", metavar="X", help="[default: 0.002]"),
+    click.option("--learning-rate", metavar="X", help="[default: 0.003]"),
     click.option("--patience", metavar="N", help="Epochs without gain before stopping; 0 = never."),
     click.option(
         "--class-weights",
@@ -152,12 +162,17 @@ _DIRECT = {
 )
 @section(
     "Features",
-    click.option("-r", "--sample-rate", metavar="HZ", help="Recordings are resampled.  [default: 16000]"),
-    click.option("--n-fft", metavar="N", help="[default: 512]"),
-    click.option("--win-length", metavar="N", help="[default: 400]"),
-    click.option("--hop-length", metavar="N", help="[default: 160]"),
+    click.option(
+        "-r",
+        "--sample-rate",
+        metavar="HZ",
+        help="Recordings are resampled.  [default: 16000, or theirs if 8000]",
+    ),
+    click.option("--n-fft", metavar="N", help="[default: 512 at 16000 Hz]"),
+    click.option("--win-length", metavar="N", help="[default: 400 at 16000 Hz]"),
+    click.option("--hop-length", metavar="N", help="[default: 160 at 16000 Hz]"),
     click.option("--n-mels", metavar="N", help="[default: 40]"),
-    click.option("--n-mfcc", metavar="N|none", help="none = log-mel.  [default: 40]"),
+    click.option("--n-mfcc", metavar="N|none", help="none = log-mel.  [default: chosen with the network]"),
     click.option("--deltas", metavar="0|1|2", help="[default: 0]"),
 )
 @section(
@@ -183,6 +198,8 @@ def train(
     config: Path | None,
     class_weights: bool,
     strict: bool,
+    quick: bool,
+    thorough: bool,
     settings: tuple[str, ...],
     searching: bool,
     folds: int,
@@ -191,8 +208,9 @@ def train(
 ) -> None:
     """Train a classifier on labelled recordings.
 
-    Recordings are laid end to end in long streams and the network's state is carried through them, so that
-    what is measured here holds after hours of listening. The checkpoint goes to stream-classify export.
+    It learns from streams as they will be heard: the recordings with pauses, at any level, in rooms and in noise, and
+    between them sound that is no class. Settings that you do not give are chosen for your data and shown. The
+    checkpoint goes to stream-classify export.
     """
     grid = [word for word in words if "=" in word and not os.path.exists(word)]  # never OSError
     data = [word for word in words if word not in grid]
@@ -200,6 +218,13 @@ def train(
         raise UsageError(f"DATA: give one folder or manifest, not {len(data)}")
     if grid and not searching:
         raise UsageError(f"{grid[0]}: use --set {grid[0]}, or --search to compare values")
+    if quick and thorough:
+        raise UsageError("--quick --thorough: give one of them")
+    target = output or Path("model.pt")
+    folder = run or target.with_suffix(".run")
+    if resume:
+        _check_resume(folder, searching)
+        config = config or folder / "config.json"
     wanted = _config(config, data[0] if data else None)
     changes = {name: text for option, name in _DIRECT.items() if (text := direct[option]) is not None}
     for word in settings:
@@ -207,24 +232,54 @@ def train(
         if not sign:
             raise UsageError(f"--set {word}: want NAME=VALUE")
         changes[name] = text
-    if direct["false_alarms"] is not None:
-        changes.setdefault("compose", "true")
     if class_weights:
         changes["class_weights"] = "true"
     if strict:
         changes["strict"] = "true"
-    wanted = change(wanted, current_settings(changes))
+    changes = current_settings(changes)
+    wanted = change(wanted, changes)
     console = Console(stderr=True, quiet=no_progress)
     candidates = current_settings(parse_grid(grid)) if searching else {}
-    target = output or Path("model.pt")
-    folder = run or target.with_suffix(".run")
-    if resume:
-        _check_resume(folder, searching)
     _check(wanted, candidates)
     if searching:
         _search(wanted, candidates, folds, output, console)
         return
-    _train(wanted, target, folder, resume, console)
+    require("torch", "matplotlib")  # training comes first, the pictures last: both are missed at once
+    networks: Sequence[Candidate] = ()
+    if config is None:
+        wanted, networks = _chosen(
+            wanted, changes, "quick" if quick else "thorough" if thorough else "default", console
+        )
+    _train(wanted, networks, target, folder, resume, console)
+
+
+def _chosen(
+    config: TrainConfig, asked: Mapping[str, str], effort: Effort, console: Console
+) -> tuple[TrainConfig, Sequence[Candidate]]:
+    """The configuration with what suits the data, and networks to compare; the data and the choices are shown."""
+    from export.data.dataset import read_dataset
+    from export.training.choices import Chosen, candidates, choose_division, choose_settings
+    from export.training.opening import open_data
+
+    chosen = Chosen(config, asked)
+    whole = read_dataset(config.data, config.labels, unknown=config.unknown)
+    choose_division(chosen, whole)
+    data = open_data(chosen.config)
+    seen = surveyed(
+        replace(whole, backgrounds=data.backgrounds),
+        chosen.config.split,
+        sample_rate=config.features.sample_rate,
+        quiet=console.quiet,
+    )
+    choose_settings(chosen, data, seen, effort)
+    if not console.quiet:
+        show_survey(seen, err=True)
+        click.echo(err=True)
+        for reason in chosen.reasons:
+            for line in textwrap.wrap(printable(reason), WIDTH, initial_indent="- ", subsequent_indent="  "):
+                click.echo(line, err=True)
+        click.echo(err=True)
+    return chosen.config, candidates(chosen, data, effort)
 
 
 def current_settings(settings: Mapping[str, T]) -> dict[str, T]:
@@ -266,8 +321,14 @@ def _check_resume(run: Path, searching: bool) -> None:
         )
 
 
-def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: Console) -> None:
-    require("matplotlib")  # draws at the end
+def _train(
+    config: TrainConfig,
+    networks: Sequence[Candidate],
+    output: Path,
+    run: Path,
+    resume: bool,
+    console: Console,
+) -> None:
     from export.training.progress import RichReport
 
     report = RichReport(console)
@@ -278,8 +339,9 @@ def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: 
 
         with report:
             result = run_training(
-                config, output, folder=run, resume=resume, report=report, progress=report.prepared
-            )
+                config, output, folder=run, resume=resume, candidates=networks, report=report,
+                progress=report.prepared,
+            )  # fmt: skip
     except KeyboardInterrupt:
         say(_stopped(run, report.finished, resume))
         raise SystemExit(INTERRUPTED) from None
@@ -293,17 +355,19 @@ def _train(config: TrainConfig, output: Path, run: Path, resume: bool, console: 
     click.echo(
         printable(f"wrote {output}{_left_out(len(result.skipped), len(result.ignored), run)}"), err=True
     )
+    for doubt in result.doubts:
+        click.secho(printable(doubt), fg="yellow", err=True)
+    if result.calibration is not None and result.calibration.advice:
+        click.secho(printable(result.calibration.advice), fg="yellow", err=True)
 
 
 def _show_calibration(calibration: Calibration) -> None:
-    """What the calibrated rules give on streams as they will be heard, and what to try where that is not enough."""
+    """What the calibrated rules give on streams as they will be heard."""
     from export.calibration.table import event_caption, event_table
 
     table = Console(width=80)
     table.print(event_table(calibration.report))
     table.print(event_caption(calibration.report), highlight=False)
-    if calibration.advice:
-        click.secho(printable(calibration.advice), fg="yellow", err=True)
 
 
 def _stopped(run: Path, finished: int, resume: bool) -> str:

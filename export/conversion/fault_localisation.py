@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def first_different_layer(streaming: Streaming, x: Array) -> str:
         and t.time is not None
         and not t.open
     ]
-    whole = _all_tensors(streaming.offline, [t.source for t in alignments], x)
+    whole = all_tensors(streaming.offline, [t.source for t in alignments], x)
     runner = StreamRunner(streaming.model, streaming.states, [t.name for t in alignments])
     state = runner.initial(len(x))
     chunks: list[list[Array]] = []
@@ -65,15 +66,50 @@ def _differs(alignment: Alignment, rows: Array, whole: Array) -> bool:
     rows, whole = rows[first:], whole[max(-alignment.lag, 0) :]
     count = min(len(rows), len(whole))
     a, b = rows[:count].astype(np.float64), whole[:count].astype(np.float64)
-    return bool(np.abs(a - b).max(initial=0.0) > _RELATIVE_TOLERANCE * (1 + np.abs(b).max(initial=0.0)))
+    return not _near(a, b)
 
 
-def _all_tensors(model: onnx.ModelProto, names: list[str], x: Array) -> dict[str, Array]:
+def _near(a: Array, b: Array) -> bool:
+    """Equal up to rounding, and both without a number at the same places."""
+    finite = np.isfinite(b)
+    if not np.array_equal(np.isfinite(a), finite):
+        return False
+    a, b = a[finite], b[finite]
+    limit = _RELATIVE_TOLERANCE * (1 + np.abs(b).max(initial=0.0))
+    return bool(np.abs(a - b).max(initial=0.0) <= limit)
+
+
+def first_not_finite(streaming: Streaming, x: Array) -> str:
+    """The first layer of the offline graph that makes something that is no number of numbers; "" if none.
+
+    Args:
+        x: (N, T, F) features.
+    """
+    model = streaming.offline
+    names = [name for node in model.graph.node for name in node.output if name]
+    values = all_tensors(model, names, x)
+    values[model.graph.input[0].name] = x
+    values.update({t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer})
+    for proto in model.graph.node:
+        given, made = ([values[name] for name in names if name] for names in (proto.input, proto.output))
+        if given and _numbers(given) and not _numbers(made):
+            return Node(proto).label
+    return ""
+
+
+def _numbers(values: list[Array]) -> bool:
+    return all(np.isfinite(each).all() for each in values if each.dtype.kind == "f")
+
+
+def all_tensors(
+    model: onnx.ModelProto, names: list[str], x: Array, states: Mapping[str, Array] | None = None
+) -> dict[str, Array]:
+    """Inner tensors of a graph by name, for features (N, T, F) and the states that it takes."""
     exposed = onnx.ModelProto()
     exposed.CopyFrom(model)
     del exposed.graph.output[:]
     exposed.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
-    values = open_session(exposed).run(None, {model.graph.input[0].name: x})
+    values = open_session(exposed).run(None, {model.graph.input[0].name: x, **(states or {})})
     return dict(zip(names, values, strict=True))
 
 
@@ -92,7 +128,11 @@ def locate_exporter_fault(network: nn.Module, offline: onnx.ModelProto, x: Array
 
         return hook
 
-    leaves = [(n, m) for n, m in network.named_modules() if n and not list(m.children())]
+    leaves = [
+        (n, m)
+        for n, m in network.named_modules()
+        if n and not list(m.children()) and not isinstance(m, torch.jit.ScriptModule)  # which take no hooks
+    ]
     handles = [m.register_forward_hook(remember(n.removeprefix(prefix + "."))) for n, m in leaves]
     try:
         with torch.no_grad():
@@ -102,7 +142,7 @@ def locate_exporter_fault(network: nn.Module, offline: onnx.ModelProto, x: Array
             handle.remove()
     nodes = [Node(proto) for proto in offline.graph.node]
     names = [name for node in nodes if node.path for name in node.outputs if name]
-    values = _all_tensors(offline, names, x)
+    values = all_tensors(offline, names, x)
     for layer, expected in seen:
         candidates = [
             np.sort(values[name].reshape(-1))
@@ -112,7 +152,6 @@ def locate_exporter_fault(network: nn.Module, offline: onnx.ModelProto, x: Array
             if name
         ]
         candidates = [c for c in candidates if c.shape == expected.shape]
-        limit = _RELATIVE_TOLERANCE * (1 + np.abs(expected).max(initial=0.0))
-        if candidates and not any(np.abs(c - expected).max(initial=0.0) <= limit for c in candidates):
+        if candidates and not any(_near(c, expected) for c in candidates):
             return f"layer '{layer}' ({type(network.get_submodule(f'{prefix}.{layer}')).__name__})"
     return ""

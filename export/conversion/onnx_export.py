@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,11 +25,14 @@ from export.conversion.equivalence import EquivalenceReport, Reference, check_eq
 from export.conversion.fault_localisation import locate_exporter_fault
 from export.conversion.golden import golden_audio, golden_vectors
 from export.conversion.input_layout import InputLayout
-from export.conversion.operators import check_operators
+from export.conversion.observation import check_network
+from export.conversion.operators import check_no_chance, check_operators
 from export.conversion.step_runner import StreamRunner
-from export.conversion.torch_export import EXPORTERS, Whole, offline_graph
+from export.conversion.torch_export import Whole, exporters_for, offline_graph, one_thread
+from export.recurrences import StepGraph, step_form, takes_states
 from export.streaming import Streaming, streamify
 from export.streaming.convert import Lookahead
+from export.streaming.loops import fuse_loops
 from export.streaming.probe import open_session
 from stream.errors import ExportError, ModelError, NotStreamable, ParityError, UsageError
 from stream.features.frontend import extract
@@ -56,18 +61,20 @@ def to_onnx(
     activation_inside: bool = False,
     opset: int = 17,
     seed: int = 0,
+    progress: Callable[[str], None] | None = None,
 ) -> ModelCard:
     """Export a network as a stateful streaming graph that was compared with the network itself.
 
     Args:
         network: a torch module in any state (it is copied, not changed), an offline ONNX graph, or the path of one.
             It takes one float tensor, a whole sequence of features, and returns scores per frame, or one vector of
-            scores for the sequence so far (last frame, mean or maximum over time).
+            scores for the sequence so far (last frame, mean or maximum over time). Or it takes a frame (N, F) or a
+            chunk (N, T, F) and its state, and returns scores and the next state.
         path: the file to write. It appears only if every comparison has passed.
         card: labels, activation and feature settings. States, stride and the rest are filled in here; ``delay`` is
             the delay the network was trained with, to which delayed layers add theirs.
         example: features as the network takes them, float32, of realistic level; None = those of a synthetic
-            sound, (N, T, F).
+            sound, (N, T, F). For a module that takes its state also (features, first state).
         lookahead: "refuse" layers that need future frames, or "delay" the scores until these have arrived.
         batch_axis, time_axis: which axes of ``example`` are streams and frames.
         output_index: which output, if the network returns several.
@@ -75,6 +82,7 @@ def to_onnx(
             unless the graph ends in it.
         opset: ONNX operator set of the file, 17 to 21.
         seed: of the synthetic features the comparison uses.
+        progress: told what is done, a few words each time.
 
     Returns:
         The completed card, as it stands in the file.
@@ -87,33 +95,48 @@ def to_onnx(
     """
     if lookahead not in get_args(Lookahead):
         raise UsageError(f"lookahead {lookahead!r}: must be one of {', '.join(get_args(Lookahead))}")
-    features, layout = _example(example, card, batch_axis, time_axis)
-    activation = None if activation_inside else card.activation
-    faults: list[ExportError] = []
-    for exporter, offline, reference in _offline_graphs(network, layout, features, output_index, faults):
-        try:
-            made = streamify(
-                offline,
-                features,
-                lookahead=lookahead,
-                activation=activation,
-                features=card.input,
-                output=card.output,
-                opset=opset,
-            )
-            _check_classes(made, card)
-            check_operators(made.model, from_torch=exporter != "")
-            appended = None if made.activated else activation
-            frames = int(COMPARED_SECONDS * card.features.frame_rate)
-            reference = Reference(reference.run, appended, reference.locate_fault)
-            report = check_equivalence(made, reference, features, frames=frames, seed=seed)
-        except (NotStreamable, ParityError) as error:
-            faults.append(error)
-            continue
-        finished = _complete(card, made, report, exporter)
-        write_bytes(path, _pack(made, finished, features))
-        return finished
-    raise _choose(faults)
+    with one_thread():
+        state = None
+        if isinstance(example, (tuple, list)) and len(example) == 2 and isinstance(network, nn.Module):
+            example, state = example
+        features, layout = _example(example, card, batch_axis, time_axis)
+        if isinstance(network, nn.Module):
+            network = _with_its_state(network, features, state)
+        activation = None if activation_inside else card.activation
+        faults: list[ExportError] = []
+        for exporter, offline, reference in _offline_graphs(
+            network, layout, features, output_index, opset, faults
+        ):
+            try:
+                made = streamify(
+                    offline,
+                    features,
+                    lookahead=lookahead,
+                    activation=activation,
+                    features=card.input,
+                    output=card.output,
+                    opset=opset,
+                )
+                _check_classes(made, card)
+                check_operators(made.model, from_torch=exporter != "")
+                appended = None if made.activated else activation
+                frames = int(COMPARED_SECONDS * card.features.frame_rate)
+                reference = replace(reference, activation=appended)
+                report = check_equivalence(
+                    made, reference, features, frames=frames, spec=card.features, seed=seed, progress=progress
+                )
+            except (NotStreamable, ParityError) as error:
+                faults.append(error)
+                continue
+            if "exact zeros" in report.deaf:
+                raise NotStreamable(
+                    "the network itself gives NaN or infinity for exact zeros, which live sound may hold; put a floor "
+                    "under what it divides by or takes the logarithm of, such as x / (norm + 1e-6)"
+                )
+            finished = _complete(card, made, report, exporter)
+            write_bytes(path, _pack(made, finished, features))
+            return finished
+        raise _choose(faults)
 
 
 def _example(example: Any, card: ModelCard, batch_axis: int, time_axis: int) -> tuple[Array, InputLayout]:
@@ -136,11 +159,23 @@ def _example(example: Any, card: ModelCard, batch_axis: int, time_axis: int) -> 
 
 
 def _offline_graphs(
-    network: Network, layout: InputLayout, features: Array, output_index: int, faults: list[ExportError]
+    network: Network,
+    layout: InputLayout,
+    features: Array,
+    output_index: int,
+    opset: int,
+    faults: list[ExportError],
 ) -> Iterator[tuple[str, onnx.ModelProto, Reference]]:
     """(exporter, offline graph, what to compare it with); torch modules through one exporter after the other."""
     if not isinstance(network, nn.Module):
-        graph = layout.prepend(_select(_load(network), output_index), features.shape[2])
+        loaded = _load(network)
+        check_no_chance(loaded)
+        if takes_states(loaded.graph):
+            step = StepGraph(loaded, features.shape[2], output_index, opset)
+            yield "", step.offline(), Reference(step.run)
+            return
+        graph = fuse_loops(_select(loaded, output_index))
+        graph = layout.prepend(graph, features.shape[2])
         session = _session(graph)
         name = graph.graph.input[0].name
         yield "", graph, Reference(lambda x: session.run(None, {name: x})[0])
@@ -153,13 +188,22 @@ def _offline_graphs(
 
     tiles = (-(-2 // features.shape[0]), -(-96 // features.shape[1]), 1)
     sample = torch.from_numpy(np.tile(features, tiles)[:4])
-    for exporter in EXPORTERS:
+    check_network(whole, sample)
+    for exporter in exporters_for(whole, sample):
         try:
             graph = offline_graph(exporter, whole, sample)
         except ExportError as error:
             faults.append(error)
             continue
-        yield exporter, graph, Reference(run_torch, None, _fault_finder(whole, graph))
+        yield exporter, graph, Reference(run_torch, None, _fault_finder(whole, graph), whole.in_double)
+
+
+def _with_its_state(network: nn.Module, features: Array, state: Any) -> nn.Module:
+    """The module, or the network that it is if it takes its state as an argument."""
+    if isinstance(network, torch.jit.ScriptModule):
+        return network
+    inner = copy.deepcopy(getattr(network, "_orig_mod", network)).cpu().float().eval()
+    return step_form(inner, torch.from_numpy(features), state) or network
 
 
 def _fault_finder(whole: Whole, graph: onnx.ModelProto) -> Any:
@@ -220,6 +264,8 @@ def _complete(card: ModelCard, made: Streaming, report: EquivalenceReport, expor
         "exporter": exporter or "offline ONNX graph",
         "frames_compared": report.frames,
         "largest_difference": float(f"{report.largest_difference:.3g}"),
+        "not_finite": list(report.not_finite),
+        "unsure": list(report.unsure),
         "feature_kernel": kernel_name(card.features),
         "onnx": onnx.__version__,
         "torch": str(torch.__version__),

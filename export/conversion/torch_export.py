@@ -1,7 +1,8 @@
 """torch.nn.Module -> offline ONNX graph with free batch and time, through two exporters.
 
-torch.export is the first choice, with recurrent layers swapped for fused operators; the older tracing exporter is
-the second. Neither is trusted: ``export.conversion.equivalence`` compares the result with the module itself.
+The tracing exporter is the first choice: it takes a tenth of a second where torch.export takes three. What it cannot
+write, or what cannot be streamed as it writes it, goes through torch.export, with recurrent layers swapped for fused
+operators. Neither is trusted: ``export.conversion.equivalence`` compares the result with the module itself.
 """
 
 from __future__ import annotations
@@ -15,14 +16,19 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from export.conversion.annotation import annotate
+from export.conversion.cleaning import clean
 from export.conversion.fused_layers import swap
 from export.conversion.input_layout import InputLayout
 from export.conversion.plain_modules import make_plain, own_copy
-from stream.errors import ExportError
+from export.recurrences import FrameWrites, loops_over_frames, roll, short_examples
+from stream.errors import ExportError, NotStreamable
 
 _OPSET = 18
 
@@ -55,6 +61,29 @@ class Whole(nn.Module):
             raise TypeError(f"the network returned {type(y).__name__}, not a tensor")
         return y
 
+    def in_double(self, x: NDArray[Any]) -> NDArray[Any]:
+        """(N, T, F) -> its first output, computed in float64."""
+        usual = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)  # for tensors that the network makes itself
+        try:
+            with torch.no_grad():
+                double = copy.copy(self)
+                double._modules = {"net": _copied(self.net).double()}
+                return np.asarray(double(torch.from_numpy(x).double()).numpy())
+        finally:
+            torch.set_default_dtype(usual)
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    """A copy; a script can only be copied by writing and reading it."""
+    if not isinstance(module, torch.jit.ScriptModule):
+        return copy.deepcopy(module)
+    buffer = io.BytesIO()
+    torch.jit.save(module, buffer)
+    buffer.seek(0)
+    copied: nn.Module = torch.jit.load(buffer)  # type: ignore[no-untyped-call]
+    return copied
+
 
 def by_torch_export(whole: Whole, example: Tensor) -> onnx.ModelProto:
     """Export through torch.export, recurrent layers as fused operators."""
@@ -72,6 +101,7 @@ def by_torch_export(whole: Whole, example: Tensor) -> onnx.ModelProto:
             input_names=["features"],
             output_names=["offline"],
             verbose=False,
+            optimize=False,  # its rules take 1e-8 for 0; see export.conversion.cleaning
         )
     assert program is not None
     return program.model_proto
@@ -94,8 +124,43 @@ def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
             input_names=["features"],
             output_names=["offline"],
             dynamic_axes={"features": {0: "N", 1: "T"}},
+            verbose=True,  # keeps the lines of the user's code; what it prints is silenced
         )
     return onnx.load_from_string(buffer.getvalue())
+
+
+def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
+    """Trace a network that loops over its frames on a short sound, and put loops in place of their repetitions.
+
+    Raises:
+        NotStreamable: frames are left that no loop was found for.
+    """
+    whole = copy.deepcopy(whole)
+    make_plain(whole)
+    reason = ""
+    for short in short_examples(whole, example):
+        buffer = io.BytesIO()
+        with silenced(), _attention_as_written(), FrameWrites():
+            torch.onnx.export(
+                whole,
+                (short,),
+                buffer,  # type: ignore[arg-type]  # the tracing exporter takes a file object
+                dynamo=False,
+                opset_version=17,
+                do_constant_folding=False,
+                input_names=["features"],
+                output_names=["offline"],
+                dynamic_axes={"features": {0: "N", 1: "T"}},
+            )
+        rolled, problem = roll(onnx.load_from_string(buffer.getvalue()), short.numpy())
+        if not problem:
+            return rolled
+        reason = reason or problem
+    reason = reason or "it runs at few lengths only"
+    raise NotStreamable(
+        f"the loop over frames in forward could not be found in what it computes ({reason}); write the step as "
+        "forward(x, state) -> (scores, state), with x one frame (N, F) or a chunk (N, T, F)"
+    )
 
 
 def _traced(whole: Whole, example: Tensor) -> Any:
@@ -119,7 +184,13 @@ def _attention_as_written() -> Iterator[None]:
 
 
 Exporter = Callable[[Whole, Tensor], onnx.ModelProto]
-EXPORTERS: dict[str, Exporter] = {"torch.export": by_torch_export, "tracing": by_tracing}
+EXPORTERS: dict[str, Exporter] = {"tracing": by_tracing, "torch.export": by_torch_export}
+LOOPS: dict[str, Exporter] = {"tracing of its loops": by_rolling}
+
+
+def exporters_for(whole: Whole, example: Tensor) -> dict[str, Exporter]:
+    """The exporters to try in turn: a network that loops over its frames would be unrolled by the usual ones."""
+    return LOOPS if loops_over_frames(whole, example) else EXPORTERS
 
 
 def offline_graph(exporter: str, whole: Whole, example: Tensor) -> onnx.ModelProto:
@@ -130,19 +201,40 @@ def offline_graph(exporter: str, whole: Whole, example: Tensor) -> onnx.ModelPro
     """
     try:
         with torch.no_grad():
-            return EXPORTERS[exporter](whole, example)
+            graph = {**EXPORTERS, **LOOPS}[exporter](whole, example)
+    except NotStreamable:
+        raise
     except Exception as error:  # exporters raise every kind of exception
         text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # torch colours its messages
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         reason = lines[0] if lines else type(error).__name__
         raise ExportError(f"{exporter}: {reason[:300]}") from error
+    annotate(graph, whole)
+    x = example.numpy()
+    return clean(graph, [x, x[:1], np.concatenate([x, x], axis=1)])
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """torch on one thread: small layers wait for each other more than they gain, for seconds where cores are busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Silence the exporters' progress, warnings and log lines; exceptions pass."""
+    """Silence the exporters' progress, warnings and log lines; exceptions pass.
+
+    The tracing exporter prints graphs from C++, which knows nothing of ``sys.stdout``.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
+    printer = torch._C._jit_onnx_log
+    torch._C._jit_onnx_log = lambda *_: None
     try:
         with (
             warnings.catch_warnings(),
@@ -153,3 +245,4 @@ def silenced() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+        torch._C._jit_onnx_log = printer

@@ -13,7 +13,9 @@ from export.data.recording import Dataset
 from export.models import FrameClassifier, build, preset
 from export.models.layers import Layer, State
 from export.training import Report, TrainConfig, fit
-from export.training.pipeline import batches, fit_settings, make_card, measure, passes
+from export.training.fitting import batches, fit_settings, passes
+from export.training.measuring import measure
+from export.training.pipeline import make_card
 from export.training.prepare import Progress, prepare
 from export.training.run_folder import origin
 from export.training.sampler import Sampler
@@ -91,7 +93,7 @@ def train_on_embeddings(
     model = EmbeddingClassifier(embedding, network, dropout)
     training = batches(ready.train, passes(ready.train, config.steps, fitting.epochs))
     fit(model, training, fitting, report=report)
-    figures = measure(model, ready)
+    figures = measure(model, ready.test, None, "test")
     card = make_card(config, ready, network, figures, origin(config, ready.data.digest()), None)
     return TrainedOnEmbeddings(model, card, figures)
 

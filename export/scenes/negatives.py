@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from export.augmentation.waveform import add_room
 from export.data.recording import Split
 from export.scenes.bank import bank_sounds
+from export.scenes.loops import loops_of
 from export.scenes.names import same_sound
-from export.scenes.synthetic import NOISES, melody, self_noise
+from export.scenes.synthetic import NOISES, Generator, melody, self_noise
 
 Kind = Literal["speech", "music", "noise", "silence"]
 KINDS: tuple[Kind, ...] = ("speech", "music", "noise", "silence")
@@ -25,6 +26,7 @@ _PAUSE_SECONDS = {"speech": (0.1, 2.0), "music": (0.0, 0.3), "noise": (0.0, 2.5)
 _STEP_SECONDS = (2.0, 20.0)  # of silence at one level
 _LONGEST_PIECE_SECONDS = 8.0
 _ROOM_SHARE = 0.6
+_LOOP_SECONDS = 12.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -47,17 +49,29 @@ class Negatives:
         part: which sources; the three parts share none.
         sample_rate: Hz.
         without: names of classes; what may be one of them is left out.
+        loops: keep so many loops of each kind of synthetic sound and draw from them, for training, where hours are
+            needed in seconds; 0 = every sound is made anew.
 
     Attributes:
         noises: makers of noise that are left.
     """
 
-    def __init__(self, part: Split, sample_rate: int, without: Sequence[str] = ()) -> None:
+    def __init__(self, part: Split, sample_rate: int, without: Sequence[str] = (), *, loops: int = 0) -> None:
         self.part, self.sample_rate = part, sample_rate
         self._recorded: dict[str, list[NDArray[np.float32]]] = {kind: [] for kind in KINDS}
         for sound in bank_sounds(part, sample_rate, without=without):
             self._recorded[sound.kind].append(sound.samples)
         self.noises = [make for make, names in NOISES.items() if not same_sound(names, without)]
+        self._loops = {
+            make: loops_of(make, loops, _LOOP_SECONDS, sample_rate, (_PARTS.index(part) << 8) + number)
+            for number, make in enumerate((self_noise, melody, *NOISES))
+            if loops
+        }
+
+    def _made(self, make: Generator, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+        """(n,) float32 of a maker, or of its loops."""
+        kept = self._loops.get(make)
+        return make(rng, n, self.sample_rate) if kept is None else kept.draw(rng, n)
 
     def draw(self, kind: Kind, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
         """(n,) float32 of ``kind``: pieces one after the other, at any level; silence at that of a microphone."""
@@ -101,8 +115,8 @@ class Negatives:
             return recorded[int(rng.integers(len(recorded)))]
         n = round(rng.uniform(1, _LONGEST_PIECE_SECONDS) * self.sample_rate)
         if kind == "music":
-            return melody(rng, n, self.sample_rate)
-        return self.noises[int(rng.integers(len(self.noises)))](rng, n, self.sample_rate)
+            return self._made(melody, rng, n)
+        return self._made(self.noises[int(rng.integers(len(self.noises)))], rng, n)
 
     def _steps(self, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
         """Silence of one kind and level after the other."""
@@ -122,7 +136,7 @@ class Negatives:
         if rng.random() < 0.2:
             return np.full(n, rng.choice([0.0, 0.0, rng.uniform(-0.003, 0.003)]), np.float32)
         level = 10 ** (rng.uniform(*_FLOOR_DBFS) / 20)
-        noise = self_noise(rng, n, self.sample_rate)
+        noise = self._made(self_noise, rng, n)
         return noise * np.float32(level / max(float(np.sqrt(np.mean(noise**2))), 1e-9))
 
 

@@ -14,13 +14,20 @@ Generator = Callable[[np.random.Generator, int, int], Samples]
 
 def coloured_noise(rng: np.random.Generator, n: int, sample_rate: int) -> Samples:
     """Noise with a spectrum that falls by 0 (white) to 9 dB an octave, and a smooth filter on it."""
-    spectrum = np.fft.rfft(rng.normal(size=max(n, 2)).astype(np.float32))
+    size = fast_length(max(n, 2))
+    spectrum = np.fft.rfft(rng.normal(size=size).astype(np.float32))
     frequency = np.maximum(np.arange(len(spectrum)), 1)
     tilt = rng.uniform(0, 1.5)
     octaves = np.log2(frequency)
     wave = rng.normal(0, 3) * np.cos(octaves * rng.uniform(0.3, 1.0) + rng.uniform(0, 6))
-    shaped = np.fft.irfft(spectrum * frequency**-tilt * 10 ** (wave / 20), max(n, 2))[:n]
+    shaped = np.fft.irfft(spectrum * frequency**-tilt * 10 ** (wave / 20), size)[:n]
     return _scaled(shaped)
+
+
+def fast_length(n: int) -> int:
+    """A length of at least ``n`` whose Fourier transform is quick, even: a power of 2, times 1, 3/2 or 5/4."""
+    power = 1 << max(n - 1, 1).bit_length()
+    return min(size for size in (power, power // 4 * 3, power // 8 * 5) if size >= n and size % 2 == 0)
 
 
 def self_noise(rng: np.random.Generator, n: int, sample_rate: int) -> Samples:

@@ -48,6 +48,10 @@ class Context:
     def producer(self, name: str) -> Node | None:
         return self._producers.get(name)
 
+    def users(self, name: str) -> list[Node]:
+        """The nodes that read the tensor."""
+        return [node for node in self._nodes if name in node.inputs]
+
     def after(self, node: Node) -> list[Node]:
         """The nodes behind this one."""
         return self._nodes[self._nodes.index(node) + 1 :]
@@ -185,7 +189,8 @@ class Context:
                 node,
                 "it adds values that depend on the position in the sequence (positional encoding), "
                 "which has no end in a stream",
-                "remove them; recurrent and convolutional layers know the order without",
+                "remove them; recurrent and convolutional layers know the order without; if they are the decay of a "
+                "sum, write the step as forward(x, state)",
             )
         return fitting[0]
 

@@ -120,11 +120,12 @@ def streamify(
 
 
 def _needed(nodes: list[Node], target: str) -> list[Node]:
-    """Nodes the output depends on, in order."""
+    """Nodes whose values the output depends on, in order; a tensor of which only the shape is asked is none."""
     wanted, kept = {target}, []
     for node in reversed(nodes):
         if wanted.intersection(node.outputs):
-            wanted.update(node.inputs)
+            if node.op not in ("Shape", "Size"):
+                wanted.update(node.inputs)
             kept.append(node)
     return kept[::-1]
 
@@ -152,7 +153,7 @@ def _walk(
             continue
         rule = RULES.get(node.op)
         if rule is None:
-            ctx.refuse(node, "there is no rule to stream it", "use standard layers")
+            ctx.refuse(node, f"there is no rule to stream {node.op}", "use standard layers")
         if node.op not in SPARSE and any(t.every > 1 for t in ctx.moving(node)):
             refuse_sparse(ctx, node)
         try:

@@ -9,6 +9,11 @@ from typing import Any
 
 import onnx
 
+SCOPES_KEY = "pkg.torch.onnx.name_scopes"  # as torch.export writes them
+CLASSES_KEY = "pkg.torch.onnx.class_hierarchy"
+PLACE_KEY = "stream_classify.place"  # file and line of the user's code
+LAYER_CLASS = "stream_classify.layer_class"  # of a node that a front end wrote: the user's class of layer
+
 
 @dataclass(frozen=True)
 class Node:
@@ -41,7 +46,7 @@ class Node:
     @cached_property
     def path(self) -> str:
         """Module path of the layer, "" for the network's own forward or if the graph does not tell."""
-        scopes = self._scopes("pkg.torch.onnx.name_scopes")
+        scopes = self._scopes(SCOPES_KEY)
         if scopes:
             names = scopes[:-1] if len(scopes) > 1 else []  # the last scope is the operator itself
             return _without_wrapper(next((name for name in reversed(names) if name), ""))
@@ -52,8 +57,11 @@ class Node:
 
     @property
     def layer_class(self) -> str:
-        """torch.nn class of the layer if the graph tells, else the operator."""
-        classes = self._scopes("pkg.torch.onnx.class_hierarchy")
+        """Class of the layer if the graph tells, else the operator."""
+        named = next((p.value for p in self.proto.metadata_props if p.key == LAYER_CLASS), "")
+        if named:
+            return named
+        classes = self._scopes(CLASSES_KEY)
         inner = classes[-2] if len(classes) > 1 else ""
         return inner.rsplit(".", 1)[-1] if inner.startswith("torch.nn.modules") else self.op
 
@@ -62,11 +70,17 @@ class Node:
         return [str(scope) for scope in ast.literal_eval(text)]
 
     @property
+    def place(self) -> str:
+        """ "net.py:12", where the user's code called for it, if the graph tells."""
+        return next((p.value for p in self.proto.metadata_props if p.key == PLACE_KEY), "")
+
+    @property
     def label(self) -> str:
-        """For messages: layer 'encoder.conv' (Conv1d)."""
+        """For messages: layer 'encoder.conv' (Conv1d); what is no layer of torch.nn also by file and line."""
+        place = f" at {self.place}" if self.place and self.layer_class == self.op else ""
         if self.path:
-            return f"layer '{self.path}' ({self.layer_class})"
-        return f"operator '{self.proto.name or self.output}' ({self.op})"
+            return f"layer '{self.path}' ({self.layer_class}){place}"
+        return f"operator '{self.proto.name or self.output}' ({self.op}){place}"
 
 
 def _without_wrapper(path: str) -> str:

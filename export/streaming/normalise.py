@@ -25,6 +25,19 @@ def normalise(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         ExportError: ``opset`` is outside 17 to 21, or the graph cannot be converted to it.
         NotStreamable: several inputs, or operators of another domain.
     """
+    model = at_opset(model, opset)
+    if len(model.graph.input) != 1:
+        names = ", ".join(i.name for i in model.graph.input)
+        raise NotStreamable(f"the graph has inputs {names or 'none'}: it must take the features alone")
+    return model
+
+
+def at_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """A copy with any inputs, standard operators only, at ``opset``.
+
+    Raises:
+        ExportError, NotStreamable: see ``normalise``.
+    """
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise ExportError(f"opset {opset}: must be {OPSETS[0]} to {OPSETS[1]}")
     model = inline_local_functions(model)
@@ -36,7 +49,10 @@ def normalise(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
                 "streamed; export the network with standard layers"
             )
         for attribute in node.attribute:
-            if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+            if node.op_type != "Scan" and attribute.type in (
+                onnx.AttributeProto.GRAPH,
+                onnx.AttributeProto.GRAPHS,
+            ):
                 raise NotStreamable(
                     f"operator '{node.name}' ({node.op_type}): loops and branches in the graph cannot be carried as "
                     "state; write a loop over frames with nn.RNN, nn.GRU or nn.LSTM"
@@ -54,9 +70,6 @@ def normalise(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     del model.opset_import[:]
     model.opset_import.append(helper.make_opsetid("", opset))
     model.ir_version = min(model.ir_version, 10)
-    if len(model.graph.input) != 1:
-        names = ", ".join(i.name for i in model.graph.input)
-        raise NotStreamable(f"the graph has inputs {names or 'none'}: it must take the features alone")
     return model
 
 

@@ -35,7 +35,15 @@ The upper half, ``train(TrainConfig(data="recordings"), "model.pt")``, does ever
     time_left.py      how long it will still take
     run_folder.py     what is kept of a run
     opening.py        the data set and the settings, looked at before torch is there
+    choices.py        settings that suit a data set, where nothing else was asked for
     prepare.py        from a TrainConfig to batches
+    scene_data.py     composed streams, from a configuration and a split data set
+    scene_epochs.py   their batches
+    heard_validation.py  validation in composed streams
+    measuring.py      what a network is measured on
+    listening.py      a trained network on streams as they will be heard
+    fitting.py        a network trained; the best of several
+    doubts.py         why figures may promise too much
     pipeline.py       train()
     search.py         search(): settings compared by cross-validation
 """

@@ -38,6 +38,9 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         class_weights: weight the loss of each class by the inverse of its frequency.
         validation, test: percent drawn where the data does not say.
         validation_folds, test_folds, validation_groups, test_groups: splits by name.
+        refit: train once more at the end, in the same way, on the recordings for training and validation together.
+            The rules, the figures of validation and the number of epochs are those of the training before; false
+            alarms are counted with the final weights. For data with few speakers or sources.
         strict: refuse unreadable audio instead of skipping it.
         cache: folder of feature stores; None = the user's cache folder.
     """
@@ -65,6 +68,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     test_folds: tuple[str, ...] = ()
     validation_groups: tuple[str, ...] = ()
     test_groups: tuple[str, ...] = ()
+    refit: bool = False
     strict: bool = False
     cache: str | None = None
 

@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-import torch
-from torch import nn
 
-from export.calibration import Calibration, EventReport, calibrate
-from export.data.recording import Dataset
+from export.calibration import Calibration, EventReport, HeardStream, calibrate, heard_events
+from export.data.recording import Dataset, Interval
 from export.data.splits import SplitConfig
-from export.models import FrameClassifier, build, count_parameters
+from export.models import FrameClassifier, count_parameters
 from export.models.checkpoint import save_model
-from export.training.batch import Batch
+from export.training.choices import Candidate
 from export.training.config import TrainConfig
-from export.training.epochs import ClipEpoch, RepeatedEpochs, StreamEpoch
-from export.training.fit_config import FitConfig
-from export.training.listening import heard_streams
-from export.training.loop import FitResult, Validate, fit
+from export.training.doubts import doubts
+from export.training.fitting import best_candidate, fit_settings, fitted
+from export.training.listening import heard_negatives, heard_scenes
+from export.training.loop import FitResult
+from export.training.measuring import measure, scored, validations, validator
 from export.training.opening import open_data
-from export.training.prepare import Prepared, Progress, fitted_statistics, prepare
+from export.training.prepare import Prepared, Progress, prepare
 from export.training.progress import Report
 from export.training.run_folder import RunFolder, origin
-from export.training.sampler import Sampler
-from export.training.scene_data import scene_batches
-from export.training.scene_epochs import SceneBatches
 from export.training.targets import SETTLE_SECONDS
-from export.training.validation import confusion, figures, score
+from export.training.validation import confusion
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.inference.card import ModelCard
 from stream.printable import unicode_text
 
-STATISTICS_STREAMS = 20
-OWN_MINUTES = 40.0  # of streams of validation recordings, at most
 SHORTEST_NEGATIVE_MINUTES = 15.0  # of each kind of sound that is no class
 
 
@@ -55,6 +47,7 @@ class TrainResult:
         skipped: recordings left out, and why.
         ignored: files in class folders that are not audio by their suffix.
         calibration: of the detector's rules, where streams were composed and a budget was given.
+        doubts: why the figures may promise too much; a line each.
     """
 
     model: FrameClassifier
@@ -64,6 +57,7 @@ class TrainResult:
     skipped: tuple[tuple[str, str], ...]
     ignored: tuple[Path, ...] = ()
     calibration: Calibration | None = None
+    doubts: tuple[str, ...] = ()
 
 
 def train(
@@ -73,10 +67,11 @@ def train(
     folder: str | Path | None = None,
     resume: bool = False,
     data: Dataset | None = None,
+    candidates: Sequence[Candidate] = (),
     report: Report | None = None,
     progress: Progress | None = None,
 ) -> TrainResult:
-    """Train a network as ``config`` says.
+    """Train a network as ``config`` says, or the best of several.
 
     The test split, if there is one, is scored once, at the end, with the weights that validation chose.
 
@@ -86,6 +81,8 @@ def train(
         folder: the run folder; None = none is kept.
         resume: go on from the run folder's ``last.pt``.
         data: a data set already read and split, instead of ``config.data``.
+        candidates: configurations that are trained for a short time; the one that validates best takes the place of
+            ``config``. () = no comparison.
         report: told about the training.
         progress: told about the computation of features.
 
@@ -94,71 +91,121 @@ def train(
     """
     split = config.split if data is None else None
     data = open_data(config) if data is None else data
+    if candidates and not resume:
+        config = best_candidate(candidates, data, report, progress)
     ready = prepare(config, data, progress)
     settings = fit_settings(config, ready)
     run = None if folder is None else RunFolder(Path(folder))
     origins = origin(config, ready.data.digest())
     if run is not None:
         run.begin(config, origins, ready.skipped)
-    torch.manual_seed(settings.seed)
-    model = build(ready.model)
-    learnt = training_batches(config, ready, settings.epochs)
-    model.fit(*statistics(ready, learnt))
-    fitted = fit(
-        model,
-        learnt,
+    heard = validations(config, ready)
+    again = config.refit and ready.validation is not None
+    if report is not None:
+        report.start_run("", settings.epochs if again else 0)
+    judged, result = fitted(
+        config,
+        ready,
         settings,
-        validate=validator(ready.validation) if ready.validation is not None else None,
+        None if ready.validation is None else validator(ready.validation, heard["validation"]),
         folder=None if run is None else run.path,
         resume=resume,
-        class_weight=ready.class_weight() if config.class_weights else None,
         report=report,
         record=None if run is None else run.metrics,
     )
-    measured = measure(model, ready)
-    calibration = calibrated(config, ready, model, progress)
+    measured = measure(judged, ready.validation, heard["validation"], "validation")
+    table = None
+    if run is not None and ready.validation is not None and ready.activation == "softmax":
+        table = confusion(scored(judged, ready.validation, heard["validation"]), ready.validation)
+    model = judged
+    if again:
+        if report is not None:
+            report.start_run("once more, with what validation held out", 0)
+        settings = msgspec.structs.replace(settings, epochs=len(result.history), patience=0, monitor="loss")
+        everything = prepare(config, joined(data), progress, ready.scenes)
+        folder_again = None if run is None else run.again
+        model, _ = fitted(
+            config, everything, settings, None, folder=folder_again, resume=resume, report=report
+        )
+    measured |= measure(model, ready.test, heard["test"], "test")
     card = make_card(config, ready, model, measured, origins, split)
+    own: list[HeardStream] = []
+    calibration = None
+    streams = heard["validation"]
+    if streams is not None:
+        own = heard_scenes(judged, streams.scenes, streams.composer, config.features, ready.activation)
+        calibration = calibrated(config, ready, own, model, progress)
     if calibration is not None:
         card = msgspec.structs.replace(
             card, detector=calibration.rules, metrics={**card.metrics, **event_metrics(calibration.report)}
         )
     if run is not None:
-        judged = ready.validation if ready.activation == "softmax" else None
-        table = None if judged is None else confusion(score(model, judged, carried=True), judged)
-        run.finish(fitted.history, {"best": fitted.best, "figures": measured}, card.labels, table)
+        run.finish(result.history, {"best": result.best, "figures": measured}, card.labels, table)
+        if streams is not None:
+            events = [
+                Interval(each.label, each.onset, each.offset)
+                for each in heard_events(own[0], card.labels, card.detector)
+            ]
+            run.draw_minute(own[0], events, card.labels, card.detector, streams.scenes[0].samples)
+        if calibration is not None:
+            run.draw_events(calibration.report)
         save_model(run.path / "model.pt", model, card)
     if output is not None:
         save_model(output, model, card)
-    return TrainResult(model, card, fitted, measured, ready.skipped, data.ignored, calibration)
+    return TrainResult(
+        model, card, result, measured, ready.skipped, data.ignored, calibration, doubts(measured, ready.data)
+    )
+
+
+def joined(data: Dataset) -> Dataset:
+    """``data`` with its validation part in training."""
+    return replace(
+        data,
+        recordings=tuple(
+            replace(each, split="train") if each.split == "validation" else each for each in data.recordings
+        ),
+    )
 
 
 def calibrated(
-    config: TrainConfig, ready: Prepared, model: FrameClassifier, progress: Progress | None
+    config: TrainConfig,
+    ready: Prepared,
+    own: Sequence[HeardStream],
+    model: FrameClassifier,
+    progress: Progress | None,
 ) -> Calibration | None:
-    """Rules of the detector for the budget of false alarms, chosen on streams as they will be heard."""
+    """Rules of the detector for the budget of false alarms, chosen on streams as they will be heard.
+
+    Args:
+        config: what was asked for.
+        ready: the data.
+        own: what a network that has not learnt the validation recordings gives in streams of them.
+        model: the final one: false alarms in other sound are its.
+        progress: told about it.
+    """
     if ready.scenes is None or not config.false_alarms:
         return None
-    own = [label for label in ready.data.labels if label != ready.background_class]
-    if progress is not None:
-        progress("calibration", 0, 2)
-    streams = heard_streams(
+    classes = [label for label in ready.data.labels if label != ready.background_class]
+    told = progress or (lambda what, done, total: None)
+    told("calibration", 0, 2)
+    negatives = heard_negatives(
         model,
-        ready.scenes.judge,
         config.features,
         ready.activation,
         kinds=ready.scenes.kinds.allowed,
-        without=own,
-        own_minutes=OWN_MINUTES,
-        negative_minutes=max(SHORTEST_NEGATIVE_MINUTES, 30 / config.false_alarms),
+        without=classes,
+        minutes=max(SHORTEST_NEGATIVE_MINUTES, 30 / config.false_alarms),
         seed=config.fit.seed,
     )
-    if progress is not None:
-        progress("calibration", 1, 2)
+    told("calibration", 1, 2)
     found = calibrate(
-        streams, ready.data.labels, budget_per_hour=config.false_alarms, background=ready.background_class
+        [*own, *negatives],
+        ready.data.labels,
+        budget_per_hour=config.false_alarms,
+        background=ready.background_class,
+        base=DetectorSpec(classes=disabled(config, ready)),
     )
-    if progress is not None:
-        progress("calibration", 2, 2)
+    told("calibration", 2, 2)
     return found
 
 
@@ -183,73 +230,10 @@ def event_metrics(report: EventReport) -> dict[str, float]:
     }
 
 
-def fit_settings(config: TrainConfig, ready: Prepared) -> FitConfig:
-    """Settings of the loop: the activation as the data asks for, and a figure to monitor that exists."""
-    monitor = config.fit.monitor
-    if monitor == "auto":
-        monitor = (
-            "loss" if ready.validation is None else "accuracy" if ready.activation == "softmax" else "f1"
-        )
-    return msgspec.structs.replace(config.fit, activation=ready.activation, monitor=monitor)
-
-
-def training_batches(config: TrainConfig, ready: Prepared, epochs: int) -> Callable[[int], Iterable[Batch]]:
-    """Batches by epoch number: composed streams, or recordings laid end to end."""
-    if ready.scenes is None:
-        return batches(ready.train, passes(ready.train, config.steps, epochs))
-    return scene_batches(config, ready.scenes.train, ready.train, ready.background_class)
-
-
-def statistics(
-    ready: Prepared, learnt: Callable[[int], Iterable[Batch]]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation (F,) float32 of the features that are learnt from."""
-    if not isinstance(learnt, SceneBatches):
-        return fitted_statistics(ready.train)
-    some = learnt.sample(STATISTICS_STREAMS).astype(np.float64)
-    return torch.from_numpy(some.mean(0).astype(np.float32)), torch.from_numpy(some.std(0).astype(np.float32))
-
-
-def passes(sampler: Sampler, steps: int, epochs: int) -> int:
-    """How often each of ``epochs`` must go through the data for ``steps`` optimiser steps in all; at least once."""
-    if not steps:
-        return 1
-    kind = StreamEpoch if sampler.config.carry else ClipEpoch
-    return max(1, ceil(steps / (epochs * len(kind(sampler, 0)))))
-
-
-def batches(sampler: Sampler, passes: int = 1) -> Callable[[int], Iterable[Batch]]:
-    """Batches by epoch number: streams with carried state, or recordings alone, as ``StreamConfig.carry`` says."""
-    kind = StreamEpoch if sampler.config.carry else ClipEpoch
-    if passes == 1:
-        return lambda epoch: kind(sampler, epoch)
-    return lambda epoch: RepeatedEpochs([kind(sampler, epoch * passes + part) for part in range(passes)])
-
-
-def validator(sampler: Sampler) -> Validate:
-    """A validation callback that returns ``validation_figures``."""
-
-    def validate(model: nn.Module) -> dict[str, float]:
-        return validation_figures(model, sampler)
-
-    return validate
-
-
-def validation_figures(model: nn.Module, sampler: Sampler) -> dict[str, float]:
-    """Figures with carried state and, as ``*_alone``, the main one with each recording from the initial state."""
-    carried = figures(score(model, sampler, carried=True), sampler)
-    alone = figures(score(model, sampler, carried=False), sampler)
-    main = "accuracy" if "accuracy" in carried else "f1"
-    return {**carried, f"{main}_alone": alone[main]}
-
-
-def measure(model: nn.Module, ready: Prepared) -> dict[str, float]:
-    """Figures of the finished model: ``validation_*`` and, where there is such a split, ``test_*``."""
-    found: dict[str, float] = {}
-    for split, sampler in (("validation", ready.validation), ("test", ready.test)):
-        if sampler is not None:
-            found |= {f"{split}_{name}": value for name, value in validation_figures(model, sampler).items()}
-    return found
+def disabled(config: TrainConfig, ready: Prepared) -> dict[str, ClassRule]:
+    """Rules of the classes that are never an event: the background, and what all other labels are."""
+    names = {name for name in (ready.background_class, config.unknown) if name in ready.data.labels}
+    return {str(name): ClassRule(enabled=False) for name in sorted(map(str, names))}
 
 
 def make_card(
@@ -264,7 +248,6 @@ def make_card(
 
     ``split`` tells ``evaluate --split`` which recordings training held out; None = they were divided elsewhere.
     """
-    disabled = {name for name in (ready.background_class, config.unknown) if name is not None}
     return ModelCard(
         name=unicode_text(f"{Path(config.data).stem}-{config.model}"),
         labels=ready.data.labels,
@@ -274,7 +257,7 @@ def make_card(
         stride=model.config.stride,
         warmup=round(SETTLE_SECONDS * config.features.frame_rate),
         receptive_field=model.receptive_field,
-        detector=DetectorSpec(classes={name: ClassRule(enabled=False) for name in sorted(disabled)}),
+        detector=DetectorSpec(classes=disabled(config, ready)),
         metrics=measured,
         provenance={
             **origins,

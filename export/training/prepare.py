@@ -77,8 +77,20 @@ class Prepared:
         return torch.from_numpy(raw.astype(np.float32))
 
 
-def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None) -> Prepared:
+def prepare(
+    config: TrainConfig,
+    data: Dataset,
+    progress: Progress | None = None,
+    known: SceneData | None = None,
+) -> Prepared:
     """Features and samplers of a split data set.
+
+    Args:
+        config: what was asked for.
+        data: split.
+        progress: told (what, done, total).
+        known: what other preparations of the same recordings found out: what the classes are, and what validation
+            and test hear. None = found out now.
 
     Raises:
         DataError: see ``read_dataset``, ``split_dataset``, ``build_store``, ``RecordingTargets``.
@@ -110,7 +122,7 @@ def prepare(config: TrainConfig, data: Dataset, progress: Progress | None = None
     scenes = None
     if composing:
         own = [label for label in data.labels if label != background_class]
-        scenes = scene_data(config, data, own, builder.backgrounds, progress)
+        scenes = scene_data(config, data, own, builder.backgrounds, progress, known)
     return Prepared(
         data,
         model,

@@ -17,7 +17,9 @@ _WIDTHS = (9, 11, 16, 10, 5, 9, 14)  # of the columns: 74 in all, and of "epoch 
 
 
 class Report(Protocol):
-    """Told about progress by ``fit``. It has no influence on the result."""
+    """Told about progress by ``train`` and ``fit``. It has no influence on the result."""
+
+    def start_run(self, what: str, later: int) -> None: ...
 
     def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None: ...
 
@@ -28,6 +30,9 @@ class Report(Protocol):
 
 class Silent:
     """Shows nothing."""
+
+    def start_run(self, what: str, later: int) -> None:
+        pass
 
     def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None:
         pass
@@ -86,6 +91,12 @@ class RichReport:
             self._progress.update(self._task, completed=done)
         if done == total and not self.console.is_terminal:
             self._say(f"{what}: {total}")
+
+    def start_run(self, what: str, later: int) -> None:
+        """A training begins, ``what`` in words ("" = the only or first one); ``later`` epochs of others follow it."""
+        if what:
+            self._say(what)
+        self._left.later = later
 
     def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None:
         self._epochs = epochs

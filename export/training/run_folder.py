@@ -6,8 +6,11 @@ skipped.tsv       recordings that were left out, and why
 metrics.jsonl     one line per epoch
 curves.png        loss and figures by epoch
 confusion.png     validation recordings by true and predicted class
+strip.png         a minute of validation with labels, probabilities and events, where streams are composed
+events.png        events found and missed, and false alarms by kind of sound, where the rules were calibrated
 result.json       best epoch and final figures
 last.pt           to resume from
+again/last.pt     the same of the training on all recordings, where there is one
 model.pt          the result (also at -o)
 """
 
@@ -26,10 +29,16 @@ import torch
 from numpy.typing import NDArray
 
 from export.atomic import write_bytes
+from export.calibration.event_report import EventReport
+from export.calibration.heard import HeardStream
+from export.data.recording import Interval
 from export.pictures.confusion import draw_confusion
 from export.pictures.curves import draw_curves
+from export.pictures.events import draw_events
+from export.pictures.strip import draw_strip
 from export.training.config import TrainConfig
 from stream._version import __version__
+from stream.decisions.spec import DetectorSpec
 from stream.errors import OutputError
 from stream.features.kernel import kernel_name
 from stream.printable import unicode_text, unicode_values
@@ -46,6 +55,13 @@ class RunFolder:
             raise OutputError(
                 f"{path}: the run folder cannot be made: {error}; choose another --run"
             ) from None
+
+    @property
+    def again(self) -> Path:
+        """The folder of the training on what validation held out, too."""
+        folder = self.path / "again"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def begin(self, config: TrainConfig, origin: dict[str, Any], skipped: Sequence[tuple[str, str]]) -> None:
         self._json("config.json", config)
@@ -72,6 +88,24 @@ class RunFolder:
         draw_curves(history, self.path / "curves.png", result.get("best", {}).get("epoch"))
         if table is not None:
             draw_confusion(table, labels, self.path / "confusion.png")
+
+    def draw_minute(
+        self,
+        stream: HeardStream,
+        events: Sequence[Interval],
+        labels: tuple[str, ...],
+        detector: DetectorSpec,
+        samples: NDArray[np.float32],
+    ) -> None:
+        """The first minute of a validation stream; see ``draw_strip``."""
+        title = "a minute of validation: shaded = known, line = probability, bar = event"
+        draw_strip(
+            stream, events, labels, self.path / "strip.png", detector=detector, samples=samples, title=title
+        )
+
+    def draw_events(self, report: EventReport) -> None:
+        """Events found and missed, and false alarms."""
+        draw_events(report, self.path / "events.png")
 
     def _json(self, name: str, value: Any) -> None:
         write_bytes(self.path / name, msgspec.json.format(as_json(value), indent=2) + b"\n")

@@ -25,6 +25,7 @@ from export.training.scene_epochs import SceneBatches
 from stream.inference.card import Activation
 
 MAX_BACKGROUND_SECONDS = 120.0  # of each of the user's recordings of no class
+LOOPS = 12  # of each kind of synthetic sound that training draws from
 Progress = Callable[[str, int, int], None]
 
 # What streams for calibration are like: what people will listen to, not the worst that a network should survive.
@@ -41,11 +42,13 @@ class SceneData:
     Attributes:
         train: of the training recordings.
         judge: of the validation recordings (training where there are none), as they will be heard.
+        test: the same of the test recordings; None where there are none.
         kinds: what the classes are.
     """
 
     train: Composer
     judge: Composer
+    test: Composer | None
     kinds: ClassKinds
 
 
@@ -55,6 +58,7 @@ def scene_data(
     labels: Sequence[str],
     backgrounds: dict[Split, list[Recording]],
     progress: Progress | None = None,
+    known: SceneData | None = None,
 ) -> SceneData:
     """Decode the recordings and decide what is no class.
 
@@ -64,6 +68,7 @@ def scene_data(
         labels: the classes of the data, without a background class.
         backgrounds: recordings of no class, by split.
         progress: told (what, done, total).
+        known: of other recordings of the same classes: only training is composed anew.
     """
 
     def composer(part: Split, source: Split, scenes: SceneConfig, kinds: ClassKinds | None) -> Composer:
@@ -72,22 +77,28 @@ def scene_data(
         sounds = load_sounds(
             recordings, config.features, progress=None if progress is None else partial(progress, what)
         )
-        known = class_kinds(sounds, recordings, labels, config.fit.seed) if kinds is None else kinds
+        of_classes = class_kinds(sounds, recordings, labels, config.fit.seed) if kinds is None else kinds
         material = Material(
-            Negatives(part, config.features.sample_rate, without=labels),
+            Negatives(
+                part, config.features.sample_rate, without=labels, loops=LOOPS if part == "train" else 0
+            ),
             sounds,
-            known.allowed,
-            known.words,
+            of_classes.allowed,
+            of_classes.words,
             _load(backgrounds[part], config),
         )
-        found.append(known)
+        found.append(of_classes)
         return Composer(sounds, recordings, material, scenes, config.fit.seed)
 
     found: list[ClassKinds] = []
+    if known is not None:
+        return replace(known, train=composer("train", "train", config.scenes, known.kinds))
     train = composer("train", "train", config.scenes, None)
     judged: Split = "validation" if data.part("validation") else "train"
-    judge = composer("validation", judged, msgspec.structs.replace(config.scenes, **HEARD), found[0])
-    return SceneData(train, judge, found[0])
+    as_heard = msgspec.structs.replace(config.scenes, **HEARD)
+    judge = composer("validation", judged, as_heard, found[0])
+    test = composer("test", "test", as_heard, found[0]) if data.part("test") else None
+    return SceneData(train, judge, test, found[0])
 
 
 def scene_batches(

@@ -17,6 +17,9 @@ class TimeLeft:
 
     Args:
         clock: seconds, from any start.
+
+    Attributes:
+        later: epochs of other trainings after this one.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,6 +29,7 @@ class TimeLeft:
         self._began = self._stepped = clock()
         self._epochs_after, self._steps, self._done = 0, 0, 0
         self._running = False
+        self.later = 0
 
     def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None:
         """Epoch number ``epoch`` of ``epochs``, from 0, of ``steps`` steps begins."""
@@ -55,7 +59,9 @@ class TimeLeft:
             return None
         validation = sum(self._validated) / len(self._validated) if self._validated else 0.0
         within = epoch * (1 - share) + validation if self._running else 0.0
-        return within + self._epochs_after * (epoch + validation) + FINAL_VALIDATIONS * validation
+        return (
+            within + (self._epochs_after + self.later) * (epoch + validation) + FINAL_VALIDATIONS * validation
+        )
 
 
 def in_words(seconds: float | None) -> str:

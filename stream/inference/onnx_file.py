@@ -21,8 +21,8 @@ MAX_FIELDS = 1_000_000  # looked at in a second
 MAX_METADATA_BYTES = 64 << 20
 DOMAINS = {"", "ai.onnx", "com.microsoft"}
 # Operators that can run forever or call something that is not arithmetic. Whatever else holds a graph is
-# refused by that graph.
-FORBIDDEN_OPERATORS = {"Loop", "Scan", "If", "PyOp", "SequenceMap"}
+# refused by that graph, except Scan: it ends with the frames it is given, and its body is looked into.
+FORBIDDEN_OPERATORS = {"Loop", "If", "PyOp", "SequenceMap"}
 
 
 def read_model_file(path: str | Path) -> bytes:
@@ -117,7 +117,7 @@ def _not_onnx(data: bytes, name: str, reason: str) -> NotOnnx:
     return NotOnnx(f"model {name}: not an ONNX file ({reason}); want the .onnx that export wrote")
 
 
-def _check_graph(graph: memoryview, reader: _Reader) -> None:
+def _check_graph(graph: memoryview, reader: _Reader, inner: bool = False) -> None:
     for number, wire, value in reader.fields(graph):
         if wire != 2:
             continue
@@ -127,16 +127,17 @@ def _check_graph(graph: memoryview, reader: _Reader) -> None:
                 raise reader.refused(
                     f"more than {MAX_NODES} operators; a streaming model needs a few hundred"
                 )
-            _check_node(view(value), reader)
+            _check_node(view(value), reader, inner)
         elif number == 5:
             _check_tensor(view(value), reader)
         elif number == 15:  # SparseTensorProto: values 1, indices 2
-            for inner, kind, part in reader.fields(view(value)):
-                if kind == 2 and inner in (1, 2):
+            for field, kind, part in reader.fields(view(value)):
+                if kind == 2 and field in (1, 2):
                     _check_tensor(view(part), reader)
 
 
-def _check_node(node: memoryview, reader: _Reader) -> None:
+def _check_node(node: memoryview, reader: _Reader, inner: bool) -> None:
+    scans = not inner and [text(v) for n, w, v in reader.fields(node) if (n, w) == (4, 2)] == ["Scan"]
     for number, wire, value in reader.fields(node):
         if wire != 2:
             continue
@@ -149,15 +150,17 @@ def _check_node(node: memoryview, reader: _Reader) -> None:
                 f"operators of domain {text(value)!r} are not allowed; use standard ONNX ones"
             )
         if number == 5:
-            _check_attribute(view(value), reader)
+            _check_attribute(view(value), reader, scans)
 
 
-def _check_attribute(attribute: memoryview, reader: _Reader) -> None:
+def _check_attribute(attribute: memoryview, reader: _Reader, scans: bool) -> None:
     for number, wire, value in reader.fields(attribute):
         if wire != 2:
             continue
         if number in (5, 10):  # t, tensors
             _check_tensor(view(value), reader)
+        elif number == 6 and scans:
+            _check_graph(view(value), reader, inner=True)
         elif number in (6, 11):  # g, graphs
             raise reader.refused(
                 "an operator holds a graph of its own; a streaming model needs no control flow"

@@ -13,7 +13,7 @@ from export.conversion.equivalence import Reference, difference_from_whole  # no
 from export.conversion.input_layout import InputLayout  # noqa: E402
 from export.conversion.operators import check_operators  # noqa: E402
 from export.conversion.step_runner import StreamRunner  # noqa: E402
-from export.conversion.torch_export import EXPORTERS, Whole, offline_graph  # noqa: E402
+from export.conversion.torch_export import EXPORTERS, Whole, exporters_for, offline_graph  # noqa: E402
 from export.streaming import streamify  # noqa: E402
 from stream.errors import NotStreamable  # noqa: E402
 from tests.support.random_networks import RandomNetwork, needs_the_future  # noqa: E402
@@ -66,6 +66,17 @@ def test_networks_with_lookahead_allowed(block: int) -> None:
 @pytest.mark.parametrize("seed", range(2000, 2015))
 def test_networks_through_the_default_exporter(seed: int) -> None:
     outcome(RandomNetwork(seed, poisoned=0.2), EXPORTERS)
+
+
+@pytest.mark.parametrize("block", range(3))
+def test_networks_with_recurrences_by_hand(block: int) -> None:
+    outcomes = []
+    for seed in range(3000 + 10 * block, 3010 + 10 * block):
+        network = RandomNetwork(seed, loops=True)
+        example = torch.zeros(2, 96, network.width)
+        looping = exporters_for(Whole(network, InputLayout.of((2, 96, network.width), 0, 1)), example)
+        outcomes.append(outcome(network, ["tracing"] if "tracing" in looping else looping))
+    assert outcomes.count("converted") >= 5
 
 
 @pytest.mark.long

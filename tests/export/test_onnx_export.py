@@ -72,7 +72,7 @@ def test_our_own_networks(arch: str, tmp_path: Path) -> None:
     assert network.training  # as it was
     assert card.receptive_field == network.receptive_field
     assert card.provenance["export"]["frames_compared"] == 6000
-    assert card.provenance["export"]["exporter"] == "torch.export"
+    assert card.provenance["export"]["exporter"] == "tracing"
     assert all(check.ok for check in verify(path, "cpu"))
     model = Model.load(path, "cpu")
     assert model.card == card

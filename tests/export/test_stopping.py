@@ -23,7 +23,7 @@ LISTENING = "import signal; signal.signal(signal.SIGINT, signal.default_int_hand
 COMMAND = [sys.executable, "-c", LISTENING + "from stream.cli import main; main()"]
 SMALL = [
     "--hidden", "8", "--layers", "1", "-r", str(RATE), "--n-fft", "256", "--win-length", "200",
-    "--hop-length", "80", "--set", "streams.frames=60", "--cache", "cache",
+    "--hop-length", "80", "--set", "streams.frames=60", "--cache", "cache", "--set", "compose=false",
 ]  # fmt: skip
 
 

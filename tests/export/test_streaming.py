@@ -47,7 +47,7 @@ def converted(
 def test_streamable_networks_convert_with_parity(name: str) -> None:
     # the tracing exporter is quicker; it writes a branch for squeeze, which is what the other one is for
     made, report = converted(STREAMABLE[name], exporter="torch.export" if "kept" in name else "tracing")
-    assert report.largest_difference <= 2e-6
+    assert report.largest_difference <= 5e-6
     assert made.delay == 0
     assert made.n_classes == C
 
@@ -57,7 +57,7 @@ def test_streamable_networks_convert_with_parity(name: str) -> None:
 )
 def test_the_default_exporter_gives_the_same(name: str) -> None:
     made, report = converted(STREAMABLE[name], exporter="torch.export")
-    assert report.largest_difference <= 2e-6
+    assert report.largest_difference <= 5e-6
     kinds = [n.op_type for n in made.model.graph.node]
     assert kinds.count("GRU") + kinds.count("LSTM") == {
         "custom residual LSTM": 2,
@@ -72,7 +72,7 @@ def test_lookahead_is_refused_by_name_or_delayed(name: str) -> None:
         convert(build)
     made, report = converted(build, lookahead="delay")
     assert (made.delay, made.warmup) == (rows, rows)
-    assert report.largest_difference <= 2e-6
+    assert report.largest_difference <= 5e-6
 
 
 @pytest.mark.parametrize("lookahead", ["refuse", "delay"])
@@ -135,7 +135,7 @@ def test_states_have_a_batch_axis_and_learned_starts() -> None:
 def test_every_opset_on_offer(opset: int) -> None:
     made, report = converted(STREAMABLE["mean and maximum"], frames=200, opset=opset)
     assert made.model.opset_import[0].version == opset
-    assert report.largest_difference <= 2e-6
+    assert report.largest_difference <= 5e-6
 
 
 def keras_like_graph() -> onnx.ModelProto:
@@ -202,7 +202,7 @@ def test_a_graph_from_keras() -> None:
     report = check_equivalence(
         made, Reference(lambda x: session.run(None, {"x": x})[0]), features(2).numpy(), frames=600
     )
-    assert report.largest_difference <= 2e-6
+    assert report.largest_difference <= 5e-6
     assert [s.shape for s in made.states] == [(-1, F, 1, 4), (1, -1, 16)]
 
 

@@ -358,10 +358,17 @@ def inner_graph() -> Any:
     return helper.make_graph([], "inner", [], [])
 
 
+def scanning(node: Any) -> bytes:
+    return with_node("Scan", body=helper.make_graph([node], "inner", [], []), num_scan_inputs=1)
+
+
 REFUSED_NODES: dict[str, Callable[[], bytes]] = {
     "Loop": lambda: with_node("Loop", body=inner_graph()),
     "If": lambda: with_node("If", then_branch=inner_graph(), else_branch=inner_graph()),
-    "Scan": lambda: with_node("Scan", body=inner_graph(), num_scan_inputs=1),
+    "a loop in a Scan": lambda: scanning(helper.make_node("Loop", ["x"], ["y"], body=inner_graph())),
+    "a Scan in a Scan": lambda: scanning(helper.make_node("Scan", ["x"], ["y"], body=inner_graph())),
+    "a foreign operator in a Scan": lambda: scanning(helper.make_node("Anything", ["x"], ["y"], domain="my")),
+    "bodies in a list": lambda: with_node("Scan", body=[inner_graph()], num_scan_inputs=1),
     "SequenceMap": lambda: with_node("SequenceMap", body=inner_graph()),
     "a search with a graph": lambda: with_node("BeamSearch", "com.microsoft", decoder=inner_graph()),
     "graphs in a list": lambda: with_node("Add", bodies=[inner_graph()]),
@@ -374,6 +381,10 @@ REFUSED_NODES: dict[str, Callable[[], bytes]] = {
 def test_control_flow_and_foreign_operators_are_refused(data: Callable[[], bytes]) -> None:
     with pytest.raises(ModelError, match=r"not allowed|a graph of its own"):
         scan(data(), "x")
+
+
+def test_a_loop_over_the_frames_it_is_given_is_not() -> None:
+    scan(scanning(helper.make_node("Add", ["x", "x"], ["y"])), "x")
 
 
 def test_local_functions_training_and_two_graphs_are_refused() -> None:

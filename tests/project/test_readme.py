@@ -64,7 +64,7 @@ NOT_RUN = {
     "CONTRIBUTING.md": ["installs packages and runs the suite"],
 }
 # Run by others: the walk, .ci/run, the wheel's test.
-RUN_ELSEWHERE = ("walk", "install", "test command")
+RUN_ELSEWHERE = ("walk", "keras walk", "install", "test command")
 LANGUAGES = {"sh", "python", "json", "csv", "tsv", "text"}
 
 every_guide = pytest.mark.parametrize("guide", GUIDES)
@@ -77,7 +77,7 @@ def each(*found: Block) -> pytest.MarkDecorator:
 # -- what runs ---------------------------------------------------------------------------------------------------------
 
 
-@each(*blocks("python"))
+@each(*[block for block in blocks("python") if block.mark not in RUN_ELSEWHERE])
 def test_python_blocks_run(block: Block, tmp_path: Path) -> None:
     if "from export" in block.code:
         pytest.importorskip("torch")

@@ -6,6 +6,7 @@ An operator without a rule is refused: silence would be a guess.
 from export.streaming.rules import (
     contraction,
     joining,
+    loops,
     normalisation,
     pointwise,
     recurrent,
@@ -21,6 +22,7 @@ __all__ = [
     "RULES",
     "contraction",
     "joining",
+    "loops",
     "normalisation",
     "pointwise",
     "recurrent",

@@ -11,6 +11,7 @@ from export.streaming.context import WHOLE, Context
 from export.streaming.masks import banded
 from export.streaming.memory import delay
 from export.streaming.node import Node
+from export.streaming.rules.counting import counted
 from export.streaming.rules.registry import rule
 
 UNARY = (
@@ -75,6 +76,8 @@ def unary(ctx: Context, node: Node) -> None:
 
 @rule(*BROADCAST)
 def broadcast(ctx: Context, node: Node) -> None:
+    if node.output in ctx.alignments:
+        return  # a running mean, written where its sum was met
     moving = [name for name in node.inputs if ctx.varies(name)]
     alignments = align(ctx, node, [ctx.alignment(name) for name in moving])
     aligned = dict(zip(moving, alignments, strict=True))
@@ -83,7 +86,9 @@ def broadcast(ctx: Context, node: Node) -> None:
     _same_place(ctx, node, alignments, rank)
     lead = max(alignments, key=lambda t: len(t.axes))
     inputs = [
-        aligned[name].name if name in aligned else _operand(ctx, node, name, like, lead, rank)
+        aligned[name].name
+        if name in aligned
+        else counted(ctx, node, name, lead) or _operand(ctx, node, name, like, lead, rank)
         for name in node.inputs
     ]
     name, *_ = ctx.copy(node, inputs)

@@ -8,6 +8,7 @@ from export.streaming.alignment import Alignment
 from export.streaming.context import WHOLE, Context
 from export.streaming.memory import delay
 from export.streaming.node import Node
+from export.streaming.rules.counting import means_of_sums
 from export.streaming.rules.pointwise import closed
 from export.streaming.rules.registry import rule
 from export.streaming.rules.running import running_extreme, running_mean, running_sum
@@ -139,4 +140,6 @@ def cumsum(ctx: Context, node: Node) -> None:
         ctx.refuse(
             node, f"it adds from the end or leaves the current frame out, so {WHOLE}", "use cumsum(dim)"
         )
+    if means_of_sums(ctx, node):
+        return
     ctx.derive(node, alignment, running_sum(ctx, node, alignment), first=None)

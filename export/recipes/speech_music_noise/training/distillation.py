@@ -34,6 +34,9 @@ class PassReport:
     def __init__(self, name: str) -> None:
         self.name, self.passes = name, 0
 
+    def start_run(self, what: str, later: int) -> None:
+        pass
+
     def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None:
         self.passes = epochs
 

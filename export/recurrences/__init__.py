@@ -1,0 +1,32 @@
+"""Recurrences that are written by hand: a loop over frames in Python becomes one ONNX Scan, whose state can be carried.
+
+looping     does a module's forward loop over its frames?
+unrolled    the traced graph of a short sound, with every tensor's value
+period      where in it the same operators come again and again
+iterations  what each of these repetitions reads, and from where
+initial     start values, and loops that treat the first frame in their own way
+body        one repetition as a graph of its own
+rewriting   a loop in place of its repetitions
+stacks      frames that are put together again
+roll        all of it, loop by loop
+spelling    functions that the tracing exporter does not know
+step_form   modules that take their state and give it back
+step_graph  ONNX graphs that do
+state_names which of their outputs is the next value of which input
+"""
+
+from export.recurrences.looping import FrameWrites, loops_over_frames, short_examples
+from export.recurrences.roll import roll
+from export.recurrences.state_names import takes_states
+from export.recurrences.step_form import step_form
+from export.recurrences.step_graph import StepGraph
+
+__all__ = [
+    "FrameWrites",
+    "StepGraph",
+    "loops_over_frames",
+    "roll",
+    "short_examples",
+    "step_form",
+    "takes_states",
+]

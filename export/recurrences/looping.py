@@ -1,0 +1,173 @@
+"""Does a network's forward loop over its frames in Python? And what such a loop writes, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from export.recurrences.spelling import CUMULATIVE, SPELLED
+from stream.errors import NotStreamable
+
+_LENGTHS = (48, 96)
+_TRANSFORMS = {
+    getattr(torch.fft, name): f"torch.fft.{name}"
+    for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")
+}
+# Questions about a tensor that its values do not answer: getters of properties have no name to write here.
+_SIZES: set[Any] = {
+    Tensor.size,
+    Tensor.dim,
+    *(vars(torch._C.TensorBase)[name].__get__ for name in ("shape", "device")),
+}
+
+
+class _Count(TorchFunctionMode):
+    """Counts calls of torch functions, and notes how long the axes are along which values accumulate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.sizes: list[int] = []
+        self.transforms: list[tuple[str, int]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        self.calls += 1
+        if func in CUMULATIVE:
+            self.sizes.append(args[0].shape[kwargs["dim"] if "dim" in kwargs else args[1]])
+        if func in _TRANSFORMS:
+            given = dict(zip(("input", "n", "dim"), args, strict=False)) | kwargs
+            size = given.get("n") or given["input"].shape[given.get("dim", -1)]
+            self.transforms.append((_TRANSFORMS[func], int(size)))
+        return func(*args, **kwargs)
+
+
+def loops_over_frames(network: Callable[[Tensor], Any], example: Tensor) -> bool:
+    """True if a sound twice as long makes the network call more functions of torch, or accumulate over more frames.
+
+    Args:
+        network: (N, T, F) -> anything.
+        example: (N, T, F) float32; repeated as needed.
+
+    Raises:
+        NotStreamable: it transforms the whole sound.
+    """
+    counts = []
+    for length in _LENGTHS:
+        x = example.repeat(1, -(-length // example.shape[1]), 1)[:, :length]
+        with torch.no_grad(), _Count() as count:
+            network(x)
+        counts.append(count)
+    short, long = counts
+    for (name, before), (_, after) in zip(short.transforms, long.transforms, strict=False):
+        if before != after:
+            raise NotStreamable(
+                f"{name} runs over time, so it needs the whole sequence; write what it computes (a convolution, a "
+                "recurrence) as a causal convolution, or as a step forward(x, state) -> (scores, state)"
+            )
+    more = long.calls > short.calls + (_LENGTHS[1] - _LENGTHS[0]) // 16
+    return bool(more or long.sizes != short.sizes)
+
+
+def short_examples(network: nn.Module, example: Tensor) -> list[Tensor]:
+    """Examples to trace a network on, of lengths unlike its own sizes, so that no feature is taken for a frame.
+
+    The later ones are for networks that make one row of several frames before they loop.
+
+    Args:
+        network: (N, T, F) -> anything.
+        example: (N, T, F) float32; repeated as needed.
+    """
+    tensors = [*network.parameters(), *network.buffers()]
+    sizes = {size for tensor in tensors for size in tensor.shape} | {example.shape[2]}
+    found = [n for n in range(11, 300) if not any(abs(n - size) <= 2 for size in sizes)]
+    first = found[0] if found else 13
+    examples = []
+    for length in (first, 4 * first):
+        x = example[:2].repeat(1, -(-length // example.shape[1]), 1)[:, :length]
+        try:
+            with torch.no_grad():
+                network(x)
+        except Exception:  # whatever a network raises for a length that is no multiple of what it needs
+            continue
+        examples.append(x)
+    return examples
+
+
+class FrameWrites(TorchFunctionMode):
+    """Within: ``y[:, t] = h`` for one frame after another makes a stack of frames.
+
+    Exporters write every such assignment as a scatter over the whole tensor, in which nobody finds the loop again.
+    The frames are held back until the tensor is used for anything else; if by then all have been written, the
+    tensor is their stack. Where only some were, they are written as they would have been.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._held: dict[int, tuple[Tensor, int, dict[int, Tensor]]] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in SPELLED:
+            with self:  # what it is spelled with may be one that is spelled itself
+                return SPELLED[func](*args, **kwargs)
+        if func is Tensor.__setitem__ and self._hold(*args):
+            return None
+        if func is Tensor.__getitem__ and id(args[0]) in self._held:
+            place = _frame(args[0], args[1])
+            _, axis, frames = self._held[id(args[0])]
+            if place is not None and place[0] == axis and place[1] in frames:
+                return frames[place[1]]
+        if self._held and func not in _SIZES:
+            args, kwargs = self._released(args), self._released(kwargs)
+        return func(*args, **kwargs)
+
+    def _hold(self, target: Any, index: Any, value: Any) -> bool:
+        place = _frame(target, index)
+        if place is None or not isinstance(value, Tensor):
+            return False
+        axis, number = place
+        _, held_axis, frames = self._held.setdefault(id(target), (target, axis, {}))
+        row = target.shape[:axis] + target.shape[axis + 1 :]
+        if held_axis != axis or value.shape != row or value.dtype != target.dtype:
+            return False
+        frames[number] = value
+        return True
+
+    def _released(self, value: Any) -> Any:
+        """The same arguments, with stacks in place of tensors that were written frame by frame."""
+        if isinstance(value, (tuple, list)):
+            changed = [self._released(each) for each in value]
+            return type(value)(*changed) if hasattr(value, "_fields") else type(value)(changed)
+        if isinstance(value, dict):
+            return {key: self._released(each) for key, each in value.items()}
+        if not isinstance(value, Tensor) or id(value) not in self._held:
+            return value
+        target, axis, frames = self._held[id(value)]
+        with torch._C.DisableTorchFunction():
+            if len(frames) == target.shape[axis]:
+                return torch.stack([frames[i] for i in range(len(frames))], axis)
+            for number, row in frames.items():
+                target.select(axis, number).copy_(row)
+        return target
+
+
+def _frame(target: Any, index: Any) -> tuple[int, int] | None:
+    """(axis, number) of ``target[:, t]`` and its like; None for any other index."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if not isinstance(target, Tensor):
+        return None
+    if any(part is Ellipsis for part in parts):
+        at = next(i for i, part in enumerate(parts) if part is Ellipsis)
+        parts = (*parts[:at], *[slice(None)] * (target.dim() - len(parts) + 1), *parts[at + 1 :])
+    numbers = [i for i, part in enumerate(parts) if not (isinstance(part, slice) and part == slice(None))]
+    if len(numbers) != 1 or not isinstance(parts[numbers[0]], int) or isinstance(parts[numbers[0]], bool):
+        return None
+    axis = numbers[0]
+    size = int(target.shape[axis])
+    number = int(parts[axis])
+    return (axis, number % size) if -size <= number < size else None

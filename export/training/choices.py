@@ -1,0 +1,184 @@
+"""Settings that suit a data set, where nothing else was asked for.
+
+What is chosen is written into the TrainConfig, so that a run folder says all of it. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+import msgspec
+
+from export.data.recording import Dataset
+from export.data.survey import Survey
+from export.training.config import TrainConfig
+from export.training.settings import change
+
+Effort = Literal["quick", "default", "thorough"]
+
+FEW_SOURCES = 10  # of training: so few that a network learns them by heart
+TELEPHONE_RATE = 8_000  # Hz
+_MOSTLY = 0.8  # of the recordings
+OTHERS = ("_unknown_", "unknown", "other", "others", "_other_")  # names of a class that is no event
+
+# A frame of 25 ms every 10 ms, as at 16 kHz. Cepstra of 4 kHz have no more to say than the bands themselves.
+_TELEPHONE = {
+    "features.sample_rate": "8000", "features.n_fft": "256", "features.win_length": "200",
+    "features.hop_length": "80",
+}  # fmt: skip
+# Convolutions over time and frequency hear the same picture further up or down in another voice or machine.
+_NETWORK = {
+    "model": "crnn", "axes": "time-frequency", "conv_layers": "3", "channels": "24", "kernel": "3",
+    "stride": "4", "hidden": "96", "layers": "1", "dropout": "0.3", "features.n_mfcc": "none",
+    "features.log_floor": "1e-8",
+}  # fmt: skip
+# Other voices, machines, microphones and rooms than the few that were recorded.
+_VARIETY = {
+    "augment.warp": "0.15", "augment.high_pass": "0.3", "augment.band_mask": "0.3", "augment.time_mask": "0.2",
+    "scenes.speed": "0.2",
+}  # fmt: skip
+_PACE = {"fit.learning_rate": "0.003", "fit.average": "0.99", "streams.frames": "100"}
+# What may suit some sounds better, the likeliest first.
+_OTHERS: Mapping[str, Mapping[str, str]] = {
+    "gru on MFCC": {"model": "gru", "hidden": "96", "dropout": "0.2", "features.n_mfcc": "40"},
+    "tcn on MFCC": {"model": "tcn", "hidden": "64", "dropout": "0.2", "features.n_mfcc": "40"},
+    "crnn, wider": {**_NETWORK, "hidden": "160", "channels": "40"},
+    "lstm on MFCC": {"model": "lstm", "hidden": "96", "dropout": "0.2", "features.n_mfcc": "40"},
+}
+NETWORK_SETTINGS = {*_NETWORK, "features.deltas", "front", "bands", "cell", "norm"} - {
+    "features.log_floor",
+    "dropout",
+}
+_SHARE_OF_COMPARISON = 8  # of the epochs of the training
+EPOCHS: Mapping[Effort, int] = {"quick": 8, "default": 16, "thorough": 40}
+_MORE_EPOCHS = 1.5  # with few sources: variety takes time
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network to be compared with others before the training.
+
+    Attributes:
+        name: in words.
+        config: of the whole training with it.
+        epochs: of the comparison.
+    """
+
+    name: str
+    config: TrainConfig
+    epochs: int
+
+
+class Chosen:
+    """A configuration that is completed step by step.
+
+    Args:
+        config: what was asked for.
+        asked: names of the settings that were asked for; they stay as they are.
+
+    Attributes:
+        config: with what was chosen.
+        reasons: a line for each choice.
+    """
+
+    def __init__(self, config: TrainConfig, asked: Collection[str]) -> None:
+        self.config = config
+        self.asked = set(asked)
+        self.reasons: list[str] = []
+
+    def choose(self, settings: Mapping[str, str], reason: str = "") -> None:
+        """Set what was not asked for; the reason is kept if that is anything."""
+        free = {name: value for name, value in settings.items() if name not in self.asked}
+        if not free:
+            return
+        self.config = change(self.config, free)
+        if reason:
+            self.reasons.append(reason)
+
+
+def choose_division(chosen: Chosen, data: Dataset) -> None:
+    """What is known before anything is listened to: how the data is divided, and which class is no event."""
+    chosen.choose({"compose": "true"})
+    others = [label for label in data.labels if label.lower() in OTHERS]
+    if others and chosen.config.labels is None:
+        chosen.choose(
+            {"unknown": others[0]}, f"{others[0]}: is learnt as everything else, and is never an event"
+        )
+    if few_sources(data) and not any(recording.split for recording in data.recordings):
+        chosen.choose(
+            {"test": "0"},
+            f"no test part is drawn from {_sources(data)} speakers or sources: each is needed for learning; "
+            "hold one out with --test-group",
+        )
+
+
+def choose_settings(chosen: Chosen, data: Dataset, found: Survey, effort: Effort = "default") -> None:
+    """What the sound says: features, network, variety and length of the training.
+
+    Args:
+        chosen: is completed.
+        data: divided.
+        found: what was heard in it.
+        effort: how long the training may be.
+    """
+    rates: Counter[int] = Counter()
+    for each in found.classes:
+        rates.update(each.sample_rates)
+    narrow = sum(n for rate, n in rates.items() if rate <= TELEPHONE_RATE)
+    if rates and narrow >= _MOSTLY * rates.total():
+        chosen.choose(_TELEPHONE, "features for 8 kHz: most recordings have no more")
+    few = few_sources(data)
+    if not chosen.asked & NETWORK_SETTINGS:
+        chosen.choose(_NETWORK, "crnn over time and frequency on log-mel energies")
+    if few:
+        chosen.choose(
+            _VARIETY,
+            f"{_sources(data)} speakers or sources in training: other voices, machines and filters are simulated",
+        )
+        if data.part("validation"):
+            chosen.choose(
+                {"refit": "true"}, "trained again at the end, with the sources that validation held out"
+            )
+    epochs = EPOCHS[effort] * (_MORE_EPOCHS if few else 1)
+    chosen.choose({**_PACE, "fit.epochs": str(round(epochs))})
+
+
+def candidates(chosen: Chosen, data: Dataset, effort: Effort = "default") -> Sequence[Candidate]:
+    """Networks that a short training compares on the validation part; () where there is nothing to compare.
+
+    Args:
+        chosen: completed; its own network is the first candidate.
+        data: divided.
+        effort: how long it may take.
+    """
+    if effort == "quick" or chosen.asked & NETWORK_SETTINGS or not data.part("validation"):
+        return ()
+    epochs = max(1, chosen.config.fit.epochs // _SHARE_OF_COMPARISON)
+    found = [Candidate("crnn over time and frequency", chosen.config, epochs)]
+    for name, settings in _OTHERS.items() if effort == "thorough" else list(_OTHERS.items())[:1]:
+        found.append(Candidate(name, change(_plain_network(chosen.config), settings), epochs))
+    return found
+
+
+def _plain_network(config: TrainConfig) -> TrainConfig:
+    """``config`` without the shape of its network."""
+    return msgspec.structs.replace(config, model_changes={})
+
+
+def few_sources(data: Dataset) -> bool:
+    """True if the typical class has recordings of few speakers or sources to learn from."""
+    sources: dict[str, set[str]] = {label: set() for label in data.labels}
+    for recording in data.recordings:
+        if recording.split in (None, "train"):
+            for label in recording.labels:
+                sources[label].add(recording.group)
+    counts = [len(groups) for groups in sources.values() if groups]
+    return bool(counts) and median(counts) < FEW_SOURCES
+
+
+def _sources(data: Dataset) -> int:
+    return len({recording.group for recording in data.recordings if recording.split in (None, "train")})
