@@ -34,13 +34,15 @@ def _unwrapped(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
 
 
 def make_plain(root: nn.Module) -> None:
-    """In place: fold weight and spectral norms into the weights, and write LSTMs with projections without them."""
+    """In place: fold weight norms into the weights; LSTMs with projections and encoders in a form that exports."""
     for parent in list(root.modules()):
         _fold_norms(parent)
     for parent in list(root.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.LSTM) and child.proj_size:
                 setattr(parent, name, ProjectedLstm(child))
+            elif type(child) is nn.TransformerEncoder:
+                setattr(parent, name, PlainEncoder(child))
 
 
 def _fold_norms(module: nn.Module) -> None:
@@ -56,6 +58,27 @@ def _fold_norms(module: nn.Module) -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the old form is deprecated
                 remove_weight_norm(module, hook.name)
+
+
+class PlainEncoder(nn.Module):
+    """nn.TransformerEncoder without its look at the values of the mask, which no exporter can follow."""
+
+    def __init__(self, encoder: nn.TransformerEncoder) -> None:
+        super().__init__()
+        self.layers, self.norm = encoder.layers, encoder.norm
+
+    def forward(
+        self,
+        src: Tensor,
+        mask: Tensor | None = None,
+        src_key_padding_mask: Tensor | None = None,
+        is_causal: bool | None = None,
+    ) -> Tensor:
+        if src_key_padding_mask is not None:
+            raise TypeError("padding masks are not known in a stream; call the encoder without")
+        for layer in self.layers:
+            src = layer(src, src_mask=mask, is_causal=bool(is_causal))
+        return src if self.norm is None else self.norm(src)
 
 
 class ProjectedLstm(nn.Module):

@@ -91,7 +91,7 @@ def by_torch_export(whole: Whole, example: Tensor) -> onnx.ModelProto:
     make_plain(whole)
     swap(whole)
     free = torch.export.Dim.DYNAMIC
-    with silenced():
+    with silenced(), _attention_as_written():
         program = torch.onnx.export(
             whole,
             (example,),

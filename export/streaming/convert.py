@@ -156,7 +156,13 @@ def _walk(
             ctx.refuse(node, f"there is no rule to stream {node.op}", "use standard layers")
         if node.op not in SPARSE and any(t.every > 1 for t in ctx.moving(node)):
             refuse_sparse(ctx, node)
-        rule(ctx, node)
+        try:
+            rule(ctx, node)
+        except (LookupError, ValueError, TypeError, AssertionError) as error:  # a shape nobody thought of
+            raise NotStreamable(
+                f"{node.label}: in this form there is no rule to stream it ({type(error).__name__}: "
+                f"{str(error).splitlines()[0] if str(error) else 'unexpected axes'}); write it with standard layers"
+            ) from error
         labels.update({name: node.label for name in node.outputs if name})
     if not ctx.varies(target):
         raise NotStreamable("the output does not depend on the input; check the model")

@@ -147,6 +147,19 @@ def _first_repeated(ctx: Context, alignment: Alignment, state: str, rows: int) -
     return ctx.write.one("Where", [spread(ctx, alignment, fresh), first, state], "started")
 
 
+def windowed(ctx: Context, joined: str, alignment: Alignment, count: int) -> str:
+    """Each row of a chunk with those before it: (.., T + count - 1, ..) -> (.., T, count, ..), oldest first."""
+    write, time = ctx.write, alignment.real_time
+    rows = write.one("Shape", [alignment.name], "rows", start=time, end=time + 1)
+    end = write.one("Squeeze", [rows], "rows")
+    zero, step = write.constant(np.int64(0)), write.constant(np.int64(1))
+    starts = write.one(
+        "Unsqueeze", [write.one("Range", [zero, end, step], "starts"), write.ints(1)], "starts"
+    )
+    places = write.one("Add", [starts, write.ints(*range(count))], "places")
+    return write.one("Gather", [joined, places], "windows", axis=time)
+
+
 def split_fold(alignment: Alignment) -> Alignment | None:
     """The same with frames an axis of their own, as the streaming tensor has it; None if it has not."""
     if alignment.time is not None:

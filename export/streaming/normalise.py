@@ -57,6 +57,7 @@ def at_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
                     f"operator '{node.name}' ({node.op_type}): loops and branches in the graph cannot be carried as "
                     "state; write a loop over frames with nn.RNN, nn.GRU or nn.LSTM"
                 )
+    _write_products(model)
     version = domains.get("", domains.get("ai.onnx", 1))
     _forget_shapes(model)
     _drop_initializer_inputs(model)
@@ -162,3 +163,43 @@ def _expand_mish(model: onnx.ModelProto) -> None:
             part = helper.make_node(op, inputs, [output], f"{node.name}.{op}" if op != "Mul" else node.name)
             part.metadata_props.extend(node.metadata_props)
             model.graph.node.append(part)
+
+
+def _write_products(model: onnx.ModelProto) -> None:
+    """Einsums that are matrix products of two tensors, however their axes lie, as Transpose and MatMul."""
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        model.graph.node.extend(_product(node) or [node])
+
+
+def _product(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    if node.op_type != "Einsum" or len(node.input) != 2:
+        return []
+    equation = helper.get_attribute_value(node.attribute[0]).decode().replace(" ", "")
+    terms, _, result = equation.partition("->")
+    left, right = terms.split(",")
+    common = [label for label in result if label in left and label in right]
+    summed = [label for label in left if label in right and label not in result]
+    rows, columns = ([a for a in term if a not in other] for term, other in ((left, right), (right, left)))
+    single = all(len(set(term)) == len(term) and "." not in term for term in (left, right, result))
+    if not (single and result and len(summed) == len(rows) == len(columns) == 1):
+        return []
+    if {*rows, *columns, *common} != set(result):
+        return []
+    y = node.output[0]
+    product = [*common, *rows, *columns]
+    steps = [
+        ("Transpose", [node.input[0]], f"{y}.left", [left.index(a) for a in (*common, *rows, *summed)]),
+        ("Transpose", [node.input[1]], f"{y}.right", [right.index(a) for a in (*common, *summed, *columns)]),
+        ("MatMul", [f"{y}.left", f"{y}.right"], f"{y}.product", None),
+        ("Transpose", [f"{y}.product"], y, [product.index(a) for a in result]),
+    ]
+    made = []
+    for op, inputs, output, perm in steps:
+        part = helper.make_node(op, inputs, [output], node.name if op == "MatMul" else f"{output}:moved")
+        if perm is not None:
+            part.attribute.append(helper.make_attribute("perm", perm))
+        part.metadata_props.extend(node.metadata_props)
+        made.append(part)
+    return made

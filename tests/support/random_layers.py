@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.support.random_frames import FRAME_LAYERS
+
 Made = tuple[nn.Module, int]
 
 
@@ -284,6 +286,7 @@ LAYERS: dict[str, tuple[int, Callable[[random.Random, int, int], Made]]] = {
     "up": (1, lambda r, width, _: (Up(r, width), width)),
     "normed": (1, lambda r, width, _: (Normed(r), width)),
     "loop": (1, lambda r, width, out: (Loop(r, width, out), out)),
+    "frame": (6, lambda r, width, _: (r.choice(FRAME_LAYERS)(r, width), width)),
 }
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.support.random_frames import Context, Slower
 from tests.support.random_layers import Cells, Cumulative, Repeated, Stack, draw_layer
 from tests.support.random_loops import HandWritten, Running
 
@@ -23,7 +24,7 @@ POISONS = (
     "centre",
     "group",
 )
-HEADS = ("frames", "frames", "frames", "last", "mean", "max", "final", "average_pool")
+HEADS = ("frames", "frames", "frames", "last", "mean", "max", "final", "cell", "recent", "average_pool")
 
 
 class Poison(nn.Module):
@@ -90,15 +91,19 @@ class RandomNetwork(nn.Module):
                     b for b in blocks if not isinstance(b, Poison)
                 ]
         self.open_start = self.head != "frames" and not self.poison and r.random() < 0.25
-        self.open_start = self.open_start and not any(isinstance(b, (Stack, Repeated)) for b in blocks)
+        self.open_start = self.open_start and not any(
+            isinstance(b, (Stack, Repeated, Slower)) for b in blocks
+        )
         if self.open_start:
             for block in blocks:
+                if isinstance(block, Context):
+                    block.copies = False  # copies of frames that come late are refused
                 if isinstance(block, Cells) and not isinstance(block.cells, nn.GRU):
-                    block.learned = None  # the one combination without a rule
+                    block.learned = None  # has no rule either
             blocks.insert(0, _Unpadded(self.width, r.randint(2, 4)))
         self.blocks = nn.ModuleList(blocks)
-        if self.head == "final":
-            self.final = nn.GRU(width, 6, batch_first=True)
+        if self.head in ("final", "cell"):
+            self.final = (nn.GRU if self.head == "final" else nn.LSTM)(width, 6, batch_first=True)
             width = 6
         self.scores = nn.Linear(width, CLASSES)
         for module in self.modules():
@@ -125,6 +130,10 @@ class RandomNetwork(nn.Module):
             y = functional.adaptive_avg_pool1d(y.transpose(1, 2), 1).squeeze(2)
         elif self.head == "final":
             y = self.final(y)[1][-1]
+        elif self.head == "cell":
+            y = self.final(y)[1][1].view(-1, 6)
+        elif self.head == "recent":
+            y = y[:, -4:].mean(1)
         return self.scores(y)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from export.streaming.alignment import Alignment
 from export.streaming.context import Context
 from export.streaming.masks import RECURRENT, window_of
-from export.streaming.memory import history, row_numbers, spread_rows
+from export.streaming.memory import history, row_numbers, spread_rows, windowed
 from export.streaming.node import Node
 from export.streaming.rules.pointwise import align, merged
 from export.streaming.rules.sparse import refuse_sparse
@@ -68,14 +68,4 @@ def weighted(ctx: Context, node: Node, weights: Alignment, value: Alignment) -> 
 
 def _windows(ctx: Context, node: Node, alignment: Alignment, window: int) -> str:
     """What each row sees: (.., T, ..) -> (.., T, window, ..)."""
-    write, time = ctx.write, alignment.real_time
-    joined = history(ctx, node, alignment, window - 1)
-    count = write.one(
-        "Squeeze", [write.one("Shape", [alignment.name], "rows", start=time, end=time + 1)], "rows"
-    )
-    zero, step = write.constant(np.int64(0)), write.constant(np.int64(1))
-    starts = write.one(
-        "Unsqueeze", [write.one("Range", [zero, count, step], "starts"), write.ints(1)], "starts"
-    )
-    places = write.one("Add", [starts, write.ints(*range(window))], "places")
-    return write.one("Gather", [joined, places], "windows", axis=time)
+    return windowed(ctx, history(ctx, node, alignment, window - 1), alignment, window)

@@ -45,6 +45,42 @@ def arg_extreme(ctx: Context, node: Node) -> None:
     ctx.derive(node, alignment, name)
 
 
+@rule("DFT")
+def fourier(ctx: Context, node: Node) -> None:
+    """A transform over bins; its last axis holds real and imaginary parts."""
+    alignment = closed(ctx, node, ctx.alignment(node.inputs[0]))
+    given = ctx.fixed(node, node.inputs[2]).reshape(-1)[0] if node.input(2) else node.attrs.get("axis", 1)
+    axis = int(given) % len(alignment.axes)
+    check_axes(
+        ctx, node, alignment, [axis], "transform features, not frames; frames are the front end's work"
+    )
+    parameters = [ctx.parameter(node, name) for name in node.inputs[1:]]
+    name, *_ = ctx.copy(node, [alignment.name, *parameters])
+    ctx.derive(node, alignment, name)
+
+
+@rule("TopK")
+def top_k(ctx: Context, node: Node) -> None:
+    alignment = ctx.alignment(node.inputs[0])
+    axis = node.attrs.get("axis", -1) % len(alignment.axes)
+    check_axes(ctx, node, alignment, [axis], "sort features, not frames")
+    names = ctx.copy(node, [alignment.name, ctx.parameter(node, node.inputs[1])], axis=alignment.real(axis))
+    for position, name in enumerate(names):
+        if node.outputs[position]:
+            ctx.derive(node, alignment, name, position)
+
+
+@rule("OneHot")
+def one_hot(ctx: Context, node: Node) -> None:
+    alignment = ctx.alignment(node.inputs[0])
+    rank = len(alignment.axes) + 1
+    if node.attrs.get("axis", -1) % rank != rank - 1:
+        ctx.refuse(node, "it spreads classes over an inner axis", "put them last, as torch does")
+    parameters = [ctx.parameter(node, name) for name in node.inputs[1:]]
+    name, *_ = ctx.copy(node, [alignment.name, *parameters], axis=-1)
+    ctx.derive(node, alignment, name)
+
+
 @rule("LayerNormalization", "RMSNormalization")
 def layer_norm(ctx: Context, node: Node) -> None:
     alignment = ctx.alignment(node.inputs[0])

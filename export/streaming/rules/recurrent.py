@@ -286,11 +286,11 @@ def _final_cell(
         hidden: the hidden state before the chunk (1, N, H), and its rows (T, 1, N, H).
     """
     odd = [name for name in ("activations", "clip", "input_forget") if node.attrs.get(name)]
-    if odd or alignment.lag > 0 or alignment.surplus != 0:
+    if odd or alignment.surplus != 0:
         ctx.refuse_later(
             node.outputs[2],
             node,
-            "its final cell state is used, of an LSTM that starts late or is not the usual one",
+            "its final cell state is used, of an LSTM that is not the usual one or has padding at its end",
             "use the hidden state instead",
         )
         return

@@ -9,7 +9,7 @@ from typing import NoReturn
 from export.streaming.alignment import Alignment
 from export.streaming.axes import Axis, find
 from export.streaming.context import WHOLE, Context
-from export.streaming.memory import delay
+from export.streaming.memory import delay, history, windowed
 from export.streaming.node import Node
 from export.streaming.rules.dims import dims_of, real_dims, reshaped
 from export.streaming.rules.folding import Factor, Regrouped, Run, regroup
@@ -106,6 +106,9 @@ def reshape(ctx: Context, node: Node) -> None:
     if alignment.every > 1 and grouped.rows != 1:
         _parts_as_rows(ctx, node, alignment, grouped)
         return
+    if grouped.rows < 1 and not ctx.in_blocks(alignment.rate * grouped.rows):
+        _stacked_everywhere(ctx, node, alignment, grouped)
+        return
     lag, rate, last = alignment.lag, alignment.rate, alignment.last
     if grouped.rows < 1:
         step = grouped.rows.denominator
@@ -127,6 +130,31 @@ def reshape(ctx: Context, node: Node) -> None:
         lag=lag,
         last=last,
         lookahead_layer=ctx.lookahead_layer(node, alignment, lag, rate),
+    )
+
+
+def _stacked_everywhere(ctx: Context, node: Node, alignment: Alignment, grouped: Regrouped) -> None:
+    """Frames stacked where the frame rate comes back later: at every frame, those from it on."""
+    count, time = grouped.rows.denominator, alignment.time
+    if time is None or alignment.outer > 1 or alignment.edge:
+        refuse_sparse(ctx, node)
+    joined = history(ctx, node, alignment, count - 1)
+    name = windowed(ctx, joined, alignment, count)
+    axes = (*alignment.axes[: time + 1], Axis("fixed", count), *alignment.axes[time + 1 :])
+    stacked = replace(alignment, axes=axes)
+    opened = grouped.fold[-1] == "T"
+    target = dims_of([part for run in grouped.runs for part in _opened(run, opened)])
+    lag = alignment.lag + count - 1
+    ctx.derive(
+        node,
+        alignment,
+        reshaped(ctx, name, real_dims(stacked), target),
+        fold=grouped.fold,
+        open=opened,
+        every=count,
+        lag=lag,
+        last=alignment.last + Fraction(count - 1) / alignment.rate,
+        lookahead_layer=ctx.lookahead_layer(node, alignment, lag, alignment.rate),
     )
 
 

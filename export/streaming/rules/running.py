@@ -47,6 +47,8 @@ def _over_frames(
         rows: streaming tensors that are read frame by frame.
         step: what changes it: ``so far`` and ``row 0``, ``row 1`` to ``next``.
     """
+    if ctx.probe.value(alignment.source).dtype != np.float32:
+        ctx.refuse(node, "it adds up whole numbers over time", "turn them into float32 before it")
     if alignment.open or alignment.time is None:
         ctx.refuse(node, "frames are folded into the batch", "keep time an axis of its own")
     write = ctx.write

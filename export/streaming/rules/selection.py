@@ -11,6 +11,7 @@ from export.streaming.memory import Array, delay, history
 from export.streaming.node import Node
 from export.streaming.rules.joining import repeat_first, shift
 from export.streaming.rules.normalisation import check_axes
+from export.streaming.rules.pointwise import align, merged
 from export.streaming.rules.reduction import settle, summarise
 from export.streaming.rules.registry import rule
 from export.streaming.rules.windows import slide
@@ -35,7 +36,7 @@ def slice_(ctx: Context, node: Node) -> None:
             if len(set(runs)) > 1:
                 ctx.refuse(node, "where it cuts depends on the length", "cut at constant places")
             start, stop, step, _ = runs[0]
-            end = END if stop is None else stop
+            end = stop if stop is not None else END if step > 0 else -END
             name = ctx.write.slice(name, start, end, alignment.real(axis), "cut", step)
         ctx.derive(node, alignment, name)
         return
@@ -163,6 +164,21 @@ def gather(ctx: Context, node: Node) -> None:
         ctx.derive(node, alignment, name)
         return
     _pick_frames(ctx, node, alignment, [ctx.probe.value(index, run) for run in range(3)])
+
+
+@rule("GatherElements")
+def gather_elements(ctx: Context, node: Node) -> None:
+    """Values of a frame picked by numbers of the same frame."""
+    moving = [name for name in node.inputs if ctx.varies(name)]
+    both = align(ctx, node, [ctx.alignment(name) for name in moving])
+    if len(both) < 2 or len({(t.batch, t.time) for t in both}) > 1:
+        ctx.refuse(
+            node, "it picks by constants, or the sound's axes differ", "index with a list, or transpose one"
+        )
+    axis = node.attrs.get("axis", 0) % len(both[0].axes)
+    check_axes(ctx, node, both[0], [axis], "pick features, not frames")
+    name, *_ = ctx.copy(node, [t.name for t in both], axis=both[0].real(axis))
+    ctx.derive(node, merged(both, both[0]), name)
 
 
 @rule("GatherND")
