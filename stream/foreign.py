@@ -59,7 +59,7 @@ def model_kind(data: bytes) -> Foreign | None:
     if len(data) > 9 and data[8:9] == b"{" and 2 <= int.from_bytes(data[:8], "little") <= 100_000_000:
         return Foreign(
             "a safetensors file, which holds weights but no network",
-            "build the network in Python, load the weights into it and give it to export.to_onnx",
+            "name the network too: --module net.py:Net, or in Python to_onnx(Net(), ..., weights=...)",
         )
     if data[:2] == b"\x1f\x8b":
         return Foreign("a gzip archive", "unpack it first")

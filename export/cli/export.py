@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from export.cli.export_progress import ExportProgress
+from export.cli.user_module import user_module
 from export.lazy import require
 from stream.cli.help import TaskCommand, section
 from stream.errors import CardInvalid, CheckpointError, ModelError, UsageError
@@ -29,6 +31,7 @@ Examples:
   stream-classify export network.keras -o model.onnx --labels yes,no
   stream-classify export offline.onnx -o model.onnx --labels yes,no --activation softmax
   stream-classify export offline.onnx -o model.onnx --card card.json --lookahead delay
+  stream-classify export weights.safetensors --module net.py:Net -o model.onnx --labels yes,no
   stream-classify export model.pt -o small.onnx --quantize int8 --data recordings/
 
 A network of your own, in Python:
@@ -69,6 +72,11 @@ A network of your own, in Python:
 )
 @section(
     "Network",
+    click.option(
+        "--module",
+        metavar="FILE:NAME",
+        help="Python code that makes the network of a safetensors file or state dict; it is run.",
+    ),
     click.option("--activation-inside", is_flag=True, help="The network returns probabilities already."),
     click.option(
         "--lookahead",
@@ -106,6 +114,7 @@ def export(
     card: Path | None,
     labels: str | None,
     activation: str | None,
+    module: str | None,
     activation_inside: bool,
     lookahead: str,
     batch_axis: int,
@@ -118,15 +127,18 @@ def export(
 ) -> None:
     """Turn NETWORK into one streaming ONNX file.
 
-    NETWORK is a checkpoint of stream-classify train, a network that Keras saved (.keras, .h5), or any offline ONNX
-    graph that maps a whole sequence of features to scores. Left context becomes state that is carried from step to
-    step; a layer that needs future frames is refused by name. The result is compared with the network over a minute
-    of features in many chunkings; it is written only if all scores agree within 1e-5.
+    NETWORK is a checkpoint of stream-classify train, a network that Keras saved (.keras, .h5), any offline ONNX
+    graph that maps a whole sequence of features to scores, or with --module the weights of a torch network. Left
+    context becomes state that is carried from step to step; a layer that needs future frames is refused by name. The
+    result is compared with the network over a minute of features in many chunkings, and over minutes of silence, full
+    scale and the like; it is written only if all scores agree within 1e-5.
     """
     # All that can be told without torch, which takes seconds to import.
     keras = network.is_file() and _is_keras(network)
     given = _card(network, card, labels, activation or "softmax")
     _check_network(network, given, keras)
+    if module is not None and given is None:
+        raise UsageError(f"{network}: weights have no labels; add --labels A,B,… or --card card.json")
     if quantize:
         _check_measuring(data)
     options: dict[str, Any] = {
@@ -136,16 +148,18 @@ def export(
         "activation_inside": activation_inside,
         "opset": opset,
     }
-    if keras:
-        assert given is not None  # checked above
-        done = _from_keras(network, output, given, labels is not None and activation is None, options)
-    else:
-        from export import to_onnx
+    with ExportProgress() as options["progress"]:
+        if keras:
+            assert given is not None  # checked above
+            done = _from_keras(network, output, given, labels is not None and activation is None, options)
+        else:
+            from export import to_onnx
 
-        source, own = _network(network)
-        chosen = given or own
-        assert chosen is not None  # a checkpoint has a card
-        done = to_onnx(source, output, chosen, batch_axis=batch_axis, **options)
+            source, own = (user_module(module), None) if module is not None else _network(network)
+            options["weights"] = network if module is not None else None
+            chosen = given or own
+            assert chosen is not None  # a checkpoint has a card
+            done = to_onnx(source, output, chosen, batch_axis=batch_axis, **options)
     made = done.provenance["export"]
     exact = "any chunking gives the same bits" if done.exact else "chunking changes last digits"
     name = printable(str(output))
@@ -155,10 +169,24 @@ def export(
         f"at most {made['largest_difference']:.1e} from "
         + ("its layers over the whole sequence" if keras else "the network itself")
     )
+    _tell_of_edges(made)
     if quantize and data is not None:
         from export.cli.quantise import quantise_measured
 
         quantise_measured(output, data, force)
+
+
+def _tell_of_edges(made: dict[str, Any]) -> None:
+    """What the network itself does not bear, which no conversion can mend."""
+    for key, said in (
+        (
+            "not_finite",
+            "gives NaN or infinity; put a floor under what it divides by or takes the logarithm of",
+        ),
+        ("unsure", "turns the last bit of its input, or a rounding, into more than 1e-5"),
+    ):
+        if made[key]:
+            click.echo(f"note: in {', '.join(made[key])} the network itself {said}")
 
 
 def _is_keras(path: Path) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from export.conversion.fault_localisation import all_tensors
@@ -42,9 +44,13 @@ def extent(streaming: Streaming, example: Array, frames: int) -> Extent:
     """
     whole = max(frames // streaming.stride, 1)
     steps = _FEW / max(multiplications(streaming, example), 1.0)
-    field = (streaming.receptive_field or 0) // streaming.stride + 1
+    least = 800
+    if streaming.receptive_field is None:  # memory without end: minutes of each
+        most = 2 * whole
+    else:
+        least = most = max(800, 4 * (streaming.receptive_field // streaming.stride + 1))
     among = int(np.clip(steps / 8, min(300, whole), whole))
-    edges = int(np.clip(steps / 8, min(max(800, 2 * field), whole), 2 * whole))
+    edges = int(np.clip(steps / 8, min(least, whole), min(most, 2 * whole)))
     return Extent(whole, among, edges)
 
 
@@ -57,8 +63,9 @@ def multiplications(streaming: Streaming, example: Array) -> float:
     sizes = {t.name: tuple(t.dims) for t in graph.initializer}
     nodes = [n for n in graph.node if n.op_type in _WORK]
     feed = {s.input: s.initial(1) for s in streaming.states}
-    values = all_tensors(streaming.model, [n.output[0] for n in nodes], x, feed)
-    total = 0
+    names = [n.output[0] for n in nodes]
+    values = all_tensors(streaming.model, names, x, feed) if names else {}
+    total = count * streaming.stride * sum(_inside(node, sizes) for node in graph.node)
     for node in nodes:
         out = values[node.output[0]]
         weights = sizes.get(node.input[1], ())
@@ -71,3 +78,13 @@ def multiplications(streaming: Streaming, example: Array) -> float:
         else:
             total += out.size
     return total / count
+
+
+def _inside(node: onnx.NodeProto, sizes: Mapping[str, tuple[int, ...]]) -> int:
+    """Weights that the body of a loop multiplies with in a frame."""
+    total = 0
+    for body in (a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH):
+        known = {**sizes, **{t.name: tuple(t.dims) for t in body.initializer}}
+        total += sum(prod(known.get(name, (0,))) for n in body.node for name in n.input)
+        total += sum(_inside(each, known) for each in body.node)
+    return total

@@ -175,7 +175,7 @@ def _judged(streaming: Streaming, reference: Reference, found: Comparison, toler
         own = max(own, _conditioning(streaming, reference, found.features, scores.rows))
     # a fault changes scores by thousands of roundings
     amplified = own > max(tolerance / 2, found.difference / 50)
-    if amplified and found.edge:
+    if found.edge and (amplified or found.difference < min(50 * own, 100 * tolerance)):
         return replace(found, own=own)
     if amplified:
         raise ParityError(

@@ -53,6 +53,13 @@ class InputLayout:
         ones = tuple(axis for axis in rest if axis not in wide)
         return cls(not wide, tuple(source[axis] for axis in present), ones)
 
+    def axes_of_network(self) -> dict[str, int]:
+        """Axes of the network's own input: of "N" streams and "T" frames."""
+        order = list(self.order)
+        for axis in self.ones:
+            order.insert(axis, -1)
+        return {"N": order.index(0), "T": order.index(1)}
+
     def to_network(self, x: torch.Tensor) -> torch.Tensor:
         """(N, T, F) -> the network's input."""
         x = x.squeeze(2) if self.squeeze else x

@@ -21,14 +21,18 @@ from onnx.external_data_helper import load_external_data_for_model
 from torch import nn
 
 from export.atomic import write_bytes
+from export.conversion.cleaning import clean
 from export.conversion.equivalence import EquivalenceReport, Reference, check_equivalence
 from export.conversion.fault_localisation import locate_exporter_fault
+from export.conversion.fixed_sizes import check_freed, fixed_sizes, free
 from export.conversion.golden import golden_audio, golden_vectors
 from export.conversion.input_layout import InputLayout
 from export.conversion.observation import check_network
 from export.conversion.operators import check_no_chance, check_operators
+from export.conversion.plain_modules import own_copy
 from export.conversion.step_runner import StreamRunner
 from export.conversion.torch_export import Whole, exporters_for, offline_graph, one_thread
+from export.models.weights import load_weights
 from export.recurrences import StepGraph, step_form, takes_states
 from export.streaming import Streaming, streamify
 from export.streaming.convert import Lookahead
@@ -61,6 +65,7 @@ def to_onnx(
     activation_inside: bool = False,
     opset: int = 17,
     seed: int = 0,
+    weights: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ModelCard:
     """Export a network as a stateful streaming graph that was compared with the network itself.
@@ -82,6 +87,7 @@ def to_onnx(
             unless the graph ends in it.
         opset: ONNX operator set of the file, 17 to 21.
         seed: of the synthetic features the comparison uses.
+        weights: a ``.safetensors`` file or a state dict of torch.save, loaded into the copy of a torch module first.
         progress: told what is done, a few words each time.
 
     Returns:
@@ -92,9 +98,16 @@ def to_onnx(
         ParityError: the result differs from the network by more than 1e-5; nothing is written.
         ExportError: the network cannot be exported at all, or does not fit the card.
         UsageError: the example does not fit the axes or the card.
+        CheckpointError: the weights are not those of the module.
     """
     if lookahead not in get_args(Lookahead):
         raise UsageError(f"lookahead {lookahead!r}: must be one of {', '.join(get_args(Lookahead))}")
+    say = progress or (lambda _: None)
+    if weights is not None:
+        if not isinstance(network, nn.Module) or isinstance(network, torch.jit.ScriptModule):
+            raise UsageError("weights: they are for a torch module; an ONNX graph or a script has its own")
+        network = own_copy(network)
+        load_weights(network, weights)
     with one_thread():
         state = None
         if isinstance(example, (tuple, list)) and len(example) == 2 and isinstance(network, nn.Module):
@@ -105,8 +118,9 @@ def to_onnx(
         activation = None if activation_inside else card.activation
         faults: list[ExportError] = []
         for exporter, offline, reference in _offline_graphs(
-            network, layout, features, output_index, opset, faults
+            network, layout, features, output_index, opset, faults, say
         ):
+            say("write the streaming graph")
             try:
                 made = streamify(
                     offline,
@@ -123,7 +137,7 @@ def to_onnx(
                 frames = int(COMPARED_SECONDS * card.features.frame_rate)
                 reference = replace(reference, activation=appended)
                 report = check_equivalence(
-                    made, reference, features, frames=frames, spec=card.features, seed=seed, progress=progress
+                    made, reference, features, frames=frames, spec=card.features, seed=seed, progress=say
                 )
             except (NotStreamable, ParityError) as error:
                 faults.append(error)
@@ -165,6 +179,7 @@ def _offline_graphs(
     output_index: int,
     opset: int,
     faults: list[ExportError],
+    say: Callable[[str], None],
 ) -> Iterator[tuple[str, onnx.ModelProto, Reference]]:
     """(exporter, offline graph, what to compare it with); torch modules through one exporter after the other."""
     if not isinstance(network, nn.Module):
@@ -174,10 +189,16 @@ def _offline_graphs(
             step = StepGraph(loaded, features.shape[2], output_index, opset)
             yield "", step.offline(), Reference(step.run)
             return
-        graph = fuse_loops(_select(loaded, output_index))
-        graph = layout.prepend(graph, features.shape[2])
-        session = _session(graph)
-        name = graph.graph.input[0].name
+        chosen = _select(loaded, output_index)
+        sizes = fixed_sizes(chosen, layout)
+        original = layout.prepend(chosen, features.shape[2])
+        fused = fuse_loops(chosen)
+        graph = layout.prepend(free(fused, sizes) if sizes else fused, features.shape[2])
+        if sizes:
+            check_freed(original, graph, sizes, features, _name_of(network))
+        session = _session(graph if sizes else original)
+        name = session.get_inputs()[0].name
+        graph = clean(graph, [features[:1, :96], np.concatenate([features, features], axis=1)])
         yield "", graph, Reference(lambda x: session.run(None, {name: x})[0])
         return
     whole = Whole(network, layout, output_index)
@@ -190,6 +211,7 @@ def _offline_graphs(
     sample = torch.from_numpy(np.tile(features, tiles)[:4])
     check_network(whole, sample)
     for exporter in exporters_for(whole, sample):
+        say(f"export through {exporter}")
         try:
             graph = offline_graph(exporter, whole, sample)
         except ExportError as error:
@@ -208,6 +230,10 @@ def _with_its_state(network: nn.Module, features: Array, state: Any) -> nn.Modul
 
 def _fault_finder(whole: Whole, graph: onnx.ModelProto) -> Any:
     return lambda x: locate_exporter_fault(whole, graph, x)
+
+
+def _name_of(network: onnx.ModelProto | str | Path) -> str:
+    return "the graph" if isinstance(network, onnx.ModelProto) else str(network)
 
 
 def _load(network: onnx.ModelProto | str | Path) -> onnx.ModelProto:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -51,6 +52,7 @@ def from_keras(
     activation_inside: bool = False,
     opset: int = 17,
     seed: int = 0,
+    progress: Callable[[str], None] | None = None,
 ) -> ModelCard:
     """Export a network that Keras saved as a stateful streaming graph. Neither Keras nor TensorFlow is needed.
 
@@ -91,6 +93,7 @@ def from_keras(
         activation_inside=activation_inside,
         opset=opset,
         seed=seed,
+        progress=progress,
     )
 
 

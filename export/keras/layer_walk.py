@@ -8,7 +8,6 @@ from export.keras.layers import JOIN, KEEP_MASK, LAYERS, USE_MASK
 from export.keras.weights import LayerWeights, Weights
 from stream.errors import ExportError
 
-MAX_NESTING = 30
 _FUNCTIONS = (
     "Add",
     "Maximum",
@@ -55,8 +54,6 @@ def write_network(
         NotStreamable: a layer has no rule, or needs what a stream does not have; named, with what to use instead.
         ExportError: the configuration or the weights are not as Keras writes them.
     """
-    if depth > MAX_NESTING:
-        raise ExportError(f"networks are nested more than {MAX_NESTING} deep; save the network again")
     names = [layer.name for layer in network.layers]
     found = weights.scope(
         [name.rsplit("/", 1)[-1] if depth else name for name in names],

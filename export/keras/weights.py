@@ -84,7 +84,7 @@ class ArchiveLayer:
 
     def _arrays(self, path: str) -> list[Array]:
         own = _join(path, "vars")
-        names = sorted(self._file.datasets(own), key=lambda name: (len(name), name))  # "10" behind "9"
+        names = sorted(self._file.datasets(own))  # "0", "1" …: no layer that is converted has ten
         found = [self._file.array(_join(own, name)) for name in names]
         for inner in _INSIDE:
             if inner in self._file.groups(path):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
+from export.augmentation.voice import resampled, with_pitch
 from export.data.recording import Interval, Recording
 from export.scenes.material import Material
 from export.scenes.room import Rooms, filtered
@@ -150,9 +150,14 @@ class Composer:
         begin, end = max(0, first - margin), min(len(sound), last + margin)
         sound, first, last = sound[begin:end], first - begin, last - begin
         factor = 1.0
+        if s.pitch:
+            factor = _drawn_factor(s.pitch, rng)
+            sound = with_pitch(sound, rate, factor)
         if s.speed:
-            factor = float(np.exp(rng.uniform(-1, 1) * np.log1p(s.speed)))
-            sound = soxr.resample(sound, rate * factor, rate, quality="LQ").astype(np.float32)
+            faster = _drawn_factor(s.speed, rng)
+            sound = resampled(sound, faster)
+            factor *= faster
+        if factor != 1:
             first, last = round(first / factor), min(round(last / factor), len(sound))
         quiet = () if strong else _quiet_parts(sound[first:last], rate, at + first)
         loud = _at_level(filtered(sound, room, s.tilt, rng), level, rate)
@@ -185,6 +190,11 @@ class Composer:
         if power <= 1e-14 or disturbance <= 1e-14:
             return np.zeros_like(out)
         return noise * np.float32(np.sqrt(power / disturbance / 10 ** (rng.uniform(*self.settings.snr) / 10)))
+
+
+def _drawn_factor(most: float, rng: np.random.Generator) -> float:
+    """Between 1 / (1 + most) and 1 + most, either way as likely."""
+    return float(np.exp(rng.uniform(-1, 1) * np.log1p(most)))
 
 
 def _at_level(samples: NDArray[np.float32], level: float, sample_rate: int) -> NDArray[np.float32]:

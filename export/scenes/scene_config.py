@@ -22,6 +22,7 @@ class SceneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         room: share of sounds in a simulated room, its reverberation time drawn from ``rt60``, seconds.
         rt60: (shortest, longest), seconds.
         speed: largest change of speed and pitch together, e.g. 0.1 = 0.9 to 1.1 times: other voices and machines.
+        pitch: largest change of pitch with the formants where they are, e.g. 0.3 = 1/1.3 to 1.3 times: other voices.
         tilt: standard deviation of a smooth random filter on each sound, dB.
         narrow: share of streams that are low-passed, as by a telephone or a small microphone.
     """
@@ -37,6 +38,7 @@ class SceneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     room: float = 0.5
     rt60: tuple[float, float] = (0.1, 0.7)
     speed: float = 0.06
+    pitch: float = 0.0
     tilt: float = 3.0
     narrow: float = 0.15
 
@@ -58,5 +60,7 @@ class SceneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise SpecError(f"snr {self.snr[0]:g} to {self.snr[1]:g}: the lower one comes first")
         if not 0 <= self.speed <= 0.4:
             raise SpecError(f"speed {self.speed:g}: must be 0 to 0.4")
+        if not 0 <= self.pitch <= 0.6:
+            raise SpecError(f"pitch {self.pitch:g}: must be 0 to 0.6")
         if self.tilt < 0:
             raise SpecError(f"tilt {self.tilt:g}: must not be negative")

@@ -212,6 +212,14 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
     click.option("--scores", is_flag=True, help="JSON lines: also one object for each hop."),
     click.option("--onsets", is_flag=True, help="JSON lines: also one object when an event begins."),
     click.option(
+        "--keep",
+        type=click.Path(file_okay=False),
+        default="heard",
+        show_default=True,
+        metavar="DIR",
+        help="Where the dashboard's keys keep sounds: t what was just heard, n an event that was wrong.",
+    ),
+    click.option(
         "--screenshot",
         type=click.Path(dir_okay=False),
         metavar="FILE.svg",

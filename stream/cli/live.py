@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from stream.classifier import StreamClassifier
     from stream.inference.session import Model
     from stream.outputs.jsonl import JsonLines
+    from stream.outputs.kept import KeptSounds
     from stream.outputs.sink import Sink
     from stream.runner import Summary
     from stream.telemetry import Readings
 
 log = logging.getLogger("stream")
 STOP_SECONDS = 0.8  # that a worker may take to finish before the terminal is given back without it
+HISTORY_SECONDS = 20.0  # kept behind the dashboard, for the keys that keep a sound
 DASHBOARD_CHUNK_SECONDS = 0.06  # where nothing waits for the sound but a screen, drawn a few times a second
 
 
@@ -62,6 +64,7 @@ class Options:
     jsonl: str | None
     scores: bool
     onsets: bool
+    keep: str
     screenshot: str | None
     verbose: bool
 
@@ -257,16 +260,18 @@ def run_dashboard(
     source: AudioSource, classifier: StreamClassifier, lines: list[JsonLines], options: Options
 ) -> None:
     """The loop on a worker thread, the dashboard on this one."""
-    from stream.dashboard import Dashboard
+    from stream.dashboard import Dashboard, Key
+    from stream.outputs.kept import KeptSounds
     from stream.runner import Worker, run
     from stream.telemetry import Telemetry
 
     telemetry = Telemetry(
         classifier.model.card, source.info(), classifier.detector_spec, provider=classifier.model.provider
     )
-    sinks: list[Sink] = [*lines, telemetry, *watchdog()]
-    worker = Worker(lambda: run(source, classifier, sinks, history_seconds=None))
-    screen = Dashboard(telemetry)
+    kept = KeptSounds(options.keep)
+    sinks: list[Sink] = [*lines, telemetry, kept, *watchdog()]
+    worker = Worker(lambda: run(source, classifier, sinks, history_seconds=HISTORY_SECONDS))
+    screen = Dashboard(telemetry, keys={"t": Key("teach", kept.keep), "n": Key("not that", kept.wrong)})
     worker.start()
     with held_back_stderr():
         try:
@@ -283,6 +288,21 @@ def run_dashboard(
     else:
         show_closing(telemetry.read(), summary, classifier.sample_rate)
         _report(summary, source, classifier.sample_rate, closed=True)
+    for line in teaching_lines(kept, options.model):
+        show(line)
+
+
+def teaching_lines(kept: KeptSounds, model: str) -> list[str]:
+    """What to do with the sounds that were kept by a key."""
+    output = model if model.endswith(".onnx") else "mine.onnx"
+    lines = []
+    if kept.kept:
+        sounds = f"{len(kept.kept)} sound{'s' * (len(kept.kept) != 1)} kept"
+        lines.append(f"{sounds}: stream-classify teach NAME --clips {kept.folder} -o {output} --listen")
+    if kept.wrong_ones:
+        wrong = f"{len(kept.wrong_ones)} wrong event{'s' * (len(kept.wrong_ones) != 1)} kept"
+        lines.append(f"{wrong}: stream-classify teach --not {kept.wrong_ones[0].parent} -o {output} --listen")
+    return lines
 
 
 def show_closing(readings: Readings | None, summary: Summary, sample_rate: int) -> None:

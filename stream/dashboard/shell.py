@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -27,6 +27,7 @@ Ending = Literal["ended", "quit", "interrupted", "terminated", "killed"]
 
 DRAWING_SHARE = 0.008  # of a core
 LONGEST_PERIOD_SECONDS = 0.5  # between two drawings
+NOTE_SECONDS = 3.0  # that the answer to a key is shown
 COST_SMOOTHING = 0.2  # weight of the newest drawing in the mean of what drawings cost
 
 
@@ -34,6 +35,19 @@ def drawing_period(shortest: float, cost_seconds: float) -> float:
     """Seconds from one drawing to the next: ``shortest``, or more where drawing costs so much that it would take
     more than its share of a core, but never longer than a person would wait."""
     return min(LONGEST_PERIOD_SECONDS, max(shortest, cost_seconds / DRAWING_SHARE))
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a key does besides q.
+
+    Attributes:
+        word: what it does, for the bottom line.
+        press: called from the drawing thread when it is pressed; what it says is shown for some seconds.
+    """
+
+    word: str
+    press: Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +76,7 @@ class Dashboard:
         telemetry: filled by the working thread.
         console: where to draw; None = standard output.
         fps: drawings per second at most.
+        keys: lower-case letter -> what it does.
 
     Attributes:
         killed_by: the signal behind the ending "killed".
@@ -72,8 +87,11 @@ class Dashboard:
         telemetry: Telemetry,
         console: Console | None = None,
         fps: float = 10.0,
+        keys: Mapping[str, Key] | None = None,
     ) -> None:
         self.telemetry = telemetry
+        self._keys = dict(keys or {})
+        self._note, self._noted = "", 0.0
         self.console = console or Console()
         self._period = 1.0 / fps
         self._shown: list[TextLine] = []
@@ -115,15 +133,17 @@ class Dashboard:
 
     def _loop(self, terminal: Terminal, worker_is_alive: Callable[[], bool]) -> Ending:
         self._forget()
-        hint = "q quit" if terminal.keys else "Ctrl-C quit"
         while worker_is_alive():
             began = time.thread_time()
             self._ground = terminal.ground
-            self._draw(hint)
+            self._draw(self._hint(terminal.keys))
             self._cost_seconds += COST_SMOOTHING * (time.thread_time() - began - self._cost_seconds)
             typed = terminal.wait(drawing_period(self._period, self._cost_seconds))
             if "q" in typed.lower():
                 return "quit"
+            for key in typed.lower():
+                if key in self._keys:
+                    self._note, self._noted = self._keys[key].press(), time.monotonic()
             if "SIGTERM" in terminal.caught or "SIGHUP" in terminal.caught:
                 return "terminated"
             if "SIGINT" in terminal.caught:
@@ -138,13 +158,29 @@ class Dashboard:
             terminal.caught.clear()
         return "ended"
 
+    def _hint(self, keys: bool) -> str:
+        """What the bottom line says: the keys there are, or for some seconds what the last one did."""
+        if not keys:
+            return "Ctrl-C quit"
+        if self._note and time.monotonic() - self._noted < NOTE_SECONDS:
+            return self._note
+        return "  ".join([*(f"{key} {what.word}" for key, what in self._keys.items()), "q quit"])
+
     def _forget(self) -> None:
         self._shown, self._seen = [], ()
 
     def _draw(self, hint: str) -> None:
         width, height = self._size()
         readings = self.telemetry.read()
-        seen = (readings.version, readings.stale, int(readings.state_seconds), self._ground, width, height)
+        seen = (
+            readings.version,
+            readings.stale,
+            int(readings.state_seconds),
+            hint,
+            self._ground,
+            width,
+            height,
+        )
         if seen == self._seen:
             return
         lines = render(readings, width, height, Theme.of(self.console, self._ground), hint).lines

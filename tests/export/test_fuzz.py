@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
-from export.conversion.equivalence import Reference, difference_from_whole  # noqa: E402
+from export.conversion.equivalence import Reference, check_equivalence  # noqa: E402
 from export.conversion.input_layout import InputLayout  # noqa: E402
 from export.conversion.operators import check_operators  # noqa: E402
-from export.conversion.step_runner import StreamRunner  # noqa: E402
 from export.conversion.torch_export import EXPORTERS, Whole, exporters_for, offline_graph  # noqa: E402
 from export.streaming import streamify  # noqa: E402
-from stream.errors import NotStreamable  # noqa: E402
+from stream.errors import ExportError, NotStreamable  # noqa: E402
 from tests.support.random_networks import RandomNetwork, needs_the_future  # noqa: E402
 
 pytestmark = pytest.mark.torch
+NETWORKS = int(os.environ.get("STREAM_CLASSIFY_FUZZ", "200"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """More only wait for each other on networks this small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def outcome(
@@ -28,44 +38,49 @@ def outcome(
     generator = torch.Generator().manual_seed(5)
     example = torch.randn(2, 96, network.width, generator=generator)
     whole = Whole(network, InputLayout.of(tuple(example.shape), 0, 1))
+    usual = exporters_for(whole, example)
+    reference = Reference(lambda x: whole(torch.from_numpy(x)).numpy(), "softmax", run_double=whole.in_double)
     refusals: list[str] = []
-    for exporter in exporters:
-        graph = offline_graph(exporter, whole, example)
+    for exporter in exporters if usual is EXPORTERS else usual:
         try:
-            made = streamify(graph, example.numpy(), lookahead=lookahead)
+            graph = offline_graph(exporter, whole, example)
+            made = streamify(graph, example.numpy(), lookahead=lookahead, activation="softmax")
         except NotStreamable as refusal:
             refusals.append(str(refusal))
+            if needs_the_future(network):
+                break  # rightly; the next exporter would take seconds to find the same
+            continue
+        except ExportError:  # this exporter cannot write it; the other one's refusal counts
             continue
         check_operators(made.model, from_torch=True)
-        reference = Reference(lambda x: whole(torch.from_numpy(x)).numpy())
-        runner = StreamRunner(made.model, made.states)
-        step = made.stride
-        for streams, sizes in ((1, [step]), (3, [5 * step, step, 2 * step, 11 * step])):
-            x = torch.randn(streams, frames, network.width, generator=generator).numpy()
-            assert difference_from_whole(made, reference, x, runner.run(x, sizes)[0]) <= 1e-5
+        check_equivalence(made, reference, 4 * example.numpy(), frames=frames)
         return "converted"
+    assert refusals
     assert needs_the_future(network), f"refused without need: {refusals}"
-    assert all(text.startswith(("layer '", "operator '")) for text in refusals)
+    assert all(text.startswith(("layer '", "operator '", "the loop over frames")) for text in refusals)
     return "refused"
 
 
-@pytest.mark.parametrize("block", range(10))
-def test_two_hundred_networks(block: int) -> None:
+@pytest.mark.parametrize("block", range(NETWORKS // 20))
+def test_random_networks(block: int) -> None:
+    """200 of them; STREAM_CLASSIFY_FUZZ=400 makes it 400."""
     seeds = range(20 * block, 20 * block + 20)
-    outcomes = [outcome(RandomNetwork(seed), ["tracing"]) for seed in seeds]
+    outcomes = [outcome(RandomNetwork(seed), ["tracing", "torch.export"]) for seed in seeds]
     assert outcomes.count("converted") >= 10
 
 
 @pytest.mark.parametrize("block", range(2))
 def test_networks_with_lookahead_allowed(block: int) -> None:
     seeds = range(1000 + 20 * block, 1020 + 20 * block)
-    outcomes = [outcome(RandomNetwork(seed, poisoned=0.6), ["tracing"], "delay") for seed in seeds]
+    outcomes = [
+        outcome(RandomNetwork(seed, poisoned=0.6), ["tracing", "torch.export"], "delay") for seed in seeds
+    ]
     assert "converted" in outcomes
 
 
-@pytest.mark.parametrize("seed", range(2000, 2015))
-def test_networks_through_the_default_exporter(seed: int) -> None:
-    outcome(RandomNetwork(seed, poisoned=0.2), EXPORTERS)
+@pytest.mark.parametrize("seed", range(2000, 2012))
+def test_networks_through_the_other_exporter(seed: int) -> None:
+    outcome(RandomNetwork(seed, poisoned=0.2), ["torch.export", "tracing"])
 
 
 @pytest.mark.parametrize("block", range(3))
@@ -82,7 +97,7 @@ def test_networks_with_recurrences_by_hand(block: int) -> None:
 @pytest.mark.long
 def test_two_thousand_networks() -> None:
     for seed in range(10_000, 12_000):
-        outcome(RandomNetwork(seed), ["tracing"])
+        outcome(RandomNetwork(seed), EXPORTERS)
 
 
 def test_the_judge_of_refusals_can_tell() -> None:

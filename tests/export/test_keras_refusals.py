@@ -194,12 +194,15 @@ def nested(levels: int) -> dict[str, Any]:
     return made
 
 
+def tensor(name: str) -> dict[str, Any]:
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}
+
+
 def functional(**changes: Any) -> dict[str, Any]:
     """input -> dense, and changes of the configuration."""
-    tensor = {"class_name": "__keras_tensor__", "config": {"keras_history": ["input", 0, 0]}}
     layers = [
         entry("InputLayer", "input", batch_shape=[None, None, F]),
-        {**entry("Dense", units=3), "inbound_nodes": [{"args": [tensor], "kwargs": {}}]},
+        {**entry("Dense", units=3), "inbound_nodes": [{"args": [tensor("input")], "kwargs": {}}]},
     ]
     config = {
         "name": "f",
@@ -221,7 +224,7 @@ CONFIGS: dict[str, tuple[Any, str]] = {
     "no dictionary": ("[1]", "describes no network"),
     "deep list": (deep("list"), "nested 5000 deep"),
     "deep dictionary": (deep("network"), "nested 500 deep"),
-    "networks in networks": (json.dumps(nested(40)), "(nested|no input shape)"),
+    "networks in networks": (json.dumps(nested(40)), "nested 122 deep"),
     "own network": ({"class_name": "MyModel", "config": {}}, "class MyModel, whose code is not in the file"),
     "no layers": ({"class_name": "Sequential", "config": {}}, "no list of layers"),
     "too many": ({"class_name": "Sequential", "config": {"layers": [{}] * 10_001}}, "10001 layers"),
@@ -246,6 +249,51 @@ def test_configurations_that_keras_does_not_write(tmp_path: Path, name: str) -> 
     with pytest.raises(StreamClassifyError, match=said) as caught:
         offline_graph(keras(tmp_path / "a.keras", config, weights))
     assert "\n" not in str(caught.value)
+
+
+def called(*positional: Any, **named: Any) -> dict[str, Any]:
+    """input -> other, gru(input, …)."""
+    made = functional(output_layers=["gru", 0, 0])
+    layers = made["config"]["layers"]
+    layers[1] = {**GRU, "inbound_nodes": [{"args": [tensor("input"), *positional], "kwargs": named}]}
+    layers.append(
+        {**entry("Dense", "other", units=4), "inbound_nodes": [{"args": [tensor("input")], "kwargs": {}}]}
+    )
+    return made
+
+
+def test_a_function_is_not_the_layer_of_its_name(tmp_path: Path) -> None:
+    """keras.ops.softmax(x, axis=1) has its axis in the call."""
+    made = functional(output_layers=["softmax", 0, 0])
+    function = {**entry("Softmax"), "module": "keras.src.ops.nn"}
+    made["config"]["layers"].append(
+        {**function, "inbound_nodes": [{"args": [tensor("dense")], "kwargs": {"axis": 1}}]}
+    )
+    with pytest.raises(NotStreamable, match=r"'softmax'.*no rule for this function"):
+        offline_graph(keras(tmp_path / "a.keras", made, arrays(dense=[normal(F, 3), normal(3)])))
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (lambda: called(tensor("other")), "'gru'.*given further inputs"),
+        (lambda: called(initial_state=[tensor("other")]), "'gru'.*given initial_state"),
+        (lambda: called(mask=tensor("other")), "'gru'.*a mask of your own"),
+    ],
+)
+def test_what_a_layer_is_given_besides_is_not_left_out(tmp_path: Path, config: Any, said: str) -> None:
+    with pytest.raises(NotStreamable, match=said):
+        offline_graph(keras(tmp_path / "a.keras", config(), arrays(**BOTH)))
+
+
+def test_all_weights_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = given(tmp_path, GRU, DENSE)
+    size = sum(array.nbytes for values in BOTH.values() for array in values)
+    monkeypatch.setattr("export.keras.hdf5.MAX_WEIGHT_BYTES", size)
+    assert offline_graph(path).shape == (None, None, F)
+    monkeypatch.setattr("export.keras.hdf5.MAX_WEIGHT_BYTES", size - 1)
+    with pytest.raises(ExportError, match="more than a network for streams can have"):
+        offline_graph(path)
 
 
 def test_a_functional_network_in_small(tmp_path: Path) -> None:

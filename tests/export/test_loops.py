@@ -37,6 +37,10 @@ WEIGHTS = {
     "half": np.array([0.5]),
     "unit": np.array([1.0]),
     "other": rng.normal(0, 0.4, H),
+    **{
+        name: np.array(value)
+        for name, value in (("three", 3.0), ("six", 6.0), ("sixth", 1 / 6), ("nil", 0.0))
+    },
 }
 Step = Callable[["Writer"], list[str]]
 
@@ -117,7 +121,33 @@ def unequal_gates(w: Writer) -> list[str]:
     return [w("Add", w("Mul", z, "h0"), w("Mul", w("Sub", "unit", w.gate("i")), new))]
 
 
-STEPS = {each.__name__: each for each in (rnn, gru_before, gru_after, gru_turned, lstm, lstm_turned)}
+def gru_hard(w: Writer) -> list[str]:
+    """Gates min(max(a + 3, 0), 6) / 6, each written in another way."""
+
+    def moved(g: str) -> str:
+        return w("Add", w("Add", w("MatMul", "x", f"W{g}"), w("MatMul", "h0", f"R{g}")), "three")
+
+    z = w("Mul", w("Clip", moved("z"), "nil", "six"), "sixth")
+    r = w("Div", w("Max", w("Min", moved("r"), "six"), "nil"), "six")
+    new = w.gate("h", "Tanh", w("Mul", r, "h0"))
+    return [w("Add", w("Mul", z, "h0"), w("Mul", w("Sub", "unit", z), new))]
+
+
+def gru_hard_relu(w: Writer) -> list[str]:
+    """The same as min(relu(a + 3), 6) / 6."""
+
+    def hard(g: str) -> str:
+        moved = w("Add", w("Add", w("MatMul", "x", f"W{g}"), w("MatMul", "h0", f"R{g}")), "three")
+        return w("Mul", w("Min", w("Relu", moved), "six"), "sixth")
+
+    z, new = hard("z"), w.gate("h", "Tanh", w("Mul", hard("r"), "h0"))
+    return [w("Add", w("Mul", z, "h0"), w("Mul", w("Sub", "unit", z), new))]
+
+
+STEPS = {
+    each.__name__: each
+    for each in (rnn, gru_before, gru_after, gru_turned, gru_hard, gru_hard_relu, lstm, lstm_turned)
+}
 OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "lstm_turned": "LSTM"}
 OTHERS = {each.__name__: each for each in (residual, half_kept, other_sine, unequal_gates)}
 

@@ -21,7 +21,7 @@ def run(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.parametrize("command", ["data", "train", "export", "evaluate"])
+@pytest.mark.parametrize("command", ["data", "train", "export", "evaluate", "teach"])
 def test_help_needs_no_torch(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0, done.stderr

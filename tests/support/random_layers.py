@@ -1,161 +1,262 @@
-"""Layers for random networks that work within a frame, or on a window of frames: (N, T, width) -> the same."""
+"""Layers for random networks: each is causal, made in one of the ways people make it.
+
+A new kind is one class and one line in ``LAYERS``.
+"""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.support.idiom_networks import window_mask
+from tests.support.random_windows import WINDOWS
+
+Made = tuple[nn.Module, int]
 
 
-class Within(nn.Module):
-    """A recurrence over the features of each frame, either way, from the first or the last state; LSTMs may project."""
+class Causal(nn.Module):
+    """A convolution over time made causal in one of the ways people do it."""
 
-    def __init__(self, r: random.Random, width: int) -> None:
+    def __init__(self, r: random.Random, width: int, out: int, stride: int) -> None:
         super().__init__()
-        kind, both, self.slow = r.choice((nn.RNN, nn.GRU, nn.LSTM)), r.random() < 0.6, r.random() < 0.3
-        options = {"proj_size": 2} if kind is nn.LSTM and r.random() < 0.3 else {}
-        self.cells = kind(1, 3, r.randint(1, 2), batch_first=not self.slow, bidirectional=both, **options)
-        self.last = r.random() < 0.3
-        out = options.get("proj_size", 3) * (2 if both else 1)
-        self.back = nn.Linear(out if self.last else out * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, t, f = x.shape
-        y = x.reshape(n * t, f, 1)
-        y = self.cells(y.transpose(0, 1))[0].transpose(0, 1) if self.slow else self.cells(y)[0]
-        y = y[:, -1] if self.last else y.flatten(1)
-        return x + self.back(y).reshape(n, t, f)
-
-
-class Bands(nn.Module):
-    """A recurrence over time for every feature, features in the batch axis, before or behind the streams."""
-
-    def __init__(self, r: random.Random, width: int) -> None:
-        super().__init__()
-        self.slow = r.random() < 0.5
-        self.cells, self.back = nn.GRU(1, 3, batch_first=True), nn.Linear(3 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, t, f = x.shape
-        y = x.permute(2, 0, 1) if self.slow else x.permute(0, 2, 1)
-        y = self.cells(y.reshape(n * f, t, 1))[0]
-        y = y.reshape(f, n, t, 3).permute(1, 2, 0, 3) if self.slow else y.reshape(n, f, t, 3).transpose(1, 2)
-        return self.back(y.reshape(n, t, 3 * f))
-
-
-class BinAttention(nn.Module):
-    """Every feature of a frame looks at all features of it."""
-
-    def __init__(self, r: random.Random, width: int) -> None:
-        super().__init__()
-        self.enter, self.heads = nn.Linear(1, 12), r.choice((1, 2))
-        self.back = nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, t, f = x.shape
-        h, d = self.heads, 4 // self.heads
-        q, k, v = self.enter(x.reshape(n * t, f, 1)).chunk(3, -1)
-        q, k, v = (z.reshape(n * t, f, h, d).transpose(1, 2).reshape(n * t * h, f, d) for z in (q, k, v))
-        y = torch.bmm(torch.softmax(torch.bmm(q, k.transpose(1, 2)), -1), v)
-        return x + self.back(y.reshape(n * t, h, f, d).transpose(1, 2).reshape(n, t, -1))
-
-
-class FrameWindow(nn.Module):
-    """Self-attention over the frames of a window, perhaps with a bias for each distance."""
-
-    def __init__(self, r: random.Random, width: int) -> None:
-        super().__init__()
-        self.window, self.qkv = r.randint(1, 9), nn.Linear(width, 3 * width)
-        self.heads = 2 if r.random() < 0.5 else 1
-        self.bias = nn.Parameter(torch.randn(self.window)) if r.random() < 0.4 else None
-        self.folded = r.random() < 0.3
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, t, f = x.shape
-        q, k, v = self.qkv(x).chunk(3, -1)
-        if self.heads > 1 or self.folded:
-            q, k, v = (z.reshape(n, t, self.heads, -1).transpose(1, 2) for z in (q, k, v))
-        if self.folded:
-            q, k, v = (z.reshape(n * self.heads, t, -1) for z in (q, k, v))
-        score = q @ k.transpose(-2, -1)
-        if self.bias is not None:
-            place = torch.arange(t)
-            score = score + self.bias[(place[:, None] - place[None, :]).clamp(0, self.window - 1)]
-        y = torch.softmax(score.masked_fill(~window_mask(t, self.window), float("-inf")), -1) @ v
-        if self.folded:
-            y = y.reshape(n, self.heads, t, -1)
-        return x + (y.transpose(1, 2).reshape(n, t, f) if y.dim() == 4 else y)
-
-
-class Decoder(nn.Module):
-    """Down along the features by a strided plane, up by a transposed convolution or interpolation, with a skip."""
-
-    def __init__(self, r: random.Random, width: int) -> None:
-        super().__init__()
-        self.kernel, self.swap = r.randint(1, 3), r.random() < 0.4
-        side, time = (3, self.kernel), (self.kernel, 3)
-        sizes = side if self.swap else time
-        step, pad, out = ((2, 1), (1, 0), (1, 0)) if self.swap else ((1, 2), (0, 1), (0, 1))
-        self.down = nn.Conv2d(1, 2, sizes, step, pad)
-        self.up = nn.ConvTranspose2d(2, 1, sizes, step, pad, out) if r.random() < 0.7 else None
-        self.mode = r.choice(("nearest", "bilinear"))
-
-    def forward(self, x: Tensor) -> Tensor:
-        past = self.kernel - 1
-        y = (x.transpose(1, 2) if self.swap else x).unsqueeze(1)
-        y = self.down(functional.pad(y, (past, 0) if self.swap else (0, 0, past, 0)))
-        if self.up is None:
-            y = functional.interpolate(y, scale_factor=(2, 1) if self.swap else (1, 2), mode=self.mode).mean(
-                1
-            )
-        else:
-            y = self.up(y).squeeze(1)
-        y = y.transpose(1, 2) if self.swap else y
-        return x + torch.tanh(y[:, : x.shape[1]])
-
-
-class Context(nn.Module):
-    """A frame with those before it, gathered by a window; at the start zeros or copies of the first frame."""
-
-    def __init__(self, r: random.Random, width: int) -> None:
-        super().__init__()
-        self.past, self.copies, self.columns = r.randint(1, 4), r.random() < 0.6, r.random() < 0.5
-        self.conv = nn.Conv1d(width, width, self.past + 1)
-        self.back = nn.Linear((self.past + 1) * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = functional.pad(x.transpose(1, 2), (self.past, 0), mode="replicate" if self.copies else "constant")
-        if not self.columns:
-            return torch.relu(self.conv(y)).transpose(1, 2)
-        y = functional.unfold(y.unsqueeze(3), (self.past + 1, 1)).transpose(1, 2)
-        return functional.mish(self.back(y))
-
-
-class Slower(nn.Module):
-    """Down to a lower frame rate and back by repetition, added to what came in."""
-
-    def __init__(self, r: random.Random, width: int) -> None:
-        super().__init__()
-        self.step, self.strided = r.randint(2, 3), r.random() < 0.6
-        self.conv = nn.Conv1d(width, width, 3, self.step if self.strided else 1)
-        self.inner = nn.GRU(width, width, batch_first=True) if r.random() < 0.4 else None
-        self.nearest = r.random() < 0.5
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = torch.tanh(self.conv(functional.pad(x.transpose(1, 2), (2, 0))))
-        y = y if self.strided else y[:, :, :: self.step]
-        if self.inner is not None:
-            y = self.inner(y.transpose(1, 2))[0].transpose(1, 2)
-        y = (
-            functional.interpolate(y, scale_factor=self.step)
-            if self.nearest
-            else y.repeat_interleave(self.step, 2)
+        self.style = r.choice(("pad", "chomp", "concat"))
+        kernel, dilation = r.randint(1 if stride == 1 else stride, 5), r.choice((1, 1, 2, 3))
+        groups = width if r.random() < 0.2 and out % width == 0 else 1
+        self.reach = (kernel - 1) * dilation
+        if stride > 1:
+            self.style = r.choice(("pad", "concat"))
+        self.conv = nn.Conv1d(
+            width,
+            out,
+            kernel,
+            stride=stride,
+            dilation=dilation,
+            groups=groups,
+            bias=r.random() < 0.7,
+            padding=self.reach if self.style == "chomp" else 0,
         )
-        return x + y[:, :, : x.shape[1]].transpose(1, 2)
+        self.late = r.randint(0, stride - 1)  # frames of a stride that the padding leaves to the next step
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.transpose(1, 2)
+        if self.style == "chomp":
+            return self.conv(x)[:, :, : x.shape[2]].transpose(1, 2)
+        pad = max(self.reach - self.late, 0)
+        if self.style == "pad":
+            x = functional.pad(x, (pad, 0))
+        else:
+            x = torch.cat([x.new_zeros(x.shape[0], x.shape[1], pad), x], dim=2)
+        return self.conv(x).transpose(1, 2)
 
 
-LAYERS = (Within, Bands, BinAttention, FrameWindow, Decoder, Context, Slower)
+class Gated(nn.Module):
+    def __init__(self, r: random.Random, width: int) -> None:
+        super().__init__()
+        self.conv, self.skip = Causal(r, width, 2 * width, 1), r.random() < 0.5
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = self.conv(x).chunk(2, dim=2)
+        y = torch.tanh(a) * torch.sigmoid(b)
+        return x + y if self.skip else y
+
+
+class Residual(nn.Module):
+    def __init__(self, r: random.Random, width: int) -> None:
+        super().__init__()
+        self.first, self.second = Causal(r, width, width, 1), Causal(r, width, width, 1)
+        self.norm = nn.BatchNorm1d(width) if r.random() < 0.5 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(self.first(x))
+        if self.norm is not None:
+            y = self.norm(y.transpose(1, 2)).transpose(1, 2)
+        return x + self.second(y)
+
+
+class Cells(nn.Module):
+    """RNN, GRU or LSTM in either layout, from zeros or learned values."""
+
+    def __init__(self, r: random.Random, width: int, out: int) -> None:
+        super().__init__()
+        kind = r.choice((nn.RNN, nn.GRU, nn.LSTM))
+        self.first, layers = r.random() < 0.5, r.randint(1, 2)
+        self.cells = kind(width, out, layers, batch_first=self.first, bias=r.random() < 0.8)
+        self.learned = nn.Parameter(torch.randn(layers, 1, out)) if r.random() < 0.2 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = None
+        if self.learned is not None:
+            state = self.learned.expand(-1, x.shape[0], -1).contiguous()
+            state = (state, state) if isinstance(self.cells, nn.LSTM) else state
+        x = x if self.first else x.transpose(0, 1)
+        y = self.cells(x, state)[0]
+        return y if self.first else y.transpose(0, 1)
+
+
+class Pool(nn.Module):
+    def __init__(self, r: random.Random) -> None:
+        super().__init__()
+        self.kernel = r.randint(2, 3)
+        self.whole = r.random() < 0.3
+        stride = self.kernel if self.whole else 1
+        self.pool = r.choice((nn.AvgPool1d, nn.MaxPool1d))(self.kernel, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.transpose(1, 2)
+        x = x if self.whole else functional.pad(x, (self.kernel - 1, 0))
+        return self.pool(x).transpose(1, 2)
+
+
+class Plane(nn.Module):
+    """2-D convolution over time and features, causal in time."""
+
+    def __init__(self, r: random.Random, width: int) -> None:
+        super().__init__()
+        self.kernel, self.maps = r.randint(1, 3), 2
+        self.conv = nn.Conv2d(1, self.maps, (self.kernel, 3), padding=(0, 1))
+        self.back = nn.Linear(self.maps * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(functional.pad(x.unsqueeze(1), (0, 0, self.kernel - 1, 0)))
+        return self.back(torch.relu(y).permute(0, 2, 1, 3).flatten(2))
+
+
+class Dense(nn.Module):
+    """A linear layer, sometimes frame by frame through the batch axis."""
+
+    def __init__(self, r: random.Random, width: int, out: int) -> None:
+        super().__init__()
+        self.linear, self.fold = nn.Linear(width, out), r.random() < 0.4
+        self.act = r.choice((torch.relu, torch.tanh, functional.gelu, functional.elu, functional.silu))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.fold:
+            return self.act(self.linear(x))
+        n, t, f = x.shape
+        return self.act(self.linear(x.reshape(n * t, f))).reshape(n, t, -1)
+
+
+class Delta(nn.Module):
+    def __init__(self, r: random.Random, width: int) -> None:
+        super().__init__()
+        self.shift, self.back = r.randint(1, 3), nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        before = functional.pad(x, (0, 0, self.shift, 0))[:, : -self.shift]
+        return self.back(torch.cat([x, x - before], dim=2))
+
+
+class Norm(nn.Module):
+    def __init__(self, r: random.Random, width: int) -> None:
+        super().__init__()
+        self.layer = r.random() < 0.6
+        self.norm = nn.LayerNorm(width) if self.layer else nn.BatchNorm1d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x) if self.layer else self.norm(x.transpose(1, 2)).transpose(1, 2)
+
+
+class Stack(nn.Module):
+    """Two frames to one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(x.shape[0], x.shape[1] // 2, 2 * x.shape[2])
+
+
+class Loop(nn.Module):
+    """A cell called frame by frame."""
+
+    def __init__(self, r: random.Random, width: int, out: int) -> None:
+        super().__init__()
+        self.cell, self.out = r.choice((nn.GRUCell, nn.RNNCell, nn.LSTMCell))(width, out), out
+        self.unbound = r.random() < 0.5
+
+    def forward(self, x: Tensor) -> Tensor:
+        state, out = None, []
+        for frame in x.unbind(1) if self.unbound else (x[:, t] for t in range(x.shape[1])):
+            state = self.cell(frame, state)
+            out.append(state[0] if isinstance(state, tuple) else state)
+        return torch.stack(out, 1)
+
+
+class Repeated(nn.Module):
+    """A convolution whose first frame is repeated to the left."""
+
+    def __init__(self, r: random.Random, width: int, out: int) -> None:
+        super().__init__()
+        self.kernel = r.randint(2, 5)
+        self.conv = nn.Conv1d(width, out, self.kernel)
+
+    def forward(self, x: Tensor) -> Tensor:
+        padded = functional.pad(x.transpose(1, 2), (self.kernel - 1, 0), mode="replicate")
+        return self.conv(padded).transpose(1, 2)
+
+
+class Cumulative(nn.Module):
+    """The mean of all frames so far, taken off."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        count = torch.arange(1, x.shape[1] + 1).view(1, -1, 1)
+        return x - x.cumsum(1) / count
+
+
+class Up(nn.Module):
+    """Twice the features by a transposed convolution within the frame."""
+
+    def __init__(self, r: random.Random, width: int) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(1, 1, (1, 4), (1, 2), (0, 1))
+        self.back = nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.back(self.conv(x.unsqueeze(1)).squeeze(1))
+
+
+class Normed(nn.Module):
+    """Divided by its own size, with a floor that only silence sees."""
+
+    def __init__(self, r: random.Random) -> None:
+        super().__init__()
+        self.floor = r.choice((1e-5, 1e-8, 1e-12))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / (x.abs().mean(2, keepdim=True) + self.floor)
+
+
+def _strided(r: random.Random, width: int, out: int) -> Made:
+    return Causal(r, width, out, r.choice((1, 1, 1, 2))), out
+
+
+def _stacked(r: random.Random, width: int, out: int) -> Made:
+    return (Stack(), 2 * width) if r.random() < 0.4 else (nn.Identity(), width)
+
+
+# name -> (how often it is drawn, how it is made: (random, width in, a width out) -> (layer, its width out))
+LAYERS: dict[str, tuple[int, Callable[[random.Random, int, int], Made]]] = {
+    "conv": (4, _strided),
+    "gated": (2, lambda r, width, _: (Gated(r, width), width)),
+    "residual": (2, lambda r, width, _: (Residual(r, width), width)),
+    "cells": (6, lambda r, width, out: (Cells(r, width, out), out)),
+    "pool": (2, lambda r, width, _: (Pool(r), width)),
+    "plane": (2, lambda r, width, _: (Plane(r, width), width)),
+    "dense": (2, lambda r, width, out: (Dense(r, width, out), out)),
+    "delta": (2, lambda r, width, _: (Delta(r, width), width)),
+    "norm": (2, lambda r, width, _: (Norm(r, width), width)),
+    "stack": (2, _stacked),
+    **{layer.__name__: (1, lambda r, width, _, layer=layer: (layer(r, width), width)) for layer in WINDOWS},
+    "repeated": (1, lambda r, width, out: (Repeated(r, width, out), out)),
+    "cumulative": (1, lambda r, width, _: (Cumulative(), width)),
+    "up": (1, lambda r, width, _: (Up(r, width), width)),
+    "normed": (1, lambda r, width, _: (Normed(r), width)),
+    "loop": (1, lambda r, width, out: (Loop(r, width, out), out)),
+}
+
+
+def draw_layer(r: random.Random, width: int) -> Made:
+    """A layer that takes (N, T, width), and its width out."""
+    out = r.choice((4, 6, 8, 2 * width))
+    (kind,) = r.choices(list(LAYERS), [often for often, _ in LAYERS.values()])
+    return LAYERS[kind][1](r, width, out)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.streaming.loops.forms import Atom, Body, Factor, Form, NoForm
+from export.streaming.loops.forms import ACTIVATIONS, Atom, Body, Factor, Form, NoForm
 
 Array = NDArray[Any]
 FRAME = "x"
@@ -178,7 +178,7 @@ def _lstm(body: Body, hidden: str, cell: str, forms: dict[str, Form]) -> Cell:
 
 def _atom(body: Body, name: str | None) -> Atom:
     atom = body.atoms.get(name or "")
-    if atom is None or not atom.op:
+    if atom is None or atom.op not in ACTIVATIONS:
         raise NoForm
     return atom
 
@@ -186,7 +186,7 @@ def _atom(body: Body, name: str | None) -> Atom:
 def _number(factor: Factor) -> float:
     if np.ndim(factor):
         raise NoForm
-    return float(factor)
+    return round(float(factor), 6)  # 6 times a sixth is nearly 1
 
 
 def _same(first: Form, second: Form) -> bool:

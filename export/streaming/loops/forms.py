@@ -38,7 +38,7 @@ class Form:
         """The atom that this is, alone and unchanged."""
         if len(self.terms) == 1:
             ((key, factor),) = self.terms.items()
-            if len(key) == 1 and isinstance(factor, float) and factor == 1:
+            if len(key) == 1 and np.ndim(factor) == 0 and np.isclose(factor, 1):
                 return key[0]
         return None
 
@@ -127,6 +127,14 @@ class Body:
         if any(len(form.terms) > MAX_TERMS for form in made):
             raise NoForm
         self._forms.update(zip(node.output, made, strict=True))
+
+    def clipped(self, node: onnx.NodeProto, form: Form, most: float) -> Form:
+        """min(max(form, 0), most), which is most times a hard sigmoid."""
+        if most <= 0:
+            raise NoForm
+        atom = f"HardSigmoid:{node.output[0]}"
+        self.atoms[atom] = Atom("HardSigmoid", {"alpha": 1 / most, "beta": 0.0}, form)
+        return Form({(atom,): most})
 
     def factor(self, form: Form, name: str) -> Form:
         """A form that may be multiplied element by element: sums with matrices become an atom."""
@@ -268,14 +276,43 @@ def _matmul(body: Body, node: onnx.NodeProto, attributes: dict[str, Any], values
 
 
 def _quotient(body: Body, node: onnx.NodeProto, attributes: dict[str, Any], values: list[Any]) -> Form:
-    by = _as_form(values[1])
-    if set(by.terms) != {()} or np.ndim(by.terms[()]):
-        raise NoForm
-    return _scaled(_as_form(values[0]), 1.0 / float(by.terms[()]))
+    return _scaled(_as_form(values[0]), 1.0 / _number(values[1]))
 
 
 def _scaled(form: Form, by: float) -> Form:
     return Form({key: factor * by for key, factor in form.terms.items()})
+
+
+def _number(value: Form | Array | None) -> float:
+    terms = _as_form(value).terms
+    if set(terms) != {()} or np.ndim(terms[()]):
+        raise NoForm
+    return float(terms[()])
+
+
+def _clip(body: Body, node: onnx.NodeProto, attributes: dict[str, Any], values: list[Any]) -> Form:
+    if len(values) != 3 or _number(values[1]) != 0:
+        raise NoForm
+    return body.clipped(node, _as_form(values[0]), _number(values[2]))
+
+
+def _least(body: Body, node: onnx.NodeProto, attributes: dict[str, Any], values: list[Any]) -> Form:
+    """min(form, number): half of a clip, whose other half follows, or was a Relu."""
+    form, most = _as_form(values[0]), _number(values[1])
+    before = body.atoms.get(form.single() or "")
+    if before is not None and before.op == "Relu":
+        return body.clipped(node, before.argument, most)
+    atom = f"Min:{node.output[0]}"
+    body.atoms[atom] = Atom("Min", {"most": most}, form)
+    return Form({(atom,): 1.0})
+
+
+def _most(body: Body, node: onnx.NodeProto, attributes: dict[str, Any], values: list[Any]) -> Form:
+    """max(min(form, number), 0)."""
+    before = body.atoms.get(_as_form(values[0]).single() or "")
+    if before is None or before.op != "Min" or _number(values[1]) != 0:
+        raise NoForm
+    return body.clipped(node, before.argument, before.attributes["most"])
 
 
 Rule = Callable[[Body, onnx.NodeProto, dict[str, Any], list[Any]], Form]
@@ -286,6 +323,9 @@ _RULES: dict[str, Rule] = {
     "Div": _quotient,
     "Neg": lambda body, node, attributes, v: _scaled(_as_form(v[0]), -1.0),
     "Identity": lambda body, node, attributes, v: _as_form(v[0]),
+    "Clip": _clip,
+    "Min": _least,
+    "Max": _most,
     "Gemm": _matmul,
     "MatMul": _matmul,
 }

@@ -1,0 +1,201 @@
+"""How much a few examples teach: the table of ``stream-classify teach``.
+
+    python -m export.recipes.few_shots DATA
+
+DATA holds the folders ``things``, ``digits``, ``commands`` and ``urban``, each with a manifest. All sounds of a set are
+taught at once, from examples of some sources, and looked for among sounds of other sources:
+
+    again   single things, each known by one recording: the same thing heard in other places, as a doorbell is
+    things  things with three recordings or more: half of them teach, the others are looked for
+    digits  spoken digits: three speakers teach, the fourth is looked for (theo, then george)
+    words   bed, cat and happy: the official training part teaches, validation is looked for
+    urban   city sounds: fold 1 teaches, fold 2 is looked for; no recording is in both
+
+A sound is found if its event begins while it lasts or in the half second after it; it is heard at -40 to -10 dBFS,
+half of the time in a room, over noise, music or speech 10 to 40 dB below it. False alarms are counted in the test part
+of the bank of negatives (speech, music, noise and silence), with the thresholds that ``teach`` chose on the others.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from export.scenes.negatives import Negatives
+from export.teaching.background import Amount, Stretch, bank_background
+from export.teaching.examples import Example, sounding
+from export.teaching.front import Front, load_front
+from export.teaching.heard import heard_again
+from export.teaching.judging import Budget, Judged, judge
+from export.teaching.learning import Lesson, Taught
+from export.teaching.taught import CHOSEN_ON, LEARNT_FROM
+from export.teaching.threshold import held
+from stream.capture.files import read_audio
+
+SETS = ("again", "things", "digits", "words", "urban")
+SPOKEN = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+SPEAKERS = ("theo", "george")
+TOGETHER = 10  # sounds in one model
+MANY, TESTED = 200, 12  # examples of a sound that are all there are, and of each that are looked for
+TEST = Amount(voices=6, things=6, music=40, noises=120, silences=4)
+LEVEL_DBFS, SNR_DB = (-40.0, -10.0), (10.0, 40.0)
+APART_SECONDS = 0.5  # between two false alarms
+
+Clip = tuple[str, Path]
+"""Source, file."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Sounds to be taught at once.
+
+    Attributes:
+        teaching, testing: label -> recordings.
+        words: what is said or meant, so that the background has none of it.
+    """
+
+    teaching: dict[str, list[Clip]]
+    testing: dict[str, list[Clip]]
+    words: list[str]
+
+
+def tasks(data: Path, name: str, rng: np.random.Generator) -> Iterator[Task]:
+    """The models of a set."""
+    if name == "digits":
+        rows = _rows(data / "digits")
+        for speaker in SPEAKERS:
+            yield _task(rows, partial(_is, "speaker", speaker), "speaker", SPOKEN)
+    elif name == "words":
+        yield _task(_rows(data / "commands"), partial(_is, "split", "validation"), "speaker", [])
+    elif name == "urban":
+        yield _task(_rows(data / "urban"), partial(_is, "fold", "2"), "group", [])
+    else:
+        by: dict[str, list[Clip]] = {}
+        for row in _rows(data / "things"):
+            by.setdefault(row["label"].strip("._"), []).append((row["filename"], Path(row["path"])))
+        several = name == "things"
+        labels = sorted(
+            label for label, clips in by.items() if (len(clips) >= 3 if several else len(clips) == 1)
+        )
+        labels = [labels[i] for i in rng.permutation(len(labels))][: 3 * TOGETHER]
+        for at in range(0, len(labels), TOGETHER):
+            teaching, testing = {}, {}
+            for label in labels[at : at + TOGETHER]:
+                clips = [by[label][i] for i in rng.permutation(len(by[label]))]
+                half = (len(clips) + 1) // 2 if several else 1
+                teaching[label], testing[label] = clips[:half], clips[half:] or clips
+            yield Task(teaching, testing, sorted(teaching))
+
+
+def examples_of(clips: Sequence[Clip], count: int, rate: int, rng: np.random.Generator) -> list[Example]:
+    """``count`` recordings from as many sources as there are; all of them where there are fewer."""
+    sources: dict[str, list[Path]] = {}
+    for i in rng.permutation(len(clips)):
+        sources.setdefault(clips[i][0], []).append(clips[i][1])
+    chosen: list[Path] = []
+    while len(chosen) < count and any(sources.values()):
+        for files in sources.values():
+            if files and len(chosen) < count:
+                chosen.append(files.pop())
+    return [Example(file.name, sound_of(file, rate)) for file in chosen]
+
+
+def sound_of(file: Path, rate: int) -> NDArray[np.float32]:
+    """The part of a recording that sounds."""
+    samples = read_audio(file, rate)
+    first, last = sounding(samples, rate)
+    return samples[first:last] if last > first else samples
+
+
+def measure(task: Task, front: Front, count: int, seed: int = 0) -> tuple[float, float, float]:
+    """Share found, false alarms an hour of all sounds together, share taken for another sound."""
+    rng, rate = np.random.default_rng((seed, count)), front.sample_rate
+    labels = sorted(task.teaching)
+    sounds = [Taught(label, examples_of(task.teaching[label], count, rate, rng)) for label in labels]
+    learnt_from = bank_background("train", rate, LEARNT_FROM, without=task.words, seed=seed)
+    chosen_on = bank_background("validation", rate, CHOSEN_ON, without=task.words, seed=seed + 1)
+    lesson = Lesson(front, sounds, [], learnt_from, chosen_on, Negatives("train", rate, task.words), seed)
+    judged = judge(lesson, Budget())
+    found, confused = _looked_for(lesson, judged, task, labels, rate)
+    test = bank_background("test", rate, TEST, without=task.words, seed=seed + 2)
+    hours = sum(len(stretch.samples) for stretch in test) / rate / 3600
+    return found, sum(_false(judged, front, stretch) for stretch in test) / hours, confused
+
+
+def _looked_for(
+    lesson: Lesson, judged: Judged, task: Task, labels: Sequence[str], rate: int
+) -> tuple[float, float]:
+    other, rng = Negatives("test", rate, task.words), np.random.default_rng(99)
+    copies = []
+    for number, label in enumerate(labels):
+        clips = task.testing[label]
+        for i in range(max(TESTED // 2, min(TESTED, len(clips)))):
+            sound = sound_of(clips[i % len(clips)][1], rate)
+            copies.append(
+                lesson.copy_of(number, 0, heard_again(sound, rate, other, rng, level=LEVEL_DBFS, snr=SNR_DB))
+            )
+    trial = lesson.trial(judged.head, np.zeros(len(labels), np.float32), copies)
+    raised = trial.peaks >= 0
+    own = raised[np.arange(len(copies)), trial.sound]
+    return float(own.mean()), float((raised.sum(1) - own).mean())
+
+
+def _false(judged: Judged, front: Front, stretch: Stretch) -> int:
+    high = held(judged.head.logits(front.rows(stretch.samples)), front.rate) >= 0
+    count = 0
+    for column in high.T:
+        at = np.flatnonzero(column)
+        if len(at):
+            count += 1 + int((np.diff(at) > APART_SECONDS * front.rate).sum())
+    return count
+
+
+def _task(
+    rows: Sequence[dict[str, str]], tested: Callable[[dict[str, str]], bool], group: str, words: Sequence[str]
+) -> Task:
+    parts: tuple[dict[str, list[Clip]], dict[str, list[Clip]]] = {}, {}
+    for row in rows:
+        parts[bool(tested(row))].setdefault(row["label"], []).append((row[group], Path(row["path"])))
+    rng = np.random.default_rng(5)
+    testing = {label: [clips[i] for i in rng.permutation(len(clips))] for label, clips in parts[1].items()}
+    return Task(parts[0], testing, list(words) or sorted(parts[0]))
+
+
+def _is(column: str, value: str, row: dict[str, str]) -> bool:
+    return row[column] == value
+
+
+def _rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "manifest.csv", newline="", encoding="utf-8") as file:
+        return [{**row, "path": str(folder / row["filename"])} for row in csv.DictReader(file)]
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option("--shots", default="1,3,5,10,all", show_default=True)
+@click.option("--sets", default=",".join(SETS), show_default=True)
+@click.option("--front", type=click.Path(path_type=Path), help="Another front.")
+@click.option("--models", type=int, default=2, show_default=True, help="Of each set, at most.")
+def main(data: Path, shots: str, sets: str, front: Path | None, models: int) -> None:
+    """Print the table."""
+    ear = load_front(front)
+    click.echo("set      shots  found  false/h  taken for another")
+    for name in sets.split(","):
+        for shot in shots.split(","):
+            results = [
+                measure(task, ear, MANY if shot == "all" else int(shot))
+                for task in list(tasks(data, name, np.random.default_rng(3)))[:models]
+            ]
+            found, false, confused = np.mean(results, axis=0)
+            click.echo(f"{name:8} {shot:>5}  {found:5.2f}  {false:7.1f}  {confused:17.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The folder beside a taught model: its examples as they were given, so that more can be added and some taken away.
+
+    mine.onnx
+    mine.taught/
+        mydog/…flac            a folder for each sound
+        _not_/…flac            what was taken for one of them and is none
+
+Whoever deletes a recording in it and teaches anything again has unlearnt it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from export.teaching.examples import Example, audio_files, read_examples
+from stream.errors import OutputError, UsageError
+
+WRONG = "_not_"
+_NAME = re.compile(r"[^\W_][\w .+-]{0,39}")
+
+
+def folder_of(model: Path) -> Path:
+    """Where the examples of a taught model are."""
+    return model.with_suffix(".taught")
+
+
+def check_name(label: str, reserved: Sequence[str]) -> None:
+    """UsageError unless ``label`` can be the name of a sound and of a folder."""
+    if not _NAME.fullmatch(label) or label != label.strip():
+        raise UsageError(
+            f"name {label!r}: want letters, digits, spaces and . + - only, 40 at most, such as mydog"
+        )
+    if label in reserved:
+        raise UsageError(
+            f"name {label}: the bundled model has a class of this name; choose another, such as my-{label}"
+        )
+
+
+def known_sounds(folder: Path) -> list[str]:
+    """Names of the sounds that have examples, in order."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        p.name for p in folder.iterdir() if p.is_dir() and p.name != WRONG and any(p.glob("*.flac"))
+    )
+
+
+def examples_in(folder: Path, label: str, sample_rate: int) -> list[Example]:
+    """The examples that are kept of a sound; none is none."""
+    place = folder / label
+    return (
+        read_examples(audio_files([place]), sample_rate)
+        if place.is_dir() and any(place.glob("*.flac"))
+        else []
+    )
+
+
+def keep(folder: Path, label: str, examples: Sequence[Example], sample_rate: int) -> int:
+    """Write examples; how many were new. The same sound is kept once.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    place, new = folder / label, 0
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for example in examples:
+            name = hashlib.sha256(np.ascontiguousarray(example.samples).tobytes()).hexdigest()[:12]
+            file = place / f"{name}.flac"
+            if not file.exists():
+                soundfile.write(file, np.clip(example.samples, -1, 1), sample_rate, subtype="PCM_24")
+                new += 1
+    except (OSError, soundfile.SoundFileError) as error:
+        raise OutputError(
+            f"{place}: examples cannot be written: {error}; choose another place with -o"
+        ) from None
+    return new
+
+
+def forget(folder: Path, label: str) -> None:
+    """Delete the examples of a sound."""
+    for file in (folder / label).glob("*.flac"):
+        file.unlink()
