@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -49,6 +48,7 @@ from stream.inference.verify import compare as compare_golden
 
 Array = NDArray[np.float32]
 Network = nn.Module | onnx.ModelProto | str | Path
+ATTENTION_FRAMES = 1000  # at least, in comparisons with attention over time
 COMPARED_SECONDS = 60.0  # of features, in every comparison with the network
 
 
@@ -135,6 +135,8 @@ def to_onnx(
                 check_operators(made.model, from_torch=exporter != "")
                 appended = None if made.activated else activation
                 frames = int(COMPARED_SECONDS * card.features.frame_rate)
+                if made.window:  # offline, attention over time costs the square of the length
+                    frames = min(frames, max(8 * made.window, ATTENTION_FRAMES))
                 reference = replace(reference, activation=appended)
                 report = check_equivalence(
                     made, reference, features, frames=frames, spec=card.features, seed=seed, progress=say
@@ -224,7 +226,7 @@ def _with_its_state(network: nn.Module, features: Array, state: Any) -> nn.Modul
     """The module, or the network that it is if it takes its state as an argument."""
     if isinstance(network, torch.jit.ScriptModule):
         return network
-    inner = copy.deepcopy(getattr(network, "_orig_mod", network)).cpu().float().eval()
+    inner = own_copy(network).cpu().float().eval()
     return step_form(inner, torch.from_numpy(features), state) or network
 
 

@@ -44,6 +44,7 @@ class Streaming:
         output: alignment of the output.
         alignments: of every tensor, for fault localisation.
         labels: offline tensor -> layer that makes it, in topological order.
+        window: frames that attention over time looks at, at most; 0 if there is none.
         activated: the offline graph ends in the activation; else it was appended.
     """
 
@@ -59,6 +60,7 @@ class Streaming:
     output: Alignment
     alignments: dict[str, Alignment]
     labels: dict[str, str]
+    window: int = 0
     activated: bool = field(default=False)
 
 
@@ -115,6 +117,7 @@ def streamify(
         output=alignment,
         alignments=dict(ctx.alignments),
         labels=labels,
+        window=max(t.band for t in ctx.alignments.values()),
         activated=activated,
     )
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.support.random_frames import FRAME_LAYERS
+from tests.support.random_windows import WINDOWS
 
 Made = tuple[nn.Module, int]
 
@@ -182,39 +182,6 @@ class Loop(nn.Module):
         return torch.stack(out, 1)
 
 
-class Attention(nn.Module):
-    """Over the last few frames, by a mask."""
-
-    def __init__(self, r: random.Random, width: int) -> None:
-        super().__init__()
-        self.qkv, self.window, self.scaled = nn.Linear(width, 3 * width), r.randint(1, 9), r.random() < 0.5
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).chunk(3, -1)
-        place = torch.arange(x.shape[1])
-        distance = place[:, None] - place[None, :]
-        seen = (distance >= 0) & (distance < self.window)
-        if self.scaled:
-            return x + functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
-        score = (q @ k.transpose(1, 2)).masked_fill(~seen, float("-inf"))
-        return x + torch.softmax(score, -1) @ v
-
-
-class Bins(nn.Module):
-    """A recurrence over the features within each frame, both ways."""
-
-    def __init__(self, r: random.Random, width: int) -> None:
-        super().__init__()
-        both = r.random() < 0.5
-        self.cells = r.choice((nn.GRU, nn.LSTM))(1, 2, batch_first=True, bidirectional=both)
-        self.back = nn.Linear((4 if both else 2) * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, t, f = x.shape
-        y = self.cells(x.reshape(n * t, f, 1))[0]
-        return self.back(y.reshape(n, t, -1))
-
-
 class Repeated(nn.Module):
     """A convolution whose first frame is repeated to the left."""
 
@@ -279,14 +246,12 @@ LAYERS: dict[str, tuple[int, Callable[[random.Random, int, int], Made]]] = {
     "delta": (2, lambda r, width, _: (Delta(r, width), width)),
     "norm": (2, lambda r, width, _: (Norm(r, width), width)),
     "stack": (2, _stacked),
-    "attention": (1, lambda r, width, _: (Attention(r, width), width)),
-    "bins": (1, lambda r, width, _: (Bins(r, width), width)),
+    **{layer.__name__: (1, lambda r, width, _, layer=layer: (layer(r, width), width)) for layer in WINDOWS},
     "repeated": (1, lambda r, width, out: (Repeated(r, width, out), out)),
     "cumulative": (1, lambda r, width, _: (Cumulative(), width)),
     "up": (1, lambda r, width, _: (Up(r, width), width)),
     "normed": (1, lambda r, width, _: (Normed(r), width)),
     "loop": (1, lambda r, width, out: (Loop(r, width, out), out)),
-    "frame": (6, lambda r, width, _: (r.choice(FRAME_LAYERS)(r, width), width)),
 }
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.support.random_frames import Context, Slower
 from tests.support.random_layers import Cells, Cumulative, Repeated, Stack, draw_layer
 from tests.support.random_loops import HandWritten, Running
+from tests.support.random_windows import Context, Slower
 
 CLASSES = 3
 POISONS = (
@@ -99,7 +99,7 @@ class RandomNetwork(nn.Module):
                 if isinstance(block, Context):
                     block.copies = False  # copies of frames that come late are refused
                 if isinstance(block, Cells) and not isinstance(block.cells, nn.GRU):
-                    block.learned = None  # has no rule either
+                    block.learned = None  # the one combination without a rule
             blocks.insert(0, _Unpadded(self.width, r.randint(2, 4)))
         self.blocks = nn.ModuleList(blocks)
         if self.head in ("final", "cell"):
