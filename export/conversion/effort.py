@@ -16,6 +16,7 @@ from export.streaming import Streaming
 
 Array = NDArray[Any]
 _WORK = {"Conv": 1, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1, "GRU": 1, "LSTM": 1, "RNN": 1}
+_LEAST = 1200  # frames of each kind of sound, however much work a frame is
 _FEW = 20e9  # multiplications of all that may be had in a few seconds
 
 
@@ -44,11 +45,10 @@ def extent(streaming: Streaming, example: Array, frames: int) -> Extent:
     """
     whole = max(frames // streaming.stride, 1)
     steps = _FEW / max(multiplications(streaming, example), 1.0)
-    least = 800
-    if streaming.receptive_field is None:  # memory without end: minutes of each
-        most = 2 * whole
-    else:
-        least = most = max(800, 4 * (streaming.receptive_field // streaming.stride + 1))
+    least = max(_LEAST // streaming.stride, 100)
+    most = 2 * whole  # of memory without end: minutes of each
+    if streaming.receptive_field is not None:
+        least = most = max(least, 4 * (streaming.receptive_field // streaming.stride + 1))
     among = int(np.clip(steps / 8, min(300, whole), whole))
     edges = int(np.clip(steps / 8, min(least, whole), min(most, 2 * whole)))
     return Extent(whole, among, edges)

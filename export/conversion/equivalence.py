@@ -163,12 +163,12 @@ def _judged(streaming: Streaming, reference: Reference, found: Comparison, toler
     """
     own = 0.0
     if not found.internal:
-        scores = Expected.of(streaming, reference, found.features)
         precise = _in_double(streaming, reference, found.features)
+        difference = np.inf if precise is None else float(precise.difference(found.rows).max())
+        if difference <= tolerance:
+            return replace(found, difference=difference)
+        scores = Expected.of(streaming, reference, found.features)
         if precise is not None:
-            difference = float(precise.difference(found.rows).max())
-            if difference <= tolerance:
-                return replace(found, difference=difference)
             own = largest_difference(precise.rows, scores.rows)
         elif found.edge and scores.creeps(found.rows):
             return replace(found, own=found.difference)

@@ -87,7 +87,7 @@ def short_examples(network: nn.Module, example: Tensor) -> list[Tensor]:
     found = [n for n in range(11, 300) if not any(abs(n - size) <= 2 for size in sizes)]
     first = found[0] if found else 13
     examples = []
-    for length in (first, 4 * first):
+    for length in (first, 4 * first, 6 * first):
         x = example[:2].repeat(1, -(-length // example.shape[1]), 1)[:, :length]
         try:
             with torch.no_grad():
