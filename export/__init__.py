@@ -2,7 +2,7 @@
 
     data          folders and manifests of recordings; splits that never divide a group; cached features
     augmentation  changes to waveforms, to features and to log-mel energies
-    models        rnn, lstm, gru, crnn, tcn: causal, whole sequences or piece by piece; checkpoints
+    models        rnn, lstm, gru, crnn, tcn, dstcn, gla: causal, whole sequences or piece by piece; checkpoints
     training      fit() for prepared batches, train() from labelled audio, search() over settings
     pictures      training and evaluation as pictures
     streaming     the pass over an offline graph that turns left context into state

@@ -74,7 +74,8 @@ Examples:
         "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("mine.onnx"), show_default=True,
         help="The model; one that is there learns the sound too.",
     ),
-    click.option("--front", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Another front."),
+    click.option("--front", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+        help="Google's speech embedding, for words; its model knows the taught sounds alone."),
     click.option("--listen", is_flag=True, help="Listen with it at once."),
     click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON."),
 )  # fmt: skip
@@ -107,8 +108,8 @@ def teach(
     from export.teaching.background import file_background
     from export.teaching.examples import audio_files, read_examples
     from export.teaching.folder import check_name, folder_of, known_sounds
-    from export.teaching.front import load_front
     from export.teaching.judging import Budget
+    from export.teaching.others import load_front
     from export.teaching.taught import BASE
     from export.teaching.taught import teach as run
     from stream.inference.session import Model

@@ -130,7 +130,7 @@ _DIRECT = {
     "Network",
     click.option("-m", "--model", type=click.Choice(list(PRESETS)), help="Network.  [default: chosen]"),
     click.option("--hidden", metavar="N", help="Units of a layer."),
-    click.option("--layers", metavar="N", help="Recurrent layers, or blocks of the tcn."),
+    click.option("--layers", metavar="N", help="Recurrent layers, or blocks of the tcn, dstcn and gla."),
     click.option("--dropout", metavar="P", help="Between layers."),
 )
 @section(

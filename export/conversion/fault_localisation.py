@@ -1,9 +1,9 @@
-"""Fault localisation, when a comparison fails: the first tensor, in order, that differs between two graphs."""
+"""Which layer is at fault, when a comparison fails, and which of several exporters' faults to tell."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,12 @@ from export.streaming import Streaming
 from export.streaming.alignment import Alignment
 from export.streaming.node import Node
 from export.streaming.probe import open_session
+from stream.errors import ExportError, NotStreamable, ParityError
 
 Array = NDArray[Any]
 _RELATIVE_TOLERANCE = 1e-4  # of the largest value of a tensor
+# What says more of an exporter's graph than of the network.
+_OF_THE_GRAPH = ("does not run at other lengths", "loops and branches in the graph", "there is no rule")
 
 
 def first_different_layer(streaming: Streaming, x: Array) -> str:
@@ -155,3 +158,18 @@ def locate_exporter_fault(network: nn.Module, offline: onnx.ModelProto, x: Array
         if candidates and not any(_near(c, expected) for c in candidates):
             return f"layer '{layer}' ({type(network.get_submodule(f'{prefix}.{layer}')).__name__})"
     return ""
+
+
+def most_helpful(faults: Sequence[ExportError]) -> ExportError:
+    """The fault that helps most: a refusal that names a layer, then one that says what the network does, then others.
+
+    Args:
+        faults: one of each exporter, in the order they were tried.
+    """
+    for kind in (NotStreamable, ParityError):
+        found = [fault for fault in faults if isinstance(fault, kind)]
+        told = [fault for fault in found if not any(words in str(fault) for words in _OF_THE_GRAPH)] or found
+        if told:
+            return next((fault for fault in told if str(fault).startswith("layer")), told[0])
+    reasons = "; ".join(str(fault) for fault in faults)
+    return ExportError(f"torch cannot export this network: {reasons}")

@@ -22,7 +22,7 @@ from torch import nn
 from export.atomic import write_bytes
 from export.conversion.cleaning import clean
 from export.conversion.equivalence import EquivalenceReport, Reference, check_equivalence
-from export.conversion.fault_localisation import locate_exporter_fault
+from export.conversion.fault_localisation import locate_exporter_fault, most_helpful
 from export.conversion.fixed_sizes import check_freed, fixed_sizes, free
 from export.conversion.golden import golden_audio, golden_vectors
 from export.conversion.input_layout import InputLayout
@@ -152,7 +152,7 @@ def to_onnx(
             finished = _complete(card, made, report, exporter)
             write_bytes(path, _pack(made, finished, features))
             return finished
-        raise _choose(faults)
+        raise most_helpful(faults)
 
 
 def _example(example: Any, card: ModelCard, batch_axis: int, time_axis: int) -> tuple[Array, InputLayout]:
@@ -331,13 +331,3 @@ def _pack(made: Streaming, card: ModelCard, features: Array) -> bytes:
                 "nothing was written"
             )
     return data
-
-
-def _choose(faults: list[ExportError]) -> ExportError:
-    """Of several exporters' faults the one that helps most: a refusal that names a layer, then others."""
-    for kind in (NotStreamable, ParityError):
-        found = [fault for fault in faults if isinstance(fault, kind)]
-        if found:
-            return next((fault for fault in found if str(fault).startswith("layer")), found[0])
-    reasons = "; ".join(str(fault) for fault in faults)
-    return ExportError(f"torch cannot export this network: {reasons}")

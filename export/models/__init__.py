@@ -6,6 +6,8 @@ without a state a sequence begins. Feature normalisation is part of the network.
 
     config.py      ModelConfig, the presets
     layers.py      normalisation, causal convolutions, recurrent stack
+    separable.py   depthwise-separable blocks of the dstcn
+    linear_attention.py   gated linear attention
     network.py     FrameClassifier: a row of layers and a linear head
     checkpoint.py  a trained network and its card in one file that is safe to open
 """

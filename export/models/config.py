@@ -8,7 +8,7 @@ import msgspec
 
 from stream.errors import SpecError
 
-Architecture = Literal["rnn", "lstm", "gru", "crnn", "tcn"]
+Architecture = Literal["rnn", "lstm", "gru", "crnn", "tcn", "dstcn", "gla"]
 Cell = Literal["rnn", "lstm", "gru"]
 
 
@@ -17,25 +17,27 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         arch: "rnn" (plain tanh), "lstm", "gru": a recurrent stack; "crnn": causal convolutions, then a
-            recurrent stack; "tcn": dilated causal residual blocks.
+            recurrent stack; "tcn": dilated causal residual blocks; "dstcn": convolutions over time and frequency,
+            then dilated blocks, all but the first depthwise-separable; "gla": gated linear attention.
         features: F, values in a frame.
         classes: C, outputs of a frame.
-        hidden: units of each recurrent layer; channels of the tcn.
-        layers: recurrent layers; residual blocks of the tcn (block i has dilation 2**i).
+        hidden: units of each recurrent layer; channels of the tcn and dstcn; width of the gla.
+        layers: recurrent layers; residual blocks of the tcn and dstcn (block i has dilation 2**i) and of the gla.
         dropout: between layers and before the head, 0 to below 1.
         stride: feature frames per output row. Above 1 a causal strided convolution comes first; over time and
             frequency (without ``front``) the first convolutions halve the frames instead, so it is a power of 2.
         front: frames seen by that first convolution (0 = none unless stride asks for it; >= stride).
-        kernel: frames a convolution of the crnn or tcn sees.
-        channels: of the crnn's convolutions.
-        conv_layers: convolutions of the crnn.
+        kernel: frames a convolution of the crnn, tcn or dstcn sees.
+        channels: of the crnn's convolutions, and of the dstcn's over time and frequency.
+        conv_layers: convolutions of the crnn; of the dstcn those over time and frequency.
         axes: "time": the crnn convolves over time with all features mixed (right for MFCC);
             "time-frequency": over both, halving the frequency axis each time (right for log-mel, and with
-            ``bands`` for MFCC).
+            ``bands`` for MFCC). A dstcn always does the latter.
         bands: first turn MFCC back into mel bands: a learnt matrix (F, F) that begins as the inverse of the
             orthonormal cosine transform. For features with as many coefficients as bands and no deltas.
         norm: batch normalisation after convolutions over time and frequency.
         cell: the crnn's recurrent kind.
+        heads: of the gla; ``hidden`` is a multiple of twice as many.
     """
 
     arch: Architecture
@@ -53,6 +55,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     bands: bool = False
     norm: bool = True
     cell: Cell = "gru"
+    heads: int = 4
 
     def __post_init__(self) -> None:
         for name in (
@@ -64,12 +67,21 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             "kernel",
             "channels",
             "conv_layers",
+            "heads",
         ):
             value = getattr(self, name)
             if not 1 <= value <= 65_536:
                 raise SpecError(f"{name} {value}: must be 1 to 65536")
-        if self.arch == "tcn" and self.layers > 16:
-            raise SpecError(f"layers {self.layers}: a tcn doubles its dilation each block; at most 16")
+        if self.arch in ("tcn", "dstcn") and self.layers > 16:
+            raise SpecError(
+                f"layers {self.layers}: a {self.arch} doubles its dilation each block; at most 16"
+            )
+        if self.arch == "gla" and self.hidden % (2 * self.heads):
+            raise SpecError(f"hidden {self.hidden}: must be a multiple of {2 * self.heads}, twice the heads")
+        if self.arch == "dstcn" and self.front:
+            raise SpecError(
+                f"front {self.front}: would mix the frequencies before a dstcn sees them; leave it out"
+            )
         if not 0 <= self.dropout < 1:
             raise SpecError(f"dropout {self.dropout:g}: must be 0 to below 1")
         if self.front and self.front < self.stride:
@@ -84,8 +96,10 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def halving(self) -> bool:
-        """True when the crnn's own convolutions take the stride."""
-        return self.arch == "crnn" and self.axes == "time-frequency" and not self.front
+        """True when the network's own convolutions over time and frequency take the stride."""
+        return self.arch == "dstcn" or (
+            self.arch == "crnn" and self.axes == "time-frequency" and not self.front
+        )
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -94,6 +108,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "gru": {"arch": "gru", "hidden": 64, "layers": 2},
     "crnn": {"arch": "crnn", "hidden": 64, "layers": 1, "channels": 64, "kernel": 5},
     "tcn": {"arch": "tcn", "hidden": 64, "layers": 7, "kernel": 3},
+    "dstcn": {"arch": "dstcn", "hidden": 64, "layers": 6, "channels": 16, "kernel": 3},
+    "gla": {"arch": "gla", "hidden": 64, "layers": 2, "front": 4},
     "tutorial": {"arch": "gru", "hidden": 50, "layers": 2},
 }
 

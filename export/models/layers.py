@@ -89,11 +89,21 @@ class CausalConv(Layer):
     """1-D convolution over time, (N, T, F) -> (N, T // stride, F'); zeros stand before the first frame."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1, bias: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.past = dilation * (kernel - 1) + 1 - stride
-        self.conv = nn.Conv1d(inputs, outputs, kernel, stride=stride, dilation=dilation, bias=bias)
+        self.conv = nn.Conv1d(
+            inputs, outputs, kernel, stride=stride, dilation=dilation, groups=groups, bias=bias
+        )
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         joined, state = with_past(x, state, self.past)
@@ -129,7 +139,8 @@ class TimeConvBlock(Layer):
 class TimeFrequencyBlock(Layer):
     """2-D convolution, causal over time; each step halves the frequency axis, which travels flattened.
 
-    (N, T, inputs * bins) -> (N, T // stride, channels * ceil(bins / 2)).
+    (N, T, inputs * bins) -> (N, T // stride, channels * ceil(bins / 2)). ``separable``: each map by itself, and the
+    maps are mixed afterwards.
     """
 
     def __init__(
@@ -141,12 +152,15 @@ class TimeFrequencyBlock(Layer):
         dropout: float,
         stride: int = 1,
         norm: bool = True,
+        separable: bool = False,
     ) -> None:
         super().__init__()
         self.inputs, self.bins, self.past = inputs, bins, kernel - stride
+        maps, groups = (inputs, inputs) if separable else (channels, 1)
         self.conv = nn.Conv2d(
-            inputs, channels, (kernel, 3), stride=(stride, 2), padding=(0, 1), bias=not norm
+            inputs, maps, (kernel, 3), (stride, 2), (0, 1), groups=groups, bias=not (norm or separable)
         )
+        self.mix = nn.Conv2d(inputs, channels, 1, bias=not norm) if separable else nn.Identity()
         self.norm = nn.BatchNorm2d(channels) if norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
 
@@ -155,7 +169,7 @@ class TimeFrequencyBlock(Layer):
         maps = joined.reshape(*joined.shape[:2], self.inputs, self.bins).transpose(
             1, 2
         )  # (N, inputs, T, bins)
-        z: Tensor = self.dropout(functional.relu(self.norm(self.conv(maps))))
+        z: Tensor = self.dropout(functional.relu(self.norm(self.mix(self.conv(maps)))))
         return z.transpose(1, 2).flatten(2), state
 
 

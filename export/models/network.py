@@ -17,6 +17,8 @@ from export.models.layers import (
     TimeConvBlock,
     TimeFrequencyBlock,
 )
+from export.models.linear_attention import LinearAttentionBlock
+from export.models.separable import SeparableBlock
 
 
 class FrameClassifier(nn.Module):
@@ -64,9 +66,9 @@ class FrameClassifier(nn.Module):
         """Feature frames that can influence a row of logits; None = all earlier ones."""
         frames, scale = 1, 1
         for module in self.modules():
-            if isinstance(module, Recurrent):
+            if isinstance(module, (Recurrent, LinearAttentionBlock)):
                 return None
-            if isinstance(module, CausalConv):
+            if isinstance(module, (CausalConv, TimeFrequencyBlock)):
                 step = module.conv.stride[0]
                 frames += (module.past + step - 1) * scale
                 scale *= step
@@ -91,27 +93,39 @@ def _layers(config: ModelConfig) -> list[Layer]:
     if config.front or (config.stride > 1 and not config.halving):
         rows.append(ConvFront(width, config.hidden, max(config.front, config.stride), config.stride))
         width = config.hidden
-    if config.arch == "tcn":
+    if config.arch == "dstcn" or (config.arch == "crnn" and config.axes == "time-frequency"):
+        width = _add_planes(rows, width, config)
+    elif config.arch == "crnn":
+        for _ in range(config.conv_layers):
+            rows.append(TimeConvBlock(width, config.channels, config.kernel, config.dropout))
+            width = config.channels
+    if config.arch == "tcn" or config.arch == "dstcn":
+        block = SeparableBlock if config.arch == "dstcn" else ResidualBlock
         rows.append(ConvFront(width, config.hidden, 1, 1))
+        rows += [block(config.hidden, config.kernel, 2**i, config.dropout) for i in range(config.layers)]
+    elif config.arch == "gla":
+        if len(rows) == int(config.bands):
+            rows.append(ConvFront(width, config.hidden, 1, 1))
         rows += [
-            ResidualBlock(config.hidden, config.kernel, 2**i, config.dropout) for i in range(config.layers)
+            LinearAttentionBlock(config.hidden, config.heads, config.dropout) for _ in range(config.layers)
         ]
-        return rows
-    if config.arch == "crnn":
-        inputs = 1
-        for i in range(config.conv_layers):
-            if config.axes == "time":
-                rows.append(TimeConvBlock(width, config.channels, config.kernel, config.dropout))
-                width = config.channels
-            else:
-                bins = width // inputs
-                step = 2 if config.halving and 2**i < config.stride else 1
-                rows.append(
-                    TimeFrequencyBlock(
-                        inputs, bins, config.channels, config.kernel, config.dropout, step, config.norm
-                    )
-                )
-                inputs, width = config.channels, config.channels * ((bins + 1) // 2)
-    cell = config.cell if config.arch == "crnn" else config.arch
-    rows.append(Recurrent(cell, width, config.hidden, config.layers, config.dropout))
+    else:
+        cell = config.cell if config.arch == "crnn" else config.arch
+        rows.append(Recurrent(cell, width, config.hidden, config.layers, config.dropout))
     return rows
+
+
+def _add_planes(rows: list[Layer], width: int, config: ModelConfig) -> int:
+    """Append the convolutions over time and frequency; returns the width of what they give."""
+    inputs = 1
+    for i in range(config.conv_layers):
+        bins = width // inputs
+        step = 2 if config.halving and 2**i < config.stride else 1
+        rows.append(
+            TimeFrequencyBlock(
+                inputs, bins, config.channels, config.kernel, config.dropout, step, config.norm,
+                separable=config.arch == "dstcn" and i > 0,
+            )
+        )  # fmt: skip
+        inputs, width = config.channels, config.channels * ((bins + 1) // 2)
+    return width

@@ -31,10 +31,11 @@ from numpy.typing import NDArray
 from export.scenes.negatives import Negatives
 from export.teaching.background import Amount, Stretch, bank_background
 from export.teaching.examples import Example, sounding
-from export.teaching.front import Front, load_front
+from export.teaching.front import Front
 from export.teaching.heard import heard_again
 from export.teaching.judging import Budget, Judged, judge
 from export.teaching.learning import Lesson, Taught
+from export.teaching.others import load_front
 from export.teaching.taught import CHOSEN_ON, LEARNT_FROM
 from export.teaching.threshold import held
 from stream.capture.files import read_audio
@@ -43,7 +44,11 @@ SETS = ("again", "things", "digits", "words", "urban")
 SPOKEN = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 SPEAKERS = ("theo", "george")
 TOGETHER = 10  # sounds in one model
-MANY, TESTED = 200, 12  # examples of a sound that are all there are, and of each that are looked for
+MANY, MOST_PLACES, TESTED = (
+    200,
+    40,
+    12,
+)  # examples of a sound that are all there are, and of each that are looked for
 TEST = Amount(voices=6, things=6, music=40, noises=120, silences=4)
 LEVEL_DBFS, SNR_DB = (-40.0, -10.0), (10.0, 40.0)
 APART_SECONDS = 0.5  # between two false alarms
@@ -59,11 +64,13 @@ class Task:
     Attributes:
         teaching, testing: label -> recordings.
         words: what is said or meant, so that the background has none of it.
+        again: each sound has one recording; its examples are that one, heard in several places.
     """
 
     teaching: dict[str, list[Clip]]
     testing: dict[str, list[Clip]]
     words: list[str]
+    again: bool = False
 
 
 def tasks(data: Path, name: str, rng: np.random.Generator) -> Iterator[Task]:
@@ -91,7 +98,7 @@ def tasks(data: Path, name: str, rng: np.random.Generator) -> Iterator[Task]:
                 clips = [by[label][i] for i in rng.permutation(len(by[label]))]
                 half = (len(clips) + 1) // 2 if several else 1
                 teaching[label], testing[label] = clips[:half], clips[half:] or clips
-            yield Task(teaching, testing, sorted(teaching))
+            yield Task(teaching, testing, sorted(teaching), again=not several)
 
 
 def examples_of(clips: Sequence[Clip], count: int, rate: int, rng: np.random.Generator) -> list[Example]:
@@ -118,7 +125,10 @@ def measure(task: Task, front: Front, count: int, seed: int = 0) -> tuple[float,
     """Share found, false alarms an hour of all sounds together, share taken for another sound."""
     rng, rate = np.random.default_rng((seed, count)), front.sample_rate
     labels = sorted(task.teaching)
-    sounds = [Taught(label, examples_of(task.teaching[label], count, rate, rng)) for label in labels]
+    given = [examples_of(task.teaching[label], count, rate, rng) for label in labels]
+    if task.again:
+        given = [_heard_in_places(one, min(count, MOST_PLACES), rate, rng) for (one,) in given]
+    sounds = [Taught(label, examples) for label, examples in zip(labels, given, strict=True)]
     learnt_from = bank_background("train", rate, LEARNT_FROM, without=task.words, seed=seed)
     chosen_on = bank_background("validation", rate, CHOSEN_ON, without=task.words, seed=seed + 1)
     lesson = Lesson(front, sounds, [], learnt_from, chosen_on, Negatives("train", rate, task.words), seed)
@@ -127,6 +137,15 @@ def measure(task: Task, front: Front, count: int, seed: int = 0) -> tuple[float,
     test = bank_background("test", rate, TEST, without=task.words, seed=seed + 2)
     hours = sum(len(stretch.samples) for stretch in test) / rate / 3600
     return found, sum(_false(judged, front, stretch) for stretch in test) / hours, confused
+
+
+def _heard_in_places(one: Example, count: int, rate: int, rng: np.random.Generator) -> list[Example]:
+    """One recording as ``count`` recordings of the same thing would be."""
+    other, found = Negatives("train", rate), []
+    for i in range(count):
+        heard = heard_again(one.samples, rate, other, rng, level=LEVEL_DBFS, snr=SNR_DB)
+        found.append(Example(f"{one.name} {i}", heard.samples[heard.begin : heard.end]))
+    return found
 
 
 def _looked_for(

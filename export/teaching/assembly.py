@@ -19,23 +19,25 @@ OPSET, IR = 17, 8
 
 
 def assemble(
-    base: onnx.ModelProto, card: ModelCard, front: Front, head: Head
+    base: onnx.ModelProto | None, card: ModelCard, front: Front, head: Head
 ) -> tuple[onnx.ModelProto, tuple[StateSpec, ...]]:
     """One graph (features, states...) -> (probs (N, T, C0 + C), states...), and its states.
 
     Args:
-        base: a streaming model without its metadata, (features, states...) -> (probs (N, T, C0), states...).
+        base: a streaming model without its metadata, (features, states...) -> (probs (N, T, C0), states...); None = the
+            taught sounds alone.
         card: of ``base``; its features are those of ``front``, and both give a row every frame.
         front: gives rows.
         head: logits of C sounds from them.
     """
     nodes, constants, states = [], [], []
-    inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", "T", card.features.width])]
+    width = front.card.features.width
+    inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", "T", width])]
     ends = []
-    for prefix, graph, feature, had in (
-        (BASE, base, card.input, card.states),
-        (FRONT, front.graph, "features", front.card.states),
-    ):
+    parts = [(FRONT, front.graph, "features", front.card.states)]
+    if base is not None:
+        parts.insert(0, (BASE, base, card.input, card.states))
+    for prefix, graph, feature, had in parts:
         part = compose.add_prefix(graph, prefix).graph
         for node in part.node:
             node.input[:] = ["features" if name == prefix + feature else name for name in node.input]
@@ -46,9 +48,9 @@ def assemble(
         inputs += [i for i in part.input if i.name != prefix + feature]
         kept = {prefix + state.output for state in had}
         ends += [o for o in part.output if o.name in kept]
-    made = _head(head, f"{FRONT}embedding", f"{BASE}{card.output}")
-    labels = len(card.labels) + len(head.bias)
-    probs = helper.make_tensor_value_info("probs", TensorProto.FLOAT, ["N", "T", labels])
+    made = _head(head, f"{FRONT}embedding", None if base is None else f"{BASE}{card.output}")
+    labels = len(head.bias) + (0 if base is None else len(card.labels))
+    probs = helper.make_tensor_value_info("probs", TensorProto.FLOAT, ["N", "R", labels])
     model = helper.make_model(
         helper.make_graph(
             [*nodes, *made.nodes],
@@ -57,10 +59,10 @@ def assemble(
             [probs, *ends, *made.outputs],
             [*constants, *made.constants],
         ),
-        opset_imports=[helper.make_opsetid("", _opset(base, front.graph))],
+        opset_imports=[helper.make_opsetid("", _opset(*(graph for _, graph, _, _ in parts)))],
         producer_name="stream-classify",
     )
-    model.ir_version = max(base.ir_version, front.graph.ir_version, IR)
+    model.ir_version = max(IR, *(graph.ir_version for _, graph, _, _ in parts))
     onnx.checker.check_model(model, full_check=True)
     return model, (*states, *made.states)
 
@@ -75,7 +77,7 @@ class _Part(msgspec.Struct):
     states: list[StateSpec]
 
 
-def _head(head: Head, rows: str, base: str) -> _Part:
+def _head(head: Head, rows: str, base: str | None) -> _Part:
     """Nodes from the rows to ``probs``; what an earlier row says is kept as state, not the row."""
     part = _Part([], [], [], [], [])
 
@@ -114,8 +116,9 @@ def _head(head: Head, rows: str, base: str) -> _Part:
     total = constant("bias", head.bias)
     for k, term in enumerate(terms):
         total = node("Add", [term, total], f"{HEAD}sum{k}")
-    taught = node("Sigmoid", [total], f"{HEAD}probs")
-    node("Concat", [base, taught], "probs", axis=2)
+    taught = node("Sigmoid", [total], f"{HEAD}probs" if base else "probs")
+    if base:
+        node("Concat", [base, taught], "probs", axis=2)
     return part
 
 

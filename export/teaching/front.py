@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from export.teaching.head import Scale
-from stream.errors import ModelError
 from stream.features.frontend import extract
 from stream.features.spec import FeatureSpec
 from stream.inference.card import StateSpec
@@ -131,27 +129,12 @@ class Front:
         return create_session(self.graph.SerializeToString(), [CPU])
 
 
-def load_front(path: str | Path | None = None) -> Front:
-    """The front that comes with the package, or one from a file.
-
-    Raises:
-        ModelError: no such file, or it is no front.
-    """
-    import hashlib
-
-    file = asset(BUNDLED) if path is None else Path(path)
+def bundled_front() -> Front:
+    """The front that comes with the package."""
+    file = asset(BUNDLED)
     data = read_model_file(file)
-    text = scan(data, str(file)).get(FRONT_KEY)
-    if text is None:
-        raise ModelError(
-            f"front {file}: has no description of a front; leave --front out, or name another file"
-        )
-    try:
-        card = msgspec.json.decode(text, type=FrontCard)
-        graph = onnx.load_from_string(data)
-    except (msgspec.MsgspecError, DecodeError) as error:
-        raise ModelError(f"front {file}: cannot be read ({str(error)[:200]}); get the file again") from None
-    return Front(card, graph, hashlib.sha256(data).hexdigest()[:16], None if path else _known())
+    card = msgspec.json.decode(scan(data, str(file))[FRONT_KEY], type=FrontCard)
+    return Front(card, onnx.load_from_string(data), hashlib.sha256(data).hexdigest()[:16], _known())
 
 
 def _known() -> Known:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,26 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export.teaching.front import Front, FrontCard
+from export.teaching.front import Front, FrontCard, bundled_front
 from stream.errors import ModelError
 from stream.features.spec import MfccSpec
 from stream.inference.card import StateSpec
+from stream.inference.onnx_file import read_model_file, scan
 
 SPEECH_SPEC = MfccSpec(n_mels=32, n_mfcc=None, f_min=60, f_max=3800, log_floor=1e-8)
 SPEECH_WIDTH, SPEECH_STRIDE, SPEECH_SPAN = 96, 8, 0.76
 SLOPE, SMALLEST = 0.2, -0.4  # of its activations
+
+
+def load_front(path: str | Path | None = None) -> Front:
+    """The front that comes with the package, or another one from its file.
+
+    Raises:
+        ModelError: no such file, or it is none that is known.
+    """
+    if path is None:
+        return bundled_front()
+    return speech_embedding(read_model_file(path), str(path))
 
 
 def speech_embedding(data: bytes, name: str) -> Front:
@@ -36,6 +49,7 @@ def speech_embedding(data: bytes, name: str) -> Front:
     Raises:
         ModelError: it is not this network.
     """
+    scan(data, name)  # before onnx sees it
     source = onnx.load_from_string(data).graph
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in source.initializer}
     write = _Writer()

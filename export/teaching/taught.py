@@ -19,9 +19,10 @@ from export.teaching.assembly import assemble
 from export.teaching.background import Amount, Stretch, bank_background
 from export.teaching.examples import Example
 from export.teaching.folder import WRONG, check_name, examples_in, folder_of, forget, keep, known_sounds
-from export.teaching.front import Front, load_front
+from export.teaching.front import Front
 from export.teaching.judging import Budget, Judged, judge
 from export.teaching.learning import Lesson, Taught
+from export.teaching.others import load_front
 from export.teaching.proof import proven
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.errors import DataError, UsageError
@@ -110,7 +111,8 @@ def teach(
         replace: it is known already, and is to be learnt anew.
         force: write it even if something cannot be told apart.
         budget: of false alarms.
-        front: what hears; None = the bundled one.
+        front: what hears; None = the bundled one. Another one hears other features than the bundled model, so its file
+            knows the taught sounds alone.
         progress: told what is going on.
         learnt_from, chosen_on: how much of the bank is heard to learn from, and to choose thresholds on.
         seed: of every draw.
@@ -150,13 +152,16 @@ def teach(
     if problems and not force:
         raise DataError(problems[0])
     progress("proving the file")
-    graph, states = assemble(_bare(), base.card, front, judged.head)
+    beside = (
+        base if (front.card.features, front.card.stride) == (base.card.features, base.card.stride) else None
+    )
+    graph, states = assemble(_bare() if beside else None, base.card, front, judged.head)
     reports = tuple(_report(lesson, judged, i, sound) for i, sound in enumerate(sounds))
-    card = _card(base.card, front, states, sounds, reports, output.stem)
-    data, difference, exact = proven(graph, card, base, front, judged.head, seed)
+    card = _card(beside.card if beside else None, front, states, sounds, reports, output.stem)
+    data, difference, exact = proven(graph, card, beside, front, judged.head, seed)
     if not exact:
         data, difference, _ = proven(
-            graph, msgspec.structs.replace(card, exact=False), base, front, judged.head, seed
+            graph, msgspec.structs.replace(card, exact=False), beside, front, judged.head, seed
         )
     if label is not None and replace:
         forget(folder, label)
@@ -241,12 +246,17 @@ def _bare() -> onnx.ModelProto:
 
 
 def _card(
-    base: ModelCard, front: Front, states: Sequence[Any], sounds: Sequence[Taught], reports: Sequence[SoundReport],
+    base: ModelCard | None,
+    front: Front,
+    states: Sequence[Any],
+    sounds: Sequence[Taught],
+    reports: Sequence[SoundReport],
     name: str,
-) -> ModelCard:  # fmt: skip
-    labels = (*base.labels, *(sound.label for sound in sounds))
+) -> ModelCard:
+    taught = tuple(sound.label for sound in sounds)
+    known = base.labels if base else ()
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    rules = {**base.detector.classes, **{sound.label: RULE for sound in sounds}}
+    rules = {**(base.detector.classes if base else {}), **dict.fromkeys(taught, RULE)}
     figures = {
         r.label: {
             "examples": r.examples,
@@ -260,23 +270,24 @@ def _card(
     }
     return ModelCard(
         name=name,
-        labels=labels,
+        labels=(*known, *taught),
         activation="sigmoid",
-        features=base.features,
-        description=f"{', '.join(s.label for s in sounds)}: taught from examples, beside {', '.join(base.labels)}.",
-        licence=base.licence,
+        features=front.card.features,
+        description=f"{', '.join(taught)}: taught from examples{', beside ' + ', '.join(known) if known else ''}.",
+        licence=base.licence if base else front.card.licence,
         created=created,
         states=tuple(states),
-        delay=base.delay,
-        warmup=base.warmup,
-        detector=DetectorSpec(default=base.detector.default, classes=rules),
+        delay=base.delay if base else 0,
+        stride=front.card.stride,
+        warmup=base.warmup if base else 0,
+        detector=DetectorSpec(default=base.detector.default if base else ClassRule(), classes=rules),
         metrics={"taught": figures},
         provenance={
             "taught": {
                 "examples": {s.label: sorted(e.name for e in s.examples) for s in sounds},
                 "front": {"name": front.card.name, "digest": front.digest, "licence": front.card.licence},
-                "base": {"name": base.name, "version": base.version},
+                "base": {"name": base.name, "version": base.version} if base else None,
             }
         },
-        sources=(*base.sources, *(s for s in front.card.sources if s not in base.sources)),
+        sources=tuple(dict.fromkeys((*(base.sources if base else ()), *front.card.sources))),
     )

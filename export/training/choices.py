@@ -132,6 +132,11 @@ def choose_settings(chosen: Chosen, data: Dataset, found: Survey, effort: Effort
     if rates and narrow >= _MOSTLY * rates.total():
         chosen.choose(_TELEPHONE, "features for 8 kHz: most recordings have no more")
     few = few_sources(data)
+    if chosen.config.model == "dstcn" and "bands" not in chosen.asked:
+        chosen.choose(
+            {"features.n_mfcc": "none", "features.log_floor": _NETWORK["features.log_floor"]},
+            "log-mel energies: a dstcn looks along the frequency axis",
+        )
     if not chosen.asked & NETWORK_SETTINGS:
         chosen.choose(_NETWORK, "crnn over time and frequency on log-mel energies")
     if few:

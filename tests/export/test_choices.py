@@ -106,6 +106,14 @@ def test_what_was_asked_for_stays(few: Path) -> None:
     assert compared == ()
 
 
+def test_a_network_with_a_frequency_axis_gets_bands(many: Path) -> None:
+    chosen, _ = chosen_for(many, model="dstcn")
+    assert chosen.config.features.n_mfcc is None
+    assert "along the frequency axis" in "\n".join(chosen.reasons)
+    assert chosen_for(many, model="dstcn", bands="true")[0].config.features.n_mfcc == 40
+    assert chosen_for(many, model="gla")[0].config.features.n_mfcc == 40
+
+
 def test_effort_decides_epochs_and_how_many_networks_are_compared(many: Path) -> None:
     counts, epochs = [], []
     for effort in ("quick", "default", "thorough"):

@@ -11,6 +11,8 @@ torch = pytest.importorskip("torch")
 
 from export.models import PRESETS, ModelConfig, build, count_parameters, preset  # noqa: E402
 from export.models.layers import Recurrent  # noqa: E402
+from export.models.linear_attention import LARGEST_GATE, GatedLinearAttention  # noqa: E402
+from export.models.separable import SeparableBlock  # noqa: E402
 from stream.errors import SpecError  # noqa: E402
 from stream.features.tables import dct_matrix  # noqa: E402
 
@@ -24,6 +26,9 @@ VARIANTS = [
     ("crnn", {"axes": "time-frequency", "channels": 6, "conv_layers": 3, "kernel": 3, "stride": 2}),
     ("crnn", {"axes": "time-frequency", "channels": 6, "bands": True, "norm": False}),
     ("tcn", {"layers": 3, "stride": 3}),
+    ("dstcn", {"layers": 3, "conv_layers": 3, "stride": 2, "norm": False, "bands": True}),
+    ("gla", {"front": 0, "heads": 2, "hidden": 12}),
+    ("gla", {"front": 5, "stride": 3}),
 ]
 
 
@@ -64,14 +69,16 @@ def test_no_output_depends_on_a_later_frame(name: str, changes: dict) -> None:
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_the_receptive_field_is_as_stated(stride: int) -> None:
-    model = network("tcn", {"layers": 3, "stride": stride})
+@pytest.mark.parametrize("name", ["tcn", "dstcn"])
+def test_the_receptive_field_is_as_stated(name: str, stride: int) -> None:
+    model = network(name, {"layers": 3, "stride": stride})
     field = model.receptive_field
     x = torch.randn(1, 60, 11, requires_grad=True)
     model(x)[0][0, -1].sum().backward()
     touched = x.grad[0].abs().sum(1).nonzero()
     assert field == 60 - int(touched.min())
     assert network("gru", {}).receptive_field is None
+    assert network("gla", {}).receptive_field is None
 
 
 def test_convolutions_over_time_and_frequency_take_powers_of_two() -> None:
@@ -125,10 +132,60 @@ def test_wrong_shapes_are_refused(changes: dict, said: str) -> None:
 
 
 def test_an_unknown_preset_lists_the_known() -> None:
-    with pytest.raises(SpecError, match="rnn, lstm, gru, crnn, tcn"):
+    with pytest.raises(SpecError, match="rnn, lstm, gru, crnn, tcn, dstcn, gla"):
         preset("transformer", features=4, classes=2)
-    with pytest.raises(SpecError, match="at most 16"):
-        ModelConfig(arch="tcn", features=4, classes=2, layers=17)
+
+
+@pytest.mark.parametrize(
+    ("arch", "changes", "said"),
+    [("tcn", {"layers": 17}, "a tcn .* at most 16"), ("dstcn", {"layers": 17}, "a dstcn .* at most 16"),
+     ("dstcn", {"front": 4}, "leave it out"), ("gla", {"hidden": 20}, "a multiple of 8")],
+)  # fmt: skip
+def test_shapes_that_a_network_cannot_have(arch: str, changes: dict, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        ModelConfig(arch=arch, features=4, classes=2, **changes)
+
+
+def test_separable_convolutions_need_fewer_weights() -> None:
+    full, separable = (network(name, {"layers": 4, "channels": 8, "hidden": 48}) for name in ("tcn", "dstcn"))
+    assert count_parameters(separable) < count_parameters(full) / 2
+    blocks = [layer.conv.conv for layer in separable.layers if isinstance(layer, SeparableBlock)]
+    assert [(conv.groups, conv.dilation) for conv in blocks] == [(48, (2**i,)) for i in range(4)]
+
+
+def test_linear_attention_is_the_sum_it_stands_for() -> None:
+    """By the definition, in double: o[t] = sum over s <= t of (q[t] . gates from s to t . k[s]) v[s]."""
+    torch.manual_seed(0)
+    layer, x = GatedLinearAttention(8, 2).double(), torch.randn(1, 9, 8).double()
+    with torch.no_grad():
+        got, memory = layer(x)
+        query, key, value, keep = (
+            part(x)[0].unflatten(1, (2, -1)) for part in (layer.query, layer.key, layer.value, layer.keep)
+        )
+        gate = torch.sigmoid(keep) * LARGEST_GATE
+        want = torch.zeros(9, 2, 4).double()
+        for t in range(9):
+            for s in range(t + 1):
+                weight = (query[t] * gate[s + 1 : t + 1].prod(0) * key[s]).sum(-1, keepdim=True)
+                want[t] += weight * value[s]
+        want = layer.out(layer.norm(want).flatten(1) * torch.nn.functional.silu(layer.gate(x[0])))
+    torch.testing.assert_close(got[0], want, atol=1e-12, rtol=0)
+    assert memory.shape == (1, 2, 2, 4)
+
+
+def test_linear_attention_forgets() -> None:
+    """However wide its gates stand open, two streams that differed once agree again."""
+    torch.manual_seed(0)
+    layer = GatedLinearAttention(8, 2)
+    with torch.no_grad():
+        layer.keep.bias.fill_(50.0)
+    x = torch.randn(1, 8000, 8)
+    other = x.clone()
+    other[:, 0] += 10
+    with torch.no_grad():
+        apart = (layer(x)[0] - layer(other)[0]).abs().amax(2)[0]
+    assert apart[:50].max() > 0.05
+    assert apart[-50:].max() < 1e-3
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])

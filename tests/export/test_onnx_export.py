@@ -63,7 +63,7 @@ class Answers(nn.Module):
         return h, torch.sigmoid(self.head(self.drop(y)))
 
 
-@pytest.mark.parametrize("arch", ["rnn", "lstm", "gru", "crnn", "tcn"])
+@pytest.mark.parametrize("arch", ["rnn", "lstm", "gru", "crnn", "tcn", "dstcn", "gla"])
 def test_our_own_networks(arch: str, tmp_path: Path) -> None:
     torch.manual_seed(1)
     network = build(preset(arch, features=F, classes=C)).train()
@@ -72,7 +72,7 @@ def test_our_own_networks(arch: str, tmp_path: Path) -> None:
     assert network.training  # as it was
     assert card.receptive_field == network.receptive_field
     assert card.provenance["export"]["frames_compared"] == 6000
-    assert card.provenance["export"]["exporter"] == "tracing"
+    assert card.provenance["export"]["exporter"] == ("tracing of its loops" if arch == "gla" else "tracing")
     assert all(check.ok for check in verify(path, "cpu"))
     model = Model.load(path, "cpu")
     assert model.card == card
@@ -256,7 +256,7 @@ PLANE = {"axes": "time-frequency", "channels": 5}
 
 @pytest.mark.parametrize(
     ("arch", "changes"),
-    [("lstm", {}), ("gru", {}), ("crnn", {}), ("tcn", {}), ("crnn", PLANE),
+    [("lstm", {}), ("gru", {}), ("crnn", {}), ("tcn", {}), ("gla", {}), ("crnn", PLANE),
      ("crnn", {**PLANE, "conv_layers": 3, "kernel": 2, "bands": True, "norm": False})],
 )  # fmt: skip
 def test_convolutions_and_gates_are_exact_for_any_chunking(arch: str, changes: dict, tmp_path: Path) -> None:

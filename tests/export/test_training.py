@@ -308,12 +308,12 @@ def test_labels_keep_step_with_another_speed(tmp_path: Path) -> None:
     assert len(lengths) > 3
 
 
-@pytest.mark.parametrize("model", ["rnn", "lstm", "gru", "crnn", "tcn"])
+@pytest.mark.parametrize("model", ["rnn", "lstm", "gru", "crnn", "tcn", "dstcn", "gla"])
 def test_training_learns_and_keeps_a_record(tmp_path: Path, model: str) -> None:
     changes = {
         "hidden": 12,
-        "layers": 3 if model == "tcn" else 1,
-        **({"channels": 12} if model == "crnn" else {}),
+        "layers": 3 if model in ("tcn", "dstcn") else 1,
+        **({"channels": 12} if model == "crnn" else {"heads": 3} if model == "gla" else {}),
     }
     data = class_folder(tmp_path / "d")
     result = train(

@@ -55,6 +55,7 @@ NOT_RUN = {
         "trains for minutes",
         "trains for minutes",
         "trains for minutes",
+        "needs words.py and words.safetensors",
         "needs offline.onnx",
         "needs an LSTM model.pt",
         "needs Speech Commands and trains for minutes",

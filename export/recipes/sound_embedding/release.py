@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 
 from export.atomic import write_bytes
 from export.conversion.input_layout import InputLayout
@@ -17,9 +18,11 @@ from export.conversion.torch_export import Whole, offline_graph
 from export.recipes.sound_embedding.network import SPAN_SECONDS, WIDTH, EveryFrame, SoundEmbedding
 from export.streaming import streamify
 from export.teaching.front import FRONT_KEY, Front, FrontCard
+from export.teaching.head import Scale
 from stream.errors import ParityError
 from stream.features.spec import MfccSpec
 
+ROWS_A_SECOND = 12.5
 TOLERANCE = 1e-3  # of rows whose numbers are about 1
 
 
@@ -53,3 +56,20 @@ def write_front(
     packed.CopyFrom(made.model)
     onnx.helper.set_model_props(packed, {FRONT_KEY: msgspec.json.encode(card).decode()})
     write_bytes(path, packed.SerializeToString())
+
+
+def write_known(rows: NDArray[np.float32], path: Path, chunks: int = 240, seed: int = 0) -> None:
+    """Keep the rows (n, T, D) of some chunks as background that the front has heard: numbers, and no sound."""
+    scale = Scale.of(rows[:, ::2].reshape(-1, rows.shape[2]))
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:chunks]
+    scaled = (rows[chosen] - scale.mean) @ scale.turn
+    step = float(np.quantile(np.abs(scaled), 0.9999)) / 127
+    whole = np.clip(np.rint(scaled / step), -127, 127).astype(np.int8)
+    np.savez_compressed(
+        path,
+        mean=scale.mean,
+        turn=scale.turn,
+        rows=whole,
+        step=np.float32(step),
+        rate=np.float32(ROWS_A_SECOND),
+    )
