@@ -40,6 +40,8 @@ def first_different_layer(streaming: Streaming, x: Array) -> str:
         and not t.summary
         and t.time is not None
         and not t.open
+        and t.every == 1  # else most rows are none of the offline tensor's
+        and not t.band
     ]
     whole = all_tensors(streaming.offline, [t.source for t in alignments], x)
     runner = StreamRunner(streaming.model, streaming.states, [t.name for t in alignments])

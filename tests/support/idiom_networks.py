@@ -348,6 +348,7 @@ STREAMABLE: dict[str, Callable[[], nn.Module]] = {
     "unfolded columns": lambda: Stacked("columns"),
     "unfolded plane": lambda: Stacked("plane"),
     "every second frame, repeated": lambda: Subsampled("slice", "GRU", "repeat"),
+    "every second frame through an LSTM, repeated": lambda: Subsampled("slice", "LSTM", "repeat"),
     "convolution of step 2, levels, repeated": lambda: Subsampled("convolution", "levels", "repeat"),
     "convolution of step 3, GRU, nearest": lambda: Subsampled("convolution", "GRU", "nearest", 3),
     "convolution of step 4, transposed": lambda: Subsampled("convolution", "GRU", "transposed", 4),
@@ -431,10 +432,6 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         "first frame",
     ),
     "the first frame added to all": (lambda: Featureless(lambda x: x + x[:, :1]), "first frames only"),
-    "an LSTM on every second frame, repeated": (
-        lambda: Subsampled("slice", "LSTM", "repeat"),
-        "where only a GRU can wait",
-    ),
     "interpolation over time": (
         lambda: Featureless(
             lambda x: functional.interpolate(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from export.streaming.alignment import Alignment
 from export.streaming.axes import Axis
@@ -58,12 +58,16 @@ def recurrent(ctx: Context, node: Node) -> None:
     if alignment.lag < 0:
         layer.initial = _after_head(ctx, node, alignment, layer)
     rows = alignment.name
-    if alignment.every > 1 and (node.op != "GRU" or alignment.lag < 0):
+    if alignment.every > 1 and alignment.lag < 0:
         ctx.refuse(
             node,
-            "it runs on frames that were subsampled and are repeated later, where only a GRU can wait",
-            "use a GRU there, keep the frame rate, or give the scores at the lower rate",
+            "padding was put before frames that are subsampled and repeated later",
+            "pad before subsampling",
         )
+    if alignment.every > 1 and node.op != "GRU":
+        rows = _frame_by_frame(ctx, node, alignment, layer)
+        _register(ctx, node, alignment, rows, layer.hidden)
+        return
     if alignment.lag > 0 or alignment.every > 1:
         rows = _hold_until_arrival(ctx, node, alignment, layer)
     _write(ctx, node, alignment, layer, rows)
@@ -203,6 +207,46 @@ def _hold_until_arrival(ctx: Context, node: Node, alignment: Alignment, layer: _
         columns.append(start)
     layer.weight = np.concatenate(columns, axis=2)
     return write.one("Concat", inputs, "held", axis=2)
+
+
+def _frame_by_frame(ctx: Context, node: Node, alignment: Alignment, layer: _Layer) -> str:
+    """Rows (T, 1, N, H) of an RNN or LSTM that stands still between subsampled rows: a loop, as no gate can hold both
+    of an LSTM's states."""
+    write, prefix = ctx.write, ctx.write.fresh("waiting")
+    sizes = [1, alignment.axes[1].size, layer.hidden]
+    states = [folded_state(ctx, sizes, 1, alignment.around, value) for value in layer.initial]
+    stored = {"W": layer.weight, "R": layer.recurrence} | ({} if layer.bias is None else {"B": layer.bias})
+
+    def own(name: str) -> str:
+        return f"{prefix}.{name}"
+
+    old = [own(f"old {k}") for k in range(len(states))]
+    new, kept = [own(f"new {k}") for k in range(len(states))], [own(f"kept {k}") for k in range(len(states))]
+    weights = [own(name) if name in stored else "" for name in ("W", "R", "B")]
+    attrs = {k: v for k, v in node.attrs.items() if k not in ("direction", "layout")}
+    nodes = [
+        helper.make_node("Unsqueeze", [own("row"), own("first")], [own("frame")]),
+        helper.make_node(node.op, [own("frame"), *weights, "", *old], ["", *new], **attrs),
+        *(
+            helper.make_node("Where", [own("here"), n, o], [k])
+            for n, o, k in zip(new, old, kept, strict=True)
+        ),
+        helper.make_node("Identity", [kept[0]], [own("out")]),
+    ]
+    inputs = [(name, TensorProto.FLOAT) for name in (*old, own("row"))] + [(own("here"), TensorProto.BOOL)]
+    body = helper.make_graph(
+        nodes,
+        prefix,
+        [helper.make_tensor_value_info(name, kind, None) for name, kind in inputs],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in (*kept, own("out"))],
+        [numpy_helper.from_array(value, own(name)) for name, value in stored.items()]
+        + [numpy_helper.from_array(np.array([0], np.int64), own("first"))],
+    )
+    scanned = [*(name for name, _ in states), alignment.name, present(ctx, alignment)]
+    *last, rows = write.emit("Scan", scanned, prefix, len(states) + 1, body=body, num_scan_inputs=2)
+    for (_, keep), value in zip(states, last, strict=True):
+        keep(value)
+    return rows
 
 
 def _write(ctx: Context, node: Node, alignment: Alignment, layer: _Layer, rows: str) -> None:
