@@ -127,15 +127,52 @@ def history(ctx: Context, node: Node, alignment: Alignment, rows: int, fill: flo
         ctx.refuse(node, "frames folded into the batch cannot be remembered", "keep time an axis of its own")
     time = split.time
     assert time is not None
-    known = head(ctx, alignment) if alignment.lag < 0 and not alignment.edge else None
-    init = _initial_rows(split, rows, fill, known)
-    if not np.issubdtype(init.dtype, np.floating):
-        ctx.refuse(node, f"it would have to remember values of type {init.dtype}", "use float32 activations")
+    init = before_the_stream(ctx, node, alignment, split, rows, fill)
     used, keep = carried(ctx, split, rows, init)
     before = _first_repeated(ctx, split, used, rows) if alignment.edge else used
     joined = ctx.write.one("Concat", [before, alignment.name], "window", axis=time)
     keep(ctx.write.slice(joined, -rows, END, time, "last"))
     return joined
+
+
+def history_turned(
+    ctx: Context, node: Node, alignment: Alignment, rows: int, order: list[int], fill: float = 0.0
+) -> str:
+    """As ``history``, with the axes in another order, batch and time first; what is kept has that order too.
+
+    So a tensor that was turned to suit an offline operator, and is turned back here, is never turned.
+    """
+    if alignment.edge or alignment.open or alignment.around != (1, 1):
+        return ctx.write.transpose(history(ctx, node, alignment, rows, fill), order, "rows")
+    turned = ctx.write.transpose(alignment.name, order, "rows")
+    if rows == 0:
+        return turned
+    init = before_the_stream(ctx, node, alignment, alignment, rows, fill)
+    return remembered(ctx, turned, init.transpose([axis - 1 for axis in order[1:]]))
+
+
+def remembered(ctx: Context, name: str, init: Array) -> str:
+    """A tensor (N, T, ...) with what came before the chunk in front: ``init`` (rows, ...) at first."""
+    rows = len(init)
+    state = ctx.write.state((-1, *init.shape), init)
+    joined = ctx.write.one("Concat", [state, name], "window", axis=1)
+    ctx.write.update(state, ctx.write.slice(joined, -rows, END, 1, "last"))
+    return joined
+
+
+def before_the_stream(
+    ctx: Context, node: Node, alignment: Alignment, split: Alignment, rows: int, fill: float
+) -> Array:
+    """The ``rows`` rows before the first chunk, as ``stored_shape`` without the -1.
+
+    Args:
+        split: the alignment as ``split_fold`` gives it.
+    """
+    known = head(ctx, alignment) if alignment.lag < 0 and not alignment.edge else None
+    init = _initial_rows(split, rows, fill, known)
+    if not np.issubdtype(init.dtype, np.floating):
+        ctx.refuse(node, f"it would have to remember values of type {init.dtype}", "use float32 activations")
+    return init
 
 
 def _first_repeated(ctx: Context, alignment: Alignment, state: str, rows: int) -> str:

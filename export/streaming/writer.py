@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class Writer:
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._arrays: dict[str, Array] = {}
         self._used: set[str] = {""}
+        self._once: dict[tuple[str, ...], str] = {}
 
     def fresh(self, hint: str) -> str:
         name, number = hint, 0
@@ -43,6 +45,13 @@ class Writer:
         self.nodes.append(helper.make_node(op, inputs, outputs, name=outputs[0], **attrs))
         return outputs
 
+    def once(self, op: str, inputs: list[str], hint: str, **attrs: Any) -> str:
+        """As ``one``; the node that is there already if it is the same."""
+        key = (op, *inputs, str(attrs))
+        if key not in self._once:
+            self._once[key] = self.one(op, inputs, hint, **attrs)
+        return self._once[key]
+
     def one(self, op: str, inputs: list[str], hint: str, **attrs: Any) -> str:
         return self.emit(op, inputs, hint, **attrs)[0]
 
@@ -53,6 +62,28 @@ class Writer:
             before = list(source.attribute[0].ints)
             perm, name = [before[axis] for axis in perm], source.input[0]
         return name if perm == sorted(perm) else self.one("Transpose", [name], hint, perm=perm)
+
+    def reshape(self, name: str, shape: list[int], hint: str = "reshaped") -> str:
+        """Reshape, of what reshapings before it started from. A size of 0 keeps that of the input's axis."""
+        while (source := self.made(name)) is not None and source.op_type == "Reshape":
+            before = self._arrays.get(source.input[1])
+            kept = [place for place, size in enumerate(shape) if size == 0]
+            if kept and (before is None or any(before[place] for place in kept)):
+                break
+            name = source.input[0]
+        return self.one("Reshape", [name, self.ints(*shape)], hint)
+
+    def beneath(self, name: str, emit: Callable[[str], str]) -> str:
+        """Emit an operator that works on each value alone before its input is reshaped and turned, not after.
+
+        Then what moved the values can meet what moves them on, and cancel; and a Relu stands behind its product.
+        """
+        source = self.made(name)
+        if source is None or source.op_type not in ("Reshape", "Transpose"):
+            return emit(name)
+        inner = self.beneath(source.input[0], emit)
+        attrs = {a.name: helper.get_attribute_value(a) for a in source.attribute}
+        return self.one(source.op_type, [inner, *source.input[1:]], "moved", **attrs)
 
     def made(self, name: str) -> onnx.NodeProto | None:
         """The node that makes a tensor; None for inputs and constants."""

@@ -260,12 +260,16 @@ PLANE = {"axes": "time-frequency", "channels": 5}
      ("crnn", {**PLANE, "conv_layers": 3, "kernel": 2, "bands": True, "norm": False})],
 )  # fmt: skip
 def test_convolutions_and_gates_are_exact_for_any_chunking(arch: str, changes: dict, tmp_path: Path) -> None:
-    """Our networks give the same bits whole, step by step and among other streams; rows are products of their own."""
+    """Our networks give the same bits whole, step by step and among other streams; rows are products of their own,
+    and nothing is turned on its way but for the recurrent layer."""
     torch.manual_seed(0)
     network = build(preset(arch, features=F, classes=len(CARD.labels), **changes))
     card = to_onnx(network, tmp_path / "m.onnx", CARD)
     assert card.exact
-    assert "Conv" not in {node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node}
+    ops = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
+    assert ops.count("Transpose") <= 2 * ops.count("GRU") + 4 * ops.count("LSTM")
+    assert "Pad" not in ops
+    assert ops.count("Conv") == (changes.get("conv_layers", 2) if "axes" in changes else 0)
     model = Model.load(tmp_path / "m.onnx", "cpu")
     frames = np.random.default_rng(0).standard_normal((1, 60, F)).astype(np.float32)
     whole, _ = model.step(frames, model.initial_state())
@@ -298,13 +302,50 @@ class Plane(nn.Module):
 
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize(("stride", "dilation", "pad"), [(1, 1, 0), (2, 1, 1), (3, 2, 2), (2, 3, 0)])
-def test_a_convolution_over_a_plane_becomes_a_product(
+def test_a_convolution_over_a_plane_becomes_one_over_frequency(
     turned: bool, stride: int, dilation: int, pad: int, tmp_path: Path
 ) -> None:
-    """The proof in ``to_onnx`` compares it with torch; here that it is a product, and exact."""
+    """The proof in ``to_onnx`` compares it with torch; here that rows are images of their own, and exact."""
     torch.manual_seed(0)
     card = to_onnx(Plane(turned, stride, dilation, pad), tmp_path / "m.onnx", CARD)
     assert card.exact
-    ops = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
-    assert "Conv" not in ops
-    assert ops.count("MatMul") >= 2
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    weights = {tensor.name: tensor.dims for tensor in graph.initializer}
+    kernels = [weights[node.input[1]] for node in graph.node if node.op_type == "Conv"]
+    assert [len(kernel) for kernel in kernels] == [3]  # channels, and taps over one axis
+
+
+class Maps(nn.Module):
+    """Convolutions over time and frequency in groups, of which the first takes one or the other way to remember."""
+
+    def __init__(self, groups: int, channels: int, shift: float, stride: int = 1) -> None:
+        super().__init__()
+        self.shift = shift
+        self.conv = nn.Conv2d(2, channels, (3, 3), (stride, 1), (0, 1), (2, 1), groups)
+        self.head = nn.Linear(channels * (F // 2), C)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.unflatten(2, (2, F // 2)).transpose(1, 2) + self.shift
+        x = nn.functional.pad(x, (0, 0, 4, 0), value=self.shift)
+        return self.head(torch.relu(self.conv(x)).transpose(1, 2).flatten(2))
+
+
+@pytest.mark.parametrize(
+    ("groups", "channels", "shift", "remembered"),
+    [(1, 1, 0.0, (-1, 4, 1, 3 * (F // 2))), (1, 1, 0.5, (-1, 4, 2, F // 2)), (1, 2, 0.0, (-1, 4, 2, F // 2)),
+     (2, 2, 0.0, (-1, 4, 2, 3 * (F // 2))), (2, 6, 0.0, (-1, 4, 2, 9 * (F // 2)))],
+)  # fmt: skip
+def test_what_a_convolution_over_a_plane_remembers(
+    groups: int, channels: int, shift: float, remembered: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Frames, or what they gave, whichever is less; the latter in groups, and frames where padding is not zero."""
+    torch.manual_seed(0)
+    card = to_onnx(Maps(groups, channels, shift), tmp_path / "m.onnx", CARD)
+    assert card.exact
+    assert [state.shape for state in card.states] == [remembered]
+
+
+def test_groups_with_a_stride_over_time(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    card = to_onnx(Maps(2, 4, 0.0, stride=2), tmp_path / "m.onnx", CARD)
+    assert card.stride == 2

@@ -55,4 +55,4 @@ def reshaped(ctx: Context, name: str, before: Dims, after: Dims) -> str:
                 "Reshape", [name, ctx.write.one("Concat", parts, "shape", axis=0)], "reshaped"
             )
         shape[kept[0]] = 0
-    return ctx.write.one("Reshape", [name, ctx.write.ints(*shape)], "reshaped")
+    return ctx.write.reshape(name, shape)

@@ -70,7 +70,10 @@ def unary(ctx: Context, node: Node) -> None:
         ctx.derive(node, alignment, alignment.name)
         return
     parameters = [ctx.parameter(node, name) for name in node.inputs[1:]]
-    name, *_ = ctx.copy(node, [alignment.name, *parameters])
+    if len(ctx.users(node.inputs[0])) == 1:
+        name = ctx.write.beneath(alignment.name, lambda moved: ctx.copy(node, [moved, *parameters])[0])
+    else:  # others read the tensor where it is
+        name, *_ = ctx.copy(node, [alignment.name, *parameters])
     ctx.derive(node, alignment, name)
 
 

@@ -10,10 +10,12 @@ import numpy as np
 
 from export.streaming.alignment import Alignment
 from export.streaming.context import Context
-from export.streaming.memory import history, masked
+from export.streaming.memory import before_the_stream, history, history_turned, masked
 from export.streaming.node import Node
+from export.streaming.rules.lowering import Geometry, Lowering
+from export.streaming.rules.planes import as_images
 from export.streaming.rules.pointwise import closed
-from export.streaming.rules.product import Geometry, as_product
+from export.streaming.rules.product import as_product
 from export.streaming.rules.registry import rule
 from export.streaming.rules.sparse import refuse_sparse
 from export.streaming.rules.upsampling import in_the_batch
@@ -32,6 +34,7 @@ def slide(
     step: int,
     pad: int,
     fill: float = 0.0,
+    lower: Callable[[Alignment, int, int], Lowering | None] | None = None,
 ) -> None:
     """Carry an operator whose output row j reads input rows [j * step - pad, j * step - pad + span).
 
@@ -39,6 +42,7 @@ def slide(
         apply: emits the operator without padding on a tensor whose time axis holds exactly the rows needed; given
             the step from row to row of the result, and how far apart rows of the offline tensor are.
         fill: what the padding is made of.
+        lower: another way to write it, given the alignment, the rows it looks back on, and the step; or None.
     """
     apart, every = alignment.every, alignment.every * step
     if apart == 1 and ctx.in_blocks(alignment.rate / step):
@@ -52,16 +56,22 @@ def slide(
     padded_lag = alignment.lag - pad
     lag = -((-padded_lag - span) // step) - 1  # newest row complete at the end of a chunk
     rows = lag * step - padded_lag
-    if rows >= 0:
-        window = history(ctx, node, alignment, rows, fill)
+    lowered = lower(alignment, rows, step) if lower is not None else None
+    name = alignment.name
+    if rows < 0:
+        name = ctx.write.slice(name, -rows, END, alignment.real_time, "trimmed")
+    if lowered is None:
+        name = apply(history(ctx, node, alignment, rows, fill) if rows >= 0 else name, step, apart)
+    elif rows >= 0 and not lowered.remembers:
+        name = lowered.emit(history_turned(ctx, node, alignment, rows, lowered.order, fill), step, apart)
     else:
-        window = ctx.write.slice(alignment.name, -rows, END, alignment.real_time, "trimmed")
+        name = lowered.emit(ctx.write.transpose(name, lowered.order, "rows"), step, apart)
     rate = alignment.rate / step
     first = None if alignment.first is None else alignment.first - Fraction(pad) / alignment.rate
     ctx.derive(
         node,
         alignment,
-        apply(window, step, apart),
+        name,
         every=every,
         lag=lag,
         rate=rate,
@@ -122,13 +132,23 @@ def window(ctx: Context, node: Node) -> None:
         if node.op != "Conv" and apart * step != stride[spatial]:
             return _pooled(ctx, node, name, alignment, (kernel[spatial], taps * apart), attrs)
         stride[spatial], dilation[spatial] = step, taps * apart
-        product = as_product(ctx, node, alignment, Geometry(kernel, stride, dilation, pads))
-        if product is not None:
-            return product(name)
         steps: dict[str, Any] = {"strides": stride}
         if node.op == "Conv" or "dilations" in node.attrs:
             steps["dilations"] = dilation
         return ctx.copy(node, [name, *weights], count=1, **attrs, **steps)[0]
+
+    def lower(at: Alignment, rows: int, step: int) -> Lowering | None:
+        shape = Geometry(kernel, stride, dilation, pads)
+        if node.op != "Conv" or at.open or len(at.axes) not in (3, 4):
+            return None
+        if all(
+            at.axes[axis].size * kernel[axis - 2] == 1 for axis in range(2, len(at.axes)) if axis != at.time
+        ):
+            return as_product(ctx, node, at, shape)
+        plain = rows > 0 and step == 1 and not at.edge and at.around == (1, 1)
+        return as_images(
+            ctx, node, at, shape, before_the_stream(ctx, node, at, at, rows, 0.0) if plain else None
+        )
 
     slide(
         ctx,
@@ -139,6 +159,7 @@ def window(ctx: Context, node: Node) -> None:
         step=stride[spatial],
         pad=pads[spatial],
         fill=LOWEST if node.op == "MaxPool" else 0.0,
+        lower=lower,
     )
 
 
