@@ -171,7 +171,7 @@ def _check(
 
 def _record(device: str | None, sample_rate: int) -> list[Example]:
     """Examples, one for each press of a key."""
-    from export.teaching.recording import Ear
+    from export.teaching.ear import Ear
     from stream.capture.opening import open_source
     from stream.cli.quiet import quieten_portaudio
 

@@ -12,7 +12,7 @@ judging.py     thresholds for a budget, and what examples not learnt from say
 assembly.py    the bundled model, a front and a head as one graph
 proof.py       the file against its parts, and against itself in chunks
 folder.py      the examples, kept beside the file
-recording.py   examples from a microphone
+ear.py         examples from a microphone
 taught.py      teach(): all of it
 """
 

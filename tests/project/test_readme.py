@@ -51,6 +51,7 @@ NOT_RUN = {
         "needs PulseAudio",
     ],
     "export/README.md": [
+        "needs recordings and a microphone",
         "needs recordings",
         "trains for minutes",
         "trains for minutes",

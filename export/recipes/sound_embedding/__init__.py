@@ -4,9 +4,9 @@ Its teachers are Google's speech embedding, which tells words apart, and YAMNet,
 2.0; see ``export.recipes.speech_embedding`` and ``export.recipes.yamnet`` for their files). It learns what these say of
 the same sound, from recordings of Debian's packages and synthetic words; nobody labels anything.
 
-material.py       chunks of ten seconds of everything
+chunks.py         chunks of ten seconds of everything
 targets.py        what the teachers say of them
-network.py        the network, and its streaming form
+convolutions.py   the network, and its streaming form
 learning_from.py  training
 release.py        the file, and the background that comes with it
 __main__.py       python -m export.recipes.sound_embedding

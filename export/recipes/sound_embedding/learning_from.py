@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.recipes.sound_embedding.network import SPEECH_WIDTH, SoundEmbedding
+from export.recipes.sound_embedding.convolutions import SPEECH_WIDTH, SoundEmbedding
 from export.recipes.sound_embedding.targets import SOUND_ROWS, Targets
 
 BATCH, RATE, WARM_UP = 24, 3e-3, 100

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from export.atomic import write_bytes
 from export.conversion.input_layout import InputLayout
 from export.conversion.torch_export import Whole, offline_graph
-from export.recipes.sound_embedding.network import SPAN_SECONDS, WIDTH, EveryFrame, SoundEmbedding
+from export.recipes.sound_embedding.convolutions import SPAN_SECONDS, WIDTH, EveryFrame, SoundEmbedding
 from export.streaming import streamify
 from export.teaching.front import FRONT_KEY, Front, FrontCard
 from export.teaching.head import Scale

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.recipes.sound_embedding.material import Material
-from export.recipes.sound_embedding.network import SOUND_WIDTH, SPEECH_WIDTH
+from export.recipes.sound_embedding.chunks import Material
+from export.recipes.sound_embedding.convolutions import SOUND_WIDTH, SPEECH_WIDTH
 from export.recipes.speech_embedding import SpeechEmbedding
 from export.recipes.yamnet import Yamnet
 from stream.features.frontend import extract

@@ -1,6 +1,7 @@
 """Make the front of ``stream-classify teach``: fetch, compose, ask the teachers, learn, write.
 
-    python -m export.recipes.sound_embedding --speech embedding_model.onnx --yamnet YamNet_w8a8.onnx.zip --out assets
+    python -m export.recipes.sound_embedding.make_front --speech embedding_model.onnx --yamnet YamNet_w8a8.onnx.zip \\
+        --out assets
 
 Needs Debian or Ubuntu, espeak-ng and flite; about an hour on one core. The bundled file is of 2 450 steps.
 """
@@ -14,9 +15,9 @@ import numpy as np
 import torch
 
 from export.data.cache import default_cache
+from export.recipes.sound_embedding.chunks import Material, licences
+from export.recipes.sound_embedding.convolutions import SoundEmbedding
 from export.recipes.sound_embedding.learning_from import learn
-from export.recipes.sound_embedding.material import Material, licences
-from export.recipes.sound_embedding.network import SoundEmbedding
 from export.recipes.sound_embedding.release import write_front, write_known
 from export.recipes.sound_embedding.targets import Targets, make_targets
 from stream.features.spec import MfccSpec
