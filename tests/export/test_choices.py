@@ -68,7 +68,8 @@ def test_few_speakers_get_variety_and_all_of_them_are_learnt_from(few: Path) -> 
     assert config.test == 0
     assert config.augment.warp > 0
     assert config.scenes.speed > 0.1
-    assert config.fit.epochs > EPOCHS["default"]
+    assert config.scenes.pitch > 0.1
+    assert config.fit.epochs == EPOCHS["default"]
     said = "\n".join(chosen.reasons)
     for part in ("8 kHz", "3 speakers or sources", "no test part", "trained again"):
         assert part in said
@@ -102,7 +103,7 @@ def test_what_was_asked_for_stays(few: Path) -> None:
     assert not config.compose
     assert config.test == 25
     assert config.augment.warp == 0.01
-    assert config.scenes.speed == 0.2  # what was not asked for is chosen all the same
+    assert config.scenes.pitch == 0.2  # what was not asked for is chosen all the same
     assert compared == ()
 
 

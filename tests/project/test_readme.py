@@ -55,7 +55,6 @@ NOT_RUN = {
         "needs recordings",
         "trains for minutes",
         "trains for minutes",
-        "trains for minutes",
         "needs words.py and words.safetensors",
         "needs offline.onnx",
         "needs an LSTM model.pt",
