@@ -52,7 +52,7 @@ _OTHERS: Mapping[str, Mapping[str, str]] = {
     "crnn, wider": {**_NETWORK, "hidden": "160", "channels": "40"},
     "lstm on MFCC": {"model": "lstm", "hidden": "96", "dropout": "0.2", "features.n_mfcc": "40"},
 }
-NETWORK_SETTINGS = {*_NETWORK, "features.deltas", "front", "bands", "cell", "norm"} - {
+NETWORK_SETTINGS = {*_NETWORK, "features.deltas", "front", "bands", "cell", "norm", "heads"} - {
     "features.log_floor",
     "dropout",
 }

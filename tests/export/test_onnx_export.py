@@ -256,7 +256,7 @@ PLANE = {"axes": "time-frequency", "channels": 5}
 
 @pytest.mark.parametrize(
     ("arch", "changes"),
-    [("lstm", {}), ("gru", {}), ("crnn", {}), ("tcn", {}), ("gla", {}), ("crnn", PLANE),
+    [("lstm", {}), ("gru", {}), ("crnn", {}), ("tcn", {}), ("dstcn", {}), ("gla", {}), ("crnn", PLANE),
      ("crnn", {**PLANE, "conv_layers": 3, "kernel": 2, "bands": True, "norm": False})],
 )  # fmt: skip
 def test_convolutions_and_gates_are_exact_for_any_chunking(arch: str, changes: dict, tmp_path: Path) -> None:
@@ -266,10 +266,14 @@ def test_convolutions_and_gates_are_exact_for_any_chunking(arch: str, changes: d
     network = build(preset(arch, features=F, classes=len(CARD.labels), **changes))
     card = to_onnx(network, tmp_path / "m.onnx", CARD)
     assert card.exact
-    ops = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    ops = [node.op_type for node in graph.node]
     assert ops.count("Transpose") <= 2 * ops.count("GRU") + 4 * ops.count("LSTM")
     assert "Pad" not in ops
-    assert ops.count("Conv") == (changes.get("conv_layers", 2) if "axes" in changes else 0)
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == (
+        3 if arch == "dstcn" else changes.get("conv_layers", 2) if "axes" in changes else 0
+    )
     model = Model.load(tmp_path / "m.onnx", "cpu")
     frames = np.random.default_rng(0).standard_normal((1, 60, F)).astype(np.float32)
     whole, _ = model.step(frames, model.initial_state())

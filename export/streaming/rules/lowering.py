@@ -43,12 +43,17 @@ def side_by_side(write: Writer, rows: str, window: tuple[int, int, int], channel
         window: taps, step, and how far apart the taps are.
         channels: their axis.
     """
+    parts = tap_by_tap(write, rows, window, hint)
+    return parts[0] if len(parts) == 1 else write.one("Concat", parts, f"{hint}.taps", axis=channels)
+
+
+def tap_by_tap(write: Writer, rows: str, window: tuple[int, int, int], hint: str) -> list[str]:
+    """What each row of the result sees of (N, T, ...) through each tap; ``window`` as above."""
     taps, step, apart = window
     if taps == 1 and step == 1:
-        return rows
+        return [rows]
     reach = (taps - 1) * apart
-    parts = [
+    return [
         write.slice(rows, start, start - reach or END, 1, f"{hint}.tap", step)
         for start in range(0, reach + 1, apart)
     ]
-    return parts[0] if taps == 1 else write.one("Concat", parts, f"{hint}.taps", axis=channels)
