@@ -32,7 +32,7 @@ def convert(
     whole = Whole(build(), InputLayout.of(tuple(example.shape), 0, 1))
     graph = offline_graph(exporter, whole, example)
     made = streamify(graph, example.numpy(), **options)
-    return made, Reference(lambda x: whole(torch.from_numpy(x)).detach().numpy())
+    return made, Reference(lambda x: whole(torch.from_numpy(x)).detach().numpy(), run_double=whole.in_double)
 
 
 def converted(
@@ -47,7 +47,7 @@ def converted(
 def test_streamable_networks_convert_with_parity(name: str) -> None:
     # the tracing exporter is quicker; it writes a branch for squeeze, which is what the other one is for
     made, report = converted(STREAMABLE[name], exporter="torch.export" if "kept" in name else "tracing")
-    assert report.largest_difference <= 5e-6
+    assert report.largest_difference <= 1e-5
     assert made.delay == 0
     assert made.n_classes == C
 

@@ -36,7 +36,7 @@ def formant(sound: NDArray[np.float32]) -> float:
     power = np.abs(np.fft.rfft(sound)) ** 2
     hz = np.fft.rfftfreq(len(sound), 1 / RATE)
     smooth = np.convolve(power, np.hanning(round(400 * len(sound) / RATE)), "same")
-    return float(hz[300 < hz][smooth[300 < hz].argmax()])
+    return float(hz[hz > 300][smooth[hz > 300].argmax()])
 
 
 @pytest.mark.parametrize("factor", [0.75, 0.9, 1.15, 1.35])
@@ -60,7 +60,9 @@ def test_nothing_is_changed_by_a_factor_of_one() -> None:
     assert np.std(same[middle]) == pytest.approx(np.std(sound[middle]), rel=0.05)
 
 
-@pytest.mark.parametrize("sound", [np.zeros(0), np.zeros(50), np.zeros(RATE), np.full(700, 0.5), np.eye(1, 3000)[0]])
+@pytest.mark.parametrize(
+    "sound", [np.zeros(0), np.zeros(50), np.zeros(RATE), np.full(700, 0.5), np.eye(1, 3000)[0]]
+)
 def test_short_and_silent_sounds(sound: NDArray[np.float64]) -> None:
     changed = with_pitch(sound.astype(np.float32), RATE, 1.2)
     assert changed.dtype == np.float32
