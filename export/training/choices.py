@@ -56,6 +56,7 @@ NETWORK_SETTINGS = {*_NETWORK, "features.deltas", "front", "bands", "cell", "nor
     "features.log_floor",
     "dropout",
 }
+_MORE_EPOCHS = 2  # with few sources: variety takes time to be learnt
 _SHARE_OF_COMPARISON = 8  # of the epochs of the training
 EPOCHS: Mapping[Effort, int] = {"quick": 8, "default": 16, "thorough": 40}
 
@@ -150,7 +151,7 @@ def choose_settings(chosen: Chosen, data: Dataset, found: Survey, effort: Effort
             chosen.choose(
                 {"refit": "true"}, "trained again at the end, with the sources that validation held out"
             )
-    chosen.choose({**_PACE, "fit.epochs": str(EPOCHS[effort])})
+    chosen.choose({**_PACE, "fit.epochs": str(EPOCHS[effort] * (_MORE_EPOCHS if few else 1))})
 
 
 def candidates(chosen: Chosen, data: Dataset, effort: Effort = "default") -> Sequence[Candidate]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from export.augmentation.voice import resampled, with_pitch
 
@@ -15,6 +14,8 @@ PITCH, FORMANT = 125.0, 1200.0
 
 def vowel(seconds: float = 0.8) -> NDArray[np.float32]:
     """A pulse train through one resonance: a voice with one formant."""
+    from scipy.signal import lfilter
+
     pulses = np.zeros(round(seconds * RATE))
     pulses[:: round(RATE / PITCH)] = 1
     angle, radius = 2 * np.pi * FORMANT / RATE, 0.97
