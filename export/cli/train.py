@@ -245,6 +245,8 @@ def train(
         _search(wanted, candidates, folds, output, console)
         return
     require("torch", "matplotlib")  # training comes first, the pictures last: both are missed at once
+    import torch  # noqa: F401  # takes seconds; what is wrong with it is said before anything is listened to
+
     networks: Sequence[Candidate] = ()
     if config is None:
         wanted, networks = _chosen(

@@ -111,7 +111,8 @@ def choose_division(chosen: Chosen, data: Dataset) -> None:
         chosen.choose(
             {"unknown": others[0]}, f"{others[0]}: is learnt as everything else, and is never an event"
         )
-    if few_sources(data) and not any(recording.split for recording in data.recordings):
+    held_out = chosen.asked & {"test_groups", "test_folds"} or any(each.split for each in data.recordings)
+    if few_sources(data) and not held_out:
         chosen.choose(
             {"test": "0"},
             f"no test part is drawn from {_sources(data)} speakers or sources: each is needed for learning; "

@@ -18,7 +18,10 @@ from export.streaming import streamify  # noqa: E402
 from stream.errors import ExportError, NotStreamable  # noqa: E402
 from tests.support.random_networks import RandomNetwork, needs_the_future  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning"),  # torch's, of its own speed
+]
 NETWORKS = int(os.environ.get("STREAM_CLASSIFY_FUZZ", "200"))
 
 
