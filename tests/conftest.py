@@ -19,3 +19,14 @@ def virtual_mic(monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseServer]:
     """A microphone that PortAudio lists as ``pulse`` and that can be played to and unplugged."""
     with virtual_microphone(monkeypatch) as server:
         yield server
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread: on networks of a few units more of them only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

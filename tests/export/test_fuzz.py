@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import pytest
 
@@ -20,18 +20,10 @@ from tests.support.random_networks import RandomNetwork, needs_the_future  # noq
 
 pytestmark = [
     pytest.mark.torch,
+    pytest.mark.usefixtures("one_thread"),
     pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning"),  # torch's, of its own speed
 ]
 NETWORKS = int(os.environ.get("STREAM_CLASSIFY_FUZZ", "200"))
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """More only wait for each other on networks this small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def outcome(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,16 +27,7 @@ from tests.support.export_networks import Featureless  # noqa: E402
 from tests.support.export_zoo import STREAMABLE, F, features  # noqa: E402
 from tests.support.loop_networks import LOOPS, Looped, by_index, zeros  # noqa: E402
 
-pytestmark = pytest.mark.torch
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Loops call thousands of small functions, which threads only delay."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 
 def converted(network: nn.Module, lookahead: str = "refuse") -> tuple[Streaming, Reference]:
