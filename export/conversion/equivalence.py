@@ -165,7 +165,8 @@ def _judged(streaming: Streaming, reference: Reference, found: Comparison, toler
     if not found.internal:
         precise = _in_double(streaming, reference, found.features)
         difference = np.inf if precise is None else float(precise.difference(found.rows).max())
-        if difference <= tolerance and np.isfinite(found.difference):  # float64 excuses no NaN that float32 lacks
+        # float64 excuses no NaN that float32 lacks
+        if difference <= tolerance and np.isfinite(found.difference):
             return replace(found, difference=difference)
         scores = Expected.of(streaming, reference, found.features)
         if precise is not None:
