@@ -25,6 +25,7 @@ Exit codes belong to the command line (``stream.cli``), not here.
     │   └── ProofFailed       golden vectors do not come out
     ├── ProviderUnavailable   CUDA was asked for and cannot be had
     ├── OutputError           a sink cannot be written
+    │   └── TryAgain          not now, but perhaps later
     └── ExportError           the training and export side
         ├── DataError         a data set, manifest or recording
         ├── CheckpointError   a .pt file that is not ours or not safe
@@ -180,6 +181,10 @@ class ProviderUnavailable(StreamClassifyError):
 
 class OutputError(StreamClassifyError):
     """Results cannot be written or sent. Make room, or change where they go."""
+
+
+class TryAgain(OutputError):
+    """An output cannot deliver just now, as its peer is gone. `Queued` gives it the same message again later."""
 
 
 class ExportError(StreamClassifyError):

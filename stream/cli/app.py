@@ -11,6 +11,7 @@ from stream.cli.commands import CommandGroup
 from stream.cli.completion import complete_model
 from stream.cli.deprecated import RenamedOption
 from stream.cli.help import section
+from stream.cli.outputs import output_options, take_output_values
 from stream.cli.printing import print_devices, print_version
 from stream.cli.values import (
     LARGEST_BLOCK_SAMPLES,
@@ -212,7 +213,7 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
     click.option("--scores", is_flag=True, help="JSON lines: also one object for each hop."),
     click.option("--onsets", is_flag=True, help="JSON lines: also one object when an event begins."),
     click.option(
-        "--keep",
+        "--heard",
         type=click.Path(file_okay=False),
         default="heard",
         show_default=True,
@@ -227,6 +228,7 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
     ),
     click.option("-v", "--verbose", is_flag=True, help="Say more on standard error."),
 )
+@output_options
 @click.option(
     "-V",
     "--version",
@@ -264,4 +266,5 @@ def app(ctx: click.Context, /, **options: Any) -> None:
         raise UsageError("--jsonl '': is empty, perhaps an unset variable of the shell; give a file, or -")
     options["input"] = options.pop("input_")
     options["format"] = options.pop("format_")
-    listen(Options(**options))
+    outputs = take_output_values(options)
+    listen(Options(**options, outputs=outputs))

@@ -8,7 +8,7 @@ import signal
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from stream.capture.source import AudioSource
     from stream.classifier import StreamClassifier
     from stream.inference.session import Model
+    from stream.messages import SourceInfo
     from stream.outputs.jsonl import JsonLines
     from stream.outputs.kept import KeptSounds
+    from stream.outputs.outputs import Outputs
     from stream.outputs.sink import Sink
     from stream.runner import Summary
     from stream.telemetry import Readings
@@ -64,9 +66,10 @@ class Options:
     jsonl: str | None
     scores: bool
     onsets: bool
-    keep: str
+    heard: str
     screenshot: str | None
     verbose: bool
+    outputs: Mapping[str, Any]
 
 
 def listen(options: Options) -> None:
@@ -104,9 +107,10 @@ def listen(options: Options) -> None:
             chosen,
         )
         lines = make_json_lines(options, model, info.name, info.live, dashboard)
+        outputs = make_outputs(options, classifier, info)
         with stop_signals(source.close, lines):
             if dashboard:
-                run_dashboard(source, classifier, lines, options)
+                run_dashboard(source, classifier, lines, outputs, options)
             else:
                 people: list[Sink] = []
                 if options.jsonl is None and is_terminal() and not (options.scores or options.onsets):
@@ -115,11 +119,14 @@ def listen(options: Options) -> None:
                     people.append(PlainLines(show, live=info.live))
                     lines = []
                 hints = HintLog(info.name)
-                summary = run_plain(source, classifier, [hints, *lines, *people])
+                summary = run_plain(
+                    source, classifier, [hints, *lines, *people, outputs], outputs.history_seconds
+                )
                 if people:
                     show_closing(None, summary, classifier.sample_rate)
                 _report(summary, source, classifier.sample_rate, closed=bool(people), said=hints.said)
             _report_lines(lines, must_be_whole=options.fast)
+            report_outputs(outputs)
 
 
 def make_classifier(model: Model, options: Options) -> StreamClassifier:
@@ -204,6 +211,38 @@ def make_json_lines(
     return [JsonLines(path, origin, live=live, onsets=options.onsets, scores=options.scores, waits=waits)]
 
 
+def make_outputs(options: Options, classifier: StreamClassifier, source: SourceInfo) -> Outputs:
+    """The outputs that were asked for, ready before the first sound."""
+    from stream.outputs.catalogue import open_outputs
+    from stream.outputs.output import OutputContext
+    from stream.outputs.records import Origin
+
+    card = classifier.model.card
+    context = OutputContext(
+        origin=Origin(source.name, card.name, classifier.model.sha256),
+        source=source,
+        labels=classifier.model.labels,
+        detector=classifier.detector_spec,
+        sample_rate=classifier.sample_rate,
+    )
+    return open_outputs(options.outputs, context)
+
+
+def report_outputs(outputs: Outputs) -> None:
+    """Say what each output delivered, and what it did not."""
+    for report in outputs.reports():
+        missed = f", {report.dropped + report.errors} not" if report.dropped + report.errors else ""
+        log.log(
+            logging.WARNING if missed else logging.INFO,
+            "%s %s: %d messages delivered%s%s",
+            report.name,
+            report.target,
+            report.delivered,
+            missed,
+            f" ({report.trouble})" if report.trouble else "",
+        )
+
+
 def same_file(output: str, path: str) -> bool:
     """Whether lines to ``output`` would go into the file at ``path``, whatever both are called."""
     try:
@@ -249,15 +288,21 @@ def watchdog() -> list[Sink]:
     return [] if found is None else [found]
 
 
-def run_plain(source: AudioSource, classifier: StreamClassifier, sinks: list[Sink]) -> Summary:
+def run_plain(
+    source: AudioSource, classifier: StreamClassifier, sinks: list[Sink], history_seconds: float
+) -> Summary:
     """The loop on this thread, until the source ends."""
     from stream.runner import run
 
-    return run(source, classifier, [*sinks, *watchdog()], history_seconds=None)
+    return run(source, classifier, [*sinks, *watchdog()], history_seconds=history_seconds or None)
 
 
 def run_dashboard(
-    source: AudioSource, classifier: StreamClassifier, lines: list[JsonLines], options: Options
+    source: AudioSource,
+    classifier: StreamClassifier,
+    lines: list[JsonLines],
+    outputs: Outputs,
+    options: Options,
 ) -> None:
     """The loop on a worker thread, the dashboard on this one."""
     from stream.dashboard import Dashboard, Key
@@ -268,9 +313,10 @@ def run_dashboard(
     telemetry = Telemetry(
         classifier.model.card, source.info(), classifier.detector_spec, provider=classifier.model.provider
     )
-    kept = KeptSounds(options.keep)
-    sinks: list[Sink] = [*lines, telemetry, kept, *watchdog()]
-    worker = Worker(lambda: run(source, classifier, sinks, history_seconds=HISTORY_SECONDS))
+    kept = KeptSounds(options.heard)
+    sinks: list[Sink] = [*lines, telemetry, kept, outputs, *watchdog()]
+    seconds = max(HISTORY_SECONDS, outputs.history_seconds)
+    worker = Worker(lambda: run(source, classifier, sinks, history_seconds=seconds))
     screen = Dashboard(telemetry, keys={"t": Key("teach", kept.keep), "n": Key("not that", kept.wrong)})
     worker.start()
     with held_back_stderr():

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, Literal
 
-from stream.errors import SpecError
-from stream.messages import Chunk, Result, Status
+from stream.errors import SpecError, TryAgain
+from stream.outputs.output_report import OutputReport
 from stream.outputs.sink import Sink
+
+if TYPE_CHECKING:
+    from stream.messages import Chunk, Result, Status
 
 log = logging.getLogger(__name__)
 
 CAPACITY_MESSAGES = 1024  # about ten seconds of 10 ms hops with chunk and result
 DEADLINE_SECONDS = 1.0
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 60.0
 
 Kind = Literal["chunk", "result", "status"]
+Want = Literal["chunk", "result", "event", "status"]
+"""What a sink is given: "event" stands for the results that have events or gaps, "result" for all of them."""
+EVERYTHING: frozenset[Want] = frozenset({"chunk", "result", "event", "status"})
 PLURALS: dict[Kind, str] = {"status": "statuses", "result": "results", "chunk": "chunks"}
 
 
@@ -28,23 +36,34 @@ class Queued:
     queue is full, the oldest chunk or score-only result in it is dropped; only when it holds none of those, the
     oldest result with events or gaps, or status. Each drop is counted, and the first one is logged. Order is kept.
 
-    An error that the sink raises is counted, and the first one is logged; the next message is tried all the same.
+    A sink that raises `TryAgain` gets the same message again, after pauses that double from half a second to a minute;
+    meanwhile the others wait. Any other error is counted, and the first one is logged; the next message is tried all
+    the same.
 
     Args:
         sink: called from one thread only, which is not the caller's.
+        name, target: for the report and the log: what the sink is called, and where it delivers to.
+        wants: what it is given; the rest is not queued.
         capacity: messages that may wait.
         deadline_seconds: how long ``close`` may take.
 
     Attributes:
         dropped: messages that never reached the sink, by kind: "chunk", "result", "status".
-        errors: messages (or the closing) at which the sink raised an error.
+        errors: messages (or the closing) at which the sink failed for good.
 
     Raises:
         SpecError: a capacity below 1, or a deadline below 0.
     """
 
     def __init__(
-        self, sink: Sink, *, capacity: int = CAPACITY_MESSAGES, deadline_seconds: float = DEADLINE_SECONDS
+        self,
+        sink: Sink,
+        *,
+        name: str = "",
+        target: str = "",
+        wants: Collection[Want] = EVERYTHING,
+        capacity: int = CAPACITY_MESSAGES,
+        deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
         if capacity < 1 or not 0 <= deadline_seconds < float("inf"):
             raise SpecError(
@@ -53,7 +72,11 @@ class Queued:
         self.dropped: dict[Kind, int] = {"chunk": 0, "result": 0, "status": 0}
         self.errors = 0
         self._sink = sink
-        self._name = type(sink).__name__
+        self._name = name or type(sink).__name__
+        self._target = target
+        self._wants = frozenset(wants)
+        self._delivered = 0
+        self._trouble = ""
         self._capacity = capacity
         self._deadline_seconds = deadline_seconds
         # Two queues, so that the oldest message of either importance is at hand; the number keeps the order of both.
@@ -61,7 +84,8 @@ class Queued:
         self._major: deque[tuple[int, Kind, Any]] = deque()
         self._count = 0
         self._delivering: Kind | None = None
-        self._closing = False
+        self._closing = self._closed = False
+        self._give_up_at = 0.0
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._deliver, name=f"sink {self._name}", daemon=True)
         self._thread.start()
@@ -72,29 +96,56 @@ class Queued:
         with self._changed:
             return len(self._minor) + len(self._major)
 
+    def report(self) -> OutputReport:
+        """How it is doing. From any thread."""
+        with self._changed:
+            return OutputReport(
+                name=self._name,
+                target=self._target,
+                delivered=self._delivered,
+                waiting=len(self._minor) + len(self._major) + (self._delivering is not None),
+                dropped=sum(self.dropped.values()),
+                errors=self.errors,
+                trouble=self._trouble,
+            )
+
     def chunk(self, chunk: Chunk) -> None:
         """Queue a chunk."""
-        self._put("chunk", chunk, False)
+        if "chunk" in self._wants:
+            self._put("chunk", chunk, False)
 
     def result(self, result: Result) -> None:
         """Queue a result."""
-        self._put("result", result, bool(result.events or result.gaps))
+        major = bool(result.events or result.gaps or result.opened)
+        if "result" in self._wants or (major and "event" in self._wants):
+            self._put("result", result, major)
 
     def status(self, status: Status) -> None:
         """Queue a change of state."""
-        self._put("status", status, True)
+        if "status" in self._wants:
+            self._put("status", status, True)
+
+    def begin_close(self) -> None:
+        """Take nothing more, and let the thread run out. ``close`` must follow; call this for several sinks first, so
+        that they end side by side."""
+        with self._changed:
+            if not self._closing:
+                self._closing = True
+                self._give_up_at = time.monotonic() + self._deadline_seconds
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Deliver what waits and close the sink; after the deadline, give up and say in the log what was not delivered.
 
-        A sink that hangs is left in its thread, which does not keep the process alive. A second call does nothing.
+        A message that was to be tried again later is tried once more at once. A sink that hangs is left in its thread,
+        which does not keep the process alive. A second call does nothing.
         """
+        self.begin_close()
         with self._changed:
-            if self._closing:
+            if self._closed:
                 return
-            self._closing = True
-            self._changed.notify_all()
-        self._thread.join(self._deadline_seconds)
+            self._closed = True
+        self._thread.join(max(0.0, self._give_up_at - time.monotonic()))
         with self._changed:
             left = self._discard()
             hangs = self._thread.is_alive()
@@ -166,11 +217,47 @@ class Queued:
         self._attempt(self._sink.close)
 
     def _attempt(self, call: Callable[..., None], *arguments: Any) -> None:
-        try:
-            call(*arguments)
-        except Exception as error:
-            self.errors += 1
-            if self.errors == 1:
-                log.warning(
-                    "%s: %s: %s; further errors are counted only", self._name, type(error).__name__, error
-                )
+        """Call until it works, or fails for good, or the end has come and it still does not work."""
+        pause = FIRST_RETRY_SECONDS
+        while True:
+            last = self._closing
+            try:
+                call(*arguments)
+            except TryAgain as error:
+                self._complain(error)
+                self._trouble = str(error)
+                if last:
+                    self._fail()
+                    return
+                self._wait(pause)
+                pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+            except Exception as error:
+                self._complain(error)
+                self._fail()
+                return
+            else:
+                if self._trouble:
+                    log.info("%s: works again", self._name)
+                self._trouble = ""
+                self._delivered += arguments != ()
+                return
+
+    def _wait(self, seconds: float) -> None:
+        """Let time pass, until the end is near."""
+        end = time.monotonic() + seconds
+        with self._changed:
+            while not self._closing and (left := end - time.monotonic()) > 0:
+                self._changed.wait(left)
+
+    def _complain(self, error: Exception) -> None:
+        """Log the first of a row of troubles."""
+        if isinstance(error, TryAgain):
+            if not self._trouble:
+                log.warning("%s: %s; it will be tried again", self._name, error)
+        elif not self.errors:
+            log.warning(
+                "%s: %s: %s; further errors are counted only", self._name, type(error).__name__, error
+            )
+
+    def _fail(self) -> None:
+        self.errors += 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from stream.messages import Chunk, Result, Status
+if TYPE_CHECKING:  # help and option parsing read outputs' options, and do without numpy
+    from stream.messages import Chunk, Result, Status
 
 
 class Sink(Protocol):

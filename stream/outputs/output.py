@@ -1,0 +1,102 @@
+"""What an output is: a sink that options can ask for, what it is told about the run, and what it reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from stream.outputs.queued import Want
+from stream.outputs.sink import Sink
+from stream.outputs.switches import Switches
+from stream.outputs.wall_time import CaptureTimes
+
+if TYPE_CHECKING:  # options are read without numpy
+    from stream.decisions.spec import DetectorSpec
+    from stream.messages import SourceInfo
+    from stream.outputs.records import Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One setting of an output: ``--name`` on the command line, ``name`` in the settings file.
+
+    Attributes:
+        name: as on the command line, without the dashes in front: "pre-roll".
+        help: one or two sentences.
+        metavar: what stands for the value in the help: "DIR", "S".
+        type: of the value: str, int, float or bool. A bool is a flag.
+        default: where it is not given.
+        low, high: bounds of a number.
+        check: takes the value as written and returns what the output is given; raises UsageError with a message
+            that names the option.
+    """
+
+    name: str
+    help: str
+    metavar: str = "TEXT"
+    type: type = str
+    default: Any = None
+    low: float | None = None
+    high: float | None = None
+    check: Callable[[Any], Any] | None = None
+
+    @property
+    def keyword(self) -> str:
+        """The name as an argument of Python: "pre_roll"."""
+        return self.name.replace("-", "_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputContext:
+    """What an output is told about the run that it belongs to, before the first sound.
+
+    Attributes:
+        origin: names of source and model, and the model's digest, as in the JSON lines.
+        source: what was opened, with the capture rate.
+        labels: classes whose probabilities come, in column order.
+        detector: the rules that make events of them.
+        sample_rate: of the classifier, Hz: that of events, gaps and scores.
+        switches: what can be switched while it runs: groups, schedules, outputs.
+        wall, monotonic: the clocks behind wall times, see `new_times`.
+    """
+
+    origin: Origin
+    source: SourceInfo
+    labels: tuple[str, ...]
+    detector: DetectorSpec
+    sample_rate: int
+    switches: Switches = field(default_factory=Switches)
+    wall: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+
+    def new_times(self) -> CaptureTimes:
+        """Wall times of what is captured, for one output: it remembers when events began."""
+        return CaptureTimes(self.monotonic, self.wall)
+
+
+class Output(Sink, Protocol):
+    """A sink that options can ask for.
+
+    ``Class(context, **values)`` makes one. ``values`` holds each of ``OPTIONS`` by its keyword; the first of them is
+    the one that asks for the output, and can be given several times, for one output each. The constructor
+    refuses what can be known to be wrong (an unwritable folder, a bad address, a missing package) with
+    `OutputError` or `UsageError`, before the microphone opens; it does not wait for a network.
+
+    Every output is called through `Queued`, in a thread of its own. It may take its time, and raises `TryAgain`
+    for what may work later.
+
+    Attributes:
+        OPTIONS: at least one.
+        WANTS: which messages it is given; see `Want`.
+        WRITES_SOUND: whether sound leaves the program through it; ``--no-audio`` then refuses it.
+
+    An output that reads recent sound has an attribute or property ``history_seconds``: how far ``result.sound`` must
+    reach back. That sound may end before ``result.end``, where sound is looked at before it is handed on: go by its
+    ``span``.
+    """
+
+    OPTIONS: ClassVar[tuple[Option, ...]]
+    WANTS: ClassVar[frozenset[Want]]
+    WRITES_SOUND: ClassVar[bool]
