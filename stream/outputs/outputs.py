@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stream.outputs.output import Output
-from stream.outputs.queued import Queued
 from stream.outputs.output_report import OutputReport
+from stream.outputs.queued import Queued
 
 if TYPE_CHECKING:
     from stream.messages import Chunk, Result, Status
