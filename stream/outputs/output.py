@@ -95,6 +95,9 @@ class Output(Sink, Protocol):
     An output that reads recent sound has an attribute or property ``history_seconds``: how far ``result.sound`` must
     reach back. That sound may end before ``result.end``, where sound is looked at before it is handed on: go by its
     ``span``.
+
+    One that keeps messages itself until its peer has confirmed them may have attributes that go into its report:
+    ``waiting`` and ``dropped``, counts of messages, and ``trouble``, why it cannot deliver just now.
     """
 
     OPTIONS: ClassVar[tuple[Option, ...]]

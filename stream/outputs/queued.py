@@ -98,15 +98,18 @@ class Queued:
 
     def report(self) -> OutputReport:
         """How it is doing. From any thread."""
+        sink: Any = self._sink  # one that keeps messages itself says how many, see `Output`
+        waiting, dropped = getattr(sink, "waiting", 0), getattr(sink, "dropped", 0)
+        trouble = getattr(sink, "trouble", "")
         with self._changed:
             return OutputReport(
                 name=self._name,
                 target=self._target,
                 delivered=self._delivered,
-                waiting=len(self._minor) + len(self._major) + (self._delivering is not None),
-                dropped=sum(self.dropped.values()),
+                waiting=waiting + len(self._minor) + len(self._major) + (self._delivering is not None),
+                dropped=dropped + sum(self.dropped.values()),
                 errors=self.errors,
-                trouble=self._trouble,
+                trouble=self._trouble or trouble,
             )
 
     def chunk(self, chunk: Chunk) -> None:

@@ -220,3 +220,16 @@ def test_chunks_reach_only_those_that_want_them() -> None:
     queued.result(result(0, event=True))
     queued.close()
     assert [kind for kind, _ in sink.messages] == ["chunk"]
+
+
+class Keeping(Collected):
+    """Keeps what its peer has not confirmed."""
+
+    waiting, dropped, trouble = 3, 2, "nobody answers"
+
+
+def test_what_an_output_keeps_itself_is_in_its_report() -> None:
+    queued = Queued(Keeping(), name="bell")
+    report = queued.report()
+    assert (report.waiting, report.dropped, report.trouble) == (3, 2, "nobody answers")
+    queued.close()
