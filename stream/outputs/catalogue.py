@@ -60,4 +60,4 @@ def open_outputs(values: Mapping[str, Any], context: OutputContext) -> Outputs:
         for target in values.get(first.keyword) or ():
             make: Any = kind  # a protocol cannot say what the constructor takes
             made.append((make(context, **{first.keyword: target}, **settings), name, str(target)))
-    return Outputs(made)
+    return Outputs(made, live=context.source.live)
