@@ -61,4 +61,4 @@ def open_outputs(values: Mapping[str, Any], context: OutputContext) -> Outputs:
             make: Any = kind  # a protocol cannot say what the constructor takes
             shown = getattr(kind, "shown", str)
             made.append((make(context, **{first.keyword: target}, **settings), name, shown(target)))
-    return Outputs(made)
+    return Outputs(made, live=context.source.live)
