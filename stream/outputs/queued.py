@@ -37,6 +37,8 @@ class Queued:
     oldest result with events or gaps, or status. Each drop is counted, and the first one is logged. Order is kept.
     Where the sound can wait, as a recording can, ``patience_seconds`` lets the caller wait for room before that.
 
+    A sink may have the methods ``amended`` and ``hurry``; `Output` describes them.
+
     A sink that raises `TryAgain` gets the same message again, after pauses that double from half a second to a minute;
     meanwhile the others wait. Any other error is counted, and the first one is logged; the next message is tried all
     the same.
@@ -106,7 +108,7 @@ class Queued:
     def report(self) -> OutputReport:
         """How it is doing. From any thread."""
         with self._changed:
-            return OutputReport(
+            report = OutputReport(
                 name=self._name,
                 target=self._target,
                 delivered=self._delivered,
@@ -115,6 +117,8 @@ class Queued:
                 errors=self.errors,
                 trouble=self._trouble,
             )
+        amended: Callable[[OutputReport], OutputReport] | None = getattr(self._sink, "amended", None)
+        return report if amended is None else amended(report)
 
     def chunk(self, chunk: Chunk) -> None:
         """Queue a chunk."""
@@ -136,10 +140,13 @@ class Queued:
         """Take nothing more, and let the thread run out. ``close`` must follow; call this for several sinks first, so
         that they end side by side."""
         with self._changed:
-            if not self._closing:
-                self._closing = True
-                self._give_up_at = time.monotonic() + self._deadline_seconds
+            if self._closing:
+                return
+            self._closing = True
+            self._give_up_at = time.monotonic() + self._deadline_seconds
             self._changed.notify_all()
+        if (hurry := getattr(self._sink, "hurry", None)) is not None:
+            hurry()
 
     def close(self) -> None:
         """Deliver what waits and close the sink; after the deadline, give up and say in the log what was not delivered.
