@@ -14,7 +14,7 @@ from stream.decisions.smoothing import MovingAverage
 from stream.logbook.minute_sums import MINUTE_SECONDS, MinuteSums
 from stream.logbook.packing import pack_curve
 from stream.logbook.score_curve import ScoreCurve
-from stream.logbook.sound_level import LevelBlocks
+from stream.logbook.sound_level import Blocks, LevelBlocks
 from stream.logbook.writer import HistoryWriter, RunStart
 from stream.messages import Chunk, Event, Gap, Result, Status
 
@@ -88,6 +88,7 @@ class Follower:
         self._recent: deque[tuple[NDArray[np.int64], NDArray[np.float32]]] = deque()
         self._level: LevelBlocks | None = None
         self._sound: list[Chunk] = []
+        self._sound_zero = run.started  # wall time of sample 0
         self._minutes: dict[int, MinuteSums] = {}
         self._open: dict[tuple[str, int], _Open] = {}
         self._ticked = self._tended = run.started
@@ -146,7 +147,8 @@ class Follower:
     def finish(self) -> None:
         """Count what waits, and put all that is not whole."""
         self._count_sound()
-        self._add_levels([] if self._level is None else self._level.flush())
+        if self._level is not None:
+            self._add_levels(self._level.flush(), self._level.sample_rate, self._sound_zero)
         self._count_rows()
         for minute in self._minutes.values():
             self._writer.put_minute(minute)
@@ -212,7 +214,7 @@ class Follower:
         for each in self._open.values():
             self._extend(each, sample, probs)
         smoothed = self._average.push(probs)
-        starts = self._starts(batch.wall + sample / self._run.sample_rate)
+        starts = _minute_of(batch.wall + sample / self._run.sample_rate)
         seconds = self._hop / self._run.sample_rate
         for start in np.unique(starts).tolist():
             self._minute(start).add_rows(smoothed[starts == start], self._thresholds, seconds)
@@ -226,17 +228,17 @@ class Follower:
             if self._level is None or self._level.sample_rate != chunk.sample_rate:
                 self._level = LevelBlocks(chunk.sample_rate)
             zero = self._zero(chunk.captured_at, chunk.end, chunk.sample_rate)
-            self._add_levels(self._level.push(chunk.samples, chunk.start), zero)
+            self._add_levels(self._level.push(chunk.samples, chunk.start), chunk.sample_rate, zero)
+            self._sound_zero = zero
         self._sound.clear()
 
-    def _add_levels(self, blocks: list[tuple[int, int, float]], zero: float | None = None) -> None:
-        if self._level is None:
-            return
-        rate = self._level.sample_rate
-        for end, count, energy in blocks:
-            if count:
-                wall = self.now if zero is None else zero + (end - 1) / rate
-                self._minute(int(self._starts(np.array(wall)))).add_level(count / rate, energy / rate)
+    def _add_levels(self, blocks: Blocks, rate: int, zero: float) -> None:
+        some = blocks.counts > 0
+        starts = _minute_of(zero + (blocks.ends[some] - 1) / rate)
+        seconds, energies = blocks.counts[some] / rate, blocks.energies[some] / rate
+        for start in np.unique(starts).tolist():
+            here = starts == start
+            self._minute(start).add_sound(seconds[here], energies[here])
 
     def _put_gap(self, gap: Gap, zero: float, *, is_open: bool) -> None:
         start = zero + gap.start / gap.sample_rate
@@ -252,7 +254,7 @@ class Follower:
             return
         at, end, minutes = start, start + gap.seconds, 0
         while at < end and minutes < LONGEST_GAP_MINUTES:
-            minute = self._minute(int(self._starts(np.array(at))))
+            minute = self._minute(int(_minute_of(np.array(at))))
             until = min(end, minute.start + MINUTE_SECONDS)
             minute.lost += until - at
             at = until
@@ -275,7 +277,7 @@ class Follower:
         }
         begun = self._open.get((event.label, event.id))
         if begun is None:
-            self._minute(int(self._starts(np.array(onset)))).events[event.label] += 1
+            self._minute(int(_minute_of(np.array(onset)))).events[event.label] += 1
             begun = _Open(onset, event, self._new_curve(event))
         if event.offset is None:
             self._open[event.label, event.id] = begun
@@ -314,7 +316,8 @@ class Follower:
         for start in sorted(self._minutes)[:-OPEN_MINUTES]:
             self._writer.put_minute(self._minutes.pop(start))
 
-    @staticmethod
-    def _starts(wall: NDArray[np.float64]) -> NDArray[np.int64]:
-        starts: NDArray[np.int64] = (np.floor(wall / MINUTE_SECONDS) * MINUTE_SECONDS).astype(np.int64)
-        return starts
+
+def _minute_of(wall: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Where the minute begins that each time lies in."""
+    starts: NDArray[np.int64] = (np.floor(wall / MINUTE_SECONDS) * MINUTE_SECONDS).astype(np.int64)
+    return starts

@@ -21,7 +21,7 @@ class MinuteSums:
         on_seconds: (C,) float64, in which the smoothed probability was at the class's threshold or above.
         events: label -> events that began.
         heard, lost: seconds with rows, and in gaps.
-        samples, energy: valid samples, in seconds of sound, and the sum of their squares over the rate.
+        sound, energy: seconds of valid samples, and the sum of their squares over the rate.
         loudest: mean square of the loudest tenth of a second.
     """
 
@@ -47,8 +47,8 @@ class MinuteSums:
         self.on_seconds += np.count_nonzero(smoothed >= thresholds, axis=0) * row_seconds
         np.maximum(self.peaks, smoothed.max(axis=0), out=self.peaks)
 
-    def add_level(self, seconds: float, energy: float) -> None:
-        """Count a block of sound: its length, and its mean square times this length."""
-        self.sound += seconds
-        self.energy += energy
-        self.loudest = max(self.loudest, energy / seconds)
+    def add_sound(self, seconds: NDArray[np.float64], energies: NDArray[np.float64]) -> None:
+        """Count blocks of sound, (B,) each: their lengths, and their mean squares times these."""
+        self.sound += float(seconds.sum())
+        self.energy += float(energies.sum())
+        self.loudest = max(self.loudest, float((energies / seconds).max()))

@@ -20,7 +20,7 @@ def pack_curve(values: NDArray[np.float32]) -> bytes:
 def unpack_curve(blob: bytes) -> NDArray[np.float32]:
     """Inverse of `pack_curve`: (P,) float32."""
     packed = np.frombuffer(blob, np.uint8)
-    values = packed.astype(np.float32) / _CURVE_TOP
+    values: NDArray[np.float32] = packed.astype(np.float32) / np.float32(_CURVE_TOP)
     values[packed == _NO_SCORE] = np.nan
     return values
 
@@ -32,6 +32,5 @@ def pack_peaks(values: NDArray[np.float32]) -> bytes:
 
 def unpack_peaks(blob: bytes) -> NDArray[np.float32]:
     """Inverse of `pack_peaks`: (C,) float32. ValueError for half a number."""
-    values = np.frombuffer(blob, "<u2").astype(np.float32)
-    values /= _PEAK_TOP
+    values: NDArray[np.float32] = np.frombuffer(blob, "<u2").astype(np.float32) / np.float32(_PEAK_TOP)
     return values

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 BLOCK_SECONDS = 0.1
 LOWEST_DBFS = -120.0
+
+
+class Blocks(NamedTuple):
+    """Some blocks of sound, B of them.
+
+    Attributes:
+        ends: (B,) int64, absolute sample one past each.
+        counts: (B,) int64, valid samples.
+        energies: (B,) float64, sums of their squares.
+    """
+
+    ends: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    energies: NDArray[np.float64]
+
+
+_NO_BLOCKS = Blocks(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 
 
 class LevelBlocks:
@@ -25,30 +43,43 @@ class LevelBlocks:
         self._count = 0
         self._energy = 0.0
 
-    def push(self, samples: NDArray[np.float32], start: int) -> list[tuple[int, int, float]]:
-        """Blocks that are over: absolute sample of each one's end, number of its valid samples, sum of their squares.
+    def push(self, samples: NDArray[np.float32], start: int) -> Blocks:
+        """Blocks that are over.
 
         Args:
             samples: (n,) float32; NaN and infinite ones are not counted.
             start: absolute index of the first.
         """
-        done = []
-        at = 0
-        while at < len(samples):
-            block = (start + at) // self.length
-            if block != self._block:
-                done += self.flush()
-                self._block = block
-            part = samples[at : (block + 1) * self.length - start].astype(np.float64)
-            at += len(part)
-            part = part[np.isfinite(part)]
-            self._count += len(part)
-            self._energy += float(part @ part)
-        return done
+        if not len(samples):
+            return _NO_BLOCKS
+        valid = np.isfinite(samples)
+        squares = np.where(valid, samples, 0).astype(np.float64) ** 2
+        first, last = start // self.length, (start + len(samples) - 1) // self.length
+        # Where each block begins in ``samples``.
+        cuts = np.maximum(np.arange(first, last + 1) * self.length - start, 0)
+        counts = np.add.reduceat(valid, cuts, dtype=np.int64)
+        energies = np.add.reduceat(squares, cuts)
+        before = _NO_BLOCKS
+        if first == self._block:
+            counts[0] += self._count
+            energies[0] += self._energy
+        else:
+            before = self.flush()
+        self._block, self._count, self._energy = last, int(counts[-1]), float(energies[-1])
+        ends = (np.arange(first, last) + 1) * self.length
+        return Blocks(
+            np.concatenate([before.ends, ends]),
+            np.concatenate([before.counts, counts[:-1]]),
+            np.concatenate([before.energies, energies[:-1]]),
+        )
 
-    def flush(self) -> list[tuple[int, int, float]]:
-        """The block that is not over, as in ``push``; none if it is empty."""
-        block = [((self._block + 1) * self.length, self._count, self._energy)] if self._count else []
+    def flush(self) -> Blocks:
+        """The block that is not over; none if it is empty."""
+        if not self._count:
+            return _NO_BLOCKS
+        block = Blocks(
+            np.array([(self._block + 1) * self.length]), np.array([self._count]), np.array([self._energy])
+        )
         self._count, self._energy = 0, 0.0
         return block
 
