@@ -42,7 +42,6 @@ NOT_RUN = {
         "changes the shell it runs in",
         "needs a network stream",
         "needs PulseAudio, FFmpeg or ALSA",
-        "needs a history",
         "needs systemd",
         "needs WSL",
         "needs WSL",
