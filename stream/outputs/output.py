@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from stream.outputs.clip_paths import ClipPaths
 from stream.outputs.queued import Want
 from stream.outputs.sink import Sink
 from stream.outputs.switches import Switches
@@ -59,6 +60,9 @@ class OutputContext:
         detector: the rules that make events of them.
         sample_rate: of the classifier, Hz: that of events, gaps and scores.
         switches: what can be switched while it runs: groups, schedules, outputs.
+        clips: the files that ``--clips`` has written. An output that names or attaches the clip of an event calls
+            ``clips.wait(result, event, timeout)`` in its own thread when the event has ended: a path, or None where
+            there is no clip. That answers at once where nothing writes clips.
         wall, monotonic: the clocks behind wall times, see `new_times`.
     """
 
@@ -68,6 +72,7 @@ class OutputContext:
     detector: DetectorSpec
     sample_rate: int
     switches: Switches = field(default_factory=Switches)
+    clips: ClipPaths = field(default_factory=ClipPaths)
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
