@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stream import snapshot as snapshots
 from stream.decisions.spec import ClassRule, DetectorSpec
-from stream.errors import SpecError
+from stream.errors import SnapshotInvalid, SpecError
 from stream.snapshot import Snapshot
 
 LOUD = "loud"
@@ -58,9 +58,13 @@ class DerivedSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 if member not in model:
                     near = get_close_matches(member, model, 1)
                     meant = f", perhaps {near[0]}?" if near else ""
-                    raise SpecError(f"group {name!r}: no class {member!r}{meant} The model has {', '.join(model)}")
+                    raise SpecError(
+                        f"group {name!r}: no class {member!r}{meant} The model has {', '.join(model)}"
+                    )
         if self.loud is not None and LOUD in model:
-            raise SpecError(f"loud {self.loud:g} dBFS: the model has a class of this name; leave the setting out")
+            raise SpecError(
+                f"loud {self.loud:g} dBFS: the model has a class of this name; leave the setting out"
+            )
         return (*model, *self.groups, *(() if self.loud is None else (LOUD,)))
 
     def detector(self, rules: DetectorSpec) -> DetectorSpec:
@@ -140,7 +144,7 @@ class DerivedClasses:
         start, end = snapshots.number(values, "start"), snapshots.number(values, "end")
         kept = snapshots.array(values, "kept", "float32", (-1,))
         if len(kept) != end - start:
-            raise snapshots.SnapshotInvalid(f"snapshot of {_KIND!r}: the sound does not fit; save it again")
+            raise SnapshotInvalid(f"snapshot of {_KIND!r}: the sound does not fit; save it again")
         self._start, self._end, self._kept = start, end, kept
 
     def _text(self) -> str:
