@@ -124,6 +124,7 @@ def run_dashboard(
         classifier.detector_spec,
         provider=classifier.model.provider,
         labels=classifier.labels,
+        outputs=outputs.reports,
     )
     kept = KeptSounds(options.heard)
     sinks: list[Sink] = [*lines, telemetry, kept, outputs, *watchdog()]
