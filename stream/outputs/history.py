@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stream.errors import UsageError
 from stream.outputs.output import Option, OutputContext
 from stream.outputs.queued import EVERYTHING, Want
+from stream.quantities import duration_seconds
 
 if TYPE_CHECKING:
     from stream.messages import Chunk, Event, Result, Status
 
 WAITING_CLIPS = 64  # events whose clip is looked for
-_UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400}
+LONGEST_SECONDS = 1e10
 
 
 def keep_seconds(text: Any) -> float:
     """``90d`` as seconds.
 
     Raises:
-        UsageError: something else than a number with h, d or w.
+        UsageError: no time, or none at all.
     """
-    found = re.fullmatch(r"(\d{1,6})([hdw])", str(text).strip(), re.ASCII)
-    if not found or not int(found[1]):
-        raise UsageError(f"--history-keep {text}: want hours, days or weeks, such as 12h, 90d or 52w")
-    return int(found[1]) * float(_UNITS[found[2]])
+    try:
+        seconds = duration_seconds(str(text))
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < LONGEST_SECONDS:
+        raise UsageError(f"--history-keep {text}: want a time such as 12h or 90d")
+    return seconds
 
 
 def _path(text: str) -> str:
