@@ -118,6 +118,7 @@ def make_outputs(options: Options, classifier: StreamClassifier, source: SourceI
         labels=classifier.labels,
         detector=classifier.detector_spec,
         sample_rate=classifier.sample_rate,
+        card=card,
     )
     return open_outputs(options.outputs, context)
 
