@@ -246,7 +246,7 @@ class Clips:
                 trouble = error
                 self._context.clips.put(*key, None)
             else:
-                self._context.clips.put(*key, path)
+                self._context.clips.put(*key, path.absolute())
                 if self._retention is not None:
                     self._retention.add(path)
                     self._prune_at = self._context.monotonic()

@@ -309,8 +309,9 @@ def test_a_source_that_comes_back_at_another_rate(tmp_path: Path) -> None:
     same(soundfile.read(path, dtype="float32")[0], room.at(2.1, 2.95))
 
 
-def test_others_find_the_clip_when_it_is_finished(tmp_path: Path) -> None:
-    room = Room(tmp_path)
+def test_others_find_the_clip_when_it_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    room = Room(Path("."))
     assert room.context.clips.expected
     room.hear(2.0)
     room.event(7, 1.0)
