@@ -125,6 +125,7 @@ def make_outputs(options: Options, classifier: StreamClassifier, source: SourceI
         switches=make_switches(
             groups=groups, schedules=(), outputs=[each.switch for each in all_outputs(options.outputs)]
         ),
+        card=card,
     )
     return open_outputs(options.outputs, context)
 
