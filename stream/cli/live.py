@@ -311,7 +311,11 @@ def run_dashboard(
     from stream.telemetry import Telemetry
 
     telemetry = Telemetry(
-        classifier.model.card, source.info(), classifier.detector_spec, provider=classifier.model.provider
+        classifier.model.card,
+        source.info(),
+        classifier.detector_spec,
+        provider=classifier.model.provider,
+        outputs=outputs.reports,
     )
     kept = KeptSounds(options.heard)
     sinks: list[Sink] = [*lines, telemetry, kept, outputs, *watchdog()]

@@ -99,7 +99,17 @@ class Output(Sink, Protocol):
 
     An output that reads recent sound has an attribute or property ``history_seconds``: how far ``result.sound`` must
     reach back. That sound may end before ``result.end``, where sound is looked at before it is handed on: go by its
-    ``span``.
+    ``span``. A recording is read faster than sound is written: an output with ``holds_up_recordings = True`` makes it
+    wait where the output falls behind (some seconds at most; sound that is live never waits).
+
+    Three methods may be there as well:
+
+    - ``shown(target) -> str``, a class method: how a target is printed. Those that hold secrets (addresses with
+      passwords or tokens) must have it.
+    - ``amended(report) -> OutputReport``, from any thread: the queue's report with what the output itself knows, where
+      it delivers in its own time.
+    - ``hurry()``, from another thread: the end has come, so wait for nothing more. ``close`` follows in the
+      output's own thread, behind what is still in its queue.
     """
 
     OPTIONS: ClassVar[tuple[Option, ...]]

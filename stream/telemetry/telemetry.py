@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from stream.decisions.spec import DetectorSpec
 from stream.features.frontend import picture
 from stream.inference.card import ModelCard
 from stream.messages import Chunk, Event, Result, SourceInfo, SourceState, Status
+from stream.outputs.output_report import OutputReport
 from stream.outputs.wall_time import CaptureTimes, local_time
 from stream.telemetry.columns import ColumnArrays, Columns
 from stream.telemetry.readings import Readings
@@ -74,6 +75,7 @@ class Telemetry:
         provider: where the model runs, in a word.
         stream, model: take only results with this ``stream`` and ``model``, where several classifiers run; None =
             all.
+        outputs: says how each output is doing.
         clock: seconds, the clock of ``captured_at``.
         wall: seconds since 1970.
     """
@@ -87,12 +89,14 @@ class Telemetry:
         *,
         stream: str | None = None,
         model: str | None = None,
+        outputs: Callable[[], Sequence[OutputReport]] = tuple,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         rules = [(detector or card.detector).rule(label) for label in card.labels]
         self._card, self._source, self._provider = card, source, provider
         self._stream, self._model = stream, model
+        self._outputs = outputs
         self._clock = clock
         self._times = CaptureTimes(clock, wall)
         self._thresholds = np.array([r.threshold if r.enabled else np.nan for r in rules], np.float32)
@@ -295,6 +299,7 @@ class Telemetry:
             state=counters.state,
             state_seconds=0.0 if counters.since is None else max(0.0, now - counters.since),
             state_detail=counters.detail,
+            outputs=tuple(self._outputs()),
         )
 
     def _stale(self, counters: _Counters, now: float) -> bool:
