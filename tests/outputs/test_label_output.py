@@ -18,7 +18,7 @@ from export.data.manifest import read_manifest
 from stream.errors import OutputError, TryAgain, UsageError
 from stream.messages import Event, SourceInfo
 from stream.outputs.label_formats import FORMATS, RAVEN_COLUMNS, format_of
-from stream.outputs.labels import Labels
+from stream.outputs.label_output import Labels
 from stream.outputs.output import OutputContext
 from stream.outputs.records import Origin
 from tests.outputs.test_catalogue import context as plain_context
