@@ -32,6 +32,15 @@ def free_port() -> int:
         return port
 
 
+def answers(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection((HOST, port), 1.0).close()
+    except OSError:
+        return False
+    return True
+
+
 class Mosquitto:
     """A broker that can be stopped and started again; what is retained survives.
 
@@ -66,20 +75,13 @@ class Mosquitto:
         self._child = subprocess.Popen(
             ["mosquitto", "-c", str(self._file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_for(self._answers, "mosquitto", self._child)
+        wait_for(lambda: answers(self.port), "mosquitto", self._child)
 
     def stop(self) -> None:
         if self._child is not None:
             self._child.terminate()
             self._child.wait(DEADLINE_SECONDS)
             self._child = None
-
-    def _answers(self) -> bool:
-        try:
-            socket.create_connection((HOST, self.port), 1.0).close()
-        except OSError:
-            return False
-        return True
 
 
 @contextmanager
@@ -94,9 +96,9 @@ def mosquitto(folder: Path, *settings: str, users: dict[str, str] | None = None)
 
 
 class Listener:
-    """Hears everything on a broker, from the retained messages on."""
+    """Hears everything on the broker at a port, from the retained messages on."""
 
-    def __init__(self, broker: Mosquitto) -> None:
+    def __init__(self, port: int) -> None:
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion
 
@@ -107,7 +109,7 @@ class Listener:
         self._client.on_connect = lambda client, *_: client.subscribe("#", 1)
         self._client.on_subscribe = self._subscribed
         self._client.on_message = self._message
-        self._client.connect(HOST, broker.port)
+        self._client.connect(HOST, port)
         self._client.loop_start()
         wait_for(lambda: self._ready, "a subscription")
 
@@ -135,7 +137,7 @@ class Listener:
 
 @contextmanager
 def listening(broker: Mosquitto) -> Iterator[Listener]:
-    listener = Listener(broker)
+    listener = Listener(broker.port)
     try:
         yield listener
     finally:
