@@ -120,6 +120,7 @@ def test_what_is_heard_is_published(broker: Mosquitto, tmp_path: Path) -> None:
             outputs.status(Status("silent", 9, 16000, "muted", UPTIME))
             soon(lambda: bool(heard.of("kuche_1/source")), "the source's state")
         lines.close()
+        soon(lambda: heard.last("kuche_1/status") == "offline", "the end")
         (sound,) = {topic for topic, payload, _ in heard.messages if payload == "ON"}
         assert sound.startswith("stream-classify/kuche_1/sound/")
         assert heard.of(sound) == ["OFF", "ON", "OFF"]
@@ -145,6 +146,7 @@ def test_probabilities_come_at_a_bounded_rate_and_are_the_highest(broker: Mosqui
                 now[0] = 100.0 + step
                 outputs.result(result(probs=probs))
                 soon(lambda: outputs.reports()[0].waiting == 0, "an empty queue")
+        soon(lambda: heard.last("rate/status") == "offline", "the end")
         told = [json.loads(payload)["probability"]["speech"] for payload in heard.of("rate/state")]
     assert told == [0.1, 0.9, 0.4]
 
@@ -154,7 +156,7 @@ def test_a_sound_that_is_on_at_the_end_goes_off(broker: Mosquitto) -> None:
         with publishing(broker, "leaving") as outputs:
             outputs.result(result(onset("speech")))
             soon(lambda: heard.last("leaving/sound/speech") == "ON", "a sound")
-        assert heard.last("leaving/sound/speech") == "OFF"
+        soon(lambda: heard.last("leaving/sound/speech") == "OFF", "silence")
     with listening(broker) as later:
         soon(lambda: bool(later.of("leaving/sound/speech")), "what is retained")
         assert later.of("leaving/sound/speech") == ["OFF"]
