@@ -91,8 +91,11 @@ class Link:
         client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
         self._client = client
-        client.connect_async(broker.host, broker.port, KEEP_ALIVE_SECONDS)
-        client.loop_start()
+
+    def open(self) -> None:
+        """Begin to connect. From now on ``connected`` and ``received`` are called."""
+        self._client.connect_async(self._broker.host, self._broker.port, KEEP_ALIVE_SECONDS)
+        self._client.loop_start()
 
     @property
     def trouble(self) -> str:

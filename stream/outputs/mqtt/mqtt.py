@@ -159,6 +159,7 @@ class Mqtt:
             received=self._receive,
         )
         context.switches.watch(self._switched)
+        self._link.open()
 
     def chunk(self, chunk: Chunk) -> None:
         """See Sink."""
