@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -104,7 +105,8 @@ class Listener:
 
         self.messages: list[tuple[str, str, bool]] = []  # topic, payload, whether it was retained
         self._ready = False
-        self._client = Client(CallbackAPIVersion.VERSION2)
+        # A session that lasts: what comes while the listener has not found the broker again is kept for it.
+        self._client = Client(CallbackAPIVersion.VERSION2, uuid4().hex, clean_session=False)
         self._client.reconnect_delay_set(0.05, 0.2)  # type: ignore[arg-type]
         self._client.on_connect = lambda client, *_: client.subscribe("#", 1)
         self._client.on_subscribe = self._subscribed
