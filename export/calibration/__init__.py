@@ -3,7 +3,6 @@
 heard.py         HeardStream: what a model gave for a stream, and what was to be heard in it
 detecting.py     events of computed rows, by the live detector
 matching.py      detected events against true ones: found, merged, doubled, false
-poisson.py       what a small count says about a rate
 event_report.py  EventReport: found, missed, doubled, false an hour by kind of sound, delay
 stretches.py     the live detector where a class can be on, for many rules
 grid.py          the rules that are tried

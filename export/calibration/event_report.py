@@ -10,9 +10,9 @@ import numpy as np
 
 from export.calibration.heard import HeardStream
 from export.calibration.matching import Matching, match, true_times
-from export.calibration.poisson import upper_bound
 from export.metrics.prediction import DetectedEvent
 from export.scenes.negatives import KINDS
+from stream.decisions.poisson import upper_bound
 
 OWN = "own"
 Heard = tuple[HeardStream, Sequence[DetectedEvent]]

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from export.calibration.event_report import EventCounts, EventReport, rate
-from export.calibration.poisson import upper_bound
+from stream.decisions.poisson import upper_bound
 from stream.printable import printable
 
 _LABEL_WIDTH = 14

@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 
 from export.calibration.event_report import OWN, EventReport, Heard, event_report, rate
-from export.calibration.poisson import lower_bound
 from export.data.dataset import read_dataset
 from export.data.recording import Recording, Split
 from export.data.splits import SplitConfig, split_dataset
@@ -26,6 +25,7 @@ from export.metrics.prediction import Prediction
 from export.metrics.psds import PSDS1, PSDS2, psds
 from export.metrics.segments import segment_figures
 from stream._version import __version__
+from stream.decisions.poisson import lower_bound
 from stream.decisions.spec import DetectorSpec
 from stream.errors import DataError
 from stream.inference.session import Model

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from export.calibration.event_report import EventReport, rate
-from export.calibration.poisson import upper_bound
 from export.pictures.canvas import DOUBLED, FALSE, FOUND, GREY, MISSED, blank, make_figure, save, short
+from stream.decisions.poisson import upper_bound
 
 
 def draw_events(report: EventReport, path: Path) -> None:

@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 
 from export.atomic import write_bytes
-from export.calibration.poisson import upper_bound
 from export.scenes.negatives import Negatives
 from export.teaching.assembly import assemble
 from export.teaching.background import Amount, Stretch, bank_background
@@ -24,6 +23,7 @@ from export.teaching.judging import Budget, Judged, judge
 from export.teaching.learning import Lesson, Taught
 from export.teaching.others import load_front
 from export.teaching.proof import proven
+from stream.decisions.poisson import upper_bound
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.errors import DataError, UsageError
 from stream.inference.card import ModelCard

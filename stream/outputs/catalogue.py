@@ -59,5 +59,6 @@ def open_outputs(values: Mapping[str, Any], context: OutputContext) -> Outputs:
         settings = {option.keyword: values.get(option.keyword, option.default) for option in others}
         for target in values.get(first.keyword) or ():
             make: Any = kind  # a protocol cannot say what the constructor takes
-            made.append((make(context, **{first.keyword: target}, **settings), name, str(target)))
-    return Outputs(made)
+            shown = getattr(kind, "shown", str)
+            made.append((make(context, **{first.keyword: target}, **settings), name, shown(target)))
+    return Outputs(made, live=context.source.live)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from stream.outputs.output import Output
 from stream.outputs.output_report import OutputReport
-from stream.outputs.queued import Queued
+from stream.outputs.queued import CAPACITY_MESSAGES, Queued
 
 if TYPE_CHECKING:
     from stream.messages import Chunk, Result, Status
+
+# For outputs that recordings wait for. So many messages are much less sound than such outputs can look back on.
+RECORDING_MESSAGES, RECORDING_PATIENCE_SECONDS = 32, 10.0
 
 
 class Outputs:
@@ -18,12 +21,23 @@ class Outputs:
 
     Args:
         outputs: with the name and target to report of each.
+        live: False where the sound can wait, as that of a recording, for the outputs that ask for it.
     """
 
-    def __init__(self, outputs: Sequence[tuple[Output, str, str]]) -> None:
-        self._queues = [
-            Queued(output, name=name, target=target, wants=output.WANTS) for output, name, target in outputs
-        ]
+    def __init__(self, outputs: Sequence[tuple[Output, str, str]], *, live: bool = True) -> None:
+        self._queues = []
+        for output, name, target in outputs:
+            waits = not live and getattr(output, "holds_up_recordings", False)
+            self._queues.append(
+                Queued(
+                    output,
+                    name=name,
+                    target=target,
+                    wants=output.WANTS,
+                    capacity=RECORDING_MESSAGES if waits else CAPACITY_MESSAGES,
+                    patience_seconds=RECORDING_PATIENCE_SECONDS if waits else 0.0,
+                )
+            )
         # How far back the sound must reach that results refer to, in seconds; 0 where nobody reads it.
         self.history_seconds: float = max(
             (getattr(output, "history_seconds", 0.0) for output, _, _ in outputs), default=0.0

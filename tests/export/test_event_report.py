@@ -7,9 +7,9 @@ import pytest
 
 from export.calibration import EventReport, HeardStream, event_report, heard_events
 from export.calibration.matching import match, true_times
-from export.calibration.poisson import upper_bound
 from export.data.recording import Interval
 from export.metrics import DetectedEvent
+from stream.decisions.poisson import upper_bound
 from stream.decisions.spec import ClassRule, DetectorSpec
 
 LABELS = ("a", "b")
