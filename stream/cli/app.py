@@ -13,6 +13,7 @@ from stream.cli.deprecated import RenamedOption
 from stream.cli.help import section
 from stream.cli.outputs import output_options, take_output_values
 from stream.cli.printing import print_devices, print_version
+from stream.cli.privacy import PRIVACY_OPTIONS
 from stream.cli.values import (
     LARGEST_BLOCK_SAMPLES,
     LONGEST_SECONDS,
@@ -229,6 +230,7 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
     click.option("-v", "--verbose", is_flag=True, help="Say more on standard error."),
 )
 @output_options
+@section("Privacy", *PRIVACY_OPTIONS)
 @click.option(
     "-V",
     "--version",

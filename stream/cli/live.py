@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("stream")
 STOP_SECONDS = 0.8  # that a worker may take to finish before the terminal is given back without it
-HISTORY_SECONDS = 20.0  # kept behind the dashboard, for the keys that keep a sound
 DASHBOARD_CHUNK_SECONDS = 0.06  # where nothing waits for the sound but a screen, drawn a few times a second
 
 
@@ -69,6 +68,8 @@ class Options:
     heard: str
     screenshot: str | None
     verbose: bool
+    no_audio: bool
+    no_speech: bool
     outputs: Mapping[str, Any]
 
 
@@ -77,6 +78,10 @@ def listen(options: Options) -> None:
     set_up_log(options.verbose)
     if sum(map(bool, (options.input, options.device, options.demo))) > 1:
         raise UsageError("--input, --device and --demo: each says what to listen to; give one of them")
+    if options.no_audio:
+        from stream.outputs.catalogue import refuse_sound
+
+        refuse_sound(options.outputs)
     dashboard = options.jsonl != "-" and terminal_can_draw()
     if options.screenshot and not dashboard:
         raise UsageError(
@@ -107,10 +112,11 @@ def listen(options: Options) -> None:
             chosen,
         )
         lines = make_json_lines(options, model, info.name, info.live, dashboard)
-        outputs = make_outputs(options, classifier, info)
+        kept = make_kept(options) if dashboard else None
+        outputs = make_outputs(options, classifier, info, kept)
         with stop_signals(source.close, lines):
             if dashboard:
-                run_dashboard(source, classifier, lines, outputs, options)
+                run_dashboard(source, classifier, lines, outputs, kept, options)
             else:
                 people: list[Sink] = []
                 if options.jsonl is None and is_terminal() and not (options.scores or options.onsets):
@@ -211,8 +217,18 @@ def make_json_lines(
     return [JsonLines(path, origin, live=live, onsets=options.onsets, scores=options.scores, waits=waits)]
 
 
-def make_outputs(options: Options, classifier: StreamClassifier, source: SourceInfo) -> Outputs:
-    """The outputs that were asked for, ready before the first sound."""
+def make_kept(options: Options) -> KeptSounds | None:
+    """What the keys keep; None where no sound may be kept."""
+    from stream.outputs.kept import KeptSounds
+
+    return None if options.no_audio else KeptSounds(options.heard)
+
+
+def make_outputs(
+    options: Options, classifier: StreamClassifier, source: SourceInfo, kept: KeptSounds | None
+) -> Outputs:
+    """The outputs that were asked for, ready before the first sound; with --no-speech, ``kept`` behind their guard."""
+    from stream.cli.privacy import make_guard
     from stream.outputs.catalogue import open_outputs
     from stream.outputs.output import OutputContext
     from stream.outputs.records import Origin
@@ -225,7 +241,10 @@ def make_outputs(options: Options, classifier: StreamClassifier, source: SourceI
         detector=classifier.detector_spec,
         sample_rate=classifier.sample_rate,
     )
-    return open_outputs(options.outputs, context)
+    guard = make_guard(
+        no_audio=options.no_audio, no_speech=options.no_speech, beside=[] if kept is None else [kept]
+    )
+    return open_outputs(options.outputs, context, guard)
 
 
 def report_outputs(outputs: Outputs) -> None:
@@ -302,22 +321,26 @@ def run_dashboard(
     classifier: StreamClassifier,
     lines: list[JsonLines],
     outputs: Outputs,
+    kept: KeptSounds | None,
     options: Options,
 ) -> None:
     """The loop on a worker thread, the dashboard on this one."""
+    from stream.cli.privacy import NO_SOUND_KEPT
     from stream.dashboard import Dashboard, Key
-    from stream.outputs.kept import KeptSounds
     from stream.runner import Worker, run
     from stream.telemetry import Telemetry
 
     telemetry = Telemetry(
         classifier.model.card, source.info(), classifier.detector_spec, provider=classifier.model.provider
     )
-    kept = KeptSounds(options.heard)
-    sinks: list[Sink] = [*lines, telemetry, kept, outputs, *watchdog()]
-    seconds = max(HISTORY_SECONDS, outputs.history_seconds)
+    # With --no-speech it is behind the guard of the outputs, and so is the history that it reads.
+    beside = [] if options.no_speech or kept is None else [kept]
+    sinks: list[Sink] = [*lines, telemetry, *beside, outputs, *watchdog()]
+    seconds = max([outputs.history_seconds, *(each.history_seconds for each in beside)]) or None
     worker = Worker(lambda: run(source, classifier, sinks, history_seconds=seconds))
-    screen = Dashboard(telemetry, keys={"t": Key("teach", kept.keep), "n": Key("not that", kept.wrong)})
+    keep = (lambda: NO_SOUND_KEPT) if kept is None else kept.keep
+    wrong = (lambda: NO_SOUND_KEPT) if kept is None else kept.wrong
+    screen = Dashboard(telemetry, keys={"t": Key("teach", keep), "n": Key("not that", wrong)})
     worker.start()
     with held_back_stderr():
         try:
@@ -334,7 +357,7 @@ def run_dashboard(
     else:
         show_closing(telemetry.read(), summary, classifier.sample_rate)
         _report(summary, source, classifier.sample_rate, closed=True)
-    for line in teaching_lines(kept, options.model):
+    for line in [] if kept is None else teaching_lines(kept, options.model):
         show(line)
 
 

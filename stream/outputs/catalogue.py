@@ -10,7 +10,8 @@ from typing import Any
 
 from stream.errors import UsageError
 from stream.outputs.output import Option, Output, OutputContext
-from stream.outputs.outputs import Outputs
+from stream.outputs.outputs import Outputs, writes_sound
+from stream.outputs.sink import GuardMaker
 
 GROUP = "stream_classify.outputs"  # of entry points: name -> a class, see `Output`
 
@@ -42,13 +43,16 @@ def output_classes() -> Mapping[str, type[Output]]:
     return found
 
 
-def open_outputs(values: Mapping[str, Any], context: OutputContext) -> Outputs:
+def open_outputs(
+    values: Mapping[str, Any], context: OutputContext, guard: GuardMaker | None = None
+) -> Outputs:
     """Make the outputs that were asked for.
 
     Args:
         values: by keyword of the options. What asks for an output is a sequence, one value for each output of
             that kind; the others are single. What is missing has its default.
         context: of the run.
+        guard: stands between the sound and the outputs that write it, see `Outputs`.
 
     Raises:
         OutputError, UsageError: as the outputs say.
@@ -61,4 +65,22 @@ def open_outputs(values: Mapping[str, Any], context: OutputContext) -> Outputs:
             make: Any = kind  # a protocol cannot say what the constructor takes
             shown = getattr(kind, "shown", str)
             made.append((make(context, **{first.keyword: target}, **settings), name, shown(target)))
-    return Outputs(made, live=context.source.live)
+    return Outputs(made, live=context.source.live, guard=guard)
+
+
+def refuse_sound(values: Mapping[str, Any]) -> None:
+    """Refuse, for ``--no-audio``, outputs that write sound.
+
+    Args:
+        values: as `open_outputs` takes them.
+
+    Raises:
+        UsageError: one of them was asked for.
+    """
+    for kind in output_classes().values():
+        first = kind.OPTIONS[0]
+        if writes_sound(kind) and values.get(first.keyword):
+            raise UsageError(
+                f"--{first.name}: writes sound, which --no-audio forbids; leave out one of them, "
+                "or keep what is not speech with --no-speech"
+            )

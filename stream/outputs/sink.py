@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # help and option parsing read outputs' options, and do without numpy
@@ -28,3 +29,23 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Write what is held back and release everything. A second call does nothing."""
+
+
+class Guard(Sink, Protocol):
+    """A sink that decides which sound the sinks behind it are given: ``stream.privacy`` has two."""
+
+    def flush(self) -> None:
+        """Hand on what sound is held back; nothing follows."""
+
+
+class GuardMaker(Protocol):
+    """Makes a guard of the sinks behind it, and of how many seconds of sound results must refer to."""
+
+    def __call__(self, sinks: Sequence[Sink], history_seconds: float) -> Guard: ...
+
+
+def without_sound(result: Result) -> Result:
+    """A result that does not lead to the sound, and is without features, of which sound can be made again."""
+    import msgspec
+
+    return msgspec.structs.replace(result, sound=None, features=result.features[:0])

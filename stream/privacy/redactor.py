@@ -38,6 +38,7 @@ class Redactor:
         rule: what counts as speech, and how much around it is silenced.
 
     Attributes:
+        sample_rate: of the model, Hz. Chunks may come at any rate.
         delay_seconds: how long sound is held back, apart from what resampling adds.
 
     Raises:
@@ -53,10 +54,10 @@ class Redactor:
             )
         self.rule = SpeechRule() if rule is None else rule
         self._classifier = StreamClassifier(model)
-        self._rate = self._classifier.sample_rate
-        self._mask = SpeechMask(self.rule, self._rate, self._classifier.hop)
+        self.sample_rate = self._classifier.sample_rate
+        self._mask = SpeechMask(self.rule, self.sample_rate, self._classifier.hop)
         lag = self._classifier.hop + model.card.features.span - self._classifier.reference
-        self.delay_seconds = self.rule.before + lag / self._rate
+        self.delay_seconds = self.rule.before + lag / self.sample_rate
         self.reset()
 
     def reset(self) -> None:
@@ -79,7 +80,7 @@ class Redactor:
         result = self._heard(lambda: self._classifier.push(chunk))
         self._held.append(chunk)
         free = self._mask.push(result.scores)
-        out = self._released(lambda rate: _index(self._mask.decided, self._rate, rate), free)
+        out = self._released(lambda rate: _index(self._mask.decided, self.sample_rate, rate), free)
         if chunk.missing:  # whatever follows, nobody has listened on behind the sound before this gap
             return out + self._released(lambda rate: chunk.end, [])
         wait = self.delay_seconds + LONGEST_WAIT_SECONDS
@@ -89,7 +90,7 @@ class Redactor:
         """No more sound: the rest. Its end, about which nothing can be decided any more, is silenced."""
         result = self._heard(self._classifier.flush)
         free = self._mask.push(result.scores)
-        out = self._released(lambda rate: _index(self._mask.decided, self._rate, rate), free)
+        out = self._released(lambda rate: _index(self._mask.decided, self.sample_rate, rate), free)
         return out + self._released(None, [])
 
     def snapshot(self) -> Snapshot:
@@ -151,8 +152,8 @@ class Redactor:
         given = chunk.samples[:count]
         samples = np.where(np.isnan(given), given, np.float32(0))
         for start, end in free:
-            first = max(_index(start, self._rate, chunk.sample_rate) - chunk.start, 0)
-            last = max(_index(end, self._rate, chunk.sample_rate) - chunk.start, 0)
+            first = max(_index(start, self.sample_rate, chunk.sample_rate) - chunk.start, 0)
+            last = max(_index(end, self.sample_rate, chunk.sample_rate) - chunk.start, 0)
             samples[first:last] = given[first:last]
         captured_at = chunk.captured_at
         if captured_at is not None:

@@ -53,7 +53,9 @@ class SpeechMask:
         for probability, sample, warm in zip(
             scores.probs[:, column].tolist(), scores.sample.tolist(), scores.warm.tolist(), strict=True
         ):
-            if self._row is None or sample - self._row > self._hop:  # nobody has listened to what lies between
+            if (
+                self._row is None or sample - self._row > self._hop
+            ):  # nobody has listened to what lies between
                 self._blocked_until = max(self._blocked_until, sample)
             self._row = sample
             limit = self._rule.release if self._speaking else self._rule.threshold
