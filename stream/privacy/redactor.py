@@ -39,6 +39,7 @@ class Redactor:
 
     Attributes:
         sample_rate: of the model, Hz. Chunks may come at any rate.
+        silenced: samples that were given out as 0 so far.
         delay_seconds: how long sound is held back, apart from what resampling adds.
 
     Raises:
@@ -65,6 +66,7 @@ class Redactor:
         self._classifier.reset()
         self._mask.reset()
         self._held: deque[Chunk] = deque()
+        self.silenced = 0
 
     def push(self, chunk: Chunk) -> list[Chunk]:
         """Take sound, at any rate; return what is decided of the sound that is held.
@@ -103,6 +105,7 @@ class Redactor:
             _KIND,
             classifier=self._classifier.snapshot(),
             mask=self._mask.snapshot(),
+            silenced=self.silenced,
             held=[msgspec.structs.asdict(chunk) for chunk in self._held],
         )
 
@@ -116,6 +119,7 @@ class Redactor:
             values = snapshots.check(snapshot, _KIND)
             self._classifier.restore(snapshots.inner(values, "classifier"))
             self._mask.restore(snapshots.inner(values, "mask"))
+            self.silenced = snapshots.number(values, "silenced")
             self._held = deque(_chunk(each) for each in values.get("held", ()))
         except BaseException:
             self.reset()
@@ -151,10 +155,12 @@ class Redactor:
         """The first ``count`` samples of a chunk, with what is not free as 0."""
         given = chunk.samples[:count]
         samples = np.where(np.isnan(given), given, np.float32(0))
+        self.silenced += count
         for start, end in free:
             first = max(_index(start, self.sample_rate, chunk.sample_rate) - chunk.start, 0)
             last = max(_index(end, self.sample_rate, chunk.sample_rate) - chunk.start, 0)
             samples[first:last] = given[first:last]
+            self.silenced -= len(given[first:last])
         captured_at = chunk.captured_at
         if captured_at is not None:
             captured_at -= (len(chunk.samples) - count) / chunk.sample_rate
