@@ -57,7 +57,7 @@ class Redactor:
         self._classifier = StreamClassifier(model)
         self.sample_rate = self._classifier.sample_rate
         self._mask = SpeechMask(self.rule, self.sample_rate, self._classifier.hop)
-        lag = self._classifier.hop + model.card.features.span - self._classifier.reference
+        lag = self._classifier.hop + model.card.features.span - self._classifier.reference + self._mask.lag
         self.delay_seconds = self.rule.before + lag / self.sample_rate
         self.reset()
 
