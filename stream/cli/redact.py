@@ -76,7 +76,8 @@ def check_output(output: str, output_format: Format, source: str | None) -> None
         UsageError: a terminal, the file that is read, or a suffix that means nothing.
         OutputError: a folder that cannot be written to.
     """
-    from stream.cli.live import is_terminal, same_file
+    from stream.cli.assembly import same_file
+    from stream.cli.screen import is_terminal
     from stream.privacy.sound_writers import check_path
 
     if output == "-":
@@ -92,9 +93,9 @@ def check_output(output: str, output_format: Format, source: str | None) -> None
 
 def run_redact(sound: SoundIn, output: str, output_format: Format) -> None:
     """Listen, silence and write until the source ends, or Ctrl-C or SIGTERM comes."""
-    from stream.cli.live import stop_signals
     from stream.cli.patience import interruptible
     from stream.cli.privacy import warm_redactor
+    from stream.cli.stopping import stop_signals
     from stream.privacy.filtering import filter_speech
 
     redactor = interruptible(warm_redactor)

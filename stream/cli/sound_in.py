@@ -99,7 +99,11 @@ SOUND_IN: tuple[Any, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoundIn:
-    """What the options say, by their long names."""
+    """What the options say, by their long names.
+
+    Raises:
+        UsageError: more than one place to listen to, or a device without a name.
+    """
 
     input: str | None
     device: str | None
@@ -113,16 +117,18 @@ class SoundIn:
     fast: bool
     when_late: str
 
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.input, self.device, self.demo))) > 1:
+            raise UsageError("--input, --device and --demo: each says what to listen to; give one of them")
+        if self.device is not None and not self.device.strip():
+            raise UsageError("--device '': want a number or part of a name; see --list-devices")
+
     def open(self, chunk_seconds: float | None = None) -> AudioSource:
         """The source that was asked for; ``chunk_seconds`` as `open_source` takes it."""
         from stream.capture.opening import open_source
         from stream.cli.quiet import quieten_portaudio
         from stream.installation import asset
 
-        if sum(map(bool, (self.input, self.device, self.demo))) > 1:
-            raise UsageError("--input, --device and --demo: each says what to listen to; give one of them")
-        if self.device is not None and not self.device.strip():
-            raise UsageError("--device '': want a number or part of a name; see --list-devices")
         quieten_portaudio()
         text = str(asset("demo.ogg")) if self.demo else self.input or self.device
         return open_source(

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:  # help and option parsing read outputs' options, and do without numpy
     from stream.messages import Chunk, Result, Status
 
+# Of a result: what no sound can be made of.
+SOUNDLESS_FIELDS = (
+    "scores", "events", "gaps", "end", "repaired", "stream", "model", "captured_at", "busy_seconds", "opened",
+)  # fmt: skip
+
 
 class Sink(Protocol):
     """Takes what happens on one source, in order: JSON lines, a dashboard, a watchdog, or your own.
@@ -45,7 +50,7 @@ class GuardMaker(Protocol):
 
 
 def without_sound(result: Result) -> Result:
-    """A result that does not lead to the sound, and is without features, of which sound can be made again."""
-    import msgspec
+    """What a result says, and nothing that sound could be made of: no sound, no features, and no field that is new."""
+    from stream.messages import Result
 
-    return msgspec.structs.replace(result, sound=None, features=result.features[:0])
+    return Result(features=result.features[:0], **{name: getattr(result, name) for name in SOUNDLESS_FIELDS})

@@ -23,9 +23,9 @@ class SpeechMask:
     """Decides, row by row, which sound is free of speech. What it has not decided is not free.
 
     A row of scores speaks for the sound from the row before it to the row behind it, by the average of the rows around
-    it. A stretch is free where such rows, each without speech, reach ``before`` seconds beyond it, and where none in the
-    last ``after`` seconds before it has speech. Rows of a model that has not warmed up count as speech, and so does
-    sound around which rows are missing.
+    it. A stretch is free where such rows, each without speech, reach ``before`` seconds beyond it, and where none in
+    the last ``after`` seconds before it has speech. Rows of a model that has not warmed up count as speech, and so
+    does sound around which rows are missing.
 
     Args:
         rule: see `SpeechRule`.

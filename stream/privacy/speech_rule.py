@@ -16,9 +16,9 @@ class SpeechRule:
     """When sound is silenced.
 
     A moment counts as speech where the odds of speech, averaged over ``smoothing`` seconds around it, reach those of
-    ``threshold``. Silenced are also ``before`` seconds in front of it, because a voice is recognised after it has begun,
-    and ``after`` seconds behind it. So sound is held back for ``before``, half of ``smoothing``, and some 60 ms in which
-    the model decides. A lower threshold and longer margins let less speech through and lose more of the rest.
+    ``threshold``. Silenced are also ``before`` seconds in front of it, because a voice is recognised after it has
+    begun, and ``after`` seconds behind it. So sound is held back for ``before``, half of ``smoothing``, and some 80 ms
+    in which the model decides. A lower threshold and longer margins let less speech through and lose more of the rest.
 
     The defaults are chosen on validation scenes, see `export.recipes.speech_music_noise.release.redaction`. A second,
     lower threshold at which speech ends gains nothing there over this one.
