@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from stream.outputs.acting import Acting
 from stream.outputs.output import Output
 from stream.outputs.output_report import OutputReport
 from stream.outputs.queued import CAPACITY_MESSAGES, Queued
@@ -23,8 +24,9 @@ class Outputs:
     Args:
         outputs: with the name and target to report of each.
         live: False where the sound can wait, as that of a recording, for the outputs that ask for it.
-        guard: makes what stands between the sound and the outputs that write sound. Results for all others are then
-            without sound and features.
+        acting: what stands before each of them, in their order.
+        guard: makes what stands between the sound and the outputs that write sound. All others are then given no
+            sound, only how loud it is.
     """
 
     def __init__(
@@ -32,17 +34,19 @@ class Outputs:
         outputs: Sequence[tuple[Output, str, str]],
         *,
         live: bool = True,
+        acting: Sequence[Acting] = (),
         guard: GuardMaker | None = None,
     ) -> None:
         self._queues: list[Queued] = []
         writers: list[Queued] = []
-        for output, name, target in outputs:
+        for place, (output, name, target) in enumerate(outputs):
+            before = acting[place] if acting else None
             waits = not live and getattr(output, "holds_up_recordings", False)
             queue = Queued(
-                output,
+                output if before is None else before,
                 name=name,
                 target=target,
-                wants=output.WANTS,
+                wants=output.WANTS if before is None else before.wants,
                 capacity=RECORDING_MESSAGES if waits else CAPACITY_MESSAGES,
                 patience_seconds=RECORDING_PATIENCE_SECONDS if waits else 0.0,
             )
@@ -56,6 +60,9 @@ class Outputs:
         self._guard = None
         self._open = self._queues  # those that are given everything as it comes
         if guard is not None:
+            from stream.outputs.loudness import Loudness  # it needs numpy, which option parsing does without
+
+            self._loudness = Loudness()
             self._guard = guard(writers, self.history_seconds)
             self._open = [queue for queue in self._queues if queue not in writers]
             self.history_seconds = 0.0  # the guard keeps what may be kept
@@ -69,10 +76,13 @@ class Outputs:
 
     def chunk(self, chunk: Chunk) -> None:
         """See Sink."""
-        for queue in self._open:
-            queue.chunk(chunk)
+        heard = [chunk]
         if self._guard is not None:
             self._guard.chunk(chunk)
+            heard = self._loudness.push(chunk)
+        for each in heard:
+            for queue in self._open:
+                queue.chunk(each)
 
     def result(self, result: Result) -> None:
         """See Sink."""
@@ -94,6 +104,9 @@ class Outputs:
         try:
             if self._guard is not None:
                 self._guard.flush()
+                for chunk in self._loudness.flush():
+                    for queue in self._open:
+                        queue.chunk(chunk)
         finally:
             for queue in self._queues:
                 queue.begin_close()

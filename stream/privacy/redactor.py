@@ -22,7 +22,9 @@ from stream.snapshot import Snapshot
 if TYPE_CHECKING:
     from stream.messages import Result
 
-CERTAIN_GAP_SECONDS = MAX_GAP_SECONDS + 0.01  # of sound that is known to be lost: the classifier has let go of its state
+CERTAIN_GAP_SECONDS = (
+    MAX_GAP_SECONDS + 0.01
+)  # of sound that is known to be lost: the classifier has let go of its state
 LONGEST_WAIT_SECONDS = 1.0  # beyond what the rule asks for: then what is held is given out silenced
 _KIND = "redactor"
 
@@ -85,7 +87,9 @@ class Redactor:
         self._held.append(chunk)
         free = self._mask.push(result.scores)
         out = self._released(lambda rate: _index(self._mask.decided, self.sample_rate, rate), free)
-        if chunk.missing > CERTAIN_GAP_SECONDS * chunk.sample_rate:  # nothing more is made of the sound before it
+        if (
+            chunk.missing > CERTAIN_GAP_SECONDS * chunk.sample_rate
+        ):  # nothing more is made of the sound before it
             return out + self._released(lambda rate: chunk.end, [])
         wait = self.delay_seconds + LONGEST_WAIT_SECONDS
         return out + self._released(lambda rate: chunk.end - round(wait * rate), [])

@@ -14,10 +14,12 @@ from stream.installation import asset
 from stream.messages import Chunk
 from stream.privacy.redactor import Redactor
 from stream.privacy.speech_rule import SpeechRule
-from tests.privacy.scripts import RATE, expected, flat, free_of_speech, script
+from tests.support.sound_scripts import RATE, expected, flat, free_of_speech, script
 from tests.support.toy_models import toy_bytes, toy_card
 
-RULE = SpeechRule(threshold=0.62, smoothing=0.1, before=0.3, after=0.1)  # about half of what the toy model hears
+RULE = SpeechRule(
+    threshold=0.62, smoothing=0.1, before=0.3, after=0.1
+)  # about half of what the toy model hears
 
 
 @cache

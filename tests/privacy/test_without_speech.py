@@ -19,8 +19,8 @@ from stream.privacy.redactor import Redactor
 from stream.privacy.without_sound import WithoutSound
 from stream.privacy.without_speech import WithoutSpeech
 from stream.runner import run
-from tests.privacy.scripts import RATE, expected, free_of_speech, script
 from tests.privacy.test_redactor import RULE, toy
+from tests.support.sound_scripts import RATE, expected, flat, free_of_speech, script
 
 HISTORY_SECONDS = 5.0
 
@@ -105,10 +105,11 @@ def ends(source: SourceBase, sinks: list[Any], error: type[Exception] | None = N
 
 @pytest.mark.parametrize("rates", [(RATE,), (44_100, RATE)])
 @pytest.mark.parametrize("failure", [None, SourceError("gone")])
-def test_no_sink_ever_sees_a_sample_that_is_not_free(rates: tuple[int, ...], failure: Exception | None) -> None:
+def test_no_sink_ever_sees_a_sample_that_is_not_free(
+    rates: tuple[int, ...], failure: Exception | None
+) -> None:
     chunks = script(3, rates=rates)
-    curious, open_one = Curious(), Curious()
-    open_one.WRITES_SOUND = False
+    curious = Curious()
 
     def guard(sinks: Any, history_seconds: float) -> WithoutSpeech:
         assert history_seconds == HISTORY_SECONDS
@@ -178,14 +179,23 @@ def test_every_field_of_a_result_is_known_to_hold_sound_or_not() -> None:
     assert set(Result.__struct_fields__) - withheld == set(SOUNDLESS_FIELDS)
 
 
-def test_outputs_that_write_no_sound_get_it_as_it_comes_and_cannot_look_back() -> None:
-    class Level(Curious):
-        WRITES_SOUND = False
+@pytest.mark.parametrize("rates", [(RATE,), (44_100, RATE)])
+def test_outputs_that_write_no_sound_get_how_loud_it_is_and_no_sample(rates: tuple[int, ...]) -> None:
+    quiet = type("Level", (Curious,), {"WRITES_SOUND": False})()
+    chunks = script(3, rates=rates)
+    ends(Scripted(chunks), [Outputs([(quiet, "level", "")], guard=lambda sinks, _: WithoutSound(sinks))])
+    assert all(result.sound is None and not result.features.size for result in quiet.results)
+    places, sound = flat(chunks)
+    got_places, got = flat(quiet.chunks)
+    np.testing.assert_array_equal(got_places, places)
+    assert np.count_nonzero(np.isin(got[np.isfinite(got)], np.abs(sound))) == 0
+    assert np.isfinite(got).sum() == np.isfinite(sound).sum()
+    np.testing.assert_allclose(energies(got_places, got), energies(places, sound), rtol=1e-4)
+    assert sum(chunk.missing for chunk in quiet.chunks) == sum(chunk.missing for chunk in chunks)
 
-    level = Level()
-    chunks = script(3)
-    ends(Scripted(chunks), [Outputs([(level, "level", "")], guard=lambda sinks, _: WithoutSound(sinks))])
-    assert [chunk.start for chunk in level.chunks] == [chunk.start for chunk in chunks]
-    assert all(result.sound is None and not result.features.size for result in level.results)
 
-
+def energies(places: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """(tenths of a second,) sums of squares."""
+    blocks = places[:, 0] * 10**6 + places[:, 1] // (places[:, 0] // 10)
+    _, block = np.unique(blocks, return_inverse=True)
+    return np.bincount(block, np.nan_to_num(samples.astype(float)) ** 2)

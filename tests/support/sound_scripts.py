@@ -39,7 +39,9 @@ def script(seed: int, seconds: float = 12.0, rates: Sequence[int] = (RATE,)) -> 
             at += count
             if rng.random() < 0.1:
                 gap = int(rng.choice([3, 200, 3000, 40_000]))
-                chunks += [Chunk(samples[:0], at, rate, missing=m) for m in (0, gap // 2, gap)][: rng.integers(4)]
+                chunks += [Chunk(samples[:0], at, rate, missing=m) for m in (0, gap // 2, gap)][
+                    : rng.integers(4)
+                ]
                 at += gap
     return chunks
 
@@ -68,14 +70,19 @@ def free_of_speech(chunks: Sequence[Chunk], model: Model, rule: SpeechRule) -> l
         if len(run) <= 2 * beside:
             continue
         averages = np.array(
-            [math.fsum(odds[k - beside : k + beside + 1]) / (2 * beside + 1) for k in run[beside : len(run) - beside]]
+            [
+                math.fsum(odds[k - beside : k + beside + 1]) / (2 * beside + 1)
+                for k in run[beside : len(run) - beside]
+            ]
         )
         middles = scores.sample[run[beside : len(run) - beside]]
         free[max(middles[0], 0) : max(middles[-1] - before, 0)] = True
         for middle in middles[averages >= limit]:
             spoken[max(middle - hop - before, 0) : max(middle + hop + after, 0)] = True
     free &= ~spoken
-    return [free[(chunk.start + np.arange(len(chunk.samples))) * rate // chunk.sample_rate] for chunk in chunks]
+    return [
+        free[(chunk.start + np.arange(len(chunk.samples))) * rate // chunk.sample_rate] for chunk in chunks
+    ]
 
 
 def expected(chunks: Sequence[Chunk], free: Sequence[np.ndarray]) -> list[Chunk]:
@@ -91,7 +98,9 @@ def expected(chunks: Sequence[Chunk], free: Sequence[np.ndarray]) -> list[Chunk]
 def flat(chunks: Sequence[Chunk]) -> tuple[np.ndarray, np.ndarray]:
     """Rate and index of every sample, (n, 2), and the samples, (n,)."""
     places = [
-        np.stack([np.full(len(chunk.samples), chunk.sample_rate), chunk.start + np.arange(len(chunk.samples))], 1)
+        np.stack(
+            [np.full(len(chunk.samples), chunk.sample_rate), chunk.start + np.arange(len(chunk.samples))], 1
+        )
         for chunk in chunks
     ]
     return np.concatenate(places), np.concatenate([chunk.samples for chunk in chunks])
