@@ -13,20 +13,11 @@ from stream.outputs.hours import Schedule
 from stream.settings.document import Document, read_document
 from stream.settings.keys import CLASS_KEYS, RULE_KEYS, Key, Vocabulary
 from stream.settings.places import Path
+from stream.settings.layered_rules import RuleSetting
 
 TABLES = ("acting", "class", "groups", "output", "schedules")
 _ACTING = {name: Key(name, read) for name, read in FIELDS.items()}
 _SCHEDULE = {name: Key(name, read) for name, read in SCHEDULE_FIELDS.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSetting:
-    """A rule of the detector: ``value`` for ``field`` of ``label``, or of every class where that is None."""
-
-    field: str
-    label: str | None
-    value: float | bool
-    where: str
 
 
 @dataclass(slots=True)
@@ -110,10 +101,15 @@ class _Reader:
                     raise self._twice(path, name)
                 tables[name] = path, value
             elif name in RULE_KEYS:
-                read = self._value(path, RULE_KEYS[name], value)
-                found.rules.append(
-                    RuleSetting(name.replace("-", "_"), None, read, self._document.where(path))
+                rule = RuleSetting(
+                    name.replace("-", "_"),
+                    None,
+                    self._value(path, RULE_KEYS[name], value),
+                    self._document.where(path),
                 )
+                if rule.field in {each.field for each in found.rules}:
+                    raise self._twice(path, name)
+                found.rules.append(rule)
             elif name not in keys:
                 raise self._document.unknown(path, f"key {written}", [*keys, *RULE_KEYS, *TABLES])
             elif name in found.values:
@@ -131,9 +127,9 @@ class _Reader:
             self._acting(*tables["acting"])
         if "output" in tables:
             self._outputs(*tables["output"])
-        for name, options in self._vocabulary.outputs.items():  # rules that contradict themselves
-            if found.values.get(options[0].name):
-                self._check_rule(tables.get("acting", ((*at, options[0].name),))[0], name, {})
+        if "acting" in tables:
+            for kind in self._vocabulary.outputs:  # rules that contradict themselves
+                self._check_rule(tables["acting"][0], kind, {})
         return found
 
     def _groups(self, at: Path, table: Any) -> None:
@@ -155,11 +151,10 @@ class _Reader:
         for label, rules in self._table(at, table, "class.NAME").items():
             path = (*at, label)
             self._found.named_classes.append((path, label))
-            for written, value in self._table(path, rules, "class.NAME").items():
-                name, key = self._known((*path, written), CLASS_KEYS)
-                read = self._value((*path, written), key, value)
+            read = self._keys(path, rules, CLASS_KEYS, "class.NAME")
+            for (written, _), (field_, value) in zip(rules.items(), read.items(), strict=True):
                 where = self._document.where((*path, written))
-                self._found.rules.append(RuleSetting(name.replace("-", "_"), label, read, where))
+                self._found.rules.append(RuleSetting(field_, label, value, where))
 
     def _schedules(self, at: Path, table: Any) -> None:
         schedules: dict[str, Schedule] = {}
