@@ -9,8 +9,8 @@ from typing import Any
 from stream.decisions.derived import DerivedSpec
 from stream.outputs.acting_rule import ActingRules
 from stream.outputs.catalogue import OutputTable
-from stream.settings.reading import Settings
 from stream.settings.layered_rules import RuleSetting
+from stream.settings.reading import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,8 @@ from stream.decisions.derived import DerivedSpec
 from stream.errors import StreamClassifyError, UsageError
 from stream.outputs.acting_rule import ActingRules
 from stream.settings.keys import RULE_KEYS
-from stream.settings.reading import Settings, read_settings
 from stream.settings.layered_rules import RuleSetting
+from stream.settings.reading import Settings, read_settings
 
 PREFIX = "STREAM_CLASSIFY_"
 DEFAULT, FILE, ENVIRONMENT, OPTION = range(4)

@@ -12,8 +12,8 @@ from stream.outputs.catalogue import OutputTable
 from stream.outputs.hours import Schedule
 from stream.settings.document import Document, read_document
 from stream.settings.keys import CLASS_KEYS, RULE_KEYS, Key, Vocabulary
-from stream.settings.places import Path
 from stream.settings.layered_rules import RuleSetting
+from stream.settings.places import Path
 
 TABLES = ("acting", "class", "groups", "output", "schedules")
 _ACTING = {name: Key(name, read) for name, read in FIELDS.items()}
