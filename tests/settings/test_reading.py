@@ -112,7 +112,7 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
         ("sample-rate = 5", "1:1", "range"),
         ("provider = 'gpu'", "1:1", "not one of"),
         ("clips = ['a', 3]", "1:1", "want text"),
-        ("keep = 'many'", "1:1", "no age and no size"),
+        ("keep = 'many'", "1:1", "many"),
         ("[class.speech]\nthreshhold = 1", "2:1", "did you mean 'threshold'"),
         ("[class]\nspeech = 1", "2:1", "want a table"),
         ("class.speech.min-on = -1", "1:14", "want 0 to 3600"),
