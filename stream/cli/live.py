@@ -37,7 +37,7 @@ def listen(options: Options) -> None:
     if options.no_audio:
         from stream.outputs.catalogue import refuse_sound
 
-        refuse_sound(options.outputs)
+        refuse_sound(options.outputs, options.output_tables)
     dashboard = options.jsonl != "-" and terminal_can_draw()
     if options.screenshot and not dashboard:
         raise UsageError(
