@@ -15,7 +15,7 @@ from stream.dashboard.text import PLAIN, TextLine, blank, clip, fit
 from stream.dashboard.theme import Theme
 from stream.outputs.people import clock
 from stream.printable import printable
-from stream.review.session import Session, question
+from stream.review.session import Session
 
 LEAST_SPECTROGRAM_LINES, MOST_WAVEFORM_LINES = 3, 5
 KEYS = {"y": "right", "n": "wrong", "l": "label", "space": "play", "s": "skip", "u": "undo", "q": "quit"}
@@ -61,21 +61,21 @@ def _head(session: Session, sound: LoadedSound, theme: Theme) -> list[tuple[str,
     about = [
         f"clip {session.place + 1} of {len(session.clips)}",
         when,
-        printable(event.source, theme.encoding),
+        event.source,
     ]
     lasts = "" if record.event_end is None else f" {dot} {record.event_end - record.event_start:.1f} s"
     lines = [
         (f" {dot} ".join(about), theme.quiet),
-        (f"{question(record)}  peak {event.peak:.2f}{lasts}", theme.strong),
+        (f"Is it {record.label}?  peak {event.peak:.2f}{lasts}", theme.strong),
     ]
     before = session.verdict()
     if before is not None:
-        lines.append((f"you said: {before.said} {printable(before.label)}", theme.quiet))
+        lines.append((f"you said: {before.said} {before.label}", theme.quiet))
     said = []
     if record.silent_seconds:
         said.append(f"{record.silent_seconds:.1f} s of it are missing")
     if record.note:
-        said.append(printable(record.note))
+        said.append(record.note)
     if sound.whole_seconds > len(sound.samples) / max(1, sound.sample_rate) + 0.01:
         said.append(f"the beginning of {clock(sound.whole_seconds)}")
     if said:
@@ -143,7 +143,7 @@ def _bottom(session: Session, width: int, theme: Theme) -> list[TextLine]:
     """What the last key did or what is being typed, and the keys."""
     if session.typed is not None:
         cursor = theme.glyphs.left_eighths[-1]
-        typed = f"label: {printable(session.typed, theme.encoding)}{cursor}"
+        typed = f"label: {session.typed}{cursor}"
         hint = "Enter keeps it  Tab known labels  Esc back"
         return [_line(typed, width, theme, theme.strong), _line(hint, width, theme, theme.quiet)]
     keys = [key for key in KEYS if session.clip is not None or key in "uq"]
@@ -151,10 +151,10 @@ def _bottom(session: Session, width: int, theme: Theme) -> list[TextLine]:
     if len(hint) > width:
         hint = " ".join(keys)
     return [
-        _line(printable(session.note, theme.encoding), width, theme, PLAIN),
+        _line(session.note, width, theme, PLAIN),
         _line(hint, width, theme, theme.quiet),
     ]
 
 
 def _line(text: str, width: int, theme: Theme, style: Style) -> TextLine:
-    return [Segment(fit(text, width, theme.glyphs.ellipsis), style)]
+    return [Segment(fit(printable(text, theme.encoding), width, theme.glyphs.ellipsis), style)]

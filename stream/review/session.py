@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stream.errors import OutputError
-from stream.outputs.clip_record import ClipRecord
-from stream.printable import printable
 from stream.review.verdicts import Said, Verdict, Verdicts
 from stream.review.waiting import WaitingClip
 
@@ -127,7 +125,7 @@ class Session:
             self.said[verdict.said] += 1
             if verdict.label and verdict.label not in self.labels:
                 self.labels = sorted([*self.labels, verdict.label])
-            self.note = f"{verdict.said}: {printable(verdict.label or clip.path.name)}"
+            self.note = f"{verdict.said}: {verdict.label or clip.path.name}"
             self.place += 1
 
     def _take_back(self) -> None:
@@ -162,8 +160,3 @@ def _after(typed: str, labels: Sequence[str]) -> str:
     if typed in labels:
         return labels[(labels.index(typed) + 1) % len(labels)]
     return next((label for label in labels if label.lower().startswith(typed.lower())), typed)
-
-
-def question(record: ClipRecord) -> str:
-    """What the person is asked."""
-    return f"Is it {printable(record.label)}?"

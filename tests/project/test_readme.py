@@ -42,6 +42,8 @@ NOT_RUN = {
         "changes the shell it runs in",
         "needs a network stream",
         "needs PulseAudio, FFmpeg or ALSA",
+        "needs a person at a terminal",
+        "needs clips that were judged",
         "needs a broker",
         "needs systemd",
         "needs WSL",
