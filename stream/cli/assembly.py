@@ -107,17 +107,24 @@ def make_json_lines(
 
 def make_outputs(options: Options, classifier: StreamClassifier, source: SourceInfo) -> Outputs:
     """The outputs that were asked for, ready before the first sound."""
-    from stream.outputs.catalogue import open_outputs
+    from stream.cli.rules import derived_spec
+    from stream.outputs.catalogue import all_outputs, open_outputs
     from stream.outputs.output import OutputContext
     from stream.outputs.records import Origin
+    from stream.outputs.switches import make_switches
 
     card = classifier.model.card
+    groups = tuple(derived_spec(options.group, options.loud).groups)
     context = OutputContext(
         origin=Origin(source.name, card.name, classifier.model.sha256),
         source=source,
         labels=classifier.labels,
         detector=classifier.detector_spec,
         sample_rate=classifier.sample_rate,
+        groups=groups,
+        switches=make_switches(
+            groups=groups, schedules=(), outputs=[each.switch for each in all_outputs(options.outputs)]
+        ),
         card=card,
     )
     return open_outputs(options.outputs, context)

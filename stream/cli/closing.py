@@ -99,12 +99,14 @@ def report_outputs(outputs: Outputs) -> None:
     """Say what each output delivered, and what it did not."""
     for report in outputs.reports():
         missed = f", {report.dropped + report.errors} not" if report.dropped + report.errors else ""
+        held = f", {report.held_back} events held back by its rule" if report.held_back else ""
         log.log(
             logging.WARNING if missed else logging.INFO,
-            "%s %s: %d messages delivered%s%s",
+            "%s %s: %d messages delivered%s%s%s",
             report.name,
             report.target,
             report.delivered,
             missed,
+            held,
             f" ({report.trouble})" if report.trouble else "",
         )

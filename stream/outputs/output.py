@@ -60,6 +60,7 @@ class OutputContext:
         labels: classes whose probabilities come, in column order.
         detector: the rules that make events of them.
         sample_rate: of the classifier, Hz: that of events, gaps and scores.
+        groups: those of the labels that are groups of others.
         switches: what can be switched while it runs: groups, schedules, outputs.
         clips: the files that ``--clips`` has written. An output that names or attaches the clip of an event calls
             ``clips.wait(result, event, timeout)`` in its own thread when the event has ended: a path, or None where
@@ -73,6 +74,7 @@ class OutputContext:
     labels: tuple[str, ...]
     detector: DetectorSpec
     sample_rate: int
+    groups: tuple[str, ...] = ()
     switches: Switches = field(default_factory=Switches)
     clips: ClipPaths = field(default_factory=ClipPaths)
     card: ModelCard | None = None
