@@ -19,7 +19,9 @@ GROUP = "stream_classify.outputs"  # of entry points: name -> a class, see `Outp
 
 # name -> module, class. Their modules import nothing heavy: all are imported to know the options.
 _OWN: dict[str, tuple[str, str]] = {
+    "mqtt": ("stream.outputs.mqtt.mqtt", "Mqtt"),
     "clips": ("stream.outputs.clips", "Clips"),
+    "labels": ("stream.outputs.label_output", "Labels"),
     "history": ("stream.outputs.history", "History"),
 }
 
