@@ -230,7 +230,7 @@ def test_packed_scores_come_back(values: list[float]) -> None:
 def test_marks_come_from_any_thread(tmp_path: Path) -> None:
     path = tmp_path / "h.sqlite"
     history = History(context(), str(path))
-    threads = [threading.Thread(target=history.mark, args=(f"{n}",)) for n in range(20)]
+    threads = [threading.Thread(target=history.mark, args=(f"{n}",), daemon=True) for n in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
