@@ -10,6 +10,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urljoin, urlsplit
@@ -66,9 +67,9 @@ class Poster:
             self._headers["Authorization"] = f"Basic {base64.b64encode(known.encode()).decode()}"
         self._url = plain(parts)
         self._timeout = timeout
-        context = ssl.create_default_context(cafile=authorities_file())
+        self._late = threading.Event()
         self._sockets: list[socket.socket] = []
-        self._opener = build_opener(_Followed, _Http(self._sockets), _Https(self._sockets, context))
+        self._opener = build_opener(_Unfollowed, _Http(self._sockets), _Https(self._sockets))
 
     def post(self, body: bytes, headers: dict[str, str]) -> Answer:
         """Send ``body``, and say what the server answers.
@@ -77,15 +78,19 @@ class Poster:
             OSError: there is no answer; the message says why, without the address.
         """
         self._sockets.clear()
+        self._late.clear()
         late = threading.Timer(self._timeout, self._cut)
         late.daemon = True
         late.start()
         try:
             return self._ask(body, self._headers | headers)
-        except (OSError, http.client.HTTPException) as error:
-            if not late.is_alive():
-                raise OSError(f"no answer within {self._timeout:g} s") from None
-            raise OSError(_words(error, self._timeout)) from None
+        except (
+            OSError,
+            http.client.HTTPException,
+            ValueError,
+        ) as error:  # ValueError: heads that are nonsense
+            why = TimeoutError() if self._late.is_set() else error
+            raise OSError(_words(why, self._timeout)) from None
         finally:
             late.cancel()
 
@@ -97,6 +102,9 @@ class Poster:
                 reply: Any = self._opener.open(request, timeout=self._timeout)
             except HTTPError as refusal:  # an answer like any other
                 reply = refusal
+            if self._late.is_set():  # what was cut off looks like a head that has ended
+                reply.close()
+                raise TimeoutError
             with reply:
                 status, told = reply.status, reply.headers
                 answer = Answer(status, reply.reason or "", told.get("Retry-After", "").strip())
@@ -104,14 +112,18 @@ class Poster:
                     reply.read(DRAINED_BYTES)  # closing before would look like an error to the server
             if status not in (301, 302, 307, 308):
                 return answer
-            target = urljoin(url, told.get("Location", ""))
-            if not same_server(url, target):
-                return Answer(status, "redirects to another server, which is not followed")
-            url = plain(urlsplit(target))
+            try:
+                target = urljoin(url, told.get("Location", ""))
+                if not same_server(url, target):
+                    return Answer(status, "redirects to another server, which is not followed")
+                url = plain(urlsplit(target))
+            except ValueError:
+                return Answer(status, "redirects to what is no address")
         return Answer(status, "redirects without end")
 
     def _cut(self) -> None:
         """Take the connection from whoever waits for it."""
+        self._late.set()
         for each in list(self._sockets):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -134,11 +146,13 @@ def _words(error: Exception, timeout: float) -> str:
     return (reason.strerror if isinstance(reason, OSError) else "") or type(reason).__name__
 
 
-class _Followed(HTTPRedirectHandler):
-    """Follows nothing by itself: a redirect is an answer."""
+class _Unfollowed(HTTPRedirectHandler):
+    """A redirect is an answer; `Poster` decides what to do with it."""
 
-    def redirect_request(self, *arguments: Any) -> None:
+    def http_error_302(self, *arguments: Any) -> None:
         return None
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302  # type: ignore[assignment]
 
 
 class _Connection(http.client.HTTPConnection):
@@ -176,9 +190,14 @@ class _Http(HTTPHandler):
 
 
 class _Https(HTTPSHandler):
-    def __init__(self, sockets: list[socket.socket], context: ssl.SSLContext) -> None:
-        super().__init__(context=context)
-        self._sockets, self._authorities = sockets, context
+    def __init__(self, sockets: list[socket.socket]) -> None:
+        super().__init__()
+        self._sockets = sockets
+
+    @cached_property
+    def _authorities(self) -> ssl.SSLContext:
+        """Made when it is needed: reading all certificates takes a while."""
+        return ssl.create_default_context(cafile=authorities_file())
 
     def https_open(self, request: Request) -> http.client.HTTPResponse:
         kind: Any = _SecureConnection

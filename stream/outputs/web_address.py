@@ -63,12 +63,13 @@ def plain(parts: SplitResult) -> str:
 
 
 def same_server(url: str, other: str) -> bool:
-    """Whether both are one server, by the same or a safer way."""
-    try:
-        a, b = urlsplit(url), urlsplit(other)
-        ports = [part.port or {"http": 80, "https": 443}.get(part.scheme, 0) for part in (a, b)]
-    except ValueError:
-        return False
+    """Whether both are one server, by the same or a safer way.
+
+    Raises:
+        ValueError: one of them is no address.
+    """
+    a, b = urlsplit(url), urlsplit(other)
+    ports = [part.port or {"http": 80, "https": 443}.get(part.scheme, 0) for part in (a, b)]
     ways = (a.scheme, b.scheme)
     safer = ways == ("http", "https") and ports == [80, 443]
     return a.hostname == b.hostname and (safer or (ways[0] == ways[1] and ports[0] == ports[1]))
