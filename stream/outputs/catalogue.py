@@ -17,6 +17,7 @@ GROUP = "stream_classify.outputs"  # of entry points: name -> a class, see `Outp
 # name -> module, class. Their modules import nothing heavy: all are imported to know the options.
 _OWN: dict[str, tuple[str, str]] = {
     "webhook": ("stream.outputs.webhook", "Webhook"),
+    "notify": ("stream.outputs.notify", "Notify"),
     "exec": ("stream.outputs.exec", "Exec"),
 }
 
