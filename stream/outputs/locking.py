@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -14,7 +15,10 @@ def lock(fd: int) -> None:
     if sys.platform == "win32":
         import msvcrt
 
+        here = os.lseek(fd, 0, os.SEEK_CUR)
+        os.lseek(fd, 1 << 62, os.SEEK_SET)  # behind all that is there: what is locked cannot be read by others
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        os.lseek(fd, here, os.SEEK_SET)
     else:
         import fcntl
 
