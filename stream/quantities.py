@@ -1,4 +1,4 @@
-"""Quantities with their units, as people write them: "-20dBFS", "5m"."""
+"""Quantities with their units, as people write them: "-20dBFS", "5m", "64MB"."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ import re
 _NUMBER = r"\s*([+-]?\d+(?:\.\d+)?)\s*"
 _LEVEL = re.compile(_NUMBER + r"(?:dBFS|dB)?\s*", re.ASCII | re.IGNORECASE)
 _DURATION = re.compile(_NUMBER + r"(s|m|min|h|d)?\s*", re.ASCII)
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", re.ASCII)
+BYTES = {
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -32,3 +43,15 @@ def duration_seconds(text: str) -> float:
     if found is None or float(found[1]) < 0:
         raise ValueError(f"{text!r}: want a time such as 30s, 5m, 2h or 1d")
     return float(found[1]) * _SECONDS[found[2] or "s"]
+
+
+def size_bytes(text: str) -> int:
+    """A size in bytes: "500kB", "64MB", "2 GiB".
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = _SIZE.fullmatch(text)
+    if found is None or found[2].lower() not in BYTES:
+        raise ValueError(f"{text!r}: want a size such as 64MB or 2GB")
+    return round(float(found[1]) * BYTES[found[2].lower()])

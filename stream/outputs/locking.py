@@ -16,7 +16,9 @@ def lock(fd: int) -> None:
         import msvcrt
 
         here = os.lseek(fd, 0, os.SEEK_CUR)
-        os.lseek(fd, 1 << 62, os.SEEK_SET)  # behind all that is there: what is locked cannot be read by others
+        os.lseek(
+            fd, 1 << 62, os.SEEK_SET
+        )  # behind all that is there: what is locked cannot be read by others
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
         os.lseek(fd, here, os.SEEK_SET)
     else:

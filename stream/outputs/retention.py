@@ -14,21 +14,12 @@ from typing import Any
 
 from stream.errors import UsageError
 from stream.outputs.clip_record import is_clip
+from stream.quantities import BYTES
 
 log = logging.getLogger(__name__)
 
 REVIEWS = "review.csv"  # in the folder: what a person said of the clips
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-_BYTES = {
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "tb": 10**12,
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
-    "tib": 2**40,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +48,8 @@ def parse_keep(text: Any) -> Keep:
         unit = found[2].lower() if found else ""
         if found and unit in _SECONDS and seconds is None and float(found[1]) > 0:
             seconds = float(found[1]) * _SECONDS[unit]
-        elif found and unit in _BYTES and size is None and float(found[1]) > 0:
-            size = round(float(found[1]) * _BYTES[unit])
+        elif found and unit in BYTES and size is None and float(found[1]) > 0:
+            size = round(float(found[1]) * BYTES[unit])
         else:
             raise UsageError(
                 f"--keep {text}: {part.strip() or 'nothing'!r} is no age and no size; "

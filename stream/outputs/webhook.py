@@ -14,6 +14,7 @@ from stream.outputs.output import Option, OutputContext
 from stream.outputs.output_report import OutputReport
 from stream.outputs.queued import Want
 from stream.outputs.web_address import check_url, plain, shown_url
+from stream.quantities import size_bytes
 
 if TYPE_CHECKING:
     from stream.messages import Chunk, Event, Result, Status
@@ -23,8 +24,26 @@ log = logging.getLogger(__name__)
 LAST_SECONDS = 0.7  # for what still waits at the end; a queue gives its output one second in all
 
 
+LEAST_BYTES, MOST_BYTES = 10**5, 10**12  # of a spool
+
+
 def _checked(url: str) -> str:
     return check_url("--webhook", url)
+
+
+def _checked_size(text: str) -> str:
+    _size(text)
+    return text
+
+
+def _size(text: str) -> int:
+    try:
+        size = size_bytes(text)
+    except ValueError as error:
+        raise UsageError(f"--webhook-spool-size {error}") from None
+    if not LEAST_BYTES <= size <= MOST_BYTES:
+        raise UsageError(f"--webhook-spool-size {text}: must be from 100kB to 1TB")
+    return size
 
 
 class Webhook:
@@ -40,7 +59,7 @@ class Webhook:
         webhook_onsets: also post when an event begins.
         webhook_secret_file: holds the secret to sign with; None signs nothing.
         webhook_spool: folder of the spool; None is one in the user's folder of states.
-        webhook_spool_size: MB that may wait for this address.
+        webhook_spool_size: that may wait for this address, such as 64MB; an event takes about 4 kB.
 
     Raises:
         UsageError: an address or secret that cannot be used.
@@ -72,12 +91,10 @@ class Webhook:
         ),
         Option(
             name="webhook-spool-size",
-            metavar="MB",
+            metavar="SIZE",
             help="Webhooks: the most that may wait for one URL; events beyond that are refused and counted.",
-            type=int,
-            default=64,
-            low=1,
-            high=1_000_000,
+            default="64MB",
+            check=_checked_size,
         ),
     )
     WANTS: ClassVar[frozenset[Want]] = frozenset({"event"})
@@ -92,17 +109,17 @@ class Webhook:
         webhook_onsets: bool = False,
         webhook_secret_file: str | None = None,
         webhook_spool: str | None = None,
-        webhook_spool_size: int = 64,
+        webhook_spool_size: str = "64MB",
     ) -> None:
         import uuid
 
         import msgspec
 
+        from stream.installation import state_folder
         from stream.outputs.courier import Courier
         from stream.outputs.post import Poster
         from stream.outputs.signing import read_secret
         from stream.outputs.spool import Spool
-        from stream.outputs.state_folder import state_folder
 
         self._name = shown_url(_checked(webhook))
         key = None if webhook_secret_file is None else read_secret(webhook_secret_file)
@@ -111,7 +128,7 @@ class Webhook:
                 "--webhook-spool '': is empty, perhaps an unset variable of the shell; name a folder"
             )
         folder = state_folder() / "webhooks" if webhook_spool is None else Path(webhook_spool)
-        self._spool = Spool(folder / _folder_name(webhook), webhook_spool_size * 1_000_000)
+        self._spool = Spool(folder / _folder_name(webhook), _size(webhook_spool_size))
         self._origin, self._live, self._onsets = context.origin, context.source.live, webhook_onsets
         self._times = context.new_times()
         self._encode = msgspec.json.Encoder().encode

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from stream.errors import OutputError, TryAgain
+from stream.installation import state_folder
 from stream.outputs.spool import BLOCK_BYTES, Spool
-from stream.outputs.state_folder import state_folder
 from tests.support.command import environment, running
 
 MEGABYTE = 1_000_000

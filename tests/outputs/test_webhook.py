@@ -17,7 +17,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from stream.errors import OutputError
+from stream.errors import OutputError, UsageError
 from stream.outputs.queued import Queued
 from stream.outputs.schema import json_schema
 from stream.outputs.webhook import Webhook
@@ -169,8 +169,8 @@ def test_events_of_a_run_without_a_receiver_are_sent_by_the_next_one(
 def test_a_spool_that_is_full_is_said_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Receiver() as away:
         pass
-    queued = Queued(webhook(away, tmp_path, webhook_spool_size=1), wants=Webhook.WANTS)
-    most = 1_000_000 // 4096
+    queued = Queued(webhook(away, tmp_path, webhook_spool_size="100kB"), wants=Webhook.WANTS)
+    most = 100_000 // 4096
     for number in range(most + 3):
         queued.result(heard(event(number)))
     deadline = time.monotonic() + 20
@@ -213,6 +213,14 @@ def test_passwords_are_in_no_log_and_no_report(tmp_path: Path, caplog: pytest.Lo
     assert "T0KEN" not in said
 
 
+@pytest.mark.parametrize("size", ["64", "1kB", "2PB", "-1MB", ""])
+def test_sizes_of_spools_are_sizes(receiver: Receiver, tmp_path: Path, size: str) -> None:
+    with pytest.raises(
+        UsageError, match=r"--webhook-spool-size .*(want a size such as 64MB|from 100kB to 1TB)"
+    ):
+        webhook(receiver, tmp_path, webhook_spool_size=size)
+
+
 def test_a_spool_that_cannot_be_written_is_refused_at_once(receiver: Receiver, tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("")
     with pytest.raises(OutputError, match="name a folder that can be written"):
@@ -236,7 +244,7 @@ def test_a_whole_run_without_a_receiver_and_then_one_with_it(tmp_path: Path) -> 
 
 CHILD = """
 import itertools, os, sys
-import msgspec, stream.outputs.courier, stream.outputs.records, stream.outputs.spool, stream.outputs.state_folder
+import msgspec, stream.outputs.courier, stream.outputs.records, stream.outputs.spool
 from stream.outputs.webhook import Webhook
 from tests.support.happenings import context, event, heard
 

@@ -42,6 +42,7 @@ NOT_RUN = {
         "changes the shell it runs in",
         "needs a network stream",
         "needs PulseAudio, FFmpeg or ALSA",
+        "sends messages",
         "needs systemd",
         "needs WSL",
         "needs WSL",
