@@ -215,9 +215,7 @@ def test_passwords_are_in_no_log_and_no_report(tmp_path: Path, caplog: pytest.Lo
 
 @pytest.mark.parametrize("size", ["64", "1kB", "2PB", "-1MB", ""])
 def test_sizes_of_spools_are_sizes(receiver: Receiver, tmp_path: Path, size: str) -> None:
-    with pytest.raises(
-        UsageError, match=r"--webhook-spool-size .*(want a size such as 64MB|from 100kB to 1TB)"
-    ):
+    with pytest.raises(UsageError, match=r"--webhook-spool-size .*(want a size|from 100kB to 1TB)"):
         webhook(receiver, tmp_path, webhook_spool_size=size)
 
 
