@@ -278,18 +278,23 @@ def test_nothing_reported_is_lost_when_the_process_is_killed_twenty_times(tmp_pa
             for _ in range(20):
                 parent.stdin.write("\n")
                 parent.stdin.flush()
+                pid, left = 0, chance.randrange(12)  # events until it is killed
                 for line in iter(parent.stdout.readline, ""):
                     if line.startswith("pid"):
-                        time.sleep(chance.uniform(0, 0.12))
-                        os.kill(int(line.split()[1]), signal.SIGKILL)
+                        pid = int(line.split()[1])
                     elif line == "end\n":
                         break
-                    elif len(line) > 30:
+                    else:
                         reported.append(line.strip())
+                        left -= 1
+                    if left <= 0 and pid:
+                        time.sleep(chance.uniform(0, 0.02))
+                        os.kill(pid, signal.SIGKILL)
+                        pid = 0
         hook = webhook(receiver, tmp_path)
         receiver.wait(lambda: not len(hook._spool))
         hook.close()
-    assert len(reported) > 20
+    assert len(reported) > 60
     arrived = ids(receiver)
     assert set(reported) <= set(arrived)
     assert len(set(arrived) - set(reported)) <= 20  # on disk, and killed before it was said
