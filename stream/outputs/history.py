@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -171,4 +172,4 @@ class History:
             path = self._clips.get(result, event)
             if path is not None:
                 self._waiting.remove((result, event))
-                self._follower.clip(event, str(path))
+                self._follower.clip(event, os.path.abspath(path))
