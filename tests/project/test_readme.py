@@ -44,6 +44,7 @@ NOT_RUN = {
         "needs PulseAudio, FFmpeg or ALSA",
         "needs a broker",
         "needs systemd",
+        "needs a microphone",
         "needs WSL",
         "needs WSL",
         "needs Docker",
