@@ -11,7 +11,7 @@ from stream.cli.commands import CommandGroup
 from stream.cli.completion import complete_model
 from stream.cli.deprecated import RenamedOption
 from stream.cli.help import section
-from stream.cli.outputs import output_options, take_output_values
+from stream.cli.outputs import output_options
 from stream.cli.printing import print_devices, print_version
 from stream.cli.values import (
     LARGEST_BLOCK_SAMPLES,
@@ -20,9 +20,7 @@ from stream.cli.values import (
     SAMPLE_RATES,
     Level,
     Number,
-    check_input,
 )
-from stream.errors import UsageError
 
 EPILOG = """\b
 Examples:
@@ -243,6 +241,15 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
     click.option("-v", "--verbose", is_flag=True, help="Say more on standard error."),
 )
 @output_options
+@section(
+    "Settings",
+    click.option(
+        "--settings",
+        type=click.Path(dir_okay=False),
+        metavar="FILE.toml",
+        help="Read options from a file; those on the command line win. See stream-classify settings --help.",
+    ),
+)
 @click.option(
     "-V",
     "--version",
@@ -274,12 +281,6 @@ def app(ctx: click.Context, /, **options: Any) -> None:
             )
         return
     from stream.cli.live import listen
-    from stream.cli.options import Options
+    from stream.cli.resolving import resolve
 
-    check_input(options["input_"], options["demo"], given)
-    if options["jsonl"] is not None and not options["jsonl"].strip():
-        raise UsageError("--jsonl '': is empty, perhaps an unset variable of the shell; give a file, or -")
-    options["input"] = options.pop("input_")
-    options["format"] = options.pop("format_")
-    outputs = take_output_values(options)
-    listen(Options(**options, outputs=outputs))
+    listen(resolve(ctx, options).options)

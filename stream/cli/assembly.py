@@ -12,40 +12,43 @@ if TYPE_CHECKING:
     from stream.capture.source import AudioSource
     from stream.classifier import StreamClassifier
     from stream.cli.options import Options
+    from stream.decisions.spec import DetectorSpec
     from stream.inference.session import Model
     from stream.messages import SourceInfo
     from stream.outputs.jsonl import JsonLines
     from stream.outputs.outputs import Outputs
+    from stream.settings.layered_rules import Origins
 
 
 def make_classifier(model: Model, options: Options) -> StreamClassifier:
     """The classifier, with the rules of the card and the changes that were asked for."""
     from stream.classifier import StreamClassifier
-    from stream.cli.rules import derived_spec, detector_spec
-    from stream.decisions.derived import LOUD
     from stream.features.conditioner import MAX_GAP_SECONDS
 
-    derived = derived_spec(options.group, options.loud)
-    rules = detector_spec(
-        derived.detector(model.card.detector),
-        derived.labels(model.labels),
-        {
-            "threshold": options.threshold,
-            "peak_threshold": options.peak_threshold,
-            "min_on": options.min_on,
-            "min_off": options.min_off,
-            "refractory": options.refractory,
-            "smoothing": options.smoothing,
-        },
-        apart=() if options.loud is None else (LOUD,),
-    )
+    rules, _ = make_rules(model, options)
     return StreamClassifier(
         model,
         rules,
-        derived=derived,
+        derived=options.derived,
         repair=options.repair,  # type: ignore[arg-type]  # click has checked it
         max_gap=MAX_GAP_SECONDS if options.max_gap is None else options.max_gap,
         reset_after=options.reset_after,
+    )
+
+
+def make_rules(model: Model, options: Options) -> tuple[DetectorSpec, Origins]:
+    """The rules in force, and where they come from."""
+    from stream.decisions.derived import LOUD
+    from stream.settings.layered_rules import lay_over
+
+    if options.file is not None:
+        known = [*model.labels, *options.derived.groups, *(() if options.derived.loud is None else (LOUD,))]
+        options.file.check_classes(model.labels, known)
+    return lay_over(
+        options.derived.detector(model.card.detector),
+        options.derived.labels(model.labels),
+        options.rules,
+        apart=() if options.derived.loud is None else (LOUD,),
     )
 
 
@@ -107,14 +110,14 @@ def make_json_lines(
 
 def make_outputs(options: Options, classifier: StreamClassifier, source: SourceInfo) -> Outputs:
     """The outputs that were asked for, ready before the first sound."""
-    from stream.cli.rules import derived_spec
     from stream.outputs.catalogue import all_outputs, open_outputs
     from stream.outputs.output import OutputContext
     from stream.outputs.records import Origin
     from stream.outputs.switches import make_switches
 
     card = classifier.model.card
-    groups = tuple(derived_spec(options.group, options.loud).groups)
+    groups = tuple(options.derived.groups)
+    asked = all_outputs(options.outputs, options.output_tables)
     context = OutputContext(
         origin=Origin(source.name, card.name, classifier.model.sha256),
         source=source,
@@ -123,11 +126,11 @@ def make_outputs(options: Options, classifier: StreamClassifier, source: SourceI
         sample_rate=classifier.sample_rate,
         groups=groups,
         switches=make_switches(
-            groups=groups, schedules=(), outputs=[each.switch for each in all_outputs(options.outputs)]
+            groups=groups, schedules=options.acting.schedules, outputs=[each.switch for each in asked]
         ),
         card=card,
     )
-    return open_outputs(options.outputs, context)
+    return open_outputs(options.outputs, context, tables=options.output_tables, acting=options.acting)
 
 
 def same_file(output: str, path: str) -> bool:
