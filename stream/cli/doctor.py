@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stream.capture.device.sound_server import ServerSource
     from stream.capture.source import AudioSource
     from stream.doctor.examination import Finding
-    from stream.doctor.heard import Heard
+    from stream.doctor.stethoscope import Heard
     from stream.inference.session import Model
 
 EPILOG = """\b
@@ -160,8 +160,8 @@ def _listen(
     from stream.capture.opening import open_source
     from stream.cli.say import say
     from stream.doctor.examination import examine
-    from stream.doctor.heard import listen_for
     from stream.doctor.microphones import server_source, server_state
+    from stream.doctor.stethoscope import listen_for
 
     def source(number: str | None) -> AudioSource:
         return open_source(
@@ -198,7 +198,7 @@ def _listen(
 def _other_channels(heard: Heard, count: int, source: Callable[[str], AudioSource]) -> list[Finding]:
     """Whether there is sound where nobody listens."""
     from stream.doctor.examination import Finding, is_flat, level_dbfs
-    from stream.doctor.heard import listen_for
+    from stream.doctor.stethoscope import listen_for
 
     mine = heard.source.channel
     if mine == "mix" or not 1 < count <= MOST_CHANNELS:

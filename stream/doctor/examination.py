@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.capture.sound_check import SoundCheck
-from stream.doctor.heard import Heard
 from stream.doctor.spectrum import band_end, mains_hum, spectra
+from stream.doctor.stethoscope import Heard
 
 FULL_SCALE, FLAT_STEP = 0.98, 1e-4  # a top is cut where samples there do not differ
 CLIPPED_SHARE = 5e-4  # of all samples; less is not heard

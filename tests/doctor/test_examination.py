@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from stream import ArraySource, open_source
 from stream.capture.source import AudioSource
 from stream.doctor.examination import examine, level_dbfs
-from stream.doctor.heard import listen_for
 from stream.doctor.spectrum import spectra
+from stream.doctor.stethoscope import listen_for
 from stream.installation import asset
 from stream.messages import Chunk, SourceInfo
 
