@@ -45,6 +45,7 @@ NOT_RUN = {
         "needs a broker",
         "sends messages",
         "needs systemd",
+        "needs a microphone",
         "needs WSL",
         "needs WSL",
         "needs Docker",
