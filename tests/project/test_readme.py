@@ -47,6 +47,7 @@ NOT_RUN = {
         "needs clips that were judged",
         "sends messages",
         "needs systemd",
+        "needs a microphone",
         "needs WSL",
         "needs WSL",
         "needs Docker",
