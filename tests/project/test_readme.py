@@ -40,6 +40,7 @@ NOT_RUN = {
     "README.md": [],
     "stream/README.md": [
         "changes the shell it runs in",
+        "listens for hours",
         "needs a network stream",
         "needs PulseAudio, FFmpeg or ALSA",
         "needs systemd",
