@@ -180,7 +180,7 @@ def heard_folder(output: Path) -> Path:
 
 def check_outputs(model: Path, output: Path, picture: Path | None, inputs: list[str | None]) -> None:
     """Refuse, before hours are spent, outputs that could not be written or would be written over an input."""
-    from stream.cli.live import same_file
+    from stream.cli.assembly import same_file
 
     if output.suffix != ".onnx":
         raise OutputError(f"-o {output}: is a model; give it a name that ends in .onnx")
@@ -256,8 +256,9 @@ def _listen(
     elif store.hours < enough:
         from stream.capture.opening import open_source
         from stream.classifier import StreamClassifier
-        from stream.cli.live import stop_signals, warm_up
+        from stream.cli.assembly import warm_up
         from stream.cli.quiet import quieten_portaudio
+        from stream.cli.stopping import stop_signals
 
         quieten_portaudio()
         warm_up(StreamClassifier(model))

@@ -26,6 +26,7 @@ from export.training.scene_data import scene_batches
 from export.training.scene_epochs import SceneBatches
 
 STATISTICS_STREAMS = 20
+CLEAR_ERRORS = 2.0  # standard errors by which another network must lead after few epochs
 
 
 def fitted(
@@ -66,8 +67,11 @@ def best_candidate(
 ) -> TrainConfig:
     """The configuration that is best on the validation part after a short training.
 
+    After so few epochs a network that will be the better one may be a hair behind. So the first stays unless another
+    leads by two standard errors of such a difference.
+
     Args:
-        candidates: at least one.
+        candidates: at least one, the likeliest first.
         data: divided, with a validation part.
         report: told about each training.
         progress: told about the computation of features.
@@ -87,11 +91,26 @@ def best_candidate(
         validate = validator(ready.validation, validations(short, ready)["validation"])
         best = fitted(short, ready, settings, validate, report=report)[1].best
         scores.append(best["val_balanced"] if "val_balanced" in best else best["val_f1"])
-    chosen = candidates[int(np.argmax(scores))]
+    chosen = candidates[clear_winner(scores, len(data.part("validation")))]
     if report is not None:
         told = ", ".join(f"{each.name} {score:.3f}" for each, score in zip(candidates, scores, strict=True))
         report.start_run(f"chosen: {chosen.name} ({told})", 0)
     return chosen.config
+
+
+def clear_winner(scores: Sequence[float], recordings: int) -> int:
+    """The first of ``scores``, unless the best leads it by two standard errors of the difference.
+
+    Args:
+        scores: fractions right of each, the likeliest winner first.
+        recordings: that each was measured on.
+
+    Returns:
+        Its place.
+    """
+    best = int(np.argmax(scores))
+    variance = sum(score * (1 - score) / recordings for score in (scores[0], scores[best]))
+    return best if scores[best] - scores[0] > CLEAR_ERRORS * variance**0.5 else 0
 
 
 def epochs_of(config: TrainConfig) -> int:

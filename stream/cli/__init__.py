@@ -39,10 +39,11 @@ def main(argv: list[str] | None = None) -> None:
         os.environ.setdefault(name, value)
 
     from stream.cli.app import app
-    from stream.cli.say import say, set_up_last_resort
+    from stream.cli.say import say, set_up_last_resort, set_up_warnings
     from stream.errors import StreamClassifyError
 
     set_up_last_resort()
+    set_up_warnings()
     try:
         app.main(args=argv, prog_name="stream-classify", standalone_mode=True)
     except StreamClassifyError as error:

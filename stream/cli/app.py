@@ -11,17 +11,16 @@ from stream.cli.commands import CommandGroup
 from stream.cli.completion import complete_model
 from stream.cli.deprecated import RenamedOption
 from stream.cli.help import section
-from stream.cli.outputs import output_options, take_output_values
+from stream.cli.outputs import output_options
 from stream.cli.printing import print_devices, print_version
 from stream.cli.values import (
     LARGEST_BLOCK_SAMPLES,
     LONGEST_SECONDS,
     MAX_CHANNELS,
     SAMPLE_RATES,
+    Level,
     Number,
-    check_input,
 )
-from stream.errors import UsageError
 
 EPILOG = """\b
 Examples:
@@ -31,6 +30,7 @@ Examples:
   stream-classify --demo                the bundled recording
   stream-classify --input talk.flac --fast --jsonl events.jsonl
   stream-classify --threshold speech=0.8 --min-on 0.5
+  stream-classify --group sound=speech,music --loud -20dBFS
   stream-classify --input 'sim:tone?unplug@3s&for=2s'
   parec --raw --rate=44100 --channels=2 |
     stream-classify --input - --sample-rate 44100 --channels 2 --jsonl
@@ -198,6 +198,18 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
         metavar="[LABEL=]S",
         help="Seconds over which probabilities are averaged.",
     ),
+    click.option(
+        "--group",
+        multiple=True,
+        metavar="NAME=A,B",
+        help="A class of its own for several: as probable as the most probable of them.",
+    ),
+    click.option(
+        "--loud",
+        type=Level(),
+        metavar="DBFS",
+        help="A class of its own for what is as loud as this or louder, such as -20dBFS, whatever it is.",
+    ),
 )
 @section(
     "Output",
@@ -229,6 +241,15 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
     click.option("-v", "--verbose", is_flag=True, help="Say more on standard error."),
 )
 @output_options
+@section(
+    "Settings",
+    click.option(
+        "--settings",
+        type=click.Path(dir_okay=False),
+        metavar="FILE.toml",
+        help="Read options from a file; those on the command line win. See stream-classify settings --help.",
+    ),
+)
 @click.option(
     "-V",
     "--version",
@@ -259,12 +280,7 @@ def app(ctx: click.Context, /, **options: Any) -> None:
                 ctx,
             )
         return
-    from stream.cli.live import Options, listen
+    from stream.cli.live import listen
+    from stream.cli.resolving import resolve
 
-    check_input(options["input_"], options["demo"], given)
-    if options["jsonl"] is not None and not options["jsonl"].strip():
-        raise UsageError("--jsonl '': is empty, perhaps an unset variable of the shell; give a file, or -")
-    options["input"] = options.pop("input_")
-    options["format"] = options.pop("format_")
-    outputs = take_output_values(options)
-    listen(Options(**options, outputs=outputs))
+    listen(resolve(ctx, options).options)

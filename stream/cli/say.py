@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import select
 import sys
+import warnings
+from typing import Any
 
 from stream.printable import printable
 
@@ -37,6 +39,19 @@ def _handler() -> Handler:
 def set_up_last_resort() -> None:
     """What warns in a command that sets up no log is shown in the same way."""
     logging.lastResort = _handler()
+
+
+def set_up_warnings() -> None:
+    """Show warnings as lines of the log, each text once, in place of Python's two lines with code."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        text = str(message)
+        if text not in shown:
+            shown.add(text)
+            say(f"stream-classify: warning: {text}")
+
+    warnings.showwarning = show
 
 
 def say(text: str) -> None:

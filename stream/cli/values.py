@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from stream.errors import UnreadableAudio, UsageError
+from stream.quantities import level_dbfs
 
 LONGEST_SECONDS = 1e9  # 31 years: beyond it sample counts lose their meaning
 LARGEST_BLOCK_SAMPLES = 1 << 24
@@ -26,6 +27,20 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
+
+
+class Level(click.ParamType):  # type: ignore[type-arg]  # older ones are not generic
+    """A level in dBFS: -20dBFS, or -20."""
+
+    name = "level"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return level_dbfs(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 # kind of input -> options that mean nothing to it, and why
@@ -63,18 +78,27 @@ def check_input(text: str | None, demo: bool, given: Collection[str]) -> None:
         )
     if text is not None and os.path.isdir(text):
         raise UnreadableAudio(f"{text} is a folder: give one audio file", path=text)
-    if text is None:
-        kind = "a file" if demo else "a microphone"
-    elif text.strip() == "-":
-        kind = "standard input"
-    elif text.startswith("sim:"):
-        kind = "a simulated microphone"
-    elif re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://", text):
-        kind = "a URL"
-    else:
-        kind = "a file"
+    kind = _kind(text, demo)
     unfit, why = _NOT_FOR[kind]
     for name in given:
         if name in unfit:
             option = "--" + name.strip("_").replace("_", "-")
             raise UsageError(f"{option} does not apply to {kind}: {why}; leave it out")
+
+
+def unfit_options(text: str | None, demo: bool) -> Collection[str]:
+    """Names of the options that mean nothing to what is listened to."""
+    unfit, _ = _NOT_FOR[_kind(text, demo)]
+    return unfit
+
+
+def _kind(text: str | None, demo: bool) -> str:
+    if text is None:
+        return "a file" if demo else "a microphone"
+    if text.strip() == "-":
+        return "standard input"
+    if text.startswith("sim:"):
+        return "a simulated microphone"
+    if re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://", text):
+        return "a URL"
+    return "a file"

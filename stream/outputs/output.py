@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from stream.outputs.clip_paths import ClipPaths
 from stream.outputs.queued import Want
 from stream.outputs.sink import Sink
 from stream.outputs.switches import Switches
@@ -14,6 +15,7 @@ from stream.outputs.wall_time import CaptureTimes
 
 if TYPE_CHECKING:  # options are read without numpy
     from stream.decisions.spec import DetectorSpec
+    from stream.inference.card import ModelCard
     from stream.messages import SourceInfo
     from stream.outputs.records import Origin
 
@@ -58,7 +60,12 @@ class OutputContext:
         labels: classes whose probabilities come, in column order.
         detector: the rules that make events of them.
         sample_rate: of the classifier, Hz: that of events, gaps and scores.
+        groups: those of the labels that are groups of others.
         switches: what can be switched while it runs: groups, schedules, outputs.
+        clips: the files that ``--clips`` has written. An output that names or attaches the clip of an event calls
+            ``clips.wait(result, event, timeout)`` in its own thread when the event has ended: a path, or None where
+            there is no clip. That answers at once where nothing writes clips.
+        card: of the model, where it is known.
         wall, monotonic: the clocks behind wall times, see `new_times`.
     """
 
@@ -67,7 +74,10 @@ class OutputContext:
     labels: tuple[str, ...]
     detector: DetectorSpec
     sample_rate: int
+    groups: tuple[str, ...] = ()
     switches: Switches = field(default_factory=Switches)
+    clips: ClipPaths = field(default_factory=ClipPaths)
+    card: ModelCard | None = None
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
@@ -94,7 +104,17 @@ class Output(Sink, Protocol):
 
     An output that reads recent sound has an attribute or property ``history_seconds``: how far ``result.sound`` must
     reach back. That sound may end before ``result.end``, where sound is looked at before it is handed on: go by its
-    ``span``.
+    ``span``. A recording is read faster than sound is written: an output with ``holds_up_recordings = True`` makes it
+    wait where the output falls behind (some seconds at most; sound that is live never waits).
+
+    Three methods may be there as well:
+
+    - ``shown(target) -> str``, a class method: how a target is printed. Those that hold secrets (addresses with
+      passwords or tokens) must have it.
+    - ``amended(report) -> OutputReport``, from any thread: the queue's report with what the output itself knows, where
+      it delivers in its own time.
+    - ``hurry()``, from another thread: the end has come, so wait for nothing more. ``close`` follows in the
+      output's own thread, behind what is still in its queue.
     """
 
     OPTIONS: ClassVar[tuple[Option, ...]]

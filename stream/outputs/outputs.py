@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from stream.outputs.acting import Acting
 from stream.outputs.output import Output
 from stream.outputs.output_report import OutputReport
-from stream.outputs.queued import Queued
+from stream.outputs.queued import CAPACITY_MESSAGES, Queued
 
 if TYPE_CHECKING:
     from stream.messages import Chunk, Result, Status
+
+# For outputs that recordings wait for. So many messages are much less sound than such outputs can look back on.
+RECORDING_MESSAGES, RECORDING_PATIENCE_SECONDS = 32, 10.0
 
 
 class Outputs:
@@ -18,12 +22,31 @@ class Outputs:
 
     Args:
         outputs: with the name and target to report of each.
+        live: False where the sound can wait, as that of a recording, for the outputs that ask for it.
+        acting: what stands before each of them, in their order.
     """
 
-    def __init__(self, outputs: Sequence[tuple[Output, str, str]]) -> None:
-        self._queues = [
-            Queued(output, name=name, target=target, wants=output.WANTS) for output, name, target in outputs
-        ]
+    def __init__(
+        self,
+        outputs: Sequence[tuple[Output, str, str]],
+        *,
+        live: bool = True,
+        acting: Sequence[Acting] = (),
+    ) -> None:
+        self._queues = []
+        for place, (output, name, target) in enumerate(outputs):
+            before = acting[place] if acting else None
+            waits = not live and getattr(output, "holds_up_recordings", False)
+            self._queues.append(
+                Queued(
+                    output if before is None else before,
+                    name=name,
+                    target=target,
+                    wants=output.WANTS if before is None else before.wants,
+                    capacity=RECORDING_MESSAGES if waits else CAPACITY_MESSAGES,
+                    patience_seconds=RECORDING_PATIENCE_SECONDS if waits else 0.0,
+                )
+            )
         # How far back the sound must reach that results refer to, in seconds; 0 where nobody reads it.
         self.history_seconds: float = max(
             (getattr(output, "history_seconds", 0.0) for output, _, _ in outputs), default=0.0

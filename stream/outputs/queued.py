@@ -35,6 +35,9 @@ class Queued:
     ``chunk``, ``result`` and ``status`` return at once, also while the sink is slow or hangs forever. When the
     queue is full, the oldest chunk or score-only result in it is dropped; only when it holds none of those, the
     oldest result with events or gaps, or status. Each drop is counted, and the first one is logged. Order is kept.
+    Where the sound can wait, as a recording can, ``patience_seconds`` lets the caller wait for room before that.
+
+    A sink may have the methods ``amended`` and ``hurry``; `Output` describes them.
 
     A sink that raises `TryAgain` gets the same message again, after pauses that double from half a second to a minute;
     meanwhile the others wait. Any other error is counted, and the first one is logged; the next message is tried all
@@ -45,6 +48,8 @@ class Queued:
         name, target: for the report and the log: what the sink is called, and where it delivers to.
         wants: what it is given; the rest is not queued.
         capacity: messages that may wait.
+        patience_seconds: how long a caller waits for room in a full queue. A sink that has made it wait so long does
+            so no more until it takes the next message.
         deadline_seconds: how long ``close`` may take.
 
     Attributes:
@@ -52,7 +57,7 @@ class Queued:
         errors: messages (or the closing) at which the sink failed for good.
 
     Raises:
-        SpecError: a capacity below 1, or a deadline below 0.
+        SpecError: a capacity below 1, or a deadline or patience below 0.
     """
 
     def __init__(
@@ -64,10 +69,12 @@ class Queued:
         wants: Collection[Want] = EVERYTHING,
         capacity: int = CAPACITY_MESSAGES,
         deadline_seconds: float = DEADLINE_SECONDS,
+        patience_seconds: float = 0.0,
     ) -> None:
-        if capacity < 1 or not 0 <= deadline_seconds < float("inf"):
+        if capacity < 1 or not all(0 <= each < float("inf") for each in (deadline_seconds, patience_seconds)):
             raise SpecError(
-                f"capacity {capacity}, deadline {deadline_seconds:g} s: need at least 1 message and 0 seconds"
+                f"capacity {capacity}, deadline {deadline_seconds:g} s, patience {patience_seconds:g} s: "
+                "need at least 1 message and 0 seconds"
             )
         self.dropped: dict[Kind, int] = {"chunk": 0, "result": 0, "status": 0}
         self.errors = 0
@@ -79,6 +86,8 @@ class Queued:
         self._trouble = ""
         self._capacity = capacity
         self._deadline_seconds = deadline_seconds
+        self._patience_seconds = patience_seconds
+        self._patient = patience_seconds > 0
         # Two queues, so that the oldest message of either importance is at hand; the number keeps the order of both.
         self._minor: deque[tuple[int, Kind, Any]] = deque()
         self._major: deque[tuple[int, Kind, Any]] = deque()
@@ -99,7 +108,7 @@ class Queued:
     def report(self) -> OutputReport:
         """How it is doing. From any thread."""
         with self._changed:
-            return OutputReport(
+            report = OutputReport(
                 name=self._name,
                 target=self._target,
                 delivered=self._delivered,
@@ -108,6 +117,8 @@ class Queued:
                 errors=self.errors,
                 trouble=self._trouble,
             )
+        amended: Callable[[OutputReport], OutputReport] | None = getattr(self._sink, "amended", None)
+        return report if amended is None else amended(report)
 
     def chunk(self, chunk: Chunk) -> None:
         """Queue a chunk."""
@@ -129,10 +140,13 @@ class Queued:
         """Take nothing more, and let the thread run out. ``close`` must follow; call this for several sinks first, so
         that they end side by side."""
         with self._changed:
-            if not self._closing:
-                self._closing = True
-                self._give_up_at = time.monotonic() + self._deadline_seconds
+            if self._closing:
+                return
+            self._closing = True
+            self._give_up_at = time.monotonic() + self._deadline_seconds
             self._changed.notify_all()
+        if (hurry := getattr(self._sink, "hurry", None)) is not None:
+            hurry()
 
     def close(self) -> None:
         """Deliver what waits and close the sink; after the deadline, give up and say in the log what was not delivered.
@@ -170,6 +184,7 @@ class Queued:
 
     def _put(self, kind: Kind, message: Any, major: bool) -> None:
         with self._changed:
+            self._await_room()
             if self._closing:
                 return
             (self._major if major else self._minor).append((self._count, kind, message))
@@ -179,7 +194,15 @@ class Queued:
                 if not any(self.dropped.values()):
                     log.warning("%s: too slow, messages are being dropped", self._name)
                 self.dropped[lost] += 1
-            self._changed.notify()
+            self._changed.notify_all()
+
+    def _await_room(self) -> None:
+        end = time.monotonic() + self._patience_seconds
+        while self._patient and not self._closing and len(self._minor) + len(self._major) >= self._capacity:
+            if (left := end - time.monotonic()) <= 0:
+                self._patient = False
+            else:
+                self._changed.wait(left)
 
     def _take(self) -> tuple[Kind, Any] | None:
         """The oldest message, waiting for one; None when there will be no more."""
@@ -193,6 +216,9 @@ class Queued:
             queue = minor if minor and (not major or minor[0][0] < major[0][0]) else major
             _, kind, message = queue.popleft()
             self._delivering = kind
+            if self._patience_seconds:
+                self._patient = True
+                self._changed.notify_all()
             return kind, message
 
     def _discard(self) -> list[Kind]:

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from stream import SourceError
-from stream.capture.network import certificates
+from stream import SourceError, certificates
 from stream.capture.network.network_source import NetworkSource
 from tests.capture.test_network import QUICK, RATE, folder, joined, noise, send, server, wav_stream
 

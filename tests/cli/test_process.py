@@ -86,3 +86,18 @@ def test_the_library_leaves_file_descriptors_alone(
     with Microphone("pulse") as microphone:
         until(iter(microphone), lambda chunk: len(chunk.samples) > 0)
     assert moved == []
+
+
+def test_warnings_are_single_lines_without_code() -> None:
+    code = (
+        "import warnings, sys\n"
+        "from stream.cli import main\n"
+        "import stream.cli.app as app\n"
+        "def listen(*args, **options):\n"
+        "    for line in range(2):\n"
+        "        warnings.warn('5 recordings\\nsound odd', stacklevel=1)\n"
+        "app.app.main = listen\n"
+        "main([])\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.stderr == "stream-classify: warning: 5 recordings sound odd\n"

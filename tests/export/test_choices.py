@@ -184,3 +184,13 @@ def test_doubts(figures: dict[str, float], data: Dataset, said: str) -> None:
     assert len(found) == bool(said)
     assert said in "".join(found)
     assert "\n" not in "".join(found)
+
+
+def test_another_network_must_lead_clearly_after_a_short_training() -> None:
+    from export.training.fitting import clear_winner
+
+    assert clear_winner([0.848, 0.855], 1312) == 0  # a draw, so the one that is usually better in the end
+    assert clear_winner([0.800, 0.855], 1312) == 1
+    assert clear_winner([0.800, 0.855], 40) == 0
+    assert clear_winner([0.5, 0.6, 0.9, 0.4], 500) == 2
+    assert clear_winner([0.9, 0.2], 500) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from stream.errors import TryAgain, UsageError
 from stream.messages import Chunk, Event, Result, Scores, SourceInfo, Status
 from stream.outputs import catalogue
 from stream.outputs.output import Option, OutputContext
+from stream.outputs.output_report import OutputReport
 from stream.outputs.outputs import Outputs
 from stream.outputs.queued import Queued, Want
 from stream.outputs.records import Origin
@@ -109,7 +111,7 @@ def test_its_options_are_options_of_the_command_line() -> None:
 
     run = CliRunner().invoke
     assert run(command, ["--bell", "door", "--bell", "tower"]).exit_code == 0
-    assert seen == {"bell": ("door", "tower"), "bell_volume": 0.5}
+    assert seen.items() >= {"bell": ("door", "tower"), "bell_volume": 0.5}.items()
     wrong = run(command, ["--bell-volume", "2"])
     assert wrong.exit_code == 2
     assert "--bell-volume" in wrong.output
@@ -122,6 +124,34 @@ def test_an_entry_point_that_is_no_output_is_named(monkeypatch: pytest.MonkeyPat
     with pytest.raises(UsageError, match=r"'bell' of json:dumps"):
         catalogue.output_classes()
     catalogue.output_classes.cache_clear()
+
+
+class Posted(Bell):
+    """Delivers in its own time, to addresses that hold secrets."""
+
+    @classmethod
+    def shown(cls, target: str) -> str:
+        return target.partition("?")[0]
+
+    def amended(self, report: OutputReport) -> OutputReport:
+        return replace(report, waiting=report.waiting + 7, trouble="nobody answers")
+
+    def hurry(self) -> None:
+        self.take("hurry", None)
+
+
+def test_an_output_can_hide_its_target_amend_its_report_and_learn_of_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catalogue, "output_classes", lambda: {"bell": Posted})
+    Bell.made.clear()
+    outputs = catalogue.open_outputs({"bell": ("door?secret",)}, context())
+    (report,) = outputs.reports()
+    assert (report.target, report.waiting, report.trouble) == ("door", 7, "nobody answers")
+    outputs.close()
+    outputs.close()
+    assert [kind for kind, _ in Bell.made[0].messages] == ["hurry"]
+    assert Bell.made[0].closings == 1
 
 
 class Away(Collected):

@@ -25,9 +25,9 @@ from urllib.request import (
 )
 
 from stream._version import __version__
-from stream.capture.network.certificates import authorities_file
 from stream.capture.network.encrypted import decrypted
 from stream.capture.pyav import Soundless
+from stream.certificates import authorities_file
 
 _WRITE = 2  # AVIO_FLAG_WRITE
 _ENCRYPTED = "crypto+"  # what FFmpeg puts before the address of a segment that is encrypted

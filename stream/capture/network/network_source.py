@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from stream.capture.channels import DEFAULT_CHANNEL, Channel, check_channel
 from stream.capture.live.live_source import LiveSource
 from stream.capture.live.supervisor import Patience
-from stream.capture.network.certificates import SECURE_SCHEMES, authorities_file, certificate_problem
 from stream.capture.network.http import Transport, said
 from stream.capture.network.url import for_ffmpeg, redacted
 from stream.capture.pacing import Pacer
 from stream.capture.pyav import AvDecoder, import_av, reason
 from stream.capture.source import SourceReport
+from stream.certificates import SECURE_SCHEMES, authorities_file, certificate_problem
 from stream.errors import SourceError, StreamClassifyError
 from stream.messages import Chunk, SourceInfo
 

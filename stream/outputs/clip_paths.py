@@ -1,0 +1,71 @@
+"""ClipPaths: where the clip of an event lies, for the outputs that name or attach it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stream.messages import Event, Result
+
+MOST_CLIPS = 4096  # remembered, the newest
+Key = tuple[str, str, int]
+
+
+class ClipPaths:
+    """Filled by the output that writes clips, read by others, from any thread.
+
+    A clip is finished some seconds after its event has ended (the post-roll), so an output that is told of the end
+    asks with ``wait``. It answers at once where no clip is to be expected, and when the run ends.
+    """
+
+    def __init__(self) -> None:
+        self._writers = 0
+        self._found: OrderedDict[Key, Path | None] = OrderedDict()
+        self._changed = threading.Condition()
+
+    @property
+    def expected(self) -> bool:
+        """Whether an output writes clips in this run: known when all outputs are made, so not in constructors."""
+        with self._changed:
+            return self._writers > 0
+
+    def get(self, result: Result, event: Event) -> Path | None:
+        """The finished clip of ``event``, one of ``result``; None where there is none, or not yet."""
+        with self._changed:
+            return self._found.get(_key(result, event))
+
+    def wait(self, result: Result, event: Event, timeout: float) -> Path | None:
+        """The same, after up to ``timeout`` seconds if a clip is still to come."""
+        key, end = _key(result, event), time.monotonic() + timeout
+        with self._changed:
+            while key not in self._found and self._writers and (left := end - time.monotonic()) > 0:
+                self._changed.wait(left)
+            return self._found.get(key)
+
+    def open(self) -> None:
+        """There will be clips. A writer of clips says so when it is made, and calls ``close`` at its end."""
+        with self._changed:
+            self._writers += 1
+
+    def put(self, stream: str, model: str, event: int, path: Path | None) -> None:
+        """The clip of an event is finished; None if there will be none. Of several writers' the first one stays."""
+        with self._changed:
+            if self._found.get((stream, model, event)) is None:
+                self._found[stream, model, event] = path
+            while len(self._found) > MOST_CLIPS:
+                self._found.popitem(last=False)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """One writer has ended."""
+        with self._changed:
+            self._writers -= 1
+            self._changed.notify_all()
+
+
+def _key(result: Result, event: Event) -> Key:
+    return result.stream, result.model, event.id
