@@ -3,7 +3,7 @@
     budget_text.py   "1/day": how many false alarms are allowed
     promise.py       what hours of listening say about the false alarms to come
     score_store.py   what a model gave for hours of sound, on disk, whatever ends the program
-    negatives.py     files and devices without events, heard into the store
+    hearing.py       files and devices without events, heard into the store
     positives.py     labelled recordings, heard in one carried stream
     recalibrate.py   recalibrate(): rules, what they give, and what the card's own gave
     summary.py       what was chosen and what it costs

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from export.calibration import event_report, heard_events
 from export.recalibration.budget_text import parse_budget
-from export.recalibration.negatives import about, hear_files
+from export.recalibration.hearing import about, hear_files
 from export.recalibration.promise import Promise
 from export.recalibration.recalibrate import recalibrate
 from export.recalibration.score_store import ScoreStore

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from export.cli.calibrate import calibrate
+from export.cli.calibrating import calibrate
 from stream import Model, classify, verify
 from stream.capture.files import read_audio
 from stream.installation import asset
@@ -89,10 +89,10 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(night: Path, tmp_path:
     end = time.monotonic() + 60
     while not (tmp_path / "mine.heard" / "00001.json").exists():
         assert time.monotonic() < end
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, process.communicate(timeout=60)
         time.sleep(0.002)
     process.kill()
-    process.communicate()
+    process.communicate(timeout=60)
     assert not (tmp_path / "mine.onnx").exists()
     refused = done(*asked, tmp_path / "mine.onnx")
     assert refused.returncode
@@ -116,7 +116,7 @@ def test_ctrl_c_keeps_what_was_heard(tmp_path: Path) -> None:
     end = time.monotonic() + 60
     while not (scores.exists() and scores.stat().st_size > 6000):
         assert time.monotonic() < end
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, process.communicate(timeout=60)
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
@@ -180,7 +180,7 @@ def test_the_output_is_never_what_is_read(tmp_path: Path) -> None:
 def test_the_plain_installation_is_enough(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from export.cli.calibrate import calibrate\n"
+        "from export.cli.calibrating import calibrate\n"
         f"calibrate(['small', '--negatives', {DEMO!r}, '--picture', 'x.svg', '-o', 'x.onnx'], standalone_mode=False)\n"
         "heavy = {'torch', 'onnx', 'librosa', 'scipy', 'sklearn', 'matplotlib', 'h5py', 'av'}\n"
         "print('heavy', *heavy & set(sys.modules))\n"

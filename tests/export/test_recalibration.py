@@ -14,7 +14,7 @@ from export.calibration import HeardStream, heard_events
 from export.data.recording import Interval
 from export.recalibration.budget_text import parse_budget
 from export.recalibration.det import curve, thinned
-from export.recalibration.negatives import about, hear_files, hear_source, negative_files
+from export.recalibration.hearing import about, hear_files, hear_source, negative_files
 from export.recalibration.promise import Promise, allowed_count
 from export.recalibration.recalibrate import recalibrate
 from export.recalibration.score_store import About, ScoreStore, rounded_up

@@ -213,7 +213,7 @@ def _calibrated(
     budget: Budget,
     folder: Path,
 ) -> tuple[Recalibration, dict[str, Any]]:
-    from export.recalibration.negatives import about, negative_files
+    from export.recalibration.hearing import about, negative_files
     from export.recalibration.positives import hear_positives, labelled
     from export.recalibration.recalibrate import recalibrate
     from export.recalibration.score_store import ScoreStore
@@ -245,7 +245,7 @@ def _listen(
     store: ScoreStore, model: Model, files: list[Path], device: str | None, hours: float | None
 ) -> None:
     """Fill the store; DataError if nothing was heard."""
-    from export.recalibration.negatives import hear_files, hear_source
+    from export.recalibration.hearing import hear_files, hear_source
 
     enough = hours or (DEVICE_HOURS if device is not None else LONGEST_SECONDS / 3600)
     if device is None:
