@@ -40,9 +40,9 @@ NOT_RUN = {
     "README.md": [],
     "stream/README.md": [
         "changes the shell it runs in",
-        "listens for hours",
         "needs a network stream",
         "needs PulseAudio, FFmpeg or ALSA",
+        "listens for hours",
         "needs a broker",
         "sends messages",
         "needs systemd",
