@@ -43,6 +43,8 @@ NOT_RUN = {
         "needs a network stream",
         "needs PulseAudio, FFmpeg or ALSA",
         "needs a broker",
+        "needs a person at a terminal",
+        "needs clips that were judged",
         "sends messages",
         "needs systemd",
         "needs a microphone",
