@@ -42,6 +42,7 @@ NOT_RUN = {
         "changes the shell it runs in",
         "needs a network stream",
         "needs PulseAudio, FFmpeg or ALSA",
+        "listens for hours",
         "needs a broker",
         "needs a person at a terminal",
         "needs clips that were judged",
