@@ -24,9 +24,10 @@ each_output = pytest.mark.parametrize(("name", "kind"), output_classes().items()
 _WRITTEN_HERE = {
     "labels": ["--labels", "labels.txt"],
     "history": ["--history", "history.sqlite"],
+    "exec": ["--exec", "tee exec.json"],
 }
 # These talk to other programs. They get no sound to begin with, as tests/privacy shows of all that write none.
-_ELSEWHERE = {"mqtt", "webhook", "notify", "exec"}
+_ELSEWHERE = {"mqtt", "webhook", "notify"}
 
 
 @each_output
