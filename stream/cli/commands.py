@@ -27,6 +27,7 @@ _OWN = {
     "inspect": ("stream.cli.inspect", "inspect", "Print what a model file says about itself."),
     "bench": ("stream.cli.bench", "bench", "Measure the cost of a hop on this machine."),
     "soak": ("stream.cli.soak", "soak", "Push hours of sound through and certify that nothing drifts."),
+    "doctor": ("stream.cli.doctor", "doctor", "Listen, and say in plain words what is wrong."),
     "redact": ("stream.cli.redact", "redact", "Write sound without the speech in it, for other programs."),
     "settings": ("stream.cli.in_force", "settings", "Print what is in force, and where it comes from."),
     "schema": ("stream.cli.printing", "schema", "Print the JSON Schema of the JSON lines."),

@@ -46,6 +46,7 @@ NOT_RUN = {
         "sends messages",
         "needs a microphone and ffmpeg",
         "needs systemd",
+        "needs a microphone",
         "needs WSL",
         "needs WSL",
         "needs Docker",
