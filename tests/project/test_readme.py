@@ -47,6 +47,7 @@ NOT_RUN = {
         "needs a person at a terminal",
         "needs clips that were judged",
         "sends messages",
+        "needs a microphone and ffmpeg",
         "needs systemd",
         "needs a microphone",
         "needs WSL",
