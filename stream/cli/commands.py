@@ -40,6 +40,7 @@ _SUMMARIES = {
     "train": "Train a classifier on labelled recordings.",
     "export": "Turn a checkpoint or an offline ONNX file into a proven streaming model.",
     "evaluate": "Measure a model on labelled recordings, as it hears them live.",
+    "calibrate": "Find a model's rules for a budget of false alarms.",
     "teach": "Teach a model the sound NAME from 3 to 10 examples.",
 }
 
