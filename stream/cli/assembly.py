@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from stream.capture.source import AudioSource
     from stream.classifier import StreamClassifier
     from stream.cli.options import Options
     from stream.decisions.spec import DetectorSpec
     from stream.inference.session import Model
     from stream.messages import SourceInfo
     from stream.outputs.jsonl import JsonLines
+    from stream.outputs.kept import KeptSounds
     from stream.outputs.outputs import Outputs
     from stream.settings.layered_rules import Origins
 
@@ -63,30 +63,6 @@ def warm_up(classifier: StreamClassifier) -> None:
     classifier.reset()
 
 
-def open_input(options: Options, chunk_seconds: float | None = None) -> AudioSource:
-    """The source that was asked for; ``chunk_seconds`` as `open_source` takes it."""
-    from stream.capture.opening import open_source
-    from stream.cli.quiet import quieten_portaudio
-    from stream.installation import asset
-
-    quieten_portaudio()
-    text = str(asset("demo.ogg")) if options.demo else options.input or options.device
-    if options.device is not None and not options.device.strip():
-        raise UsageError("--device '': want a number or part of a name; see --list-devices")
-    return open_source(
-        text,
-        sample_rate=options.sample_rate,
-        channel=options.channel,
-        block_samples=options.block_samples,
-        format=options.format,
-        channels=options.channels,
-        fast=options.fast,
-        when_late=None if options.demo or options.input else options.when_late,  # a microphone's
-        chunk_seconds=chunk_seconds,
-        insecure=options.insecure,
-    )
-
-
 def make_json_lines(
     options: Options, model: Model, source: str, live: bool, dashboard: bool
 ) -> list[JsonLines]:
@@ -108,8 +84,18 @@ def make_json_lines(
     return [JsonLines(path, origin, live=live, onsets=options.onsets, scores=options.scores, waits=waits)]
 
 
-def make_outputs(options: Options, classifier: StreamClassifier, source: SourceInfo) -> Outputs:
-    """The outputs that were asked for, ready before the first sound."""
+def make_kept(options: Options) -> KeptSounds | None:
+    """What the keys keep; None where no sound may be kept."""
+    from stream.outputs.kept import KeptSounds
+
+    return None if options.no_audio else KeptSounds(options.heard)
+
+
+def make_outputs(
+    options: Options, classifier: StreamClassifier, source: SourceInfo, kept: KeptSounds | None = None
+) -> Outputs:
+    """The outputs that were asked for, ready before the first sound; with --no-speech, ``kept`` behind their guard."""
+    from stream.cli.privacy import make_guard
     from stream.outputs.catalogue import all_outputs, open_outputs
     from stream.outputs.output import OutputContext
     from stream.outputs.records import Origin
@@ -130,7 +116,12 @@ def make_outputs(options: Options, classifier: StreamClassifier, source: SourceI
         ),
         card=card,
     )
-    return open_outputs(options.outputs, context, tables=options.output_tables, acting=options.acting)
+    guard = make_guard(
+        no_audio=options.no_audio, no_speech=options.no_speech, beside=[] if kept is None else [kept]
+    )
+    return open_outputs(
+        options.outputs, context, tables=options.output_tables, acting=options.acting, guard=guard
+    )
 
 
 def same_file(output: str, path: str) -> bool:

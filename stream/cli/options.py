@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stream.cli.sound_in import SoundIn
 from stream.decisions.derived import DerivedSpec
 from stream.outputs.acting_rule import ActingRules
 from stream.outputs.catalogue import OutputTable
@@ -14,7 +15,7 @@ from stream.settings.reading import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(SoundIn):
     """The options of the root command, by their long names, as file, environment and command line together have them.
 
     Attributes:
@@ -26,17 +27,6 @@ class Options:
         file: the settings file, for what can be checked only once the model is known.
     """
 
-    input: str | None
-    device: str | None
-    demo: bool
-    sample_rate: int | None
-    channel: str | None
-    block_samples: int
-    format: str | None
-    insecure: bool
-    channels: int
-    fast: bool
-    when_late: str
     model: str
     provider: str
     rules: tuple[RuleSetting, ...]
@@ -50,6 +40,8 @@ class Options:
     heard: str
     screenshot: str | None
     verbose: bool
+    no_audio: bool
+    no_speech: bool
     outputs: Mapping[str, Any]
     output_tables: tuple[OutputTable, ...]
     acting: ActingRules
