@@ -70,6 +70,7 @@ class StreamClassifier:
 
     Attributes:
         labels: of the columns of its scores: the model's, then derived ones.
+        groups: those that are groups.
         detector_spec: the rules in force.
 
     Example:
@@ -112,6 +113,7 @@ class StreamClassifier:
         lag = behind + spec.span - self._reference
         self._derived: DerivedClasses | None = None
         self.labels = card.labels
+        self.groups: tuple[str, ...] = () if derived is None else tuple(derived.groups)
         if derived is not None and (derived.groups or derived.loud is not None):
             self._derived = DerivedClasses(derived, card.labels, self.hop, self._reference, lag)
             self.labels = self._derived.labels
