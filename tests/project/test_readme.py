@@ -43,6 +43,7 @@ NOT_RUN = {
         "needs a network stream",
         "needs PulseAudio, FFmpeg or ALSA",
         "needs a broker",
+        "sends messages",
         "needs systemd",
         "needs WSL",
         "needs WSL",
