@@ -10,7 +10,6 @@ from stream.errors import SpecError
 from stream.outputs.hours import Hours, Schedule, read_days, read_hours
 from stream.quantities import duration_seconds, level_dbfs
 
-
 TOGETHER = "at-least and within belong together: at-least = 3 with within = '10m', or neither of them"
 
 
