@@ -1,0 +1,10 @@
+"""Archives: many recordings, listened to by several processes, each exactly once whatever is killed meanwhile.
+
+inventory.py    which recordings: folders, patterns, lists
+recorded_at.py  when a recording began, by its name or its date
+listener.py     one recording to records
+workers.py      processes that listen, replaced when they die or hang
+journal.py      what has been listened to: one SQLite file, a row a recording
+tables.py       the journal as JSON lines, DCASE TSV or Parquet
+summary.py      what it came to, as lines and as a picture
+"""
