@@ -58,7 +58,9 @@ def find_recordings(paths: Sequence[str]) -> list[Recording]:
             recording = _recording(file)
             found.setdefault(os.path.realpath(file), recording)
         if not any_file and len(found) == before:
-            raise UsageError(f"{unicode_text(text)}: holds no recordings; give audio files or a folder of them")
+            raise UsageError(
+                f"{unicode_text(text)}: holds no recordings; give audio files or a folder of them"
+            )
     return sorted(found.values(), key=lambda each: each.name)
 
 
@@ -67,7 +69,9 @@ def _recording(path: str) -> Recording:
         about = os.stat(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UnreadableAudio(f"{unicode_text(path)}: {reason}; leave it out, or mend it", path=path) from None
+        raise UnreadableAudio(
+            f"{unicode_text(path)}: {reason}; leave it out, or mend it", path=path
+        ) from None
     return Recording(path, unicode_text(path), about.st_size, about.st_mtime_ns)
 
 
@@ -113,7 +117,9 @@ def _read_list(path: str) -> Iterator[str]:
                 yield from _listed(lines, path, os.path.dirname(path))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"list {unicode_text(path)}: cannot be read ({reason}); write it as UTF-8 text") from None
+        raise UsageError(
+            f"list {unicode_text(path)}: cannot be read ({reason}); write it as UTF-8 text"
+        ) from None
 
 
 def _listed(lines: Iterable[str], name: str, folder: str) -> Iterator[str]:

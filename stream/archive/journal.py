@@ -139,10 +139,32 @@ class Journal:
                 "SELECT path, name, size, modified_ns, seconds, lost_seconds, began_at, events, class_seconds, "
                 f"problem, failed, {lines} FROM recordings ORDER BY name, path"
             )
-            for path, name, size, modified, seconds, lost, began, events, classes, problem, failed, kept in cursor:
+            for (
+                path,
+                name,
+                size,
+                modified,
+                seconds,
+                lost,
+                began,
+                events,
+                classes,
+                problem,
+                failed,
+                kept,
+            ) in cursor:
                 yield Entry(
                     Recording(os.fsdecode(path), name, size, modified),
-                    Heard(seconds, lost, began, json.loads(events), json.loads(classes), problem, bool(failed), kept),
+                    Heard(
+                        seconds,
+                        lost,
+                        began,
+                        json.loads(events),
+                        json.loads(classes),
+                        problem,
+                        bool(failed),
+                        kept,
+                    ),
                 )
 
     def _value(self, sql: str) -> object:

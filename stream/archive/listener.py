@@ -194,7 +194,9 @@ class _Timed(SourceBase):
 class _Notes:
     """A sink: JSON lines of a recording, and what they come to."""
 
-    def __init__(self, origin: Origin, began: float, progress: Callable[[float], None], *, scores: bool) -> None:
+    def __init__(
+        self, origin: Origin, began: float, progress: Callable[[float], None], *, scores: bool
+    ) -> None:
         self.events: Counter[str] = Counter()
         self.class_seconds: defaultdict[str, float] = defaultdict(float)
         self._origin, self._progress, self._scores = origin, progress, scores

@@ -24,8 +24,9 @@ def recorded_at(path: str, modified_ns: int, seconds: float) -> float:
     found = _NAMED.search(os.path.basename(path))
     if found is not None:
         try:
-            moment = datetime(*map(int, found.groups()[:6]), tzinfo=UTC if found[7] else None)  # type: ignore[misc]
-            return moment.timestamp()
+            year, month, day, hour, minute, second = map(int, found.groups()[:6])
+            zone = UTC if found[7] else None
+            return datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp()
         except (ValueError, OverflowError, OSError):  # such as month 13: only digits
             pass
     return modified_ns / 1e9 - seconds

@@ -62,7 +62,9 @@ def write_table(path: str, writer: Writer, entries: Iterable[Entry]) -> None:
         os.chmod(draft, 0o666 & ~mask)
         os.replace(draft, path)
     except OSError as error:
-        raise OutputError(f"{unicode_text(path)}: cannot be written ({error.strerror or error}); make room") from None
+        raise OutputError(
+            f"{unicode_text(path)}: cannot be written ({error.strerror or error}); make room"
+        ) from None
     finally:
         if draft is not None:
             with suppress(FileNotFoundError):

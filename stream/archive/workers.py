@@ -6,7 +6,7 @@ import multiprocessing
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -16,7 +16,9 @@ from stream.archive.inventory import Recording
 from stream.archive.listener import Heard, Listener, Setup
 from stream.errors import ModelError, StreamClassifyError
 
-PATIENCE_SECONDS = 120.0  # without a sign of life, until a process counts as hung: a decoder at a damaged place
+PATIENCE_SECONDS = (
+    120.0  # without a sign of life, until a process counts as hung: a decoder at a damaged place
+)
 POLL_SECONDS = 0.2
 ATTEMPTS = 2  # a process may have been ended by somebody who needed its memory
 
@@ -47,7 +49,7 @@ class _Worker:
 
 def listen_to_all(
     recordings: Iterable[Recording], setup: Setup, jobs: int, folder: str, patience: float = PATIENCE_SECONDS
-) -> Iterator[Progress | Done]:
+) -> Generator[Progress | Done, None, None]:
     """Listen to recordings side by side; each ends as one `Done`, in the order in which they are finished.
 
     Closing the iterator ends the processes, whatever they are doing.
@@ -107,7 +109,9 @@ def _busy(workers: list[_Worker]) -> int:
 
 def _start(context: Any, setup: Setup, folder: str) -> _Worker:
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, setup, folder), name="stream-classify scan", daemon=True)
+    process = context.Process(
+        target=_work, args=(theirs, setup, folder), name="stream-classify scan", daemon=True
+    )
     process.start()
     theirs.close()
     return _Worker(process, ours)
@@ -149,7 +153,9 @@ def _end(worker: _Worker) -> None:
 
 def _work(pipe: Connection, setup: Setup, folder: str) -> None:
     """The life of a process: recordings in, what was heard out, until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent acts on it
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches every process of a terminal; the parent acts on it
     try:
         listener = Listener(setup, folder)
     except StreamClassifyError as error:

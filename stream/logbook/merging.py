@@ -47,5 +47,6 @@ def _take_run(connection: sqlite3.Connection, run: dict[str, object]) -> None:
         names = [row["name"] for row in connection.execute(f"PRAGMA table_info({table})")]
         columns = ", ".join(f'"{name}"' for name in names if name not in ("id", "run"))
         connection.execute(
-            f"INSERT INTO {table} (run, {columns}) SELECT ?, {columns} FROM other.{table} WHERE run = ?", (now, before)
+            f"INSERT INTO {table} (run, {columns}) SELECT ?, {columns} FROM other.{table} WHERE run = ?",
+            (now, before),
         )
