@@ -21,6 +21,7 @@ GROUP = "stream_classify.outputs"  # of entry points: name -> a class, see `Outp
 _OWN: dict[str, tuple[str, str]] = {
     "mqtt": ("stream.outputs.mqtt.mqtt", "Mqtt"),
     "clips": ("stream.outputs.clips", "Clips"),
+    "labels": ("stream.outputs.label_output", "Labels"),
     "history": ("stream.outputs.history", "History"),
 }
 
