@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
 from stream.archive.journal import Entry
-from stream.errors import OutputError, UsageError
+from stream.atomic import whole_file
+from stream.errors import UsageError
 from stream.installation import install_command
 from stream.outputs.schema import EventRecord
 from stream.printable import printable, unicode_text
@@ -43,32 +41,13 @@ def writer_for(path: str) -> Writer:
 
 
 def write_table(path: str, writer: Writer, entries: Iterable[Entry]) -> None:
-    """Write a file through a temporary one beside it.
+    """Write a file, whole or not at all.
 
     Raises:
         OutputError: it cannot be written; what was there before stays.
     """
-    draft = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            dir=os.path.dirname(path) or ".", prefix=os.path.basename(path), suffix=".tmp", delete=False
-        ) as file:
-            draft = file.name
-            writer(file, entries)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0o022)
-        os.umask(mask)
-        os.chmod(draft, 0o666 & ~mask)
-        os.replace(draft, path)
-    except OSError as error:
-        raise OutputError(
-            f"{unicode_text(path)}: cannot be written ({error.strerror or error}); make room"
-        ) from None
-    finally:
-        if draft is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(draft)
+    with whole_file(path) as file:
+        writer(file, entries)
 
 
 def lines_of(entry: Entry) -> Iterator[bytes]:
