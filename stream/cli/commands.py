@@ -22,6 +22,7 @@ _OUR_PACKAGES = {"stream", "export"}
 
 # name -> module, attribute, the line that help shows for it
 _OWN = {
+    "report": ("stream.cli.history_report", "report", "Report what a history holds: a day or some days."),
     "verify": ("stream.cli.verify", "verify", "Prove that a model file works here as it did when exported."),
     "inspect": ("stream.cli.inspect", "inspect", "Print what a model file says about itself."),
     "bench": ("stream.cli.bench", "bench", "Measure the cost of a hop on this machine."),
