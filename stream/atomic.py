@@ -19,9 +19,7 @@ def write_bytes(path: str | Path, data: bytes, *, way_out: str = "make room, or 
 
 
 @contextmanager
-def whole_file(
-    path: str | Path, *, way_out: str = "make room, or name another place"
-) -> Iterator[IO[bytes]]:
+def whole_file(path: str | Path, *, way_out: str = "make room, or name another place") -> Iterator[IO[bytes]]:
     """A temporary file beside ``path`` to write into; at the end it is synced and renamed, after an error removed.
 
     Args:

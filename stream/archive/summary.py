@@ -1,4 +1,4 @@
-"""What a scan came to: lines for people, and a picture of the archive."""
+"""What a scan came to, as lines for people."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from stream.archive.journal import Entry
+from stream.report.words import length
 
 SHOWN_PROBLEMS = 20
 
 
-def duration(seconds: float) -> str:
-    """``42 s``, ``13 min``, ``3.4 h``."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 6000:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+def recordings(count: int) -> str:
+    """``1 recording``, ``2 recordings``."""
+    return f"{count} recording{'s' * (count != 1)}"
 
 
 def closing_lines(entries: Sequence[Entry]) -> list[str]:
@@ -34,13 +31,13 @@ def closing_lines(entries: Sequence[Entry]) -> list[str]:
     lines = [f"{'class':{width}}  events  recordings      time"]
     for label in sorted(events, key=lambda label: -seconds[label]):
         lines.append(
-            f"{label[:width]:{width}} {events[label]:7}  {holding[label]:10}  {duration(seconds[label]):>8}"
+            f"{label[:width]:{width}} {events[label]:7}  {holding[label]:10}  {length(seconds[label]):>8}"
         )
     heard = [entry.heard for entry in entries if not entry.heard.failed]
-    total = duration(sum(each.seconds for each in heard))
+    total = length(sum(each.seconds for each in heard))
     lost = sum(each.lost_seconds for each in heard)
-    missing = f", {duration(lost)} of it without sound" if lost >= 1 else ""
-    lines.append(f"{len(heard)} recordings, {total}{missing}, {events.total()} events")
+    missing = f", {length(lost)} of it without sound" if lost >= 1 else ""
+    lines.append(f"{recordings(len(heard))}, {total}{missing}, {events.total()} events")
     return lines
 
 
@@ -51,7 +48,7 @@ def problem_lines(entries: Sequence[Entry]) -> list[str]:
     lines = []
     for what, problems in (("not listened to", failed), ("listened to in part", broken)):
         if problems:
-            lines.append(f"{len(problems)} recordings {what}:")
+            lines.append(f"{recordings(len(problems))} {what}:")
             lines += [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
             if len(problems) > SHOWN_PROBLEMS:
                 lines.append(f"  and {len(problems) - SHOWN_PROBLEMS} more")

@@ -94,11 +94,11 @@ def scan(paths: tuple[str, ...], **options: Any) -> None:
     the end, and the exit code is 3. The time in a recording's name, else that of the file, is when it was recorded.
     PATHS may be lists: text with one file a line, a CSV file with a column "filename", or - for standard input.
     """
+    from stream.archive.archive_picture import write_picture
     from stream.archive.inventory import find_recordings
     from stream.archive.scan import journal_beside
     from stream.archive.scan import scan as run
     from stream.archive.summary import closing_lines, problem_lines
-    from stream.archive.archive_picture import write_picture
     from stream.archive.tables import writer_for
 
     outputs = list(options["outputs"])
@@ -211,14 +211,15 @@ def shown_progress(quiet: bool) -> Iterator[Callable[[Standing], None]]:
 
 def in_words(standing: Standing) -> str:
     """``12 of 300 recordings, 3.4 h of sound, 210 times real time, 4 min left``."""
-    from stream.archive.summary import duration
+    from stream.archive.summary import recordings
+    from stream.report.words import length
 
-    parts = [f"{standing.files_done} of {standing.files} recordings"]
+    parts = [f"{standing.files_done} of {recordings(standing.files)}"]
     if standing.failed:
         parts.append(f"{standing.failed} failed")
-    parts.append(f"{duration(standing.sound_seconds)} of sound")
+    parts.append(f"{length(standing.sound_seconds)} of sound")
     if standing.speed:
         parts.append(f"{standing.speed:.0f} times real time")
     if standing.seconds_left is not None:
-        parts.append(f"{duration(standing.seconds_left)} left")
+        parts.append(f"{length(standing.seconds_left)} left")
     return ", ".join(parts)

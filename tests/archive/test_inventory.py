@@ -16,7 +16,15 @@ from stream.errors import StreamClassifyError, UsageError
 
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("b.wav", "a.FLAC", "notes.txt", ".hidden.wav", "night/c.ogg", "night/deep/d.wav", ".trash/e.wav"):
+    for name in (
+        "b.wav",
+        "a.FLAC",
+        "notes.txt",
+        ".hidden.wav",
+        "night/c.ogg",
+        "night/deep/d.wav",
+        ".trash/e.wav",
+    ):
         file = tmp_path / name
         file.parent.mkdir(exist_ok=True, parents=True)
         file.write_bytes(b"x")
@@ -109,9 +117,14 @@ def test_the_name_says_when_it_was_recorded(name: str, moment: tuple[int, ...]) 
     year, month, day, hour, minute, second = moment
     assert recorded_at(name, 0, 10.0) == datetime(year, month, day, hour, minute, second).timestamp()
     in_utc = name.replace("58", "58Z")
-    assert recorded_at(in_utc, 0, 10.0) == datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
+    assert (
+        recorded_at(in_utc, 0, 10.0)
+        == datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
+    )
 
 
-@pytest.mark.parametrize("name", ["talk.wav", "20261399_996199.wav", "120260131_2359581.wav", "serial_123456.wav"])
+@pytest.mark.parametrize(
+    "name", ["talk.wav", "20261399_996199.wav", "120260131_2359581.wav", "serial_123456.wav"]
+)
 def test_else_the_file_was_written_when_the_recording_ended(name: str) -> None:
     assert recorded_at(name, 2_000_000_000_000_000_000, 50.0) == 2_000_000_000 - 50

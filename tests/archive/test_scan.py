@@ -61,7 +61,12 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def setup(model: Path, **changes: object) -> Setup:
     loaded = Model.load(model, "cpu")
-    fields = {"model": str(model), "sha256": loaded.sha256, "rules": loaded.card.detector, "derived": DerivedSpec()}
+    fields = {
+        "model": str(model),
+        "sha256": loaded.sha256,
+        "rules": loaded.card.detector,
+        "derived": DerivedSpec(),
+    }
     return Setup(**(fields | changes))  # type: ignore[arg-type]
 
 
@@ -100,11 +105,15 @@ def test_parquet_and_tables_say_the_same(archive: Path, model: Path, tmp_path: P
     events = [line for line in lines(tmp_path / "out.jsonl") if line["type"] == "event"]
     with open(tmp_path / "out.tsv", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    assert [(row["filename"], row["event_label"]) for row in rows] == [(e["source"], e["label"]) for e in events]
+    assert [(row["filename"], row["event_label"]) for row in rows] == [
+        (e["source"], e["label"]) for e in events
+    ]
     np.testing.assert_allclose([float(row["onset"]) for row in rows], [e["onset"] for e in events], atol=6e-4)
     table = pyarrow.read_table(tmp_path / "out.parquet").to_pylist()
     for row, event in zip(table, events, strict=True):
-        assert {name: row[name] for name in row if name != "began_at"} == {n: event[n] for n in row if n != "began_at"}
+        assert {name: row[name] for name in row if name != "began_at"} == {
+            n: event[n] for n in row if n != "began_at"
+        }
         wall = row["began_at"].isoformat(timespec="milliseconds").replace("+00:00", "Z")
         assert wall[:-2] == str(event["t_wall"])[:-2]
 
@@ -114,7 +123,19 @@ def test_kills_change_nothing(archive: Path, model: Path, tmp_path: Path) -> Non
     undisturbed = tmp_path / "undisturbed.jsonl"
     entries = scan(find_recordings([str(archive)]), setup(model), [str(undisturbed)], jobs=1)
     out, history = tmp_path / "out.jsonl", tmp_path / "heard.sqlite"
-    words = ("scan", str(archive), "-o", str(out), "--history", str(history), "-m", str(model), "-j", "2", "-q")
+    words = (
+        "scan",
+        str(archive),
+        "-o",
+        str(out),
+        "--history",
+        str(history),
+        "-m",
+        str(model),
+        "-j",
+        "2",
+        "-q",
+    )
     draw = random.Random(11)
     kills = 0
     deadline = time.monotonic() + 4 * DEADLINE_SECONDS
@@ -133,7 +154,7 @@ def test_kills_change_nothing(archive: Path, model: Path, tmp_path: Path) -> Non
             break
     assert out.read_bytes() == undisturbed.read_bytes()
     with HistoryReader(str(history)) as reader:
-        heard = sorted(run.source for run in reader.runs())
+        heard = sorted(run.source for run in reader.runs)
         events = list(reader.events())
     assert heard == sorted(entry.recording.name for entry in entries if not entry.heard.failed)
     assert len(events) == sum(sum((entry.heard.events or {}).values()) for entry in entries)
@@ -303,7 +324,9 @@ def test_the_command(archive: Path, model: Path, tmp_path: Path) -> None:
         (("-o", "{archive}/20260101_120000.wav.jsonl", "-c", "left"), "channel"),
     ],
 )
-def test_wrong_words_are_refused_at_once(archive: Path, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+def test_wrong_words_are_refused_at_once(
+    archive: Path, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
     given = [word.format(archive=archive) for word in words]
     done = stream_classify("scan", str(archive), *given, cwd=tmp_path)
     assert done.returncode not in (0, 3)
@@ -321,7 +344,9 @@ def test_results_are_not_written_over_a_recording(archive: Path, tmp_path: Path)
     assert "is one of the recordings" in done.stderr
 
 
-def test_ctrl_c_keeps_what_is_done(archive: Path, long_recording: Recording, tmp_path: Path, model: Path) -> None:
+def test_ctrl_c_keeps_what_is_done(
+    archive: Path, long_recording: Recording, tmp_path: Path, model: Path
+) -> None:
     out = tmp_path / "out.jsonl"
     words = ("scan", str(archive), long_recording.path, "-o", str(out), "-j", "1", "-m", str(model))
     with running(start(*words)) as child:
@@ -347,7 +372,9 @@ def test_a_stream_of_a_recording_starts_as_new(archive: Path, model: Path, tmp_p
     found = [line for line in lines(out) if line["type"] == "event"]
     half = len(found) // 2
     keep = ("label", "onset_sample", "offset_sample", "peak", "mean", "id")
-    assert [[each[k] for k in keep] for each in found[:half]] == [[each[k] for k in keep] for each in found[half:]]
+    assert [[each[k] for k in keep] for each in found[:half]] == [
+        [each[k] for k in keep] for each in found[half:]
+    ]
     classifier = StreamClassifier(Model.load(model, "cpu"))
     sound = soundfile.read(name, dtype="float32")[0]
     events = [*classifier.push(sound).events, *classifier.flush().events]
