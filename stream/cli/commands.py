@@ -28,6 +28,8 @@ _OWN = {
     "bench": ("stream.cli.bench", "bench", "Measure the cost of a hop on this machine."),
     "soak": ("stream.cli.soak", "soak", "Push hours of sound through and certify that nothing drifts."),
     "scan": ("stream.cli.scan", "scan", "Listen to an archive of recordings, on all cores."),
+    "redact": ("stream.cli.redact", "redact", "Write sound without the speech in it, for other programs."),
+    "settings": ("stream.cli.in_force", "settings", "Print what is in force, and where it comes from."),
     "schema": ("stream.cli.printing", "schema", "Print the JSON Schema of the JSON lines."),
     "completion": ("stream.cli.completion", "completion", "Print the completion script for your shell."),
 }

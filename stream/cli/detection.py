@@ -6,9 +6,10 @@ import click
 
 from stream.cli.deprecated import RenamedOption
 from stream.cli.help import section
+from stream.cli.values import Level
 
-DETECTION = ("threshold", "peak_threshold", "min_on", "min_off", "refractory", "smoothing")
-"""Fields of a rule that have an option of their name."""
+RULE_FIELDS = ("threshold", "peak_threshold", "min_on", "min_off", "refractory", "smoothing")
+"""Fields of a rule that have an option of their name here."""
 
 detection_options = section(
     "Detection (VALUE for every class, or LABEL=VALUE for one; repeatable)",
@@ -42,5 +43,17 @@ detection_options = section(
         multiple=True,
         metavar="[LABEL=]S",
         help="Seconds over which probabilities are averaged.",
+    ),
+    click.option(
+        "--group",
+        multiple=True,
+        metavar="NAME=A,B",
+        help="A class of its own for several: as probable as the most probable of them.",
+    ),
+    click.option(
+        "--loud",
+        type=Level(),
+        metavar="DBFS",
+        help="A class of its own for what is as loud as this or louder, such as -20dBFS, whatever it is.",
     ),
 )

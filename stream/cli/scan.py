@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stream.cli.completion import complete_model
-from stream.cli.detection import DETECTION, detection_options
+from stream.cli.detection import RULE_FIELDS, detection_options
 from stream.cli.help import TaskCommand, section
 from stream.cli.say import say
 from stream.errors import UsageError
@@ -146,16 +146,18 @@ def make_setup(options: dict[str, Any]) -> Setup:
     from stream.archive.listener import Setup
     from stream.capture.channels import parse_channel
     from stream.cli.models import load_model, model_path
-    from stream.cli.rules import detector_spec
+    from stream.cli.rules import detector_spec, groups_of
     from stream.decisions.derived import DerivedSpec
 
     model = load_model(options["model"], "cpu")
-    rules = detector_spec(model.card.detector, model.labels, {name: options[name] for name in DETECTION})
+    derived = DerivedSpec(groups=groups_of(options["group"]), loud=options["loud"])
+    texts = {name: options[name] for name in RULE_FIELDS}
+    rules = detector_spec(derived.detector(model.card.detector), derived.labels(model.labels), texts)
     return Setup(
         model=str(model_path(options["model"]).resolve()),
         sha256=model.sha256,
         rules=rules,
-        derived=DerivedSpec(),
+        derived=derived,
         channel=parse_channel(options["channel"]),
         scores=options["scores"],
         history=options["history"] is not None,

@@ -13,7 +13,8 @@ from stream.errors import UsageError
 from stream.outputs.acting import Acting
 from stream.outputs.acting_rule import ActingRules
 from stream.outputs.output import Option, Output, OutputContext
-from stream.outputs.outputs import Outputs
+from stream.outputs.outputs import Outputs, writes_sound
+from stream.outputs.sink import GuardMaker
 
 GROUP = "stream_classify.outputs"  # of entry points: name -> a class, see `Output`
 
@@ -96,6 +97,7 @@ def open_outputs(
     *,
     tables: Sequence[OutputTable] = (),
     acting: ActingRules | None = None,
+    guard: GuardMaker | None = None,
 ) -> Outputs:
     """Make the outputs that were asked for.
 
@@ -104,6 +106,7 @@ def open_outputs(
         context: of the run.
         tables: further outputs.
         acting: which events each is told of; None = all.
+        guard: stands between the sound and the outputs that write it, see `Outputs`.
 
     Raises:
         OutputError, UsageError: as the outputs say.
@@ -123,4 +126,22 @@ def open_outputs(
         output: Output = make(context, **{first.keyword: asked.target}, **settings)
         made.append((output, asked.switch, shown(asked.target)))
         rules.append(Acting(output, context, name=asked.switch, rule=rule, schedules=acting.schedules))
-    return Outputs(made, live=context.source.live, acting=rules)
+    return Outputs(made, live=context.source.live, acting=rules, guard=guard)
+
+
+def refuse_sound(values: Mapping[str, Any], tables: Sequence[OutputTable] = ()) -> None:
+    """Refuse, for ``--no-audio``, outputs that write sound.
+
+    Args:
+        values, tables: as `all_outputs` takes them.
+
+    Raises:
+        UsageError: one of them was asked for.
+    """
+    for asked in all_outputs(values, tables):
+        kind = output_classes()[asked.kind]
+        if writes_sound(kind):
+            raise UsageError(
+                f"--{kind.OPTIONS[0].name} {asked.target}: writes sound, which --no-audio forbids; "
+                "leave out one of them, or keep what is not speech with --no-speech"
+            )
