@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from stream.archive.inventory import Recording
 from stream.archive.journal import Entry, Journal
 from stream.archive.listener import Heard, Setup
-from stream.archive.tables import write_table, writer_for
+from stream.archive.result_tables import write_table, writer_for
 from stream.archive.workers import Done, listen_to_all
 from stream.logbook.merging import take_in
 

@@ -95,11 +95,11 @@ def scan(paths: tuple[str, ...], **options: Any) -> None:
     PATHS may be lists: text with one file a line, a CSV file with a column "filename", or - for standard input.
     """
     from stream.archive.archive_picture import write_picture
+    from stream.archive.closing_words import closing_lines, problem_lines
     from stream.archive.inventory import find_recordings
+    from stream.archive.result_tables import writer_for
     from stream.archive.scan import journal_beside
     from stream.archive.scan import scan as run
-    from stream.archive.summary import closing_lines, problem_lines
-    from stream.archive.tables import writer_for
 
     outputs = list(options["outputs"])
     targets = [*outputs, *([options["history"]] if options["history"] else [])]
@@ -213,7 +213,7 @@ def shown_progress(quiet: bool) -> Iterator[Callable[[Standing], None]]:
 
 def in_words(standing: Standing) -> str:
     """``12 of 300 recordings, 3.4 h of sound, 210 times real time, 4 min left``."""
-    from stream.archive.summary import recordings
+    from stream.archive.closing_words import recordings
     from stream.report.words import length
 
     parts = [f"{standing.files_done} of {recordings(standing.files)}"]

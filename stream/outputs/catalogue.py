@@ -24,6 +24,9 @@ _OWN: dict[str, tuple[str, str]] = {
     "clips": ("stream.outputs.clips", "Clips"),
     "labels": ("stream.outputs.label_output", "Labels"),
     "history": ("stream.outputs.history", "History"),
+    "webhook": ("stream.outputs.webhook", "Webhook"),
+    "notify": ("stream.outputs.notify", "Notify"),
+    "exec": ("stream.outputs.exec", "Exec"),
 }
 
 

@@ -194,12 +194,12 @@ class DayText:
         table.add_column("events by hour", no_wrap=True)
         most = max(sum(hour.events.values()) for day in figures.days for hour in day.hours)
         for day in figures.days:
-            name = Text(short_date(day.day))
+            date = Text(short_date(day.day))
             if day.is_empty:
-                table.add_row(name, Text("no data", "dim"), "", "", "")
+                table.add_row(date, Text("no data", "dim"), "", "", "")
                 continue
             table.add_row(
-                name,
+                date,
                 length(day.total.heard),
                 dbfs(day.total.mean_dbfs),
                 str(sum(day.total.events.values())),

@@ -65,7 +65,7 @@ def chosen_days(day: str | None, last: str | None, now: float) -> list[Day]:
         raise UsageError("--day and --last: each says which days; give one of them")
     today = datetime.fromtimestamp(now).date()
     if last is None:
-        return [Day.of(_date(day or "today", today))]
+        return [Day.of(_date("today" if day is None else day, today))]
     found = re.fullmatch(r"(\d{1,4})d", last.strip(), re.ASCII)
     count = int(found[1]) if found else 0
     if not 1 <= count <= MOST_DAYS:

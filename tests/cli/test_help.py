@@ -42,6 +42,7 @@ def test_options_stand_where_their_task_is() -> None:
         "Detection",
         "Output",
         "What happens then",
+        "Privacy",
         "Settings",
         "Other",
     ]
