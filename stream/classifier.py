@@ -22,6 +22,7 @@ from stream.features.repair import Method, Run, as_samples
 from stream.inference.engine import Engine, make_engine
 from stream.inference.session import Model, State
 from stream.messages import Chunk, Event, Gap, Result, Scores
+from stream.session.description import ClassifierSettings
 from stream.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class StreamClassifier:
         reset_after: start from the initial state every so many seconds of sound; None = never.
         stream: name of this stream, repeated in its results.
         engine: what runs the model and carries its state; None = an engine of its own.
+        detector_class: what finds events: the detector, or one of its subclasses that watches it.
+
+    Attributes:
+        settings: these arguments, those of a run that is to be repeated.
 
     Example:
         >>> classifier = StreamClassifier(Model.bundled())           # doctest: +SKIP
@@ -84,6 +89,7 @@ class StreamClassifier:
         reset_after: float | None = None,
         stream: str = "",
         engine: Engine | None = None,
+        detector_class: type[Detector] = Detector,
     ) -> None:
         card = model.card
         spec = card.features
@@ -104,7 +110,15 @@ class StreamClassifier:
         behind = (card.stride - 1) * spec.hop_length
         self._reference = frame_centre(0, spec) + behind // 2 - card.delay * self.hop
         lag = behind + spec.span - self._reference
-        self._detector = Detector(self.detector_spec, card.labels, spec.sample_rate, self.hop, lag)
+        self._detector = detector_class(self.detector_spec, card.labels, spec.sample_rate, self.hop, lag)
+        self.settings = ClassifierSettings(
+            detector=self.detector_spec,
+            repair=repair,
+            max_repair=max_repair,
+            max_gap=max_gap,
+            reset_after=reset_after,
+            stream=stream,
+        )
         self._max_gap = round(max_gap * spec.sample_rate)
         self._stride = card.stride
         self._frame_hop = spec.hop_length

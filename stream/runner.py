@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
 
 from stream.capture.history import SoundHistory
+from stream.errors import SnapshotInvalid
 from stream.messages import Chunk, Result, SourceState, Status
 from stream.outputs.sink import Sink
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from stream.capture.source import AudioSource
     from stream.classifier import StreamClassifier
 
+log = logging.getLogger(__name__)
 HISTORY_SECONDS = 30.0
 
 
@@ -88,7 +91,8 @@ def run(
         source: any source, at any rate.
         classifiers: one, or several that hear the same sound: other models, other rates, other rules. They take
             their turns on each chunk, in this thread.
-        sinks: each is given everything, in order, and closed at the end, whatever happens.
+        sinks: each is given everything, in order, and closed at the end, whatever happens. Where one has an attribute
+            ``snapshot_seconds``, a result carries the state of its classifier after so much sound, heard or lost.
         history_seconds: how much of the source's sound is kept for the sinks, as ``result.sound``; None keeps none.
         clock: monotonic seconds, the clock of ``captured_at``. Only timings come from it, no decision.
 
@@ -106,8 +110,15 @@ def run(
     chunk: Chunk | None = None
     captured_at: float | None = None
 
-    def deliver(result: Result, summary: Summary, begin: float) -> None:
-        result = msgspec.structs.replace(result, sound=history, busy_seconds=clock() - begin)
+    wanted = [seconds for sink in sinks if (seconds := getattr(sink, "snapshot_seconds", None)) is not None]
+    snapshots = SnapshotTimer(min(wanted)) if wanted else None
+
+    def deliver(
+        result: Result, summary: Summary, begin: float, snapshot: dict[str, Any] | None = None
+    ) -> None:
+        result = msgspec.structs.replace(
+            result, sound=history, busy_seconds=clock() - begin, snapshot=snapshot
+        )
         summary.add(result)
         for sink in sinks:
             sink.result(result)
@@ -130,9 +141,11 @@ def run(
                         sink.status(status)
                 for sink in sinks:
                     sink.chunk(chunk)
+                due = snapshots is not None and snapshots.due(chunk)
                 for classifier, summary in each:
                     begin = clock()
-                    deliver(classifier.push(chunk), summary, begin)
+                    result = classifier.push(chunk)
+                    deliver(result, summary, begin, _saved(classifier) if due else None)
             for classifier, summary in each:
                 begin = clock()
                 # Nothing is held back any more: the newest sample of this result is the last one that came.
@@ -144,6 +157,32 @@ def run(
                     summary.end += missing
     summaries = [summary for _, summary in each]
     return summaries if several else summaries[0]
+
+
+class SnapshotTimer:
+    """Says when a snapshot is due: every so many seconds of the stream, whether they were heard or lost."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next: float | None = None
+
+    def due(self, chunk: Chunk) -> bool:
+        """Whether one is to be taken behind ``chunk``."""
+        now = (chunk.end + chunk.missing) / chunk.sample_rate
+        if self._next is None:
+            self._next = chunk.start / chunk.sample_rate + self._seconds
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True
+
+
+def _saved(classifier: StreamClassifier) -> dict[str, Any] | None:
+    try:
+        return classifier.snapshot()
+    except SnapshotInvalid as error:  # at some rates the resampler cannot be saved
+        log.debug("no snapshot: %s", error)
+        return None
 
 
 def _status(chunk: Chunk, clock: Callable[[], float]) -> Status:

@@ -224,6 +224,8 @@ def make_outputs(options: Options, classifier: StreamClassifier, source: SourceI
         labels=classifier.model.labels,
         detector=classifier.detector_spec,
         sample_rate=classifier.sample_rate,
+        settings=classifier.settings,
+        model_path=os.path.abspath(classifier.model.path),
     )
     return open_outputs(options.outputs, context)
 

@@ -15,7 +15,9 @@ from stream.outputs.outputs import Outputs
 GROUP = "stream_classify.outputs"  # of entry points: name -> a class, see `Output`
 
 # name -> module, class. Their modules import nothing heavy: all are imported to know the options.
-_OWN: dict[str, tuple[str, str]] = {}
+_OWN: dict[str, tuple[str, str]] = {
+    "record": ("stream.outputs.record", "Recorder"),
+}
 
 
 @cache

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # options are read without numpy
     from stream.decisions.spec import DetectorSpec
     from stream.messages import SourceInfo
     from stream.outputs.records import Origin
+    from stream.session.description import ClassifierSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,8 @@ class OutputContext:
         clips: the files that ``--clips`` has written. An output that names or attaches the clip of an event calls
             ``clips.wait(result, event, timeout)`` in its own thread when the event has ended: a path, or None where
             there is no clip. That answers at once where nothing writes clips.
+        settings: the arguments that the classifier was made with, beside its model; None where they are not known.
+        model_path: the file that the model was loaded from; "" where there is none.
         wall, monotonic: the clocks behind wall times, see `new_times`.
     """
 
@@ -73,6 +76,8 @@ class OutputContext:
     sample_rate: int
     switches: Switches = field(default_factory=Switches)
     clips: ClipPaths = field(default_factory=ClipPaths)
+    settings: ClassifierSettings | None = None
+    model_path: str = ""
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
@@ -102,7 +107,10 @@ class Output(Sink, Protocol):
     ``span``. A recording is read faster than sound is written: an output with ``holds_up_recordings = True`` makes it
     wait where the output falls behind (some seconds at most; sound that is live never waits).
 
-    Three methods may be there as well:
+    An output that wants the state of the classifier has ``snapshot_seconds``: every so many seconds of sound a result
+    has it as ``result.snapshot``.
+
+    Four methods may be there as well:
 
     - ``shown(target) -> str``, a class method: how a target is printed. Those that hold secrets (addresses with
       passwords or tokens) must have it.
@@ -110,6 +118,7 @@ class Output(Sink, Protocol):
       it delivers in its own time.
     - ``hurry()``, from another thread: the end has come, so wait for nothing more. ``close`` follows in the
       output's own thread, behind what is still in its queue.
+    - ``missed(count)``, between two messages: so many before the next one were dropped.
     """
 
     OPTIONS: ClassVar[tuple[Option, ...]]

@@ -43,6 +43,12 @@ class Outputs:
             (getattr(output, "history_seconds", 0.0) for output, _, _ in outputs), default=0.0
         )
 
+        # After how much sound results must carry the state of the classifier, in seconds; None where nobody wants it.
+        self.snapshot_seconds: float | None = min(
+            (output.snapshot_seconds for output, _, _ in outputs if hasattr(output, "snapshot_seconds")),
+            default=None,
+        )
+
     def __len__(self) -> int:
         return len(self._queues)
 
