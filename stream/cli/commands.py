@@ -26,6 +26,7 @@ _OWN = {
     "inspect": ("stream.cli.inspect", "inspect", "Print what a model file says about itself."),
     "bench": ("stream.cli.bench", "bench", "Measure the cost of a hop on this machine."),
     "soak": ("stream.cli.soak", "soak", "Push hours of sound through and certify that nothing drifts."),
+    "replay": ("stream.cli.replay", "replay", "Hear a recorded session again: are the results the same?"),
     "schema": ("stream.cli.printing", "schema", "Print the JSON Schema of the JSON lines."),
     "completion": ("stream.cli.completion", "completion", "Print the completion script for your shell."),
 }

@@ -195,7 +195,9 @@ class Recorder:
         self._open("snapshot", chunk.sample_rate, at, chunk.captured_at, packed)
         self._hole = False
 
-    def _open(self, begins: str, sample_rate: int, at: float, captured_at: float | None, packed: bytes) -> None:
+    def _open(
+        self, begins: str, sample_rate: int, at: float, captured_at: float | None, packed: bytes
+    ) -> None:
         from stream.session.index import Beginning
         from stream.session.new_session import segment_folder
         from stream.session.segment_writer import SegmentWriter

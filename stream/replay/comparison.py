@@ -35,7 +35,9 @@ class Comparison:
         holes: segments before which something is missing, where the replay took up a snapshot again.
     """
 
-    def __init__(self, description: Description, stream: str, model: str, *, chunks_as_recorded: bool) -> None:
+    def __init__(
+        self, description: Description, stream: str, model: str, *, chunks_as_recorded: bool
+    ) -> None:
         self._labels = description.labels
         self._all = chunks_as_recorded
         self._names = (stream, model)
@@ -100,9 +102,7 @@ class Comparison:
                 return f"row for sample {old['sample']} was recorded, now it is for sample {new['sample']}"
             column = int(np.flatnonzero(old["probs"].view(np.int32) != new["probs"].view(np.int32))[:1].sum())
             label = self._labels[column]
-            return (
-                f"sample {old['sample']}: {label} {old['probs'][column]!r} was recorded, now {new['probs'][column]!r}"
-            )
+            return f"sample {old['sample']}: {label} {old['probs'][column]} was recorded, now {new['probs'][column]}"
         return f"{len(recorded)} rows of scores were recorded, now there are {len(now)}"
 
 
@@ -130,5 +130,7 @@ def _line_difference(kind: str, recorded: list[bytes], now: list[bytes]) -> str:
             number = before.get("id", before.get("start_sample", before.get("sample")))
             return f"{kind} {number}: {name} {before[name]!r} was recorded, now {after.get(name)!r}"
         except (msgspec.MsgspecError, StopIteration, AttributeError, TypeError):
-            return f"{kind}: {old.decode('utf-8', 'replace').strip()} was recorded, now {new.decode().strip()}"
+            return (
+                f"{kind}: {old.decode('utf-8', 'replace').strip()} was recorded, now {new.decode().strip()}"
+            )
     return ""

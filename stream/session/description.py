@@ -18,7 +18,10 @@ FORMAT = 1
 FILE_NAME = "session.json"
 MAX_BYTES = 4 << 20
 MAX_LABELS = 1 << 16
-BLOCK_VARIABLES = ("SOXR_MIN_DFT_SIZE", "SOXR_LARGE_DFT_SIZE")  # decide the blocks, and so the bits, of resampling
+BLOCK_VARIABLES = (
+    "SOXR_MIN_DFT_SIZE",
+    "SOXR_LARGE_DFT_SIZE",
+)  # decide the blocks, and so the bits, of resampling
 
 
 class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,7 +118,9 @@ def read_bounded(path: Path, most: int, folder: Path) -> bytes:
         SessionInvalid: it is missing, no plain file, or larger than ``most`` bytes.
     """
     name = str(path.relative_to(folder))
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    flags = (
+        os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
     try:
         with open(os.open(path, flags), "rb") as file:
             check_plain(os.fstat(file.fileno()), name, most, folder)

@@ -46,7 +46,9 @@ class RecordedSession:
             found.pop()
         self.segments = found
         if not found:
-            raise SessionInvalid(f"session {folder}: nothing was recorded yet; it ended before the first sound")
+            raise SessionInvalid(
+                f"session {folder}: nothing was recorded yet; it ended before the first sound"
+            )
 
     def part(self, first: int) -> Iterator[Segment]:
         """The segments from number ``first`` on.
@@ -78,6 +80,8 @@ class RecordedSession:
         starts = self.starts()
         fit = [segment for segment in starts if segment.second <= second]
         if not fit:
-            early = f"the session begins at {starts[0].second:.2f} s" if starts else "it has no beginning left"
+            early = (
+                f"the session begins at {starts[0].second:.2f} s" if starts else "it has no beginning left"
+            )
             raise UsageError(f"session {self.folder}: nothing at {second:g} s: {early}")
         return fit[-1]

@@ -182,7 +182,10 @@ class Segment:
                 path = self._folder / name
                 try:
                     check_plain(
-                        os.lstat(path), f"{self.name}/{name}", HEADER_BYTES + 8 * index.MAX_SAMPLES, self._session
+                        os.lstat(path),
+                        f"{self.name}/{name}",
+                        HEADER_BYTES + 8 * index.MAX_SAMPLES,
+                        self._session,
                     )
                     if name == index.SOUND_FLAC and count is not None:
                         return read_flac(path, rate, count)

@@ -108,10 +108,10 @@ class SegmentWriter:
 
     def finish(self) -> None:
         """Say that all of it is there. `close` must follow, from any thread."""
-        closing = Closing(
-            steps=self.steps, index=self._index_sum, snapshot=self._snapshot_sum, **self._sums
-        )
-        with suppress(OSError):  # without this line the segment counts as one that was cut off, which can be read
+        closing = Closing(steps=self.steps, index=self._index_sum, snapshot=self._snapshot_sum, **self._sums)
+        with suppress(
+            OSError
+        ):  # without this line the segment counts as one that was cut off, which can be read
             length = self._sizes[index.SOUND_WAV] - HEADER_BYTES
             os.pwrite(self._files[index.SOUND_WAV], wav_header(self.beginning.sample_rate, length), 0)
             self._append(index.INDEX, index.encode(closing))
