@@ -6,7 +6,7 @@ Sound flows through stages, each usable alone:
                 list_devices; read_audio (a whole file); SoundHistory (the last seconds of a source)
     features    Conditioner (resampling, repair, gaps), FrontEnd          -> frames (T, F)
     inference   Model, Engine: LoneEngine, SlabRow, DeviceEngine; Slab    -> Scores
-    decisions   DetectorSpec, ClassRule, Detector                         -> Event
+    decisions   DetectorSpec, ClassRule, Detector, DerivedSpec            -> Event
     outputs     Sink, JsonLines, Queued
     together    StreamClassifier, classify, run                           -> Result
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from stream.capture.opening import open_source
     from stream.capture.source import ArraySource, AudioSource, SourceReport
     from stream.classifier import StreamClassifier
+    from stream.decisions.derived import DerivedSpec
     from stream.decisions.detector import Detector
     from stream.decisions.spec import ClassRule, DetectorSpec
     from stream.errors import (
@@ -96,6 +97,7 @@ _HOMES = {
     "stream.classifier": ["StreamClassifier"],
     "stream.recording": ["classify"],
     "stream.decisions.detector": ["Detector"],
+    "stream.decisions.derived": ["DerivedSpec"],
     "stream.decisions.spec": ["ClassRule", "DetectorSpec"],
     "stream.errors": [
         "BackendMissing",
@@ -150,6 +152,7 @@ __all__ = [
     "ClassRule",
     "ClosedError",
     "Conditioner",
+    "DerivedSpec",
     "Detector",
     "DetectorSpec",
     "DeviceAmbiguous",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stream import snapshot as snapshots
+from stream.decisions.derived import DerivedClasses, DerivedSpec
 from stream.decisions.detector import Detector
 from stream.decisions.spec import DetectorSpec
 from stream.errors import ClosedError, ModelError, SpecError, UsageError
@@ -61,6 +62,7 @@ class StreamClassifier:
     Args:
         model: shared between streams.
         detector: rules; default those of the model's card.
+        derived: groups of labels and the class "loud", which follow the model's labels.
         repair: how short runs of invalid samples (NaN, infinite) are filled in: "interpolate", "hold" or "mean".
         max_repair: longest run to fill in, seconds; None = 0.02.
         max_gap: longest gap over which state is carried, seconds.
@@ -70,7 +72,9 @@ class StreamClassifier:
         detector_class: what finds events: the detector, or one of its subclasses that watches it.
 
     Attributes:
-        settings: these arguments, those of a run that is to be repeated.
+        settings: these arguments, for one that is to do the same.
+        labels: of the columns of its scores: the model's, then derived ones.
+        detector_spec: the rules in force.
 
     Example:
         >>> classifier = StreamClassifier(Model.bundled())           # doctest: +SKIP
@@ -83,6 +87,7 @@ class StreamClassifier:
         model: Model,
         detector: DetectorSpec | None = None,
         *,
+        derived: DerivedSpec | None = None,
         repair: Method = "interpolate",
         max_repair: float | None = None,
         max_gap: float = MAX_GAP_SECONDS,
@@ -110,9 +115,16 @@ class StreamClassifier:
         behind = (card.stride - 1) * spec.hop_length
         self._reference = frame_centre(0, spec) + behind // 2 - card.delay * self.hop
         lag = behind + spec.span - self._reference
-        self._detector = detector_class(self.detector_spec, card.labels, spec.sample_rate, self.hop, lag)
+        self._derived: DerivedClasses | None = None
+        self.labels = card.labels
+        if derived is not None and (derived.groups or derived.loud is not None):
+            self._derived = DerivedClasses(derived, card.labels, self.hop, self._reference, lag)
+            self.labels = self._derived.labels
+            self.detector_spec = derived.detector(self.detector_spec)
+        self._detector = detector_class(self.detector_spec, self.labels, spec.sample_rate, self.hop, lag)
         self.settings = ClassifierSettings(
             detector=self.detector_spec,
+            derived=derived,
             repair=repair,
             max_repair=max_repair,
             max_gap=max_gap,
@@ -126,10 +138,10 @@ class StreamClassifier:
         # Rows before the model has heard enough; its first ``delay`` rows are about time before the stream.
         self._cold_rows = max(card.warmup // card.stride, card.delay)
         self._no_scores = Scores(
-            _frozen(np.empty((0, len(card.labels)), np.float32)),
+            _frozen(np.empty((0, len(self.labels)), np.float32)),
             _frozen(np.empty(0, np.int64)),
             _frozen(np.empty(0, np.bool_)),
-            card.labels,
+            self.labels,
             spec.sample_rate,
             self.hop,
         )
@@ -146,10 +158,6 @@ class StreamClassifier:
     def __repr__(self) -> str:
         name = f"{self.name!r}, " if self.name else ""
         return f"StreamClassifier({name}{self._model_id}, {self.sample_rate} Hz, at sample {self.end})"
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.model.card.labels
 
     @property
     def smoothed(self) -> NDArray[np.float32]:
@@ -176,6 +184,8 @@ class StreamClassifier:
         self._conditioner.reset()
         self._front_end.reset()
         self._engine.reset()
+        if self._derived is not None:
+            self._derived.reset()
         self._detector.reset()
         self._run_end: int | None = None  # one past the last sample the front end was given
         self._held = np.empty((0, self.model.card.features.width), np.float32)  # frames short of a stride
@@ -281,6 +291,7 @@ class StreamClassifier:
             conditioner=self._conditioner.snapshot(),
             front_end=self._front_end.snapshot(),
             engine=self._engine.snapshot(),
+            derived=None if self._derived is None else self._derived.snapshot(),
             detector=self._detector.snapshot(),
             run_end=self._run_end,
             held=self._held.copy(),
@@ -303,6 +314,8 @@ class StreamClassifier:
             self._conditioner.restore(snapshots.inner(values, "conditioner"))
             self._front_end.restore(snapshots.inner(values, "front_end"))
             self._engine.restore(snapshots.inner(values, "engine"))
+            if self._derived is not None:
+                self._derived.restore(snapshots.inner(values, "derived"))
             self._detector.restore(snapshots.inner(values, "detector"))
             self._run_end = snapshots.optional(values, "run_end")
             self._held = snapshots.array(values, "held", "float32", (-1, self.model.card.features.width))
@@ -358,6 +371,8 @@ class StreamClassifier:
             if start != self._run_end:
                 events += self._jump(start)
             self._run_end = start + len(samples)
+            if self._derived is not None:
+                self._derived.hear(start, samples)
             by_hop = hop < len(samples) <= SINGLE_HOPS * hop
             for part in [samples[i : i + hop] for i in range(0, len(samples), hop)] if by_hop else (samples,):
                 new = self._front_end.push(part)
@@ -419,6 +434,8 @@ class StreamClassifier:
         first = self._row_start + self._reference
         self._row_start += rows * self.hop
         sample = np.arange(first, first + rows * self.hop, self.hop, dtype=np.int64)
+        if self._derived is not None:
+            probs = self._derived.push(probs, sample)
         return Scores(probs, sample, warm, self.labels, self.sample_rate, self.hop)
 
     def _no_probability(self, probs: NDArray[np.float32]) -> ModelError:

@@ -26,6 +26,7 @@ Exit codes belong to the command line (``stream.cli``), not here.
     │   └── ProofFailed       golden vectors do not come out
     ├── ProviderUnavailable   CUDA was asked for and cannot be had
     ├── OutputError           a sink cannot be written
+    │   ├── HistoryInvalid    a file that is no history, is damaged, or was written by a newer version
     │   └── TryAgain          not now, but perhaps later
     └── ExportError           the training and export side
         ├── DataError         a data set, manifest or recording
@@ -186,6 +187,10 @@ class ProviderUnavailable(StreamClassifyError):
 
 class OutputError(StreamClassifyError):
     """Results cannot be written or sent. Make room, or change where they go."""
+
+
+class HistoryInvalid(OutputError):
+    """The file is no history, is damaged, or was written by a newer version. Give another file, or upgrade."""
 
 
 class TryAgain(OutputError):

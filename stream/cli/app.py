@@ -18,6 +18,7 @@ from stream.cli.values import (
     LONGEST_SECONDS,
     MAX_CHANNELS,
     SAMPLE_RATES,
+    Level,
     Number,
     check_input,
 )
@@ -31,6 +32,7 @@ Examples:
   stream-classify --demo                the bundled recording
   stream-classify --input talk.flac --fast --jsonl events.jsonl
   stream-classify --threshold speech=0.8 --min-on 0.5
+  stream-classify --group sound=speech,music --loud -20dBFS
   stream-classify --input 'sim:tone?unplug@3s&for=2s'
   parec --raw --rate=44100 --channels=2 |
     stream-classify --input - --sample-rate 44100 --channels 2 --jsonl
@@ -198,6 +200,18 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
         metavar="[LABEL=]S",
         help="Seconds over which probabilities are averaged.",
     ),
+    click.option(
+        "--group",
+        multiple=True,
+        metavar="NAME=A,B",
+        help="A class of its own for several: as probable as the most probable of them.",
+    ),
+    click.option(
+        "--loud",
+        type=Level(),
+        metavar="DBFS",
+        help="A class of its own for what is as loud as this or louder, such as -20dBFS, whatever it is.",
+    ),
 )
 @section(
     "Output",
@@ -259,7 +273,8 @@ def app(ctx: click.Context, /, **options: Any) -> None:
                 ctx,
             )
         return
-    from stream.cli.live import Options, listen
+    from stream.cli.live import listen
+    from stream.cli.options import Options
 
     check_input(options["input_"], options["demo"], given)
     if options["jsonl"] is not None and not options["jsonl"].strip():

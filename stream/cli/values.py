@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from stream.errors import UnreadableAudio, UsageError
+from stream.quantities import level_dbfs
 
 LONGEST_SECONDS = 1e9  # 31 years: beyond it sample counts lose their meaning
 LARGEST_BLOCK_SAMPLES = 1 << 24
@@ -26,6 +27,20 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
+
+
+class Level(click.ParamType):  # type: ignore[type-arg]  # older ones are not generic
+    """A level in dBFS: -20dBFS, or -20."""
+
+    name = "level"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return level_dbfs(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 # kind of input -> options that mean nothing to it, and why

@@ -2,7 +2,7 @@
 
 large   bars | timelines          from 60 x 14
         level, events | spectrogram
-        source and figures
+        source, figures, and what outputs do where there are any
 small   bars, level, events, figures in one column
 tiny    state and the strongest classes, no border
 """
@@ -18,6 +18,7 @@ from rich.segment import Segment
 
 from stream.dashboard import borders, words
 from stream.dashboard.bars import class_bar, class_note, level_meter
+from stream.dashboard.deliveries import delivery_line, undelivered
 from stream.dashboard.spectrogram import scale, spectrogram
 from stream.dashboard.text import TextLine, blank, clip, fit
 from stream.dashboard.theme import Theme
@@ -78,7 +79,10 @@ def _large(readings: Readings, width: int, height: int, theme: Theme, hint: str)
     end = Segment(f" {vertical}", theme.quiet)
     axis = Axis.of(readings, right - SCALE_WIDTH)
 
-    room = height - 6  # without borders, rules and the two status lines
+    status = [words.source_line(readings, width - 4, theme), words.figure_line(readings, width - 4, theme)]
+    if readings.outputs:
+        status.append(delivery_line(readings, width - 4, theme))
+    room = height - 4 - len(status)  # without borders and rules
     least = MIN_LOWER_LINES if height >= LOW_SCREEN_LINES else LEAST_LOWER_LINES
     upper = max(1, room - max(least, round(room * 0.42)))
     shown, rest = _choose(readings, room - least)
@@ -127,8 +131,7 @@ def _large(readings: Readings, width: int, height: int, theme: Theme, hint: str)
         lines.append([edge, *line, cross, *picture[meter + 1 + i], end])
 
     lines.append(borders.closing(width, theme, joint))
-    lines.append([edge, *words.source_line(readings, width - 4, theme), end])
-    lines.append([edge, *words.figure_line(readings, width - 4, theme), end])
+    lines += [[edge, *line, end] for line in status]
     lines.append(borders.bottom(width, theme, hint))
     return lines
 
@@ -145,7 +148,8 @@ def _small(readings: Readings, width: int, height: int, theme: Theme, hint: str)
         body.append(_rest(readings, rest, inner, theme))
     body += words.event_list(readings, inner, room - len(body), theme)
     body.append(level_meter(readings, inner, theme))
-    body.append(words.figure_line(readings, inner, theme))
+    figures = undelivered(readings, theme) + words.figures(readings, theme)
+    body.append(words.line_of(figures, inner, theme))
     lines = [[edge, *line, end] for line in body]
     return [_top(readings, width, theme, None), *lines, borders.bottom(width, theme, hint)]
 

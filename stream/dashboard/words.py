@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -127,9 +128,14 @@ def _milliseconds(value: float) -> str:
 
 def figure_line(readings: Readings, width: int, theme: Theme) -> TextLine:
     """``width`` cells: as many figures as fit."""
+    return line_of(figures(readings, theme), width, theme)
+
+
+def line_of(some: Sequence[Figure], width: int, theme: Theme) -> TextLine:
+    """``width`` cells: the first figures that fit."""
     line: TextLine = []
     used = 0
-    for name, value, style in figures(readings, theme):
+    for name, value, style in some:
         size = len(f"{name} {value}".strip())
         if used + size > width:
             break  # the next may explain itself by this one

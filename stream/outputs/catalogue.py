@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
 from stream.errors import UsageError
+from stream.outputs.acting import Acting
+from stream.outputs.acting_rule import ActingRules
 from stream.outputs.output import Option, Output, OutputContext
 from stream.outputs.outputs import Outputs
 
@@ -16,6 +19,8 @@ GROUP = "stream_classify.outputs"  # of entry points: name -> a class, see `Outp
 
 # name -> module, class. Their modules import nothing heavy: all are imported to know the options.
 _OWN: dict[str, tuple[str, str]] = {
+    "clips": ("stream.outputs.clips", "Clips"),
+    "history": ("stream.outputs.history", "History"),
     "record": ("stream.outputs.record", "Recorder"),
 }
 
@@ -44,23 +49,82 @@ def output_classes() -> Mapping[str, type[Output]]:
     return found
 
 
-def open_outputs(values: Mapping[str, Any], context: OutputContext) -> Outputs:
-    """Make the outputs that were asked for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputTable:
+    """One output with settings of its own, as an ``[[output]]`` table of the settings file describes it.
+
+    Attributes:
+        kind: name of the class in `output_classes`.
+        target: value of its first option.
+        values: of its other options, by keyword; those for all outputs hold where it has none.
+        acting: what is different in its rule of acting, by field.
+        name: of its switch; "" = that of the kind.
+    """
+
+    kind: str
+    target: Any
+    values: Mapping[str, Any] = field(default_factory=dict)
+    acting: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    @property
+    def switch(self) -> str:
+        """Name of its switch."""
+        return self.name or self.kind
+
+
+def all_outputs(values: Mapping[str, Any], tables: Sequence[OutputTable] = ()) -> list[OutputTable]:
+    """Every output that is asked for, by options or by tables.
 
     Args:
         values: by keyword of the options. What asks for an output is a sequence, one value for each output of
-            that kind; the others are single. What is missing has its default.
+            that kind; the others are single.
+        tables: further outputs.
+    """
+    asked = [
+        OutputTable(kind=name, target=target)
+        for name, kind in output_classes().items()
+        for target in values.get(kind.OPTIONS[0].keyword) or ()
+    ]
+    return [*asked, *tables]
+
+
+def open_outputs(
+    values: Mapping[str, Any],
+    context: OutputContext,
+    *,
+    tables: Sequence[OutputTable] = (),
+    acting: ActingRules | None = None,
+) -> Outputs:
+    """Make the outputs that were asked for.
+
+    Args:
+        values: as `all_outputs` takes them. What is missing has its default.
         context: of the run.
+        tables: further outputs.
+        acting: which events each is told of; None = all.
 
     Raises:
         OutputError, UsageError: as the outputs say.
+        SpecError: a rule that contradicts itself.
     """
     made: list[tuple[Output, str, str]] = []
-    for name, kind in output_classes().items():
+    rules: list[Acting | None] = []
+    acting = ActingRules() if acting is None else acting
+    for asked in all_outputs(values, tables):
+        kind = output_classes()[asked.kind]
         first, *others = kind.OPTIONS
-        settings = {option.keyword: values.get(option.keyword, option.default) for option in others}
-        for target in values.get(first.keyword) or ():
-            make: Any = kind  # a protocol cannot say what the constructor takes
-            shown = getattr(kind, "shown", str)
-            made.append((make(context, **{first.keyword: target}, **settings), name, shown(target)))
-    return Outputs(made, live=context.source.live)
+        given = {**values, **asked.values}
+        settings = {option.keyword: given.get(option.keyword, option.default) for option in others}
+        rule = acting.rule(asked.kind, asked.acting)
+        make: Any = kind  # a protocol cannot say what the constructor takes
+        shown = getattr(kind, "shown", str)
+        output: Output = make(context, **{first.keyword: asked.target}, **settings)
+        made.append((output, asked.switch, shown(asked.target)))
+        ruled = not getattr(kind, "takes_all_events", False)
+        rules.append(
+            Acting(output, context, name=asked.switch, rule=rule, schedules=acting.schedules)
+            if ruled
+            else None
+        )
+    return Outputs(made, live=context.source.live, acting=rules)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.errors import OutputError
 from stream.messages import Chunk, Event, RecentSound, Result, Status
+from stream.outputs.flac import FlacDraft
+from stream.outputs.wall_time import file_stamp
 
 JUST_SECONDS = 4.0  # of sound that was just heard
 MARGIN_SECONDS = 0.5  # before and after an event
@@ -84,14 +86,10 @@ class KeptSounds:
     def _written(
         self, samples: NDArray[np.float32], sample_rate: int, folder: Path, what: str, files: list[Path]
     ) -> str:
-        import soundfile
-
-        stamp = datetime.fromtimestamp(self._wall(), UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
-        file = folder / f"{stamp}Z.flac"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            soundfile.write(file, np.clip(np.nan_to_num(samples), -1, 1), sample_rate, subtype="PCM_16")
-        except (OSError, soundfile.SoundFileError):
+            draft = FlacDraft(folder, sample_rate)
+            draft.write(samples)
+            files.append(draft.finish(file_stamp(self._wall())))
+        except OutputError:
             return f"cannot write {folder}"
-        files.append(file)
         return f"{what}kept {len(files)}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stream.errors import OutputError
 from stream.outputs.backlog import Backlog
+from stream.outputs.locking import lock
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ class LineFile:
             self._backlog = Backlog(self.path, fd, waits=self._waits)
             return
         try:
-            _lock(fd)
+            lock(fd)
         except OSError:
             raise OutputError(
                 f"output {self.path}: another instance is writing to it; give each its own file"
@@ -194,11 +195,3 @@ class LineFile:
         if self.path != "-":
             size = os.lseek(self._fd, 0, os.SEEK_END)
             os.ftruncate(self._fd, size - count)
-
-
-def _lock(fd: int) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: a second writer is refused by the share mode of most tools, not here
-        return
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,6 +15,7 @@ from stream.outputs.wall_time import CaptureTimes
 
 if TYPE_CHECKING:  # options are read without numpy
     from stream.decisions.spec import DetectorSpec
+    from stream.inference.card import ModelCard
     from stream.messages import SourceInfo
     from stream.outputs.records import Origin
     from stream.session.description import ClassifierSettings
@@ -60,10 +61,12 @@ class OutputContext:
         labels: classes whose probabilities come, in column order.
         detector: the rules that make events of them.
         sample_rate: of the classifier, Hz: that of events, gaps and scores.
+        groups: those of the labels that are groups of others.
         switches: what can be switched while it runs: groups, schedules, outputs.
         clips: the files that ``--clips`` has written. An output that names or attaches the clip of an event calls
             ``clips.wait(result, event, timeout)`` in its own thread when the event has ended: a path, or None where
             there is no clip. That answers at once where nothing writes clips.
+        card: of the model, where it is known.
         settings: the arguments that the classifier was made with, beside its model; None where they are not known.
         model_path: the file that the model was loaded from; "" where there is none.
         wall, monotonic: the clocks behind wall times, see `new_times`.
@@ -74,8 +77,10 @@ class OutputContext:
     labels: tuple[str, ...]
     detector: DetectorSpec
     sample_rate: int
+    groups: tuple[str, ...] = ()
     switches: Switches = field(default_factory=Switches)
     clips: ClipPaths = field(default_factory=ClipPaths)
+    card: ModelCard | None = None
     settings: ClassifierSettings | None = None
     model_path: str = ""
     wall: Callable[[], float] = time.time
@@ -109,6 +114,8 @@ class Output(Sink, Protocol):
 
     An output that wants the state of the classifier has ``snapshot_seconds``: every so many seconds of sound a result
     has it as ``result.snapshot``.
+
+    Rules of acting do not apply to one with ``takes_all_events = True``: it is told of every event.
 
     Four methods may be there as well:
 

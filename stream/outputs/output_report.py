@@ -16,6 +16,7 @@ class OutputReport:
         waiting: messages in its queue.
         dropped: messages that it never got.
         errors: messages at which it failed.
+        held_back: events that its rule of acting did not let through.
         trouble: why it cannot deliver just now; "" where it can.
     """
 
@@ -25,4 +26,5 @@ class OutputReport:
     waiting: int = 0
     dropped: int = 0
     errors: int = 0
+    held_back: int = 0
     trouble: str = ""

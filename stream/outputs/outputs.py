@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from stream.outputs.acting import Acting
 from stream.outputs.output import Output
 from stream.outputs.output_report import OutputReport
 from stream.outputs.queued import CAPACITY_MESSAGES, Queued
@@ -22,18 +23,26 @@ class Outputs:
     Args:
         outputs: with the name and target to report of each.
         live: False where the sound can wait, as that of a recording, for the outputs that ask for it.
+        acting: what stands before each of them, in their order; None where nothing does.
     """
 
-    def __init__(self, outputs: Sequence[tuple[Output, str, str]], *, live: bool = True) -> None:
+    def __init__(
+        self,
+        outputs: Sequence[tuple[Output, str, str]],
+        *,
+        live: bool = True,
+        acting: Sequence[Acting | None] = (),
+    ) -> None:
         self._queues = []
-        for output, name, target in outputs:
+        for place, (output, name, target) in enumerate(outputs):
+            before = acting[place] if acting else None
             waits = not live and getattr(output, "holds_up_recordings", False)
             self._queues.append(
                 Queued(
-                    output,
+                    output if before is None else before,
                     name=name,
                     target=target,
-                    wants=output.WANTS,
+                    wants=output.WANTS if before is None else before.wants,
                     capacity=RECORDING_MESSAGES if waits else CAPACITY_MESSAGES,
                     patience_seconds=RECORDING_PATIENCE_SECONDS if waits else 0.0,
                 )
@@ -42,7 +51,6 @@ class Outputs:
         self.history_seconds: float = max(
             (getattr(output, "history_seconds", 0.0) for output, _, _ in outputs), default=0.0
         )
-
         # After how much sound results must carry the state of the classifier, in seconds; None where nobody wants it.
         self.snapshot_seconds: float | None = min(
             (output.snapshot_seconds for output, _, _ in outputs if hasattr(output, "snapshot_seconds")),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from stream.errors import OutputError
+from stream.errors import OutputError, UsageError
 from stream.outputs.output import Option, OutputContext
 from stream.outputs.queued import EVERYTHING, Want
+from stream.outputs.retention import Keep, parse_keep
 
 if TYPE_CHECKING:
     from stream.messages import Chunk, Result, Status
@@ -36,10 +38,11 @@ class Recorder:
     Args:
         context: of the run.
         record: the folder, made here. ``%`` codes stand for date and time, as in ``date``: "night-%Y%m%d".
-        record_keep: how much to keep, see ``--record-keep``.
+        record_keep: how much of it stays; None = all.
 
     Raises:
         OutputError: the folder cannot be made, or is not empty.
+        UsageError: no folder was named.
     """
 
     OPTIONS: ClassVar[tuple[Option, ...]] = (
@@ -49,18 +52,28 @@ class Recorder:
             help="Record sound, scores, events and state into a new folder, for replay and explain. %Y%m%d-%H%M%S and "
             "the like stand for date and time.",
         ),
+        Option(
+            name="record-keep",
+            metavar="7d|20GB",
+            help="Session: remove the oldest minutes beyond this age, or this size of all. Default: keep all.",
+            check=partial(parse_keep, option="--record-keep"),
+        ),
     )
     WANTS: ClassVar[frozenset[Want]] = EVERYTHING
     WRITES_SOUND = True
     holds_up_recordings = True
+    takes_all_events = True
     snapshot_seconds = SNAPSHOT_SECONDS
 
-    def __init__(self, context: OutputContext, *, record: str) -> None:
+    def __init__(self, context: OutputContext, *, record: str, record_keep: Keep | None = None) -> None:
         from stream.outputs.line_encoder import LineEncoder
         from stream.outputs.session_times import SessionTimes
         from stream.session.new_session import create
+        from stream.session.pruning import Pruning
         from stream.session.upkeep import Upkeep
 
+        if not record.strip():
+            raise UsageError("--record '': is empty, perhaps an unset variable of the shell; give a folder")
         folder = Path(time.strftime(record) if "%" in record else record)
         self.folder = create(folder, _description(context))
         self._live = context.source.live
@@ -76,7 +89,8 @@ class Recorder:
         self._statuses: list[Status] = []
         self._known: tuple[str, str] = ("listening", "")
         self._due = 0  # the sample that comes next, if nothing is lost
-        self._upkeep = Upkeep()
+        keep = Keep() if record_keep is None else record_keep
+        self._upkeep = Upkeep(Pruning(self.folder, keep.seconds, keep.size, context.wall).prune)
 
     def status(self, status: Status) -> None:
         """Keep it for the chunk that it came with."""

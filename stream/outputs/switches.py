@@ -52,3 +52,25 @@ class Switches:
         """Call ``watcher(name, on)`` at every change from now on."""
         with self._lock:
             self._watchers.append(watcher)
+
+
+def make_switches(
+    *, groups: Iterable[str] = (), schedules: Iterable[str] = (), outputs: Iterable[str] = ()
+) -> Switches:
+    """The switches of a run.
+
+    Args:
+        groups, schedules, outputs: their names; several outputs of one name have one switch.
+
+    Raises:
+        UsageError: a name that two of the three have.
+    """
+    kinds: dict[str, str] = {}
+    for kind, names in (("group", groups), ("schedule", schedules), ("output", outputs)):
+        for name in names:
+            if kinds.setdefault(name, kind) != kind:
+                raise UsageError(
+                    f"{kind} {name!r}: there is a {kinds[name]} of this name, and each is a switch; "
+                    "choose another name"
+                )
+    return Switches(kinds)

@@ -58,6 +58,11 @@ def rfc3339(seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def file_stamp(seconds: float) -> str:
+    """Seconds since 1970 in UTC, for names of files: 20231114T221320.125Z."""
+    return rfc3339(seconds).replace("-", "").replace(":", "")
+
+
 def local_time(seconds: float) -> str:
     """Seconds since 1970 as the wall clock here shows them: 14:03:21."""
     return time.strftime("%H:%M:%S", time.localtime(seconds))

@@ -41,6 +41,7 @@ def make_classifier(
     return StreamClassifier(
         model,
         found.detector,
+        derived=found.derived,
         repair=found.repair,
         max_repair=found.max_repair,
         max_gap=found.max_gap,

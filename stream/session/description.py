@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from stream._version import __version__
+from stream.decisions.derived import DerivedSpec
 from stream.decisions.spec import DetectorSpec
 from stream.errors import SessionInvalid
 
@@ -28,6 +29,7 @@ class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """The arguments of a `StreamClassifier` beside its model."""
 
     detector: DetectorSpec
+    derived: DerivedSpec | None = None
     repair: Literal["interpolate", "hold", "mean"] = "interpolate"
     max_repair: float | None = None
     max_gap: float = 1.0

@@ -41,9 +41,14 @@ class RecordedSession:
             raise damaged(self.folder, ".", error.strerror) from None
         classes = len(self.description.labels)
         found = [Segment(self.folder, name, classes) for name in sorted(names, key=int)]
-        # The last one may have been cut off before its first line.
+        # The last one may have been cut off before its first line; the first one may be about to be removed.
         while found and not found[-1].begun:
             found.pop()
+        while found and not found[0].begun:
+            found.pop(0)
+        for segment in found:
+            if not segment.begun:
+                raise damaged(self.folder, f"{segment.name}/{index.INDEX}", "is missing or has no line")
         self.segments = found
         if not found:
             raise SessionInvalid(

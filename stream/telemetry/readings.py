@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.messages import Event, SourceInfo, SourceState
+from stream.outputs.output_report import OutputReport
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +46,7 @@ class Readings:
         warm: the newest row came from a warm model.
         stream_seconds: position in the stream, gaps included.
         state, state_seconds, state_detail: what the source is doing, for how long (wall clock), and why.
+        outputs: how each output is doing.
     """
 
     version: int
@@ -84,3 +86,4 @@ class Readings:
     state: SourceState
     state_seconds: float
     state_detail: str
+    outputs: tuple[OutputReport, ...] = ()

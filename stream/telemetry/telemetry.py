@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from stream.decisions.spec import DetectorSpec
 from stream.features.frontend import picture
 from stream.inference.card import ModelCard
 from stream.messages import Chunk, Event, Result, SourceInfo, SourceState, Status
+from stream.outputs.output_report import OutputReport
 from stream.outputs.wall_time import CaptureTimes, local_time
 from stream.telemetry.columns import ColumnArrays, Columns
 from stream.telemetry.readings import Readings
@@ -72,8 +73,10 @@ class Telemetry:
         source: what is listened to.
         detector: rules in force; None = the card's.
         provider: where the model runs, in a word.
+        labels: classes in column order; None = the card's. Where some are derived, they follow those.
         stream, model: take only results with this ``stream`` and ``model``, where several classifiers run; None =
             all.
+        outputs: says how each output is doing.
         clock: seconds, the clock of ``captured_at``.
         wall: seconds since 1970.
     """
@@ -85,14 +88,18 @@ class Telemetry:
         detector: DetectorSpec | None = None,
         provider: str = "cpu",
         *,
+        labels: tuple[str, ...] | None = None,
         stream: str | None = None,
         model: str | None = None,
+        outputs: Callable[[], Sequence[OutputReport]] = tuple,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        rules = [(detector or card.detector).rule(label) for label in card.labels]
+        self._labels = card.labels if labels is None else labels
+        rules = [(detector or card.detector).rule(label) for label in self._labels]
         self._card, self._source, self._provider = card, source, provider
         self._stream, self._model = stream, model
+        self._outputs = outputs
         self._clock = clock
         self._times = CaptureTimes(clock, wall)
         self._thresholds = np.array([r.threshold if r.enabled else np.nan for r in rules], np.float32)
@@ -104,8 +111,8 @@ class Telemetry:
         self._delay = card.delay * card.stride * card.features.hop_length
         column = max(1, round(COLUMN_SECONDS * self._rate))
         self._lock = threading.Lock()
-        self._columns = Columns(len(card.labels), self._picture.depth, column, self._rate, COLUMNS)
-        self._counters = _Counters(np.full(len(card.labels), np.nan, np.float32))
+        self._columns = Columns(len(self._labels), self._picture.depth, column, self._rate, COLUMNS)
+        self._counters = _Counters(np.full(len(self._labels), np.nan, np.float32))
         self._events: dict[int, Event] = {}
         self._began: dict[int, str] = {}
         # A recording that is paced has times of capture too; positions in it say more.
@@ -263,7 +270,7 @@ class Telemetry:
             model=self._card.name,
             provider=self._provider,
             model_rate=self._rate,
-            labels=self._card.labels,
+            labels=self._labels,
             thresholds=self._thresholds,
             probs=counters.probs,
             peaks=_peaks(arrays, seconds),
@@ -295,6 +302,7 @@ class Telemetry:
             state=counters.state,
             state_seconds=0.0 if counters.since is None else max(0.0, now - counters.since),
             state_detail=counters.detail,
+            outputs=tuple(self._outputs()),
         )
 
     def _stale(self, counters: _Counters, now: float) -> bool:
@@ -317,7 +325,7 @@ class Telemetry:
         return shown
 
     def _active(self, newest: int, events: tuple[Event, ...], end: int) -> NDArray[np.bool_]:
-        labels, column = self._card.labels, self._columns.samples
+        labels, column = self._labels, self._columns.samples
         active = np.zeros((len(labels), COLUMNS), np.bool_)
         oldest = newest - COLUMNS + 1
         for event in events:

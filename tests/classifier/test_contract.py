@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from stream.classifier import StreamClassifier
+from stream.decisions.derived import DerivedClasses, DerivedSpec
 from stream.decisions.detector import Detector
 from stream.decisions.smoothing import MovingAverage
 from stream.decisions.spec import ClassRule, DetectorSpec
@@ -106,6 +107,35 @@ class CountingDetector:
     def restore(self, snapshot: dict[str, Any]) -> None:
         self.detector.restore(snapshot["detector"])
         self.rows = snapshot["rows"]
+
+
+DERIVED = DerivedSpec(groups={"voices": ("speech", "music")}, loud=-20.0)
+
+
+class FedDerived(DerivedClasses):
+    """Derived classes that are given sound, and rows as soon as a window of it is full."""
+
+    fed = made = 0
+
+    def feed(self, x: np.ndarray) -> list[np.ndarray]:
+        self.hear(self.fed, x)
+        self.fed += len(x)
+        rows = max(0, 1 + (self.fed - WINDOW) // HOP) - self.made
+        sample = 256 + HOP * (self.made + np.arange(rows, dtype=np.int64))
+        self.made += rows
+        probs = (sample[:, None] % [700, 900, 1100] / 1100).astype(np.float32)
+        return rows_of(self.push(probs, sample))
+
+    def reset(self) -> None:
+        super().reset()
+        self.fed = self.made = 0
+
+    def snapshot(self) -> dict[str, Any]:
+        return super().snapshot() | {"fed": self.fed, "made": self.made}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        super().restore(snapshot)
+        self.fed, self.made = snapshot["fed"], snapshot["made"]
 
 
 _MODELS: dict[str, Model] = {}
@@ -291,6 +321,13 @@ STAGES: dict[str, Stage] = {
     "detector": Stage(
         new=CountingDetector, feed=lambda s, x: s.push(x), end=lambda s: s.flush(), data=probabilities
     ),
+    "derived classes": Stage(
+        new=lambda: FedDerived(DERIVED, ("speech", "music", "noise"), HOP, 256, 256),
+        feed=lambda s, x: s.feed(x),
+        end=lambda s: [],
+        data=lambda: make("speech", 16000, 1.0),
+        closes=False,
+    ),
     "classifier": Stage(
         new=lambda: StreamClassifier(toy_model()),
         feed=push_in_order,
@@ -302,6 +339,12 @@ STAGES: dict[str, Stage] = {
         feed=push_in_order,
         end=lambda s: classifier_output(s, s.flush()),
         data=lambda: make("speech", 16000, 1.0),
+    ),
+    "classifier with derived classes": Stage(
+        new=lambda: StreamClassifier(toy_model(delay=3), derived=DERIVED),
+        feed=push_in_order,
+        end=lambda s: classifier_output(s, s.flush()),
+        data=damaged,
     ),
     "classifier at another rate": Stage(
         new=lambda: FedClassifier(toy_model()),

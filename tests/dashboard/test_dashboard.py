@@ -22,6 +22,7 @@ from stream.dashboard.ground import Ground
 from stream.dashboard.theme import Depth
 from stream.dashboard.timeline import Axis
 from stream.messages import Status
+from stream.outputs.output_report import OutputReport
 from stream.telemetry import Readings
 from tests.support.watched import HOP, NOON, RATE, Watched, busy_scene, console, event
 
@@ -435,3 +436,29 @@ def test_a_hint_about_the_sound_is_shown_while_it_listens() -> None:
     scene.push(np.zeros((10, 3)))
     scene.status("listening", "its channels cancel each other when they are mixed: listen to one of them")
     assert "its channels cancel each other" in shown(scene.telemetry.read())
+
+
+def with_outputs(*reports: OutputReport) -> Readings:
+    scene = busy_scene()
+    scene.outputs = reports
+    return scene.telemetry.read()
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_outputs_keep_the_size(width: int, height: int) -> None:
+    reports = [OutputReport(f"output{i}\x1b", "x", i, i, i, i, "gone " * i) for i in range(6)]
+    check_size(render(with_outputs(*reports), width, height), width, height)
+
+
+def test_what_outputs_do_has_a_line_of_its_own() -> None:
+    away = OutputReport("mqtt", "mqtt://hub", 9, 5, 0, 0, "hub: Connection refused")
+    full = OutputReport("clips", "clips", 4, 0, 2, 1)
+    fine = OutputReport("labels", "events.txt", 7, 1)
+    line = "clips 3 not delivered   mqtt trying again, 5 waiting   labels up to date"
+    low, wide = (text(render(with_outputs(fine, full, away), *size)) for size in ((80, 24), (200, 60)))
+    assert low[-2] == f"│ {line:<76} │"
+    assert "labels up to date   hub: Connection refused " in wide[-2]
+    assert "lost 1.0 s in 1 gap" in low[-3]
+    assert "clips 3 not delivered" in shown(with_outputs(fine, full, away), 40, 10)
+    assert "labels" not in shown(with_outputs(fine), 40, 10)
+    assert "labels, clips up to date" in shown(with_outputs(fine, OutputReport("clips", "clips")))

@@ -111,7 +111,7 @@ def test_its_options_are_options_of_the_command_line() -> None:
 
     run = CliRunner().invoke
     assert run(command, ["--bell", "door", "--bell", "tower"]).exit_code == 0
-    assert seen == {"bell": ("door", "tower"), "bell_volume": 0.5}
+    assert seen.items() >= {"bell": ("door", "tower"), "bell_volume": 0.5}.items()
     wrong = run(command, ["--bell-volume", "2"])
     assert wrong.exit_code == 2
     assert "--bell-volume" in wrong.output

@@ -18,6 +18,7 @@ SMALL_FILES = {  # each the one home of something that several packages use
     "stream/_version.py",
     "stream/capture/suffixes.py",
     "stream/features/framing.py",
+    "stream/outputs/locking.py",
 }
 README = (TESTS / "README.md").read_text(encoding="utf-8")
 

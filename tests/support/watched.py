@@ -13,6 +13,7 @@ from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.features.spec import FeatureSpec, MfccSpec
 from stream.inference.card import ModelCard
 from stream.messages import Chunk, Event, Gap, Result, Scores, SourceInfo, SourceState, Status
+from stream.outputs.output_report import OutputReport
 from stream.telemetry import Telemetry
 
 RATE, HOP = 16000, 160
@@ -49,9 +50,11 @@ class Watched:
         self.state: tuple[SourceState, str] = ("listening", "")
         self.end = 0
         self.now = 1000.0
+        self.outputs: tuple[OutputReport, ...] = ()
         self.telemetry = Telemetry(
             self.card,
             SourceInfo(**(fields | source)),
+            outputs=lambda: self.outputs,
             clock=lambda: self.now,
             wall=lambda: NOON + self.now - 1000.0,
         )

@@ -10,7 +10,7 @@ import soundfile
 from stream import Model, StreamClassifier
 from stream.capture.files import read_audio
 from stream.capture.source import ArraySource
-from stream.cli.live import teaching_lines
+from stream.cli.closing import teaching_lines
 from stream.installation import asset
 from stream.outputs.kept import KeptSounds
 from stream.runner import run

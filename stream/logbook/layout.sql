@@ -1,0 +1,88 @@
+-- Times are seconds since 1970 (UTC); samples count from the start of a run, at runs.sample_rate.
+
+CREATE TABLE runs (            -- one a start of the program
+    id           INTEGER PRIMARY KEY,
+    started      REAL NOT NULL,
+    seen         REAL NOT NULL,  -- the newest sign of life; a run without an end that is silent was killed
+    ended        REAL,
+    source       TEXT NOT NULL,
+    live         INTEGER NOT NULL,  -- 0: a recording; its times count from the start of the run
+    sample_rate  INTEGER NOT NULL,  -- of the model
+    model        TEXT NOT NULL,
+    model_sha256 TEXT NOT NULL,
+    labels       TEXT NOT NULL,  -- JSON list, in the order of minutes.peaks
+    rules        TEXT NOT NULL,  -- JSON: the detector's, as in a model card
+    promised     TEXT,           -- JSON: {label: false alarms an hour}, "" = all classes together; NULL: none
+    version      TEXT NOT NULL   -- of the program
+);
+
+CREATE TABLE events (
+    run           INTEGER NOT NULL,
+    number        INTEGER NOT NULL,  -- the event's id within the run
+    label         TEXT NOT NULL,
+    onset         REAL NOT NULL,
+    "offset"      REAL,              -- NULL: it is on, or the run was killed
+    onset_sample  INTEGER NOT NULL,
+    offset_sample INTEGER,
+    peak          REAL NOT NULL,     -- of the smoothed probability
+    mean          REAL NOT NULL,
+    gap_seconds   REAL NOT NULL,     -- lost within the event
+    cut           INTEGER NOT NULL,  -- 1: ended by a gap, a reset, the end of the run or a kill
+    rule          TEXT NOT NULL,     -- JSON: of its class, in force
+    curve         BLOB,              -- probability, one byte a point: p = byte / 254; 255: no score
+    curve_start   REAL,              -- seconds from the onset to the first point; mostly negative
+    curve_step    REAL,              -- seconds a point; each is the highest probability in it
+    clip          TEXT,              -- path of the sound that --clips wrote
+    PRIMARY KEY (run, number, label)
+);
+CREATE INDEX events_by_onset ON events (onset);
+
+CREATE TABLE minutes (             -- one a minute with sound, or with sound lost
+    run           INTEGER NOT NULL,
+    start         INTEGER NOT NULL,  -- a multiple of 60
+    heard         REAL NOT NULL,     -- seconds with scores
+    lost          REAL NOT NULL,     -- seconds in gaps
+    sound         REAL NOT NULL,     -- seconds behind the levels
+    mean_dbfs     REAL,              -- root mean square
+    max_dbfs      REAL,              -- of the loudest tenth of a second
+    peaks         BLOB,              -- highest smoothed probability of each class: uint16, little-endian, p = n / 65535
+    PRIMARY KEY (run, start)
+);
+CREATE INDEX minutes_by_start ON minutes (start);
+
+CREATE TABLE minute_classes (      -- only classes with something to say
+    run     INTEGER NOT NULL,
+    start   INTEGER NOT NULL,
+    label   TEXT NOT NULL,
+    seconds REAL NOT NULL,           -- in which the smoothed probability was at the threshold or above
+    events  INTEGER NOT NULL,        -- that began
+    PRIMARY KEY (run, start, label)
+) WITHOUT ROWID;
+
+CREATE TABLE gaps (
+    run          INTEGER NOT NULL,
+    start_sample INTEGER NOT NULL,
+    start        REAL NOT NULL,
+    seconds      REAL NOT NULL,
+    reason       TEXT NOT NULL,
+    is_open      INTEGER NOT NULL,   -- 1: so far
+    PRIMARY KEY (run, start_sample)
+);
+CREATE INDEX gaps_by_start ON gaps (start);
+
+CREATE TABLE statuses (            -- changes of what the source is doing
+    id     INTEGER PRIMARY KEY,
+    run    INTEGER NOT NULL,
+    at     REAL NOT NULL,
+    state  TEXT NOT NULL,
+    detail TEXT NOT NULL
+);
+CREATE INDEX statuses_by_time ON statuses (at);
+
+CREATE TABLE marks (               -- moments that a person marked
+    id   INTEGER PRIMARY KEY,
+    run  INTEGER NOT NULL,
+    at   REAL NOT NULL,
+    text TEXT NOT NULL
+);
+CREATE INDEX marks_by_time ON marks (at);
