@@ -232,8 +232,8 @@ class Recorder:
             detail=self._known[1],
         )
         self._times.begin(beginning)
+        self._segment = SegmentWriter(segment_folder(self.folder, self._number + 1), beginning, packed)
         self._number += 1
-        self._segment = SegmentWriter(segment_folder(self.folder, self._number), beginning, packed)
         self._whole = True
         self._upkeep.begin(self._segment)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import zlib
 from contextlib import suppress
@@ -57,6 +58,7 @@ class SegmentWriter:
             self._append(index.INDEX, line)
         except OSError:
             self.close()
+            shutil.rmtree(folder, ignore_errors=True)
             raise
 
     def append(
