@@ -9,7 +9,7 @@ import onnx
 
 from export.streaming.node import Node
 from stream.errors import NotStreamable, ParityError
-from stream.inference.onnx_file import FORBIDDEN_OPERATORS
+from stream.inference.onnx_file import FORBIDDEN_OPERATORS, STREAM_OPERATORS
 
 RANDOM_OPERATORS = frozenset(
     ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
@@ -47,12 +47,13 @@ def check_operators(model: onnx.ModelProto, from_torch: bool = False) -> None:
         ParityError: a loop or branch, an operator of another domain, a literal batch or length, or a GRU from torch
             without linear_before_reset (how an exporter once went silently wrong).
     """
+    explained = {(function.domain, function.name) for function in model.functions} & STREAM_OPERATORS
     for node in _all_nodes(model.graph):
         if node.op_type in FORBIDDEN_OPERATORS:
             raise ParityError(
                 f"operator '{node.name}' ({node.op_type}): loops and branches are not allowed in a streaming graph"
             )
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain not in ("", "ai.onnx") and (node.domain, node.op_type) not in explained:
             raise ParityError(
                 f"operator '{node.name}' ({node.domain}): only standard operators run everywhere"
             )
@@ -62,7 +63,8 @@ def check_operators(model: onnx.ModelProto, from_torch: bool = False) -> None:
                 raise ParityError(
                     f"operator '{node.name}' (GRU): torch's GRU needs linear_before_reset=1; upgrade onnxscript"
                 )
-    if any(entry.domain not in ("", "ai.onnx") for entry in model.opset_import):
+    domains = {"", "ai.onnx", *(domain for domain, _ in explained)}
+    if any(entry.domain not in domains for entry in model.opset_import):
         raise ParityError("the graph imports operators of another domain; only standard ones run everywhere")
     for axis in (0, 1):
         if not model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param:

@@ -23,6 +23,8 @@ DOMAINS = {"", "ai.onnx", "com.microsoft"}
 # Operators that can run forever or call something that is not arithmetic. Whatever else holds a graph is
 # refused by that graph, except Scan: it ends with the frames it is given, and its body is looked into.
 FORBIDDEN_OPERATORS = {"Loop", "If", "PyOp", "SequenceMap"}
+# Operators that a file may explain by a function, for runtimes that do not know them: domain and name.
+STREAM_OPERATORS = {("com.microsoft", "LinearAttention")}
 
 
 def read_model_file(path: str | Path) -> bytes:
@@ -99,8 +101,10 @@ def scan(data: bytes, name: str) -> dict[str, str]:
                     )
                 entry = {n: v for n, w, v in reader.fields(view(value)) if w == 2}
                 metadata[text(entry.get(1))] = text(entry.get(2))
-            elif number in (20, 25) and wire == 2:  # graphs that are not looked into
-                raise reader.refused("has local functions or training steps; export it again")
+            elif number == 25 and wire == 2:
+                _check_function(view(value), reader)
+            elif number == 20 and wire == 2:  # graphs that are not looked into
+                raise reader.refused("has training steps; export it again")
     except Malformed as error:
         raise _not_onnx(data, name, str(error)) from None
     if graphs != 1:
@@ -134,6 +138,25 @@ def _check_graph(graph: memoryview, reader: _Reader, inner: bool = False) -> Non
             for field, kind, part in reader.fields(view(value)):
                 if kind == 2 and field in (1, 2):
                     _check_tensor(view(part), reader)
+
+
+def _check_function(function: memoryview, reader: _Reader) -> None:
+    """Only what explains one of STREAM_OPERATORS, by standard operators: so no function can call another."""
+    parts = list(reader.fields(function))
+    called = {(n, text(value)) for n, wire, value in parts if wire == 2 and n in (1, 10)}
+    if not any(called == {(1, name), (10, domain)} for domain, name in STREAM_OPERATORS):
+        raise reader.refused("has local functions; export it again")
+    for number, wire, value in parts:
+        if wire != 2:
+            continue
+        if number == 7:
+            reader.nodes += 1
+            node = view(value)
+            if any(n == 7 and text(domain) != "" for n, w, domain in reader.fields(node) if w == 2):
+                raise reader.refused("a local function uses more than standard operators; export it again")
+            _check_node(node, reader, inner=False)
+        elif number == 11:
+            _check_attribute(view(value), reader, scans=False)
 
 
 def _check_node(node: memoryview, reader: _Reader, inner: bool) -> None:

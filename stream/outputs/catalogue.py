@@ -19,6 +19,7 @@ GROUP = "stream_classify.outputs"  # of entry points: name -> a class, see `Outp
 
 # name -> module, class. Their modules import nothing heavy: all are imported to know the options.
 _OWN: dict[str, tuple[str, str]] = {
+    "mqtt": ("stream.outputs.mqtt.mqtt", "Mqtt"),
     "clips": ("stream.outputs.clips", "Clips"),
     "history": ("stream.outputs.history", "History"),
     "record": ("stream.outputs.record", "Recorder"),

@@ -42,6 +42,7 @@ NOT_RUN = {
         "changes the shell it runs in",
         "needs a network stream",
         "needs PulseAudio, FFmpeg or ALSA",
+        "needs a broker",
         "needs systemd",
         "needs WSL",
         "needs WSL",
@@ -65,7 +66,7 @@ NOT_RUN = {
     "CONTRIBUTING.md": ["installs packages and runs the suite"],
 }
 # Run by others: the walk, .ci/run, the wheel's test.
-RUN_ELSEWHERE = ("walk", "keras walk", "install", "test command")
+RUN_ELSEWHERE = ("walk", "keras walk", "home walk", "install", "test command")
 LANGUAGES = {"sh", "python", "json", "csv", "tsv", "text"}
 
 every_guide = pytest.mark.parametrize("guide", GUIDES)
