@@ -80,7 +80,10 @@ def read_wav(path: Path, sample_rate: int) -> NDArray[np.float32]:
         head = file.read(HEADER_BYTES)
         size = os.fstat(file.fileno()).st_size - HEADER_BYTES
         wanted = wav_header(sample_rate)
-        if (head[:4], head[8:40]) != (wanted[:4], wanted[8:40]):  # the lengths do not count: files are cut off
+        if (head[:4], head[8:40]) != (
+            wanted[:4],
+            wanted[8:40],
+        ):  # the lengths do not count: files are cut off
             raise ValueError("the header is not that of such a file")
         return np.frombuffer(file.read(size // 4 * 4), "<f4").astype(np.float32, copy=False)
 
