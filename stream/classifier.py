@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,7 @@ class StreamClassifier:
         reset_after: start from the initial state every so many seconds of sound; None = never.
         stream: name of this stream, repeated in its results.
         engine: what runs the model and carries its state; None = an engine of its own.
-        detector_class: what finds events: the detector, or one of its subclasses that watches it.
+        make_detector: makes what finds events, with the arguments of `Detector`: that, or a subclass that watches it.
 
     Attributes:
         settings: these arguments, for one that is to do the same.
@@ -94,7 +94,7 @@ class StreamClassifier:
         reset_after: float | None = None,
         stream: str = "",
         engine: Engine | None = None,
-        detector_class: type[Detector] = Detector,
+        make_detector: Callable[..., Detector] = Detector,
     ) -> None:
         card = model.card
         spec = card.features
@@ -121,7 +121,7 @@ class StreamClassifier:
             self._derived = DerivedClasses(derived, card.labels, self.hop, self._reference, lag)
             self.labels = self._derived.labels
             self.detector_spec = derived.detector(self.detector_spec)
-        self._detector = detector_class(self.detector_spec, self.labels, spec.sample_rate, self.hop, lag)
+        self._detector = make_detector(self.detector_spec, self.labels, spec.sample_rate, self.hop, lag)
         self.settings = ClassifierSettings(
             detector=self.detector_spec,
             derived=derived,

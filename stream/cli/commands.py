@@ -27,6 +27,7 @@ _OWN = {
     "bench": ("stream.cli.bench", "bench", "Measure the cost of a hop on this machine."),
     "soak": ("stream.cli.soak", "soak", "Push hours of sound through and certify that nothing drifts."),
     "replay": ("stream.cli.replay", "replay", "Hear a recorded session again: are the results the same?"),
+    "explain": ("stream.cli.explain", "explain", "Show why there was an event in a session, or none."),
     "schema": ("stream.cli.printing", "schema", "Print the JSON Schema of the JSON lines."),
     "completion": ("stream.cli.completion", "completion", "Print the completion script for your shell."),
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from stream.classifier import StreamClassifier
@@ -30,7 +31,7 @@ class Listener(Sink, Protocol):
 
 
 def make_classifier(
-    session: RecordedSession, model: Model, detector_class: type[Detector] = Detector
+    session: RecordedSession, model: Model, make_detector: Callable[..., Detector] = Detector
 ) -> StreamClassifier:
     """A classifier with the settings of a session.
 
@@ -47,7 +48,7 @@ def make_classifier(
         max_gap=found.max_gap,
         reset_after=found.reset_after,
         stream=found.stream,
-        detector_class=detector_class,
+        make_detector=make_detector,
     )
 
 
@@ -58,6 +59,7 @@ def replay(
     sizes: Sizes | None = None,
     *,
     listeners: Sequence[Listener] = (),
+    until: float = math.inf,
 ) -> None:
     """Hear a session again, from a segment to its end.
 
@@ -68,6 +70,7 @@ def replay(
         first: where to begin; one of ``session.starts()``.
         sizes: of the chunks; None leaves them as they were recorded.
         listeners: told of everything, in order. They are not closed.
+        until: second of the stream behind which to stop.
 
     Raises:
         SessionInvalid: the session is damaged.
@@ -92,6 +95,8 @@ def replay(
             if chunk is not None:
                 for listener in listeners:
                     listener.chunk(chunk)
+            if chunk is not None and chunk.start > until * chunk.sample_rate:
+                return
             result = classifier.flush() if chunk is None else classifier.push(chunk)
             for listener in listeners:
                 listener.result(result)
