@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stream.decisions.class_state import OFF, RISING, Change, ClassState
 from stream.decisions.detector import Detector
 from stream.messages import Event, Scores
+from stream.snapshot import Snapshot
 
 Reason = Literal["peak", "short", "refractory", "warm-up", "gap"]
 MOST_MISSES = 10_000
@@ -60,30 +61,37 @@ class WatchedDetector(Detector):
         self.misses: list[NearMiss] = []
         self.rows: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
         self._blocked: dict[int, NearMiss] = {}
+        self._ended: dict[tuple[str, int], int] = {}  # label and offset -> id of the event
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """See Detector."""
+        super().restore(snapshot)
+        for label, track in zip(self.labels, self._tracks, strict=True):
+            if track.free_from is not None:
+                self._ended[label, track.free_from - track.refractory] = track.id
 
     def push(self, scores: Scores) -> tuple[Event, ...]:
         """See Detector."""
         cold = int(np.count_nonzero(~scores.warm))
         if cold:
             self._watch_cold(scores, cold)
-        events = super().push(scores)
+        events = self._noted(super().push(scores))
         averages = np.full(scores.probs.shape, np.nan, np.float32)
         if cold < len(scores):
             averages[cold:] = self._smooth
         self.rows.append((scores.sample, averages))
-        self._end_blocked(None if not len(scores) else averages[-1])
         return events
 
     def gap(self, length: int, *, carried: bool) -> tuple[Event, ...]:
         """See Detector."""
         if not carried:
             self._watch_cut()
-        return super().gap(length, carried=carried)
+        return self._noted(super().gap(length, carried=carried))
 
     def flush(self) -> tuple[Event, ...]:
         """See Detector."""
         self._watch_cut()
-        return super().flush()
+        return self._noted(super().flush())
 
     def threshold(self, label: str) -> float | None:
         """Where an event of the class begins; None for one that is never reported."""
@@ -107,7 +115,8 @@ class WatchedDetector(Detector):
         if before == OFF and height >= 2:
             onset = track.onset if track.mode != OFF else first + high * self.hop
             if onset > at:  # held up by the refractory time
-                self._block(column, track, at, onset, float(max(smooth[row:high])))
+                blocked = smooth[row : row + (onset - at) // self.hop]
+                self._block(column, track, at, onset, float(max(blocked)))
         elif before == RISING and track.mode == OFF:
             reasons: list[Reason] = []
             if not track.sure:
@@ -138,23 +147,38 @@ class WatchedDetector(Detector):
 
     def _watch_cold(self, scores: Scores, cold: int) -> None:
         """Rows that nobody looks at, because the model has not heard enough."""
+        half = self.hop // 2
         for column in self._columns:
             track = self._tracks[column]
-            probs = scores.probs[:cold, column]
-            over = np.flatnonzero(probs >= track.threshold)
-            if len(over):
-                half = self.hop // 2
+            for row in np.flatnonzero(scores.probs[:cold, column] >= track.threshold).tolist():
+                start = int(scores.sample[row]) - half
                 self._merge(
                     column,
                     NearMiss(
                         label=self.labels[column],
-                        start=int(scores.sample[over[0]]) - half,
-                        end=int(scores.sample[over[-1]]) - half + self.hop,
-                        peak=float(probs.max()),
+                        start=start,
+                        end=start + self.hop,
+                        peak=float(scores.probs[row, column]),
                         reasons=("warm-up",),
                         wanted=track.peak_threshold,
                     ),
                 )
+
+    def _noted(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
+        """Remember which events have ended, and name them in near misses: their ids are given after the decisions."""
+        for event in events:
+            if event.offset is not None:
+                self._ended[event.label, event.offset] = event.id
+        for place, miss in enumerate(self.misses):
+            if miss.reasons == ("refractory",) and miss.event < 0:
+                self.misses[place] = self._named(miss)
+        self._blocked = {column: self._named(miss) for column, miss in self._blocked.items()}
+        return events
+
+    def _named(self, miss: NearMiss) -> NearMiss:
+        refractory = self._tracks[self.labels.index(miss.label)].refractory
+        known = self._ended.get((miss.label, miss.free_from - refractory), miss.event)
+        return replace(miss, event=known)
 
     def _block(self, column: int, track: ClassState, start: int, end: int, peak: float) -> None:
         self._merge(
@@ -167,7 +191,6 @@ class WatchedDetector(Detector):
                 reasons=("refractory",),
                 wanted=track.peak_threshold,
                 free_from=track.free_from or 0,
-                event=track.id,
             ),
         )
 
@@ -177,28 +200,9 @@ class WatchedDetector(Detector):
         if known is not None and known.reasons == found.reasons and known.end >= found.start:
             if known in self.misses:
                 self.misses.remove(known)
-            found = NearMiss(
-                label=found.label,
-                start=known.start,
-                end=found.end,
-                peak=max(known.peak, found.peak),
-                reasons=found.reasons,
-                wanted=found.wanted,
-                free_from=found.free_from,
-                event=found.event,
-            )
+            found = replace(found, start=known.start, peak=max(known.peak, found.peak))
         self._blocked[column] = found
         self._add(found)
-
-    def _end_blocked(self, newest: NDArray[np.float32] | None) -> None:
-        """Forget stretches that are over, so that another one is a near miss of its own."""
-        for column in list(self._blocked):
-            if (
-                newest is not None
-                and not np.isnan(newest[column])
-                and newest[column] < self._thresholds[column]
-            ):
-                del self._blocked[column]
 
     def _add(self, miss: NearMiss) -> None:
         self.misses.append(miss)

@@ -171,7 +171,8 @@ def _curve(found: Explanation, column: int, y: float) -> list[str]:
             out.append(
                 f'<path d="M{LEFT} {height(bar):.1f}h{PLOT}" stroke="{QUIET}" stroke-dasharray="{dashes}" fill="none"/>'
             )
-            out.append(_text(LEFT + PLOT + 8, height(bar) + 4, f"{bar:.2g}", QUIET, 12))
+            if dashes != "1 5" or (bars[0][0] - bar) * CURVE > 12:  # room for its number
+                out.append(_text(LEFT + PLOT + 8, height(bar) + 4, f"{bar:.2g}", QUIET, 12))
     cold = np.isnan(found.averages[:, column])
     for values, extra in (
         (found.averages[:, column], ""),

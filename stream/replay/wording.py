@@ -67,7 +67,7 @@ def miss_text(found: Explanation, miss: NearMiss) -> str:
             reasons.append(f"warm-up: reached {miss.peak:.2f} before the model had heard enough")
         else:
             reasons.append("cut by a gap or the end of the sound before it was decided")
-    when = f"{printable(miss.label)} {miss.start / rate:.2f} to {miss.end / rate:.2f} s"
+    when = f"{printable(miss.label)} {max(0, miss.start) / rate:.2f} to {miss.end / rate:.2f} s"
     return f"{when}: no event: {' and '.join(reasons)}"
 
 
