@@ -1,4 +1,4 @@
-"""This installation: where its bundled files are, and the command that adds an optional part to it."""
+"""This installation: where its bundled files and its states are, and the command that adds an optional part to it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -43,6 +44,23 @@ def bundled_model(name: str) -> Path:
     raise ModelError(
         f"model {name}: no such file, and no bundled model; {meant}bundled are {', '.join(BUNDLED_MODELS)}"
     )
+
+
+def state_folder(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
+    """The user's folder for what must outlive a run; it need not exist yet.
+
+    It is that of the systemd unit (``StateDirectory=``), of ``XDG_STATE_HOME``, or the usual one of the platform:
+    ``~/.local/state``, ``~/Library/Application Support`` or ``%LOCALAPPDATA%``.
+    """
+    if unit := environ.get("STATE_DIRECTORY"):
+        return Path(unit.partition(":")[0])
+    if platform == "win32":
+        base = environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "stream-classify"
 
 
 def install_command(extra: str) -> str:

@@ -11,18 +11,15 @@ from stream.cli.commands import CommandGroup
 from stream.cli.completion import complete_model
 from stream.cli.deprecated import RenamedOption
 from stream.cli.help import section
-from stream.cli.outputs import output_options, take_output_values
-from stream.cli.printing import print_devices, print_version
+from stream.cli.outputs import output_options
+from stream.cli.printing import print_version
+from stream.cli.privacy import PRIVACY_OPTIONS
+from stream.cli.sound_in import SOUND_IN
 from stream.cli.values import (
-    LARGEST_BLOCK_SAMPLES,
     LONGEST_SECONDS,
-    MAX_CHANNELS,
-    SAMPLE_RATES,
     Level,
     Number,
-    check_input,
 )
-from stream.errors import UsageError
 
 EPILOG = """\b
 Examples:
@@ -49,84 +46,7 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
 )
 @section(
     "Sound in",
-    click.option(
-        "-i",
-        "--input",
-        "input_",
-        metavar="SOURCE",
-        type=click.Path(),
-        help="Audio file, URL, - for raw PCM on standard input, or sim:… (a simulated microphone). "
-        "Default: a microphone.",
-    ),
-    click.option(
-        "-d",
-        "--device",
-        metavar="ID|NAME",
-        help="Microphone: its number, or part of its name. Default: the system's input.",
-    ),
-    click.option("--demo", is_flag=True, help="Listen to the bundled recording."),
-    click.option(
-        "-l",
-        "--list-devices",
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=print_devices,
-        help="List microphones and exit.",
-    ),
-    click.option(
-        "-r",
-        "--sample-rate",
-        cls=RenamedOption,
-        was="--samplerate",
-        type=click.IntRange(*SAMPLE_RATES),
-        metavar="HZ",
-        help="Rate at which to open the microphone, or of raw PCM. Default: one that the device supports.",
-    ),
-    click.option(
-        "-c",
-        "--channel",
-        metavar="N|mix",
-        help="Channel to listen to, from 1, or mix for the mean of all. "
-        "Default: 1 of a microphone, mix of a file.",
-    ),
-    click.option(
-        "-b",
-        "--block-samples",
-        cls=RenamedOption,
-        was="--blocksize",
-        type=click.IntRange(0, LARGEST_BLOCK_SAMPLES),
-        default=0,
-        metavar="N",
-        help="Samples that are read at a time; 0 leaves it to the source.",
-    ),
-    click.option(
-        "--format",
-        "format_",
-        type=click.Choice(["s16le", "f32le"]),
-        help="Samples of raw PCM, 16-bit integers or 32-bit floats, even if it looks like a file. Default: s16le.",
-    ),
-    click.option(
-        "--channels",
-        type=click.IntRange(1, MAX_CHANNELS),
-        default=1,
-        show_default=True,
-        metavar="N",
-        help="Interleaved channels of raw PCM.",
-    ),
-    click.option(
-        "--insecure",
-        is_flag=True,
-        help="Listen to https servers without a valid certificate; anybody may be behind them.",
-    ),
-    click.option("--fast", is_flag=True, help="Read a recording as fast as possible, not in real time."),
-    click.option(
-        "--when-late",
-        type=click.Choice(["drop-oldest", "skip-to-now"]),
-        default="drop-oldest",
-        show_default=True,
-        help="Which sound to give up when classifying falls behind the microphone.",
-    ),
+    *SOUND_IN,
     click.option(
         "--repair",
         type=click.Choice(["interpolate", "hold", "mean"]),
@@ -243,6 +163,16 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
     click.option("-v", "--verbose", is_flag=True, help="Say more on standard error."),
 )
 @output_options
+@section("Privacy", *PRIVACY_OPTIONS)
+@section(
+    "Settings",
+    click.option(
+        "--settings",
+        type=click.Path(dir_okay=False),
+        metavar="FILE.toml",
+        help="Read options from a file; those on the command line win. See stream-classify settings --help.",
+    ),
+)
 @click.option(
     "-V",
     "--version",
@@ -274,12 +204,6 @@ def app(ctx: click.Context, /, **options: Any) -> None:
             )
         return
     from stream.cli.live import listen
-    from stream.cli.options import Options
+    from stream.cli.resolving import resolve
 
-    check_input(options["input_"], options["demo"], given)
-    if options["jsonl"] is not None and not options["jsonl"].strip():
-        raise UsageError("--jsonl '': is empty, perhaps an unset variable of the shell; give a file, or -")
-    options["input"] = options.pop("input_")
-    options["format"] = options.pop("format_")
-    outputs = take_output_values(options)
-    listen(Options(**options, outputs=outputs))
+    listen(resolve(ctx, options).options)

@@ -9,43 +9,46 @@ from typing import TYPE_CHECKING
 from stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from stream.capture.source import AudioSource
     from stream.classifier import StreamClassifier
     from stream.cli.options import Options
+    from stream.decisions.spec import DetectorSpec
     from stream.inference.session import Model
     from stream.messages import SourceInfo
     from stream.outputs.jsonl import JsonLines
+    from stream.outputs.kept import KeptSounds
     from stream.outputs.outputs import Outputs
+    from stream.settings.layered_rules import Origins
 
 
 def make_classifier(model: Model, options: Options) -> StreamClassifier:
     """The classifier, with the rules of the card and the changes that were asked for."""
     from stream.classifier import StreamClassifier
-    from stream.cli.rules import derived_spec, detector_spec
-    from stream.decisions.derived import LOUD
     from stream.features.conditioner import MAX_GAP_SECONDS
 
-    derived = derived_spec(options.group, options.loud)
-    rules = detector_spec(
-        derived.detector(model.card.detector),
-        derived.labels(model.labels),
-        {
-            "threshold": options.threshold,
-            "peak_threshold": options.peak_threshold,
-            "min_on": options.min_on,
-            "min_off": options.min_off,
-            "refractory": options.refractory,
-            "smoothing": options.smoothing,
-        },
-        apart=() if options.loud is None else (LOUD,),
-    )
+    rules, _ = make_rules(model, options)
     return StreamClassifier(
         model,
         rules,
-        derived=derived,
+        derived=options.derived,
         repair=options.repair,  # type: ignore[arg-type]  # click has checked it
         max_gap=MAX_GAP_SECONDS if options.max_gap is None else options.max_gap,
         reset_after=options.reset_after,
+    )
+
+
+def make_rules(model: Model, options: Options) -> tuple[DetectorSpec, Origins]:
+    """The rules in force, and where they come from."""
+    from stream.decisions.derived import LOUD
+    from stream.settings.layered_rules import lay_over
+
+    if options.file is not None:
+        known = [*model.labels, *options.derived.groups, *(() if options.derived.loud is None else (LOUD,))]
+        options.file.check_classes(model.labels, known)
+    return lay_over(
+        options.derived.detector(model.card.detector),
+        options.derived.labels(model.labels),
+        options.rules,
+        apart=() if options.derived.loud is None else (LOUD,),
     )
 
 
@@ -58,30 +61,6 @@ def warm_up(classifier: StreamClassifier) -> None:
         classifier.push(hop)
     classifier.flush()
     classifier.reset()
-
-
-def open_input(options: Options, chunk_seconds: float | None = None) -> AudioSource:
-    """The source that was asked for; ``chunk_seconds`` as `open_source` takes it."""
-    from stream.capture.opening import open_source
-    from stream.cli.quiet import quieten_portaudio
-    from stream.installation import asset
-
-    quieten_portaudio()
-    text = str(asset("demo.ogg")) if options.demo else options.input or options.device
-    if options.device is not None and not options.device.strip():
-        raise UsageError("--device '': want a number or part of a name; see --list-devices")
-    return open_source(
-        text,
-        sample_rate=options.sample_rate,
-        channel=options.channel,
-        block_samples=options.block_samples,
-        format=options.format,
-        channels=options.channels,
-        fast=options.fast,
-        when_late=None if options.demo or options.input else options.when_late,  # a microphone's
-        chunk_seconds=chunk_seconds,
-        insecure=options.insecure,
-    )
 
 
 def make_json_lines(
@@ -105,16 +84,26 @@ def make_json_lines(
     return [JsonLines(path, origin, live=live, onsets=options.onsets, scores=options.scores, waits=waits)]
 
 
-def make_outputs(options: Options, classifier: StreamClassifier, source: SourceInfo) -> Outputs:
-    """The outputs that were asked for, ready before the first sound."""
-    from stream.cli.rules import derived_spec
+def make_kept(options: Options) -> KeptSounds | None:
+    """What the keys keep; None where no sound may be kept."""
+    from stream.outputs.kept import KeptSounds
+
+    return None if options.no_audio else KeptSounds(options.heard)
+
+
+def make_outputs(
+    options: Options, classifier: StreamClassifier, source: SourceInfo, kept: KeptSounds | None = None
+) -> Outputs:
+    """The outputs that were asked for, ready before the first sound; with --no-speech, ``kept`` behind their guard."""
+    from stream.cli.privacy import make_guard
     from stream.outputs.catalogue import all_outputs, open_outputs
     from stream.outputs.output import OutputContext
     from stream.outputs.records import Origin
     from stream.outputs.switches import make_switches
 
     card = classifier.model.card
-    groups = tuple(derived_spec(options.group, options.loud).groups)
+    groups = tuple(options.derived.groups)
+    asked = all_outputs(options.outputs, options.output_tables)
     context = OutputContext(
         origin=Origin(source.name, card.name, classifier.model.sha256),
         source=source,
@@ -123,13 +112,18 @@ def make_outputs(options: Options, classifier: StreamClassifier, source: SourceI
         sample_rate=classifier.sample_rate,
         groups=groups,
         switches=make_switches(
-            groups=groups, schedules=(), outputs=[each.switch for each in all_outputs(options.outputs)]
+            groups=groups, schedules=options.acting.schedules, outputs=[each.switch for each in asked]
         ),
         card=card,
         settings=classifier.settings,
         model_path=os.path.abspath(classifier.model.path),
     )
-    return open_outputs(options.outputs, context)
+    guard = make_guard(
+        no_audio=options.no_audio, no_speech=options.no_speech, beside=[] if kept is None else [kept]
+    )
+    return open_outputs(
+        options.outputs, context, tables=options.output_tables, acting=options.acting, guard=guard
+    )
 
 
 def same_file(output: str, path: str) -> bool:

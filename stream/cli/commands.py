@@ -22,12 +22,16 @@ _OUR_PACKAGES = {"stream", "export"}
 
 # name -> module, attribute, the line that help shows for it
 _OWN = {
+    "report": ("stream.cli.history_report", "report", "Report what a history holds: a day or some days."),
     "verify": ("stream.cli.verify", "verify", "Prove that a model file works here as it did when exported."),
     "inspect": ("stream.cli.inspect", "inspect", "Print what a model file says about itself."),
     "bench": ("stream.cli.bench", "bench", "Measure the cost of a hop on this machine."),
     "soak": ("stream.cli.soak", "soak", "Push hours of sound through and certify that nothing drifts."),
     "replay": ("stream.cli.replay", "replay", "Hear a recorded session again: are the results the same?"),
     "explain": ("stream.cli.explain", "explain", "Show why there was an event in a session, or none."),
+    "doctor": ("stream.cli.doctor", "doctor", "Listen, and say in plain words what is wrong."),
+    "redact": ("stream.cli.redact", "redact", "Write sound without the speech in it, for other programs."),
+    "settings": ("stream.cli.in_force", "settings", "Print what is in force, and where it comes from."),
     "schema": ("stream.cli.printing", "schema", "Print the JSON Schema of the JSON lines."),
     "completion": ("stream.cli.completion", "completion", "Print the completion script for your shell."),
 }

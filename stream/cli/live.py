@@ -6,7 +6,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from stream.cli.assembly import make_classifier, make_json_lines, make_outputs, open_input, warm_up
+from stream.cli.assembly import make_classifier, make_json_lines, make_kept, make_outputs, warm_up
 from stream.cli.closing import report_lines, report_outputs, report_run, show_closing, teaching_lines
 from stream.cli.hints import HintLog
 from stream.cli.models import load_model
@@ -21,21 +21,23 @@ if TYPE_CHECKING:
     from stream.classifier import StreamClassifier
     from stream.cli.options import Options
     from stream.outputs.jsonl import JsonLines
+    from stream.outputs.kept import KeptSounds
     from stream.outputs.outputs import Outputs
     from stream.outputs.sink import Sink
     from stream.runner import Summary
 
 log = logging.getLogger("stream")
 STOP_SECONDS = 0.8  # that a worker may take to finish before the terminal is given back without it
-HISTORY_SECONDS = 20.0  # kept behind the dashboard, for the keys that keep a sound
 DASHBOARD_CHUNK_SECONDS = 0.06  # where nothing waits for the sound but a screen, drawn a few times a second
 
 
 def listen(options: Options) -> None:
     """Run until the source ends, q or Ctrl-C is pressed, or SIGTERM comes."""
     set_up_log(options.verbose)
-    if sum(map(bool, (options.input, options.device, options.demo))) > 1:
-        raise UsageError("--input, --device and --demo: each says what to listen to; give one of them")
+    if options.no_audio:
+        from stream.outputs.catalogue import refuse_sound
+
+        refuse_sound(options.outputs, options.output_tables)
     dashboard = options.jsonl != "-" and terminal_can_draw()
     if options.screenshot and not dashboard:
         raise UsageError(
@@ -49,7 +51,7 @@ def listen(options: Options) -> None:
     classifier = make_classifier(model, options)
     warm_up(classifier)  # before the microphone opens: first calls are slow
     source = interruptible(
-        lambda: open_input(options, DASHBOARD_CHUNK_SECONDS if dashboard and not options.jsonl else None)
+        lambda: options.open(DASHBOARD_CHUNK_SECONDS if dashboard and not options.jsonl else None)
     )
     with source:
         info = source.info()
@@ -66,10 +68,11 @@ def listen(options: Options) -> None:
             chosen,
         )
         lines = make_json_lines(options, model, info.name, info.live, dashboard)
-        outputs = make_outputs(options, classifier, info)
+        kept = make_kept(options) if dashboard else None
+        outputs = make_outputs(options, classifier, info, kept)
         with stop_signals(source.close, lines):
             if dashboard:
-                run_dashboard(source, classifier, lines, outputs, options)
+                run_dashboard(source, classifier, lines, outputs, kept, options)
             else:
                 people: list[Sink] = []
                 if options.jsonl is None and is_terminal() and not (options.scores or options.onsets):
@@ -110,11 +113,12 @@ def run_dashboard(
     classifier: StreamClassifier,
     lines: list[JsonLines],
     outputs: Outputs,
+    kept: KeptSounds | None,
     options: Options,
 ) -> None:
     """The loop on a worker thread, the dashboard on this one."""
+    from stream.cli.privacy import NO_SOUND_KEPT
     from stream.dashboard import Dashboard, Key
-    from stream.outputs.kept import KeptSounds
     from stream.runner import Worker, run
     from stream.telemetry import Telemetry
 
@@ -126,11 +130,14 @@ def run_dashboard(
         labels=classifier.labels,
         outputs=outputs.reports,
     )
-    kept = KeptSounds(options.heard)
-    sinks: list[Sink] = [*lines, telemetry, kept, outputs, *watchdog()]
-    seconds = max(HISTORY_SECONDS, outputs.history_seconds)
+    # With --no-speech it is behind the guard of the outputs, and so is the history that it reads.
+    beside = [] if options.no_speech or kept is None else [kept]
+    sinks: list[Sink] = [*lines, telemetry, *beside, outputs, *watchdog()]
+    seconds = max([outputs.history_seconds, *(each.history_seconds for each in beside)]) or None
     worker = Worker(lambda: run(source, classifier, sinks, history_seconds=seconds))
-    screen = Dashboard(telemetry, keys={"t": Key("teach", kept.keep), "n": Key("not that", kept.wrong)})
+    keep = (lambda: NO_SOUND_KEPT) if kept is None else kept.keep
+    wrong = (lambda: NO_SOUND_KEPT) if kept is None else kept.wrong
+    screen = Dashboard(telemetry, keys={"t": Key("teach", keep), "n": Key("not that", wrong)})
     worker.start()
     with held_back_stderr():
         try:
@@ -147,5 +154,5 @@ def run_dashboard(
     else:
         show_closing(telemetry.read(), summary, classifier.sample_rate)
         report_run(summary, source, classifier.sample_rate, closed=True)
-    for line in teaching_lines(kept, options.model):
+    for line in [] if kept is None else teaching_lines(kept, options.model):
         show(line)

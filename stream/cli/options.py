@@ -1,4 +1,4 @@
-"""What was asked for: the options of listening, by their long names."""
+"""What was asked for."""
 
 from __future__ import annotations
 
@@ -6,32 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stream.cli.sound_in import SoundIn
+from stream.decisions.derived import DerivedSpec
+from stream.outputs.acting_rule import ActingRules
+from stream.outputs.catalogue import OutputTable
+from stream.settings.layered_rules import RuleSetting
+from stream.settings.reading import Settings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """The options of the root command, by their long names."""
+class Options(SoundIn):
+    """The options of the root command, by their long names, as file, environment and command line together have them.
 
-    input: str | None
-    device: str | None
-    demo: bool
-    sample_rate: int | None
-    channel: str | None
-    block_samples: int
-    format: str | None
-    insecure: bool
-    channels: int
-    fast: bool
-    when_late: str
+    Attributes:
+        rules: changes of the card's rules, later ones win.
+        derived: groups and loud.
+        outputs: values of the outputs' options, by keyword.
+        output_tables: outputs with settings of their own.
+        acting: rules of acting.
+        file: the settings file, for what can be checked only once the model is known.
+    """
+
     model: str
     provider: str
-    threshold: tuple[str, ...]
-    peak_threshold: tuple[str, ...]
-    min_on: tuple[str, ...]
-    min_off: tuple[str, ...]
-    refractory: tuple[str, ...]
-    smoothing: tuple[str, ...]
-    group: tuple[str, ...]
-    loud: float | None
+    rules: tuple[RuleSetting, ...]
+    derived: DerivedSpec
     repair: str
     max_gap: float | None
     reset_after: float | None
@@ -41,4 +40,9 @@ class Options:
     heard: str
     screenshot: str | None
     verbose: bool
+    no_audio: bool
+    no_speech: bool
     outputs: Mapping[str, Any]
+    output_tables: tuple[OutputTable, ...]
+    acting: ActingRules
+    file: Settings | None

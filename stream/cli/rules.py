@@ -1,42 +1,31 @@
-"""Classes and their detector settings from the command line, laid over those of the model's card."""
+"""Classes and their detector settings from the command line."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
-import msgspec
-
-from stream.decisions.derived import DerivedSpec
-from stream.decisions.spec import ClassRule, DetectorSpec
+from stream.decisions.spec import DetectorSpec
 from stream.errors import UsageError
+from stream.settings.layered_rules import RuleSetting, lay_over
 
-THRESHOLDS = ("threshold", "peak_threshold")
 
-
-def detector_spec(
-    base: DetectorSpec,
-    labels: tuple[str, ...],
-    settings: dict[str, Sequence[str]],
-    apart: Collection[str] = (),
-) -> DetectorSpec:
-    """The card's rules with the user's changes.
+def rule_settings(texts: Mapping[str, Sequence[str]], where: str = "") -> list[RuleSetting]:
+    """What the options say about rules.
 
     Args:
-        base: from the card.
-        labels: all classes.
-        settings: field of ClassRule -> texts, each "VALUE" (for every class) or "LABEL=VALUE".
-        apart: classes whose thresholds a value for every class does not change.
+        texts: field of ClassRule -> texts, each "VALUE" (for every class) or "LABEL=VALUE".
+        where: where they come from; "" = each from its option.
+
+    Returns:
+        Values for every class first, so that LABEL=VALUE wins in any order.
 
     Raises:
-        UsageError: not a number, or no such class.
-        SpecError: out of range.
+        UsageError: not a number.
     """
-    rules = {label: base.rule(label) for label in labels}
-    for field, texts in settings.items():
+    found: list[RuleSetting] = []
+    for field, values in texts.items():
         option = "--" + field.replace("_", "-")
-        every = [label for label in labels if field not in THRESHOLDS or label not in apart]
-        # Values for every class first, so that LABEL=VALUE wins in any order.
-        for text in sorted(texts, key=lambda text: "=" in text):
+        for text in values:
             label, sign, number = text.rpartition("=")
             if sign and not label:
                 raise UsageError(f"{option} {text!r}: no class before the =; want a number, or LABEL=number")
@@ -44,26 +33,34 @@ def detector_spec(
                 value = float(number)
             except ValueError:
                 raise UsageError(f"{option} {text!r}: want a number, or LABEL=number") from None
-            if label and label not in rules:
-                raise UsageError(f"{option} {text!r}: no class {label!r}; the model has {', '.join(labels)}")
-            for name in [label] if label else every:
-                rules[name] = _changed(rules[name], field, value)
-    return DetectorSpec(default=base.default, classes=rules)
+            found.append(RuleSetting(field, label if sign else None, value, where or f"{option} {text!r}"))
+    return sorted(found, key=lambda setting: setting.label is not None)
 
 
-def derived_spec(groups: Sequence[str], loud: float | None) -> DerivedSpec:
-    """The classes that are derived.
+def detector_spec(
+    base: DetectorSpec, labels: tuple[str, ...], texts: Mapping[str, Sequence[str]]
+) -> DetectorSpec:
+    """The card's rules with the changes of options; see `rule_settings` and `lay_over`.
+
+    Raises:
+        UsageError: not a number, or no such class.
+        SpecError: out of range.
+    """
+    spec, _ = lay_over(base, labels, rule_settings(texts))
+    return spec
+
+
+def groups_of(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Groups by name.
 
     Args:
-        groups: texts "NAME=LABEL,LABEL".
-        loud: dBFS, or None.
+        texts: "NAME=LABEL,LABEL".
 
     Raises:
         UsageError: a text of another form, or a name that is given twice.
-        SpecError: out of range.
     """
     found: dict[str, tuple[str, ...]] = {}
-    for text in groups:
+    for text in texts:
         name, sign, members = text.partition("=")
         name = name.strip()
         if not (sign and name and members.strip()):
@@ -71,12 +68,4 @@ def derived_spec(groups: Sequence[str], loud: float | None) -> DerivedSpec:
         if name in found:
             raise UsageError(f"--group {text!r}: there is a group {name!r} already; give each name once")
         found[name] = tuple(member.strip() for member in members.split(","))
-    return DerivedSpec(groups=found, loud=loud)
-
-
-def _changed(rule: ClassRule, field: str, value: float) -> ClassRule:
-    if field == "threshold":  # keep the hysteresis in proportion; the user's threshold is enough by itself
-        ratio = rule.off_threshold / rule.threshold
-        release = None if rule.release is None else max(0.0, min(value, ratio * value))
-        return msgspec.structs.replace(rule, threshold=value, release=release, peak_threshold=None)
-    return msgspec.structs.replace(rule, **{field: value})
+    return found

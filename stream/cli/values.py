@@ -78,18 +78,27 @@ def check_input(text: str | None, demo: bool, given: Collection[str]) -> None:
         )
     if text is not None and os.path.isdir(text):
         raise UnreadableAudio(f"{text} is a folder: give one audio file", path=text)
-    if text is None:
-        kind = "a file" if demo else "a microphone"
-    elif text.strip() == "-":
-        kind = "standard input"
-    elif text.startswith("sim:"):
-        kind = "a simulated microphone"
-    elif re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://", text):
-        kind = "a URL"
-    else:
-        kind = "a file"
+    kind = _kind(text, demo)
     unfit, why = _NOT_FOR[kind]
     for name in given:
         if name in unfit:
             option = "--" + name.strip("_").replace("_", "-")
             raise UsageError(f"{option} does not apply to {kind}: {why}; leave it out")
+
+
+def unfit_options(text: str | None, demo: bool) -> Collection[str]:
+    """Names of the options that mean nothing to what is listened to."""
+    unfit, _ = _NOT_FOR[_kind(text, demo)]
+    return unfit
+
+
+def _kind(text: str | None, demo: bool) -> str:
+    if text is None:
+        return "a file" if demo else "a microphone"
+    if text.strip() == "-":
+        return "standard input"
+    if text.startswith("sim:"):
+        return "a simulated microphone"
+    if re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://", text):
+        return "a URL"
+    return "a file"

@@ -84,6 +84,7 @@ class Minute:
     Attributes:
         start: seconds since 1970, a multiple of 60.
         heard, lost: seconds with scores, and in gaps.
+        sound: seconds behind the levels.
         mean_dbfs, max_dbfs: root mean square of the sound, and of its loudest tenth of a second; None without sound.
         seconds: label -> seconds at the class's threshold or above; without those that never were.
         events: label -> events that began; without those that had none.
@@ -95,6 +96,7 @@ class Minute:
     start: float
     heard: float
     lost: float
+    sound: float
     mean_dbfs: float | None
     max_dbfs: float | None
     seconds: Mapping[str, float]

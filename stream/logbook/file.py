@@ -96,10 +96,14 @@ def sqlite_errors(path: str) -> Iterator[None]:
         HistoryInvalid: the file is damaged.
         OutputError: anything else.
     """
+    name = f"history {printable(path)}"
     try:
         yield
+    except UnicodeDecodeError:
+        raise HistoryInvalid(
+            f"{name}: is damaged (a name in it is no text); move it away, a new one is made"
+        ) from None
     except sqlite3.Error as error:
-        name = f"history {printable(path)}"
         code = getattr(error, "sqlite_errorcode", None)
         base = None if code is None else code & 0xFF
         if base in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

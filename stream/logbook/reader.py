@@ -166,6 +166,7 @@ class HistoryReader:
                 start=_time(row["start"]),
                 heard=_real(row["heard"]),
                 lost=_real(row["lost"]),
+                sound=_real(row["sound"]),
                 mean_dbfs=None if row["mean_dbfs"] is None else _real(row["mean_dbfs"]),
                 max_dbfs=None if row["max_dbfs"] is None else _real(row["max_dbfs"]),
                 seconds={label: seconds for label, (seconds, _) in found.items() if seconds},

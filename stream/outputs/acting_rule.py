@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream.errors import SpecError
-from stream.outputs.hours import DAYS, Hours, Schedule, read_days, read_hours
+from stream.outputs.hours import Hours, Schedule, read_days, read_hours
 from stream.quantities import duration_seconds, level_dbfs
 
 
@@ -145,20 +145,3 @@ FIELDS: Mapping[str, Callable[[Any], Any]] = {
     "score": _score,
     "level": _level,
 }
-
-
-def shown(value: Any) -> str:
-    """A value of a field, for people."""
-    if isinstance(value, Hours):
-        return "-".join(f"{minute // 60:02d}:{minute % 60:02d}" for minute in (value.start, value.end))
-    if isinstance(value, frozenset) and value and all(isinstance(each, int) for each in value):
-        return ", ".join(DAYS[day] for day in sorted(value))
-    if isinstance(value, (tuple, frozenset)):
-        return ", ".join(map(shown, sorted(value) if isinstance(value, frozenset) else value))
-    return (
-        f"{value:g}"
-        if isinstance(value, float)
-        else str(value).lower()
-        if isinstance(value, bool)
-        else str(value)
-    )

@@ -13,7 +13,8 @@ from stream.errors import UsageError
 from stream.outputs.acting import Acting
 from stream.outputs.acting_rule import ActingRules
 from stream.outputs.output import Option, Output, OutputContext
-from stream.outputs.outputs import Outputs
+from stream.outputs.outputs import Outputs, writes_sound
+from stream.outputs.sink import GuardMaker
 
 GROUP = "stream_classify.outputs"  # of entry points: name -> a class, see `Output`
 
@@ -21,8 +22,12 @@ GROUP = "stream_classify.outputs"  # of entry points: name -> a class, see `Outp
 _OWN: dict[str, tuple[str, str]] = {
     "mqtt": ("stream.outputs.mqtt.mqtt", "Mqtt"),
     "clips": ("stream.outputs.clips", "Clips"),
+    "labels": ("stream.outputs.label_output", "Labels"),
     "history": ("stream.outputs.history", "History"),
     "record": ("stream.outputs.record", "Recorder"),
+    "webhook": ("stream.outputs.webhook", "Webhook"),
+    "notify": ("stream.outputs.notify", "Notify"),
+    "exec": ("stream.outputs.exec", "Exec"),
 }
 
 
@@ -96,6 +101,7 @@ def open_outputs(
     *,
     tables: Sequence[OutputTable] = (),
     acting: ActingRules | None = None,
+    guard: GuardMaker | None = None,
 ) -> Outputs:
     """Make the outputs that were asked for.
 
@@ -104,6 +110,7 @@ def open_outputs(
         context: of the run.
         tables: further outputs.
         acting: which events each is told of; None = all.
+        guard: stands between the sound and the outputs that write it, see `Outputs`.
 
     Raises:
         OutputError, UsageError: as the outputs say.
@@ -115,6 +122,11 @@ def open_outputs(
     for asked in all_outputs(values, tables):
         kind = output_classes()[asked.kind]
         first, *others = kind.OPTIONS
+        if guard is not None and getattr(kind, "needs_all_sound", False):
+            raise UsageError(
+                f"--{first.name} {asked.target}: is of no use without the sound that was heard, which --no-speech "
+                "changes; leave out one of them"
+            )
         given = {**values, **asked.values}
         settings = {option.keyword: given.get(option.keyword, option.default) for option in others}
         rule = acting.rule(asked.kind, asked.acting)
@@ -128,4 +140,22 @@ def open_outputs(
             if ruled
             else None
         )
-    return Outputs(made, live=context.source.live, acting=rules)
+    return Outputs(made, live=context.source.live, acting=rules, guard=guard)
+
+
+def refuse_sound(values: Mapping[str, Any], tables: Sequence[OutputTable] = ()) -> None:
+    """Refuse, for ``--no-audio``, outputs that write sound.
+
+    Args:
+        values, tables: as `all_outputs` takes them.
+
+    Raises:
+        UsageError: one of them was asked for.
+    """
+    for asked in all_outputs(values, tables):
+        kind = output_classes()[asked.kind]
+        if writes_sound(kind):
+            raise UsageError(
+                f"--{kind.OPTIONS[0].name} {asked.target}: writes sound, which --no-audio forbids; "
+                "leave out one of them, or keep what is not speech with --no-speech"
+            )

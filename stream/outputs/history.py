@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -165,4 +166,4 @@ class History:
             path = self._clips.get(result, event)
             if path is not None:
                 self._waiting.remove((result, event))
-                self._follower.clip(event, str(path))
+                self._follower.clip(event, os.path.abspath(path))

@@ -30,8 +30,11 @@ class KeptSounds:
         wall: seconds since 1970, for the names.
 
     Attributes:
+        history_seconds: how far the sound must reach back.
         kept, wrong_ones: files that were written.
     """
+
+    history_seconds = 20.0
 
     def __init__(self, folder: str | Path, wall: Callable[[], float] = time.time) -> None:
         self.folder = Path(folder)

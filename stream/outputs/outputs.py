@@ -9,6 +9,7 @@ from stream.outputs.acting import Acting
 from stream.outputs.output import Output
 from stream.outputs.output_report import OutputReport
 from stream.outputs.queued import CAPACITY_MESSAGES, Queued
+from stream.outputs.sink import GuardMaker, without_sound
 
 if TYPE_CHECKING:
     from stream.messages import Chunk, Result, Status
@@ -24,6 +25,8 @@ class Outputs:
         outputs: with the name and target to report of each.
         live: False where the sound can wait, as that of a recording, for the outputs that ask for it.
         acting: what stands before each of them, in their order; None where nothing does.
+        guard: makes what stands between the sound and the outputs that write sound. All others are then given no
+            sound, only how loud it is.
     """
 
     def __init__(
@@ -32,21 +35,24 @@ class Outputs:
         *,
         live: bool = True,
         acting: Sequence[Acting | None] = (),
+        guard: GuardMaker | None = None,
     ) -> None:
-        self._queues = []
+        self._queues: list[Queued] = []
+        writers: list[Queued] = []
         for place, (output, name, target) in enumerate(outputs):
             before = acting[place] if acting else None
             waits = not live and getattr(output, "holds_up_recordings", False)
-            self._queues.append(
-                Queued(
-                    output if before is None else before,
-                    name=name,
-                    target=target,
-                    wants=output.WANTS if before is None else before.wants,
-                    capacity=RECORDING_MESSAGES if waits else CAPACITY_MESSAGES,
-                    patience_seconds=RECORDING_PATIENCE_SECONDS if waits else 0.0,
-                )
+            queue = Queued(
+                output if before is None else before,
+                name=name,
+                target=target,
+                wants=output.WANTS if before is None else before.wants,
+                capacity=RECORDING_MESSAGES if waits else CAPACITY_MESSAGES,
+                patience_seconds=RECORDING_PATIENCE_SECONDS if waits else 0.0,
             )
+            self._queues.append(queue)
+            if writes_sound(type(output)):
+                writers.append(queue)
         # How far back the sound must reach that results refer to, in seconds; 0 where nobody reads it.
         self.history_seconds: float = max(
             (getattr(output, "history_seconds", 0.0) for output, _, _ in outputs), default=0.0
@@ -56,6 +62,16 @@ class Outputs:
             (output.snapshot_seconds for output, _, _ in outputs if hasattr(output, "snapshot_seconds")),
             default=None,
         )
+        self._guard = None
+        self._open = self._queues  # those that are given everything as it comes
+        if guard is not None:
+            from stream.outputs.loudness import Loudness  # it needs numpy, which option parsing does without
+
+            self._loudness = Loudness()
+            self._guard = guard(writers, self.history_seconds)
+            self._open = [queue for queue in self._queues if queue not in writers]
+            self.history_seconds = 0.0  # the guard keeps what may be kept
+            self.snapshot_seconds = None  # a state holds the last milliseconds of sound
 
     def __len__(self) -> int:
         return len(self._queues)
@@ -66,22 +82,46 @@ class Outputs:
 
     def chunk(self, chunk: Chunk) -> None:
         """See Sink."""
-        for queue in self._queues:
-            queue.chunk(chunk)
+        heard = [chunk]
+        if self._guard is not None:
+            self._guard.chunk(chunk)
+            heard = self._loudness.push(chunk)
+        for each in heard:
+            for queue in self._open:
+                queue.chunk(each)
 
     def result(self, result: Result) -> None:
         """See Sink."""
-        for queue in self._queues:
+        if self._guard is not None:
+            self._guard.result(result)
+            result = without_sound(result)
+        for queue in self._open:
             queue.result(result)
 
     def status(self, status: Status) -> None:
         """See Sink."""
-        for queue in self._queues:
+        for queue in self._open:
             queue.status(status)
+        if self._guard is not None:
+            self._guard.status(status)
 
     def close(self) -> None:
         """Deliver what waits: all side by side, so that it takes no longer than the slowest, which has a second."""
-        for queue in self._queues:
-            queue.begin_close()
-        for queue in self._queues:
-            queue.close()
+        try:
+            if self._guard is not None:
+                self._guard.flush()
+                for chunk in self._loudness.flush():
+                    for queue in self._open:
+                        queue.chunk(chunk)
+        finally:
+            for queue in self._queues:
+                queue.begin_close()
+            for queue in self._queues:
+                queue.close()
+            if self._guard is not None:
+                self._guard.close()
+
+
+def writes_sound(kind: type) -> bool:
+    """Whether sound leaves the program through a class of outputs. One that does not say so is not trusted."""
+    return bool(getattr(kind, "WRITES_SOUND", True))

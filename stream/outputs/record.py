@@ -63,6 +63,7 @@ class Recorder:
     WRITES_SOUND = True
     holds_up_recordings = True
     takes_all_events = True
+    needs_all_sound = True
     snapshot_seconds = SNAPSHOT_SECONDS
 
     def __init__(self, context: OutputContext, *, record: str, record_keep: Keep | None = None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import logging
 import os
-import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,21 +13,11 @@ from typing import Any
 
 from stream.errors import UsageError
 from stream.outputs.clip_record import is_clip
+from stream.quantities import duration_seconds, size_bytes
 
 log = logging.getLogger(__name__)
 
 REVIEWS = "review.csv"  # in the folder: what a person said of the clips
-_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-_BYTES = {
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "tb": 10**12,
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
-    "tib": 2**40,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +39,24 @@ def parse_keep(text: Any, option: str = "--keep") -> Keep:
     Raises:
         UsageError: it is neither.
     """
-    seconds: float | None = None
-    size: int | None = None
-    for part in str(text).split(","):
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", part)
-        unit = found[2].lower() if found else ""
-        if found and unit in _SECONDS and seconds is None and float(found[1]) > 0:
-            seconds = float(found[1]) * _SECONDS[unit]
-        elif found and unit in _BYTES and size is None and float(found[1]) > 0:
-            size = round(float(found[1]) * _BYTES[unit])
-        else:
-            raise UsageError(
-                f"{option} {text}: {part.strip() or 'nothing'!r} is no age and no size; "
-                "want days or hours such as 7d or 12h, a size such as 2GB or 500MB, or both: 7d,2GB"
-            )
-    return Keep(seconds, size)
+    parts = [part.strip() for part in str(text).split(",")]
+    ages = [age for part in parts if (age := _quantity(duration_seconds, part))]
+    sizes = [size for part in parts if (size := _quantity(size_bytes, part))]
+    if not len(ages) + len(sizes) == len(parts) or len(ages) > 1 or len(sizes) > 1:
+        raise UsageError(
+            f"{option} {text}: want an age such as 7d or 12h, a size such as 2GB or 500MB, or both: 7d,2GB"
+        )
+    return Keep(ages[0] if ages else None, round(sizes[0]) if sizes else None)
+
+
+def _quantity(parse: Callable[[str], float], text: str) -> float:
+    """0 for what is none. A number without a unit could be either."""
+    if not text[-1:].isalpha():
+        return 0.0
+    try:
+        return parse(text)
+    except ValueError:
+        return 0.0
 
 
 class Retention:

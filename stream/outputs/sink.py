@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # help and option parsing read outputs' options, and do without numpy
     from stream.messages import Chunk, Result, Status
+
+# Of a result: what no sound can be made of.
+SOUNDLESS_FIELDS = (
+    "scores", "events", "gaps", "end", "repaired", "stream", "model", "captured_at", "busy_seconds", "opened",
+)  # fmt: skip
 
 
 class Sink(Protocol):
@@ -28,3 +34,23 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Write what is held back and release everything. A second call does nothing."""
+
+
+class Guard(Sink, Protocol):
+    """A sink that decides which sound the sinks behind it are given: ``stream.privacy`` has two."""
+
+    def flush(self) -> None:
+        """Hand on what sound is held back; nothing follows."""
+
+
+class GuardMaker(Protocol):
+    """Makes a guard of the sinks behind it, and of how many seconds of sound results must refer to."""
+
+    def __call__(self, sinks: Sequence[Sink], history_seconds: float) -> Guard: ...
+
+
+def without_sound(result: Result) -> Result:
+    """What a result says, and nothing that sound could be made of: no sound, no features, and no field that is new."""
+    from stream.messages import Result
+
+    return Result(features=result.features[:0], **{name: getattr(result, name) for name in SOUNDLESS_FIELDS})

@@ -26,6 +26,8 @@ from stream.features.waveform import StreamingWaveform
 from stream.inference.engine import DeviceEngine, LoneEngine, SlabEngine
 from stream.inference.session import Model
 from stream.messages import Chunk, Event, Scores
+from stream.privacy.redactor import Redactor
+from stream.privacy.speech_rule import SpeechRule
 from stream.recording import merge
 from stream.snapshot import pack, unpack
 from tests.support.sounds import make
@@ -136,6 +138,36 @@ class FedDerived(DerivedClasses):
     def restore(self, snapshot: dict[str, Any]) -> None:
         super().restore(snapshot)
         self.fed, self.made = snapshot["fed"], snapshot["made"]
+
+
+class FedRedactor(Redactor):
+    """A redactor that is given sound at one rate, and counts it."""
+
+    def __init__(self, in_rate: int) -> None:
+        self.in_rate, self.fed = in_rate, 0
+        super().__init__(
+            toy_model(warmup=5), SpeechRule(threshold=0.6, smoothing=0.05, before=0.1, after=0.05)
+        )
+
+    def feed(self, x: np.ndarray) -> list[np.ndarray]:
+        start, self.fed = self.fed, self.fed + len(x)
+        return self.samples(self.push(Chunk(x, start, self.in_rate)) if len(x) else [])
+
+    def samples(self, chunks: list[Chunk]) -> list[np.ndarray]:
+        return [
+            np.array([chunk.start + i, value]) for chunk in chunks for i, value in enumerate(chunk.samples)
+        ]
+
+    def reset(self) -> None:
+        super().reset()
+        self.fed = 0
+
+    def snapshot(self) -> dict[str, Any]:
+        return super().snapshot() | {"fed": self.fed}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        super().restore(snapshot)
+        self.fed = snapshot["fed"]
 
 
 _MODELS: dict[str, Model] = {}
@@ -357,6 +389,18 @@ STAGES: dict[str, Stage] = {
         feed=push_in_order,
         end=lambda s: classifier_output(s, s.flush()),
         data=damaged,
+    ),
+    "redactor": Stage(
+        new=lambda: FedRedactor(16000),
+        feed=lambda s, x: s.feed(x),
+        end=lambda s: s.samples(s.flush()),
+        data=damaged,
+    ),
+    "redactor at another rate": Stage(
+        new=lambda: FedRedactor(44100),
+        feed=lambda s, x: s.feed(x),
+        end=lambda s: s.samples(s.flush()),
+        data=lambda: make("speech", 44100, 1.0),
     ),
 }
 each_stage = pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES.keys())

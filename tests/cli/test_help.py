@@ -35,7 +35,17 @@ def sections(text: str) -> dict[str, str]:
 def test_options_stand_where_their_task_is() -> None:
     found = sections(stream_classify("--help").stdout)
     titles = [title.split(" (")[0] for title in found]
-    assert titles == ["Commands", "Sound in", "Model", "Detection", "Output", "What happens then", "Other"]
+    assert titles == [
+        "Commands",
+        "Sound in",
+        "Model",
+        "Detection",
+        "Output",
+        "What happens then",
+        "Privacy",
+        "Settings",
+        "Other",
+    ]
     where = {
         option: title.split(" (")[0]
         for title, text in found.items()

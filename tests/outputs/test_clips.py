@@ -396,7 +396,7 @@ def test_the_command_line_keeps_every_event_of_a_recording_read_fast(tmp_path: P
     ("words", "message"),
     [
         (["--clips", "x", "--pre-roll", "-1"], "--pre-roll"),
-        (["--clips", "x", "--keep", "much"], "--keep much: 'much' is no age and no size"),
+        (["--clips", "x", "--keep", "much"], "--keep much: want an age"),
         (["--clips", ""], "--clips ''"),
         (["--clips", "/dev/null/x"], "/dev/null/x: no sound can be written"),
     ],

@@ -56,7 +56,7 @@ def test_ages_and_sizes(text: str, keep: Keep) -> None:
     "text", ["", "7", "d", "7d,", "7d,8d", "-1d", "0d", "2 G B", "1e9d", "infd", "7x", "7d|2GB"]
 )
 def test_what_is_neither(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--keep .* is no age and no size; want"):
+    with pytest.raises(UsageError, match=r"--keep .*: want an age such as 7d"):
         parse_keep(text)
 
 

@@ -43,7 +43,9 @@ NOT_RUN = {
         "needs a network stream",
         "needs PulseAudio, FFmpeg or ALSA",
         "needs a broker",
+        "sends messages",
         "needs systemd",
+        "needs a microphone",
         "needs WSL",
         "needs WSL",
         "needs Docker",
@@ -67,7 +69,7 @@ NOT_RUN = {
 }
 # Run by others: the walk, .ci/run, the wheel's test.
 RUN_ELSEWHERE = ("walk", "keras walk", "home walk", "install", "test command")
-LANGUAGES = {"sh", "python", "json", "csv", "tsv", "text"}
+LANGUAGES = {"sh", "python", "json", "csv", "tsv", "text", "toml"}
 
 every_guide = pytest.mark.parametrize("guide", GUIDES)
 
@@ -101,10 +103,14 @@ def test_python_blocks_run(block: Block, tmp_path: Path) -> None:
 RUN_HERE = [block for block in blocks("sh") if not block.not_run and block.mark not in RUN_ELSEWHERE]
 
 
+(SETTINGS,) = blocks("toml")  # the commands beside it call it house.toml
+
+
 @each(*RUN_HERE)
 def test_commands_run(block: Block, tmp_path: Path) -> None:
     """As printed, with a recording in place of a microphone."""
     make_talk(tmp_path / "talk.flac")
+    (tmp_path / "house.toml").write_text(SETTINGS.code)
     for line in block.code.splitlines():
         for words in commands(line):
             arguments = own_arguments(words)

@@ -1,0 +1,1 @@
+"""Settings files: TOML, checked against a vocabulary, with the line and column of whatever is wrong."""
