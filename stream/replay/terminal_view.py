@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from stream.dashboard.layout import Screen
-from stream.dashboard.spectrogram import drawn
+from stream.dashboard.spectrogram import paint
 from stream.dashboard.text import TextLine, clip, fit, runs
 from stream.dashboard.theme import Theme
 from stream.dashboard.timeline import curve
@@ -38,7 +38,7 @@ def view(found: Explanation, width: int, theme: Theme, title: str = "") -> Scree
         lines.append([Segment(fit(title, width, theme.glyphs.ellipsis), theme.strong)])
     lines += _beside(_wave(found, cells, theme), "sound", f"{_peak(found):.2f}", theme)
     picture = spectrum(found.sound, found.sample_rate, cells, 4 * SPECTRUM_LINES)
-    lines += _beside(drawn(picture, SPECTRUM_LINES, theme), "spectrum", _top(found), theme)
+    lines += _beside(paint(picture, SPECTRUM_LINES, theme), "spectrum", _top(found), theme)
     gaps = _covered([(gap.start, gap.end) for gap in found.gaps], found, cells)
     values = folded(found.at, found.averages, found.begin, found.end, cells)
     raw = folded(found.at, found.probs, found.begin, found.end, cells)
