@@ -34,10 +34,10 @@ DASHBOARD_CHUNK_SECONDS = 0.06  # where nothing waits for the sound but a screen
 def listen(options: Options) -> None:
     """Run until the source ends, q or Ctrl-C is pressed, or SIGTERM comes."""
     set_up_log(options.verbose)
-    if options.no_audio:
+    if options.no_audio or options.no_speech:
         from stream.outputs.catalogue import refuse_sound
 
-        refuse_sound(options.outputs, options.output_tables)
+        refuse_sound(options.outputs, options.output_tables, all_of_it=options.no_audio)
     dashboard = options.jsonl != "-" and terminal_can_draw()
     if options.screenshot and not dashboard:
         raise UsageError(

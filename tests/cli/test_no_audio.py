@@ -47,9 +47,17 @@ def test_no_audio_refuses_every_output_that_writes_sound(name: str, kind: type[O
     for each in asked:
         if kind.WRITES_SOUND:
             with pytest.raises(UsageError, match=f"--{first.name} somewhere: .*--no-audio"):
-                refuse_sound(**each)
+                refuse_sound(**each, all_of_it=True)
         else:
-            refuse_sound(**each)
+            refuse_sound(**each, all_of_it=True)
+
+
+def test_no_speech_refuses_what_needs_the_sound_as_it_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = output_classes()["clips"]
+    refuse_sound({"clips": ("here",)}, all_of_it=False)
+    monkeypatch.setattr(clips, "NEEDS_ALL_SOUND", True, raising=False)
+    with pytest.raises(UsageError, match="put redact in front of it"):
+        refuse_sound({"clips": ("here",)}, all_of_it=False)
 
 
 def test_it_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
