@@ -31,6 +31,7 @@ STOP_SECONDS = (
     0.8  # that a worker may take to finish before the terminal is given back without it; outputs add theirs
 )
 DASHBOARD_CHUNK_SECONDS = 0.06  # where nothing waits for the sound but a screen, drawn a few times a second
+NO_SOUND_KEPT = "no sound is kept: --no-audio"  # what the keys that keep sounds say then
 
 
 def listen(options: Options) -> None:
@@ -119,7 +120,6 @@ def run_dashboard(
     options: Options,
 ) -> None:
     """The loop on a worker thread, the dashboard on this one."""
-    from stream.cli.privacy import NO_SOUND_KEPT
     from stream.dashboard import Dashboard, Key
     from stream.outputs.queued import DEADLINE_SECONDS
     from stream.runner import Worker, run
