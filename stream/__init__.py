@@ -8,6 +8,7 @@ Sound flows through stages, each usable alone:
     inference   Model, Engine: LoneEngine, SlabRow, DeviceEngine; Slab    -> Scores
     decisions   DetectorSpec, ClassRule, Detector, DerivedSpec            -> Event
     outputs     Sink, JsonLines, Queued
+    privacy     Redactor, SpeechRule; WithoutSpeech, WithoutSound (sinks that stand before others)
     together    StreamClassifier, classify, run                           -> Result
 
 Five verbs mean the same everywhere: push (give input, get what is ready), flush (no more input), reset (as new),
@@ -83,6 +84,10 @@ if TYPE_CHECKING:
     from stream.outputs.queued import Queued
     from stream.outputs.records import Origin
     from stream.outputs.sink import Sink
+    from stream.privacy.redactor import Redactor
+    from stream.privacy.speech_rule import SpeechRule
+    from stream.privacy.without_sound import WithoutSound
+    from stream.privacy.without_speech import WithoutSpeech
     from stream.recording import classify
     from stream.runner import Summary, run
     from stream.snapshot import pack, unpack
@@ -138,6 +143,10 @@ _HOMES = {
     "stream.outputs.queued": ["Queued"],
     "stream.outputs.records": ["Origin"],
     "stream.outputs.sink": ["Sink"],
+    "stream.privacy.redactor": ["Redactor"],
+    "stream.privacy.speech_rule": ["SpeechRule"],
+    "stream.privacy.without_sound": ["WithoutSound"],
+    "stream.privacy.without_speech": ["WithoutSpeech"],
     "stream.runner": ["Summary", "run"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -179,6 +188,7 @@ __all__ = [
     "ProofFailed",
     "ProviderUnavailable",
     "Queued",
+    "Redactor",
     "Repair",
     "Result",
     "Scores",
@@ -192,6 +202,7 @@ __all__ = [
     "SourceInfo",
     "SourceReport",
     "SpecError",
+    "SpeechRule",
     "StateSpec",
     "Status",
     "StreamClassifier",
@@ -203,6 +214,8 @@ __all__ = [
     "UnsupportedRate",
     "UsageError",
     "WaveformSpec",
+    "WithoutSound",
+    "WithoutSpeech",
     "__version__",
     "classify",
     "list_devices",

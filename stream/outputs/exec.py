@@ -145,12 +145,18 @@ class Exec:
 
         if not self._live:
             result = msgspec.structs.replace(result, captured_at=None)
+        failed: OutputError | None = None
         for event in result.events:
             began = self._times.onset(event, result)
             if self._onsets or event.offset is not None:
                 record = event_record(event, result.stream, self._origin, began)
                 text = printable_json(self._encode(record)) + b"\n"
-                self._start(text, event_variables(msgspec.to_builtins(record)), event)
+                try:
+                    self._start(text, event_variables(msgspec.to_builtins(record)), event)
+                except OutputError as error:  # the others of this result are started all the same
+                    failed = error
+        if failed is not None:
+            raise failed
 
     def status(self, status: Status) -> None:
         """Nothing happens for the source."""

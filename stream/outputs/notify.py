@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import re
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from stream.errors import OutputError, TryAgain, UsageError
 from stream.outputs.output import Option, OutputContext
+from stream.outputs.output_report import OutputReport
 from stream.outputs.queued import Want
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class Notify:
         self._untold: Counter[tuple[str, str, str]] = Counter()
         self._done: set[int] = set()  # of the result at hand, which may come again
         self._tries = 0  # of it
-        self._suppressed = 0
+        self._suppressed = self._sent = 0
 
     @classmethod
     def shown(cls, target: str) -> str:
@@ -89,17 +91,29 @@ class Notify:
             TryAgain: a service did not take the message.
             OutputError: it has not taken it several times.
         """
+        failed: OutputError | None = None
         for event in result.events:
             if event.id in self._done:
                 continue
             began = self._times.onset(event, result) if self._live else None
-            if event.offset is not None:
-                self._tell(event, result, began)
+            try:
+                if event.offset is not None:
+                    self._tell(event, result, began)
+            except TryAgain:
+                raise
+            except OutputError as error:  # the others of this result are told of all the same
+                failed = error
             self._done.add(event.id)
         self._done.clear()
+        if failed is not None:
+            raise failed
 
     def status(self, status: Status) -> None:
         """Nothing is told about the source."""
+
+    def amended(self, report: OutputReport) -> OutputReport:
+        """With the messages that were sent, of the events that came."""
+        return dataclasses.replace(report, delivered=self._sent)
 
     def close(self) -> None:
         """Say what was not told. A second call does nothing."""
@@ -152,6 +166,7 @@ class Notify:
         if self._pending and self._tries < MOST_TRIES:
             raise TryAgain(f"{self._name}: {why}")
         self._pending, self._tries = list(self._services), 0
+        self._sent += not why
         if why:
             raise OutputError(f"{self._name}: {why}; gave up after {MOST_TRIES} tries")
 

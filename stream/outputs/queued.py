@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Literal
 
-from stream.errors import SpecError, TryAgain
+from stream.errors import SpecError, StreamClassifyError, TryAgain
 from stream.outputs.output_report import OutputReport
 from stream.outputs.sink import Sink
 
@@ -281,9 +281,8 @@ class Queued:
             if not self._trouble:
                 log.warning("%s: %s; it will be tried again", self._name, error)
         elif not self.errors:
-            log.warning(
-                "%s: %s: %s; further errors are counted only", self._name, type(error).__name__, error
-            )
+            kind = "" if isinstance(error, StreamClassifyError) else f"{type(error).__name__}: "
+            log.warning("%s: %s%s; further errors are counted only", self._name, kind, error)
 
     def _fail(self) -> None:
         self.errors += 1
