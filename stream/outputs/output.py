@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from stream.outputs.clip_paths import ClipPaths
+from stream.outputs.marks import Marks
 from stream.outputs.queued import Want
 from stream.outputs.sink import Sink
 from stream.outputs.switches import Switches
@@ -66,6 +67,7 @@ class OutputContext:
             ``clips.wait(result, event, timeout)`` in its own thread when the event has ended: a path, or None where
             there is no clip. That answers at once where nothing writes clips.
         card: of the model, where it is known.
+        marks: moments that a person marks, for outputs that keep them: they ``watch`` it.
         wall, monotonic: the clocks behind wall times, see `new_times`.
     """
 
@@ -78,6 +80,7 @@ class OutputContext:
     switches: Switches = field(default_factory=Switches)
     clips: ClipPaths = field(default_factory=ClipPaths)
     card: ModelCard | None = None
+    marks: Marks = field(default_factory=Marks)
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 

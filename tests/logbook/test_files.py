@@ -21,6 +21,7 @@ from stream.logbook.file import APPLICATION_ID, VERSION
 from stream.logbook.packing import pack_curve, pack_peaks, unpack_curve, unpack_peaks
 from stream.logbook.reader import HistoryReader
 from stream.outputs.history import History
+from stream.outputs.marks import Marks
 from tests.logbook.test_writing import event
 from tests.support.command import stream_classify
 from tests.support.simulated_history import RATE, context, result, rows
@@ -229,8 +230,9 @@ def test_packed_scores_come_back(values: list[float]) -> None:
 
 def test_marks_come_from_any_thread(tmp_path: Path) -> None:
     path = tmp_path / "h.sqlite"
-    history = History(context(), str(path))
-    threads = [threading.Thread(target=history.mark, args=(f"{n}",), daemon=True) for n in range(20)]
+    marks = Marks()
+    history = History(context(marks=marks), str(path))
+    threads = [threading.Thread(target=marks.add, args=(f"{n}",), daemon=True) for n in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

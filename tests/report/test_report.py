@@ -74,7 +74,7 @@ def write(path: Path, hours: float = 3.0, begin: float = MIDNIGHT + 6 * 3600, **
         history.result(
             result(msgspec_labels(scores, labels), end * RATE, *events, captured_at=float(end), gaps=gaps)
         )
-    history.mark("supper")
+    history.mark(begin + 600, "supper")
     history.close()
     return path
 
@@ -186,7 +186,9 @@ def test_without_listening_nothing_is_known(tmp_path: Path) -> None:
     assert (found.observed, found.at_most, found.standing) == (None, math.inf, "")
 
 
-def test_verdicts_are_read_from_the_folder_of_the_clips(tmp_path: Path) -> None:
+def test_verdicts_are_read_from_the_folder_of_the_clips(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = write(tmp_path / "h.sqlite", hours=1)
     clips = tmp_path / "clips"
     clips.mkdir()
@@ -196,22 +198,26 @@ def test_verdicts_are_read_from_the_folder_of_the_clips(tmp_path: Path) -> None:
         connection.execute("UPDATE events SET clip = ? || number || label || '.flac'", (f"{clips}/",))
     connection.close()
     lines = [
-        "clip,label,verdict",
-        "0knock.flac,knock,wrong",
-        "30knock.flac,knock,right",
-        "45bark.flac,bark,maybe",
+        "filename,label,verdict",
+        "0knock.flac,,wrong",
+        "30knock.flac,bark,other",
+        "45bark.flac,bark,right",
     ]
-    (clips / "review.csv").write_text("\ufeff" + "\n".join([*lines, "30knock.flac,knock,Wrong", "x", ""]))
+    reviews = clips / "review.csv"
+    reviews.write_text("\ufeff" + "\n".join([*lines, "gone.flac,,wrong", ""]))
     found = read_verdicts(figures(path).events)
     assert {key[1:]: verdict for key, verdict in found.items()} == {
         (0, "knock"): "wrong",
         (30, "knock"): "wrong",
+        (45, "bark"): "right",
     }
-    (clips / "review.csv").write_bytes(b"\xff\x00,\n\x00")
+    reviews.write_bytes(b"\xff\x00,\n\x00")
     assert read_verdicts(figures(path).events) == {}
-    (clips / "review.csv").unlink()
-    (clips / "review.csv").mkdir()
+    reviews.unlink()
     assert read_verdicts(figures(path).events) == {}
+    reviews.mkdir()
+    assert read_verdicts(figures(path).events) == {}
+    assert caplog.text.count("not counted") == 2
 
 
 def shown(found: Figures, width: int = 80, **options: Any) -> str:
@@ -413,7 +419,7 @@ def test_the_command_writes_all_of_it(tmp_path: Path) -> None:
         (["--history", "h.sqlite", "--source", "attic"], 2, "it has kitchen"),
         (["--history", "h.sqlite", "--html", "h.sqlite"], 7, "would be lost"),
         (["--history", "h.sqlite", "--csv", "text"], 7, "would be lost"),
-        (["--history", "h.sqlite", "--html", "no/day.html"], 7, "give another file"),
+        (["--history", "h.sqlite", "--html", "text/day.html"], 7, "cannot be written"),
         (["--history", "h.sqlite", "--csv", "-", "--json"], 2, "standard output"),
     ],
 )
