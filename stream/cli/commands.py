@@ -28,6 +28,7 @@ _OWN = {
     "bench": ("stream.cli.bench", "bench", "Measure the cost of a hop on this machine."),
     "review": ("stream.cli.review", "review", "Say which of the kept clips are right."),
     "soak": ("stream.cli.soak", "soak", "Push hours of sound through and certify that nothing drifts."),
+    "scan": ("stream.cli.scan", "scan", "Listen to an archive of recordings, on all cores."),
     "doctor": ("stream.cli.doctor", "doctor", "Listen, and say in plain words what is wrong."),
     "redact": ("stream.cli.redact", "redact", "Write sound without the speech in it, for other programs."),
     "settings": ("stream.cli.in_force", "settings", "Print what is in force, and where it comes from."),
