@@ -24,6 +24,7 @@ _OWN: dict[str, tuple[str, str]] = {
     "clips": ("stream.outputs.clips", "Clips"),
     "labels": ("stream.outputs.label_output", "Labels"),
     "history": ("stream.outputs.history", "History"),
+    "record": ("stream.outputs.record", "Recorder"),
     "webhook": ("stream.outputs.webhook", "Webhook"),
     "notify": ("stream.outputs.notify", "Notify"),
     "exec": ("stream.outputs.exec", "Exec"),
@@ -116,11 +117,16 @@ def open_outputs(
         SpecError: a rule that contradicts itself.
     """
     made: list[tuple[Output, str, str]] = []
-    rules: list[Acting] = []
+    rules: list[Acting | None] = []
     acting = ActingRules() if acting is None else acting
     for asked in all_outputs(values, tables):
         kind = output_classes()[asked.kind]
         first, *others = kind.OPTIONS
+        if guard is not None and getattr(kind, "needs_all_sound", False):
+            raise UsageError(
+                f"--{first.name} {asked.target}: is of no use without the sound that was heard, which --no-speech "
+                "changes; leave out one of them"
+            )
         given = {**values, **asked.values}
         settings = {option.keyword: given.get(option.keyword, option.default) for option in others}
         rule = acting.rule(asked.kind, asked.acting)
@@ -128,23 +134,36 @@ def open_outputs(
         shown = getattr(kind, "shown", str)
         output: Output = make(context, **{first.keyword: asked.target}, **settings)
         made.append((output, asked.switch, shown(asked.target)))
-        rules.append(Acting(output, context, name=asked.switch, rule=rule, schedules=acting.schedules))
+        ruled = not getattr(kind, "takes_all_events", False)
+        rules.append(
+            Acting(output, context, name=asked.switch, rule=rule, schedules=acting.schedules)
+            if ruled
+            else None
+        )
     return Outputs(made, live=context.source.live, acting=rules, guard=guard)
 
 
-def refuse_sound(values: Mapping[str, Any], tables: Sequence[OutputTable] = ()) -> None:
-    """Refuse, for ``--no-audio``, outputs that write sound.
+def refuse_sound(values: Mapping[str, Any], tables: Sequence[OutputTable] = (), *, all_of_it: bool) -> None:
+    """Refuse outputs that keep what may not be kept.
 
     Args:
         values, tables: as `all_outputs` takes them.
+        all_of_it: for ``--no-audio`` those that write sound; else, for ``--no-speech``, those that need the sound as
+            it was heard.
 
     Raises:
         UsageError: one of them was asked for.
     """
     for asked in all_outputs(values, tables):
         kind = output_classes()[asked.kind]
-        if writes_sound(kind):
+        option = f"--{kind.OPTIONS[0].name} {asked.target}"
+        if all_of_it and writes_sound(kind):
             raise UsageError(
-                f"--{kind.OPTIONS[0].name} {asked.target}: writes sound, which --no-audio forbids; "
+                f"{option}: writes sound, which --no-audio forbids; "
                 "leave out one of them, or keep what is not speech with --no-speech"
+            )
+        if not all_of_it and getattr(kind, "NEEDS_ALL_SOUND", False):
+            raise UsageError(
+                f"{option}: needs the sound as it was heard, which --no-speech forbids; put redact in front of it: "
+                f"stream-classify redact … --output - | stream-classify --input - {option}"
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from stream.outputs.clip_paths import ClipPaths
+from stream.outputs.marks import Marks
 from stream.outputs.queued import Want
 from stream.outputs.sink import Sink
 from stream.outputs.switches import Switches
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # options are read without numpy
     from stream.inference.card import ModelCard
     from stream.messages import SourceInfo
     from stream.outputs.records import Origin
+    from stream.session.description import ClassifierSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,9 @@ class OutputContext:
             ``clips.wait(result, event, timeout)`` in its own thread when the event has ended: a path, or None where
             there is no clip. That answers at once where nothing writes clips.
         card: of the model, where it is known.
+        marks: moments that a person marks, for outputs that keep them: they ``watch`` it.
+        settings: the arguments that the classifier was made with, beside its model; None where they are not known.
+        model_path: the file that the model was loaded from; "" where there is none.
         wall, monotonic: the clocks behind wall times, see `new_times`.
     """
 
@@ -78,6 +83,9 @@ class OutputContext:
     switches: Switches = field(default_factory=Switches)
     clips: ClipPaths = field(default_factory=ClipPaths)
     card: ModelCard | None = None
+    marks: Marks = field(default_factory=Marks)
+    settings: ClassifierSettings | None = None
+    model_path: str = ""
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
@@ -100,14 +108,23 @@ class Output(Sink, Protocol):
     Attributes:
         OPTIONS: at least one.
         WANTS: which messages it is given; see `Want`.
-        WRITES_SOUND: whether sound leaves the program through it; ``--no-audio`` then refuses it.
+        WRITES_SOUND: whether sound leaves the program through it; ``--no-audio`` then refuses it. With ``--no-speech``
+            its chunks come about a second later than the results for them, cut in other places. One that cannot do with
+            that has ``NEEDS_ALL_SOUND = True`` as well and is refused. An output that writes no sound is given only how
+            loud it is, with either option.
 
     An output that reads recent sound has an attribute or property ``history_seconds``: how far ``result.sound`` must
     reach back. That sound may end before ``result.end``, where sound is looked at before it is handed on: go by its
     ``span``. A recording is read faster than sound is written: an output with ``holds_up_recordings = True`` makes it
     wait where the output falls behind (some seconds at most; sound that is live never waits).
 
-    Three methods may be there as well:
+    An output that wants the state of the classifier has ``snapshot_seconds``: every so many seconds of sound a result
+    has it as ``result.snapshot``.
+
+    Rules of acting do not apply to one with ``takes_all_events = True``: it is told of every event. One with
+    ``needs_all_sound = True`` is refused where sound is changed before outputs may have it.
+
+    Four methods may be there as well:
 
     - ``shown(target) -> str``, a class method: how a target is printed. Those that hold secrets (addresses with
       passwords or tokens) must have it.
@@ -115,6 +132,7 @@ class Output(Sink, Protocol):
       it delivers in its own time.
     - ``hurry()``, from another thread: the end has come, so wait for nothing more. ``close`` follows in the
       output's own thread, behind what is still in its queue.
+    - ``missed(count)``, between two messages: so many before the next one were dropped.
     """
 
     OPTIONS: ClassVar[tuple[Option, ...]]

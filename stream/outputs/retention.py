@@ -38,7 +38,7 @@ class Keep:
         return self.text
 
 
-def parse_keep(text: Any) -> Keep:
+def parse_keep(text: Any, option: str = "--keep") -> Keep:
     """``7d``, ``2GB``, or both, as ``7d,2GB``.
 
     Raises:
@@ -49,7 +49,7 @@ def parse_keep(text: Any) -> Keep:
     sizes = [size for part in parts if (size := _quantity(size_bytes, part))]
     if not len(ages) + len(sizes) == len(parts) or len(ages) > 1 or len(sizes) > 1:
         raise UsageError(
-            f"--keep {text}: want an age such as 7d or 12h, a size such as 2GB or 500MB, or both: 7d,2GB"
+            f"{option} {text}: want an age such as 7d or 12h, a size such as 2GB or 500MB, or both: 7d,2GB"
         )
     return Keep(ages[0] if ages else None, round(sizes[0]) if sizes else None, str(text))
 
@@ -150,7 +150,7 @@ def reviewed_names(folder: Path) -> set[str]:
     """
     try:
         with open(folder / REVIEWS, encoding="utf-8-sig", errors="replace", newline="") as file:
-            return {row[0] for row in csv.reader(file) if row}
+            return {cell for row in csv.reader(file) for cell in row}  # in whichever column names are
     except FileNotFoundError:
         return set()
     except csv.Error as error:
