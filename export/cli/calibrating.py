@@ -74,7 +74,8 @@ Examples:
         "--hours",
         type=Number(0, LONGEST_SECONDS / 3600, min_open=True),
         metavar="H",
-        help=f"Hours that are enough. Default: {DEVICE_HOURS:g} of a device, all of the rest. A recording is heard to its end.",
+        help=f"Hours that are enough. Default: {DEVICE_HOURS:g} of a device, all of the rest. "
+        "A recording is heard to its end.",
     ),
     click.option("--resume", is_flag=True, help="Go on with what was heard for this output before."),
 )
