@@ -59,11 +59,20 @@ def dbfs(level: float | None) -> str:
     return "–" if level is None else f"{level:.0f} dBFS"
 
 
+def days_text(first: Day, last: Day) -> str:
+    """Thu 26 Nov, or with another last day: 20 Oct to 26 Nov."""
+    return (
+        short_date(first)
+        if first == last
+        else f"{short_date(first)[4:].strip()} to {short_date(last)[4:].strip()}"
+    )
+
+
 def alarm_caption(heard: float) -> str:
     """What the columns about false alarms mean, in ``heard`` seconds."""
     return (
-        f"in {length(heard)} listened; observed: clips that were judged wrong; at least and at most: the true rate "
-        "with 95 % confidence each (Poisson), if nothing else was false, and if all that was not judged was"
+        f"In {length(heard)} listened. Observed: clips that were judged wrong. At least and at most: the true rate "
+        "with 95 % confidence each (Poisson), if nothing else was false, and if all that was not judged was."
     )
 
 

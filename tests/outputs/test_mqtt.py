@@ -27,7 +27,7 @@ from stream.outputs.outputs import Outputs
 from stream.outputs.records import Origin
 from stream.outputs.switches import Switches
 from stream.outputs.wall_time import CaptureTimes
-from tests.support.command import environment, running, start, wait_for
+from tests.support.command import environment, running, start, stream_classify, wait_for
 from tests.support.mosquitto import (
     HOST,
     Mosquitto,
@@ -163,6 +163,16 @@ def test_a_sound_that_is_on_at_the_end_goes_off(broker: Mosquitto) -> None:
         assert later.of("leaving/status") == ["offline"]
         assert later.of("leaving/config") != []
         assert later.of("leaving/event") == []
+
+
+def test_what_the_broker_has_is_not_kept(broker: Mosquitto) -> None:
+    output = Mqtt(context(), mqtt=broker.url, mqtt_node="memory")
+    kept = output._link._unconfirmed  # nobody asks for reports in months without a dashboard
+    for number in range(20):
+        output.result(result(ended("speech", number)))
+        soon(lambda: kept[-1].is_published(), "a confirmation")
+    assert len(kept) == 1
+    output.close()
 
 
 def test_switches_go_both_ways(broker: Mosquitto) -> None:
@@ -342,6 +352,15 @@ def test_a_listener_that_is_killed_is_offline(broker: Mosquitto) -> None:
         wait_for(lambda: heard.last("killed/status") == "online", "being online", child)
         child.send_signal(signal.SIGKILL)
         soon(lambda: heard.last("killed/status") == "offline", "the last will")
+
+
+def test_a_run_that_ends_is_not_taken_for_lost(broker: Mosquitto) -> None:
+    words = ["--input", "sim:tone?length=1s", "--fast", "--mqtt", broker.url, "--mqtt-node", "ending"]
+    with listening(broker) as heard:
+        assert stream_classify(*words).returncode == 0
+        heard.say("marker", "ending")
+        soon(lambda: heard.last("marker") == "ending", "what comes after the end")
+        assert heard.of("ending/status") == ["online", "offline"]  # and no will of one that vanished
 
 
 def test_two_brokers_at_once_and_one_of_them_away(broker: Mosquitto) -> None:
