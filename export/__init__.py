@@ -1,4 +1,5 @@
-"""From labelled sound, or anyone's PyTorch model, to one proven streaming ONNX file. Needs the ``export`` extra.
+"""From labelled sound, or anyone's PyTorch model, to one proven streaming ONNX file. Needs the ``export`` extra,
+except for ``data``, ``calibration`` and ``recalibration``.
 
     data          folders and manifests of recordings; splits that never divide a group; cached features
     augmentation  changes to waveforms, to features and to log-mel energies
@@ -10,8 +11,9 @@
     keras         from_keras(): the same for a network that Keras saved, without Keras
     metrics       figures of merit, defined once for evaluations, cards and the README
     evaluation    a model on labelled recordings, with the live classifier and detector
+    recalibration rules for a model that exists, on sound of the place where it listens
     recipes       how the bundled models were made; in a clone, not in the installed package
-    cli           the commands data, train, export and evaluate
+    cli           the commands data, train, export, evaluate, teach and calibrate
 
     from export import to_onnx
     to_onnx(module, "model.onnx", card, example)

@@ -7,8 +7,9 @@ Sound flows through stages, each usable alone:
     features    Conditioner (resampling, repair, gaps), FrontEnd          -> frames (T, F)
     inference   Model, Engine: LoneEngine, SlabRow, DeviceEngine; Slab    -> Scores
     decisions   DetectorSpec, ClassRule, Detector, DerivedSpec            -> Event
-    outputs     Sink, JsonLines, Queued
-    together    StreamClassifier, classify, run                           -> Result
+    outputs     Sink, JsonLines, Callbacks, Queued; attach_outputs, ActingRules
+    privacy     Redactor, SpeechRule; WithoutSpeech, WithoutSound (sinks that stand before others)
+    together    StreamClassifier, classify, run, arun                     -> Result
 
 Five verbs mean the same everywhere: push (give input, get what is ready), flush (no more input), reset (as new),
 snapshot (the state as plain values) and restore (continue from it, to the bit).
@@ -35,6 +36,7 @@ from stream._version import __version__
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    from stream.attaching import attach_outputs
     from stream.capture.device.lookup import DeviceInfo, list_devices
     from stream.capture.device.microphone import Microphone
     from stream.capture.files import FileSource, read_audio
@@ -79,12 +81,18 @@ if TYPE_CHECKING:
     from stream.inference.slab import Slab
     from stream.inference.verify import verify
     from stream.messages import Chunk, Event, Gap, Result, Scores, SourceInfo, Status
+    from stream.outputs.acting_rule import ActingRules
+    from stream.outputs.callbacks import Callbacks
     from stream.outputs.jsonl import JsonLines
     from stream.outputs.queued import Queued
     from stream.outputs.records import Origin
     from stream.outputs.sink import Sink
+    from stream.privacy.redactor import Redactor
+    from stream.privacy.speech_rule import SpeechRule
+    from stream.privacy.without_sound import WithoutSound
+    from stream.privacy.without_speech import WithoutSpeech
     from stream.recording import classify
-    from stream.runner import Summary, run
+    from stream.runner import Summary, arun, run
     from stream.snapshot import pack, unpack
 
 _HOMES = {
@@ -134,18 +142,27 @@ _HOMES = {
     "stream.inference.verify": ["verify"],
     "stream.snapshot": ["pack", "unpack"],
     "stream.messages": ["Chunk", "Event", "Gap", "Result", "Scores", "SourceInfo", "Status"],
+    "stream.attaching": ["attach_outputs"],
+    "stream.outputs.acting_rule": ["ActingRules"],
+    "stream.outputs.callbacks": ["Callbacks"],
     "stream.outputs.jsonl": ["JsonLines"],
     "stream.outputs.queued": ["Queued"],
     "stream.outputs.records": ["Origin"],
     "stream.outputs.sink": ["Sink"],
-    "stream.runner": ["Summary", "run"],
+    "stream.privacy.redactor": ["Redactor"],
+    "stream.privacy.speech_rule": ["SpeechRule"],
+    "stream.privacy.without_sound": ["WithoutSound"],
+    "stream.privacy.without_speech": ["WithoutSpeech"],
+    "stream.runner": ["Summary", "arun", "run"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "ActingRules",
     "ArraySource",
     "AudioSource",
     "BackendMissing",
+    "Callbacks",
     "CardInvalid",
     "CardMissing",
     "Chunk",
@@ -179,6 +196,7 @@ __all__ = [
     "ProofFailed",
     "ProviderUnavailable",
     "Queued",
+    "Redactor",
     "Repair",
     "Result",
     "Scores",
@@ -192,6 +210,7 @@ __all__ = [
     "SourceInfo",
     "SourceReport",
     "SpecError",
+    "SpeechRule",
     "StateSpec",
     "Status",
     "StreamClassifier",
@@ -203,7 +222,11 @@ __all__ = [
     "UnsupportedRate",
     "UsageError",
     "WaveformSpec",
+    "WithoutSound",
+    "WithoutSpeech",
     "__version__",
+    "arun",
+    "attach_outputs",
     "classify",
     "list_devices",
     "make_front_end",

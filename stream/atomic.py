@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from stream.errors import OutputError
 
 
 def write_bytes(path: str | Path, data: bytes, *, way_out: str = "make room, or name another place") -> None:
-    """Write through a temporary file beside ``path``: synced, then renamed.
+    """Write all of a file; see `whole_file`."""
+    with whole_file(path, way_out=way_out) as file:
+        file.write(data)
+
+
+@contextmanager
+def whole_file(path: str | Path, *, way_out: str = "make room, or name another place") -> Iterator[IO[bytes]]:
+    """A temporary file beside ``path`` to write into; at the end it is synced and renamed, after an error removed.
 
     Args:
         path: its folder is made if it is not there.
-        data: all that the file will hold.
         way_out: the end of the message of an error.
 
     Raises:
@@ -27,11 +35,12 @@ def write_bytes(path: str | Path, data: bytes, *, way_out: str = "make room, or 
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         with os.fdopen(os.open(draft, flags, 0o666), "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
     except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}; {way_out}") from None
+    finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}; {way_out}") from None

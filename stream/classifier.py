@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -71,6 +70,7 @@ class StreamClassifier:
 
     Attributes:
         labels: of the columns of its scores: the model's, then derived ones.
+        groups: those that are groups.
         detector_spec: the rules in force.
 
     Example:
@@ -113,6 +113,7 @@ class StreamClassifier:
         lag = behind + spec.span - self._reference
         self._derived: DerivedClasses | None = None
         self.labels = card.labels
+        self.groups: tuple[str, ...] = () if derived is None else tuple(derived.groups)
         if derived is not None and (derived.groups or derived.loud is not None):
             self._derived = DerivedClasses(derived, card.labels, self.hop, self._reference, lag)
             self.labels = self._derived.labels
@@ -233,7 +234,13 @@ class StreamClassifier:
         self._closed = True
         return self._process(runs, self._conditioner.repaired - before, None)
 
-    def stream(self, source: Iterable[Chunk]) -> Iterator[Result]:
+    def abandon(self) -> Result:
+        """End at once, where ``flush`` cannot: what was held back is given up, and events that are on are cut."""
+        self._closed = True
+        events = self._detector.flush()
+        return Result(self._no_scores, self._no_features, events, (), self.end, 0, self.name, self._model_id)
+
+    def stream(self, source: Iterable[Chunk]) -> Generator[Result]:
         """Results of a whole source, one for each chunk that brought anything; at the end what flush gives.
 
         Each call starts a new stream: everything that was carried is reset.
@@ -250,7 +257,7 @@ class StreamClassifier:
         if len(last.scores) or last.events or last.gaps:
             yield last
 
-    async def astream(self, source: AudioSource) -> AsyncIterator[Result]:
+    def astream(self, source: AudioSource) -> AsyncGenerator[Result, None]:
         """As ``stream``, for ``async for``: the source is waited for in a thread, so the event loop goes on.
 
         Leaving the loop closes the source.
@@ -258,23 +265,11 @@ class StreamClassifier:
         Args:
             source: any source of sound, at any rate.
         """
-        import asyncio  # here, because only this method needs it and it takes a while to import
+        from stream.asynchronous import (
+            in_thread,  # here, because only this method needs it, and it takes a while
+        )
 
-        results = self.stream(source)
-        waiting: asyncio.Future[Result | None] | None = None
-        try:
-            while True:
-                waiting = asyncio.ensure_future(asyncio.to_thread(next, results, None))
-                result = await asyncio.shield(waiting)
-                if result is None:
-                    return
-                yield result
-        finally:
-            source.close()
-            if waiting is not None and not waiting.done():  # cancelled: let the thread leave the source first
-                with suppress(Exception):
-                    await waiting
-            results.close()  # type: ignore[attr-defined]  # it is a generator
+        return in_thread(self.stream(source), source.close)
 
     def snapshot(self) -> Snapshot:
         """The whole stream as plain values, at any sample: see ``stream.snapshot``.

@@ -1,10 +1,11 @@
-"""run: the loop from a source through classifiers to sinks; and the worker thread that runs it behind a dashboard."""
+"""run and arun: the loop from a source through classifiers to sinks; and the thread that runs it behind a dashboard."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, overload
 import msgspec
 
 from stream.capture.history import SoundHistory
+from stream.errors import StreamClassifyError
 from stream.messages import Chunk, Result, SourceState, Status
 from stream.outputs.sink import Sink
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from stream.capture.source import AudioSource
     from stream.classifier import StreamClassifier
 
+log = logging.getLogger(__name__)
 HISTORY_SECONDS = 30.0
 
 
@@ -88,7 +91,8 @@ def run(
         source: any source, at any rate.
         classifiers: one, or several that hear the same sound: other models, other rates, other rules. They take
             their turns on each chunk, in this thread.
-        sinks: each is given everything, in order, and closed at the end, whatever happens.
+        sinks: each is given everything, in order, and closed at the end, whatever happens. Where an error ends the
+            run, they are given the ends of the events that were on before it is raised.
         history_seconds: how much of the source's sound is kept for the sinks, as ``result.sound``; None keeps none.
         clock: monotonic seconds, the clock of ``captured_at``. Only timings come from it, no decision.
 
@@ -101,49 +105,113 @@ def run(
     """
     several = isinstance(classifiers, Sequence)
     each = [(one, Summary()) for one in (classifiers if isinstance(classifiers, Sequence) else [classifiers])]
+    for _ in _results(source, each, sinks, history_seconds, clock):
+        pass
+    summaries = [summary for _, summary in each]
+    return summaries if several else summaries[0]
+
+
+def arun(
+    source: AudioSource,
+    classifiers: StreamClassifier | Sequence[StreamClassifier],
+    sinks: Sequence[Sink] = (),
+    *,
+    history_seconds: float | None = HISTORY_SECONDS,
+    clock: Callable[[], float] = time.monotonic,
+) -> AsyncGenerator[Result, None]:
+    """As `run`, for ``async for``: every result, after the sinks were given it.
+
+    All work is done in a thread, one step at a time, so the event loop goes on. Nothing is queued: while the loop's
+    body takes its time, the source waits, or keeps what it can and counts what it loses, as it does for a slow sink.
+    Leaving the loop, or cancelling it, closes the source, ends all events and closes the sinks. Wrap it in
+    ``contextlib.aclosing`` where the loop may be left early.
+    """
+    from stream.asynchronous import in_thread  # which imports asyncio, and that takes a while
+
+    several = classifiers if isinstance(classifiers, Sequence) else [classifiers]
+    each = [(one, Summary()) for one in several]
+    steps = _results(source, each, sinks, history_seconds, clock)
+    return in_thread(steps, source.close)
+
+
+def _results(
+    source: AudioSource,
+    each: Sequence[tuple[StreamClassifier, Summary]],
+    sinks: Sequence[Sink],
+    history_seconds: float | None,
+    clock: Callable[[], float],
+) -> Generator[Result]:
+    """The loop, one result at a time. However it ends, each event is ended for the sinks, and they are closed."""
     history: SoundHistory | None = None
     known: tuple[SourceState, str] = ("listening", "")
     chunk: Chunk | None = None
     captured_at: float | None = None
 
-    def deliver(result: Result, summary: Summary, begin: float) -> None:
+    def deliver(result: Result, summary: Summary, begin: float) -> Result:
         result = msgspec.structs.replace(result, sound=history, busy_seconds=clock() - begin)
         summary.add(result)
-        for sink in sinks:
-            sink.result(result)
+        failed: Exception | None = None
+        for sink in sinks:  # each is told, so that none lacks the end of an event because another one failed
+            try:
+                sink.result(result)
+            except Exception as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        return result
 
+    def finish(errors: list[Exception]) -> Iterator[Result]:
+        for classifier, summary in each:
+            begin = clock()
+            try:
+                try:
+                    last = classifier.flush()
+                except StreamClassifyError as error:
+                    errors.append(error)
+                    last = classifier.abandon()
+                # Nothing is held back any more: the newest sample of this result is the last one that came.
+                last = msgspec.structs.replace(last, captured_at=captured_at)
+                yield deliver(last, summary, begin)
+            except Exception as error:
+                errors.append(error)
+            if chunk is not None and chunk.missing:  # it ended while the source was gone
+                missing = chunk.missing * classifier.sample_rate // chunk.sample_rate
+                summary.lost += missing
+                summary.end += missing
+
+    errors: list[Exception] = []
     with ExitStack() as stack:
         for sink in reversed(sinks):  # closed in the order given, each whatever became of the others
             stack.callback(sink.close)
-        with source:
-            for chunk in source:
-                if history_seconds is not None:
-                    if history is None or history.sample_rate != chunk.sample_rate:
-                        history = SoundHistory(chunk.sample_rate, history_seconds)
-                    history.append(chunk)
-                if len(chunk.samples):
-                    captured_at = chunk.captured_at
-                if (chunk.state, chunk.detail) != known:
-                    known = chunk.state, chunk.detail
-                    status = _status(chunk, clock)
+        try:
+            with source:
+                for chunk in source:
+                    if history_seconds is not None:
+                        if history is None or history.sample_rate != chunk.sample_rate:
+                            history = SoundHistory(chunk.sample_rate, history_seconds)
+                        history.append(chunk)
+                    if len(chunk.samples):
+                        captured_at = chunk.captured_at
+                    if (chunk.state, chunk.detail) != known:
+                        known = chunk.state, chunk.detail
+                        status = _status(chunk, clock)
+                        for sink in sinks:
+                            sink.status(status)
                     for sink in sinks:
-                        sink.status(status)
-                for sink in sinks:
-                    sink.chunk(chunk)
-                for classifier, summary in each:
-                    begin = clock()
-                    deliver(classifier.push(chunk), summary, begin)
-            for classifier, summary in each:
-                begin = clock()
-                # Nothing is held back any more: the newest sample of this result is the last one that came.
-                last = msgspec.structs.replace(classifier.flush(), captured_at=captured_at)
-                deliver(last, summary, begin)
-                if chunk is not None and chunk.missing:  # it ended while the source was gone
-                    missing = chunk.missing * classifier.sample_rate // chunk.sample_rate
-                    summary.lost += missing
-                    summary.end += missing
-    summaries = [summary for _, summary in each]
-    return summaries if several else summaries[0]
+                        sink.chunk(chunk)
+                    for classifier, summary in each:
+                        begin = clock()
+                        yield deliver(classifier.push(chunk), summary, begin)
+        except BaseException:
+            for _ in finish(errors):
+                pass
+            for error in errors:  # beside the one that ended the run, and perhaps the same one again
+                log.warning("at the end: %s: %s", type(error).__name__, error)
+            raise
+        lasts = list(finish(errors))  # whole, whatever becomes of those who are given them
+        if errors:
+            raise errors[0]
+        yield from lasts
 
 
 def _status(chunk: Chunk, clock: Callable[[], float]) -> Status:

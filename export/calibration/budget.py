@@ -10,13 +10,16 @@ SAME_COST_SHARE = 0.01  # of the true events: rules whose errors differ by less 
 
 
 def share_budget(
-    points: Mapping[str, Sequence[RulePoint]], events: Mapping[str, int], allowed: float
+    points: Mapping[str, Sequence[RulePoint]],
+    events: Mapping[str, int],
+    allowed: float,
+    must_find: float = MIN_FOUND_SHARE,
 ) -> tuple[dict[str, RulePoint], dict[str, bool]]:
     """A rule for each class, and whether the class keeps within the budget.
 
-    Only rules that find half of the class's events are looked at (or, where none does, those that find at least
-    nine tenths of what any finds). Each class begins with the one of fewest false alarms. If these are too many in
-    all, the classes with most of them do not keep the budget: they stay as they are, the best compromise there is,
+    Only rules that find ``must_find`` of the class's events are looked at (or, where none does, those that find at
+    least nine tenths of what any finds). Each class begins with the one of fewest false alarms. If these are too many
+    in all, the classes with most of them do not keep the budget: they stay as they are, the best compromise there is,
     and the others share what is allowed. What is left is then given out, first up to an equal part for each class,
     then to anyone: always to the class that gains most per false alarm.
 
@@ -24,8 +27,9 @@ def share_budget(
         points: label -> rules and what they give.
         events: label -> true events.
         allowed: false alarms, as ``RulePoint.false`` counts them.
+        must_find: share of its events.
     """
-    usable = {label: _usable(points[label], events[label]) for label in points}
+    usable = {label: _usable(points[label], events[label], must_find) for label in points}
     chosen = {label: min(usable[label], key=_fewest) for label in points}
     kept = dict.fromkeys(points, True)
     for label in sorted(points, key=lambda each: -chosen[each].false):
@@ -51,11 +55,11 @@ def share_budget(
     return {label: _quickest(usable[label], chosen[label], events[label]) for label in points}, kept
 
 
-def _usable(points: Sequence[RulePoint], events: int) -> list[RulePoint]:
+def _usable(points: Sequence[RulePoint], events: int, must_find: float) -> list[RulePoint]:
     if not events:
         return list(points)
     best = max(events - point.missed for point in points)
-    least = min(MIN_FOUND_SHARE * events, 0.9 * best)
+    least = min(must_find * events, 0.9 * best)
     return [point for point in points if events - point.missed >= least - 1e-9]
 
 

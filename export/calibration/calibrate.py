@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import msgspec
 
 from export.calibration.budget import share_budget
-from export.calibration.curve import ClassCurve, RulePoint
+from export.calibration.curve import MIN_FOUND_SHARE, ClassCurve, RulePoint
 from export.calibration.detecting import heard_events
 from export.calibration.event_report import OWN, EventReport, event_report, rate
+from export.calibration.grid import HIGHEST_LEVELS, LEVELS
 from export.calibration.heard import HeardStream
 from export.calibration.stretches import Axis
 from stream.decisions.spec import ClassRule, DetectorSpec
@@ -47,6 +48,8 @@ def calibrate(
     labels: tuple[str, ...],
     *,
     budget_per_hour: float = 1.0,
+    allowed: float | None = None,
+    strict: bool = False,
     background: str | None = None,
     base: DetectorSpec = DetectorSpec(),  # noqa: B008 (immutable)
 ) -> Calibration:
@@ -62,8 +65,12 @@ def calibrate(
         streams: of one model, as they will be heard, none of them trained on.
         labels: of the model.
         budget_per_hour: false alarms an hour.
+        allowed: false alarms that these streams may hold; None = as many as the budget allows in their hours.
+        strict: keep the budget whatever it costs: rules that find less than half of the events are tried too, and
+            levels up to 1.
         background: a class that is never an event.
-        base: rules of classes that the streams say nothing about; what it disables stays disabled.
+        base: rules of classes of which the streams hold no event: these keep them, with the level raised until the
+            budget is kept. What it disables stays disabled.
 
     Raises:
         DataError: no streams, or they are of different models.
@@ -76,15 +83,19 @@ def calibrate(
     asked = [label for label in labels if label not in disabled]
     axis = Axis.of(streams)
     judged = [s.hours for s in streams if s.kind != OWN] or [s.hours for s in streams]
-    allowed = max(0.0, budget_per_hour * sum(judged) - HALF)
-    curves = {label: ClassCurve(streams, labels.index(label), label, axis, allowed) for label in asked}
-    points = {label: curve.points() for label, curve in curves.items()}
+    if allowed is None:
+        allowed = max(0.0, budget_per_hour * sum(judged) - HALF)
+    levels = (*LEVELS, *HIGHEST_LEVELS) if strict else LEVELS
+    curves = {
+        label: ClassCurve(streams, labels.index(label), label, axis, allowed, levels) for label in asked
+    }
+    points = {label: curve.points(base.rule(label)) for label, curve in curves.items()}
     events = {label: curve.events for label, curve in curves.items()}
-    chosen, kept = share_budget(points, events, allowed)
+    chosen, kept = share_budget(points, events, allowed, 0.0 if strict else MIN_FOUND_SHARE)
     classes = {label: point.rule for label, point in chosen.items()}
     for label in asked:
         if not events[label]:  # nothing to choose by but false alarms
-            classes[label] = _stricter(base.rule(label), points[label], allowed / max(1, len(asked)))
+            classes[label] = _quiet(points[label], allowed / max(1, len(asked)), any(events.values()))
     for label in disabled:
         classes[label] = msgspec.structs.replace(base.rule(label), enabled=False)
     rules = DetectorSpec(default=base.default, classes={label: classes[label] for label in labels})
@@ -95,10 +106,14 @@ def calibrate(
     )
 
 
-def _stricter(rule: ClassRule, points: Sequence[RulePoint], allowed: float) -> ClassRule:
-    """The rule of a class without events: the lowest threshold from that of ``rule`` on that is within the budget."""
-    rare = [p.rule for p in points if p.false <= allowed + 1e-9 and p.rule.threshold >= rule.threshold]
-    return min(rare, key=lambda each: (each.threshold, each.min_on, each.smoothing), default=points[-1].rule)
+def _quiet(points: Sequence[RulePoint], allowed: float, others: bool) -> ClassRule:
+    """The rule of a class without events: the first within the budget.
+
+    Unless ``others`` have events, "own" streams hold nothing but what the model was wrong about, and the first of those
+    that are wrong least is taken. Otherwise they are full of other classes, which come far less often live.
+    """
+    rare = [point for point in points if point.false <= allowed + 1e-9] or points[-1:]
+    return rare[0].rule if others else min(rare, key=lambda point: point.confused).rule  # the first of equals
 
 
 def _advice(report: EventReport, kept: Mapping[str, bool], budget: float, allowed: float) -> str:

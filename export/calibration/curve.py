@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from export.calibration.event_report import OWN, equal_count
-from export.calibration.grid import ending_rules, first_rules, hysteresis_rules
+from export.calibration.grid import LEVELS, ending_rules, first_rules, hysteresis_rules, raised_rules
 from export.calibration.heard import HeardStream
 from export.calibration.matching import match, true_times
 from export.calibration.stretches import Axis, ClassRows
@@ -56,11 +56,19 @@ class ClassCurve:
         column, label: of the class.
         axis: of the streams.
         allowed: false alarms of the whole model, as ``RulePoint.false`` counts them.
+        levels: to try, in rising order.
     """
 
     def __init__(
-        self, streams: Sequence[HeardStream], column: int, label: str, axis: Axis, allowed: float
+        self,
+        streams: Sequence[HeardStream],
+        column: int,
+        label: str,
+        axis: Axis,
+        allowed: float,
+        levels: Sequence[float] = LEVELS,
     ) -> None:
+        self._levels = levels
         self._streams, self._column, self._axis = streams, column, axis
         self._hopeless = max(HOPELESS_COUNT, HOPELESS_TIMES * allowed)
         self._rows: dict[float, ClassRows] = {}
@@ -78,12 +86,17 @@ class ClassCurve:
         }
         self._judged = [kind for kind in self._hours if kind != OWN] or list(self._hours)
 
-    def points(self) -> list[RulePoint]:
-        """Every rule of the grid: first levels, smoothing and time on; then, about the best, ends and hysteresis."""
+    def points(self, base: ClassRule = ClassRule()) -> list[RulePoint]:  # noqa: B008 (immutable)
+        """Every rule of the grid: first levels, smoothing and time on; then, about the best, ends and hysteresis.
+
+        Of a class without events: ``base`` and stricter ones like it, the least strict first.
+        """
+        if not self.events:
+            return self._tried(raised_rules(base))
         lengths = self.true[1] - self.true[0]
-        found = self._tried(first_rules(float(np.median(lengths)) if len(lengths) else 1.0))
+        found = self._tried(first_rules(float(np.median(lengths)), self._levels))
         for more in (ending_rules, hysteresis_rules):
-            found += self._tried(more(min(found, key=_guess).rule))
+            found += self._tried(more(min(found, key=_guess).rule, self._levels))
         return found
 
     def _tried(self, rows: Sequence[Sequence[ClassRule]]) -> list[RulePoint]:

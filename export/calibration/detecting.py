@@ -11,9 +11,11 @@ from stream.decisions.detector import Detector
 from stream.decisions.spec import DetectorSpec
 from stream.messages import Event, Scores
 
+_BLOCK_ROWS = 100_000
+
 
 def row_events(
-    probs: NDArray[np.float32],
+    probs: NDArray[np.floating],
     samples: NDArray[np.int64],
     labels: tuple[str, ...],
     detector: DetectorSpec,
@@ -24,7 +26,7 @@ def row_events(
     """Complete events of consecutive rows of one stream, from its first row to its last.
 
     Args:
-        probs: (T, C).
+        probs: (T, C) float32, or float16 as they are stored.
         samples: (T,) int64, the sample each row is about.
         labels: C names.
         detector: rules.
@@ -32,11 +34,15 @@ def row_events(
         hop: samples between rows.
         lag: samples from a row's reference sample to the newest one the model had seen for it.
     """
-    scores = Scores(
-        np.ascontiguousarray(probs, np.float32), samples, np.ones(len(probs), bool), labels, sample_rate, hop
-    )
     machine = Detector(detector, labels, sample_rate, hop, lag)
-    return complete_events([*machine.push(scores), *machine.flush()])
+    events: list[Event] = []
+    for at in range(
+        0, len(probs), _BLOCK_ROWS
+    ):  # any chunking gives the same; hours at once take much memory
+        rows = np.ascontiguousarray(probs[at : at + _BLOCK_ROWS], np.float32)
+        part = samples[at : at + _BLOCK_ROWS]
+        events += machine.push(Scores(rows, part, np.ones(len(rows), bool), labels, sample_rate, hop))
+    return complete_events([*events, *machine.flush()])
 
 
 def heard_events(

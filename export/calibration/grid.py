@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from stream.decisions.spec import ClassRule
 
 # Levels that a class must reach to be an event. Networks are sure of much: most of the choice is above 0.9.
@@ -15,26 +17,30 @@ REFRACTORY_SECONDS = (0.0, 0.5)
 RELEASE_SHARES = (0.3, 0.5, 0.8)  # of the threshold
 THRESHOLD_SHARES = (1.0, 0.6)  # of the level; below 1 the level is the peak threshold
 FIRST_MIN_OFF, FIRST_RELEASE = 0.3, 0.5  # while the rest is chosen
+HIGHEST_LEVELS = (0.999, 0.9995, 0.9999, 1.0)  # for a class that has no events to lose
+LONGER_ON = ((2, 0.2), (4, 0.5), (8, 1.0))  # times the time on, and at least so many seconds
+LONGEST_ON_SECONDS = 5.0
 MAX_SHARE_OF_EVENT = 0.5  # of a class's median event that smoothing, or the time on, may take
 
 
-def first_rules(median_seconds: float) -> list[list[ClassRule]]:
+def first_rules(median_seconds: float, levels: Sequence[float] = LEVELS) -> list[list[ClassRule]]:
     """Every smoothing with every time on that the class's events are long enough for; each a row by level.
 
     Args:
         median_seconds: of the class's true events.
+        levels: to try, in rising order.
     """
     longest = MAX_SHARE_OF_EVENT * median_seconds
     smoothings = [s for s in SMOOTHING_SECONDS if s <= longest] or [SMOOTHING_SECONDS[0]]
     times_on = ([s for s in MIN_ON_SECONDS if s <= longest] or [MIN_ON_SECONDS[0]])[-4:]
     return [
-        [make_rule(level, smoothing=smoothing, min_on=min_on) for level in LEVELS]
+        [make_rule(level, smoothing=smoothing, min_on=min_on) for level in levels]
         for smoothing in smoothings
         for min_on in times_on
     ]
 
 
-def ending_rules(chosen: ClassRule) -> list[list[ClassRule]]:
+def ending_rules(chosen: ClassRule, levels: Sequence[float] = LEVELS) -> list[list[ClassRule]]:
     """Other ways to end an event and to be free for the next, against events that come twice; rows by level."""
     return [
         [
@@ -45,7 +51,7 @@ def ending_rules(chosen: ClassRule) -> list[list[ClassRule]]:
                 min_off=min_off,
                 refractory=refractory,
             )
-            for level in near(level_of(chosen))
+            for level in near(level_of(chosen), levels)
         ]
         for min_off in MIN_OFF_SECONDS
         for refractory in REFRACTORY_SECONDS
@@ -53,7 +59,7 @@ def ending_rules(chosen: ClassRule) -> list[list[ClassRule]]:
     ]
 
 
-def hysteresis_rules(chosen: ClassRule) -> list[list[ClassRule]]:
+def hysteresis_rules(chosen: ClassRule, levels: Sequence[float] = LEVELS) -> list[list[ClassRule]]:
     """Other thresholds to begin and to end below the level; rows by level."""
     return [
         [
@@ -62,7 +68,7 @@ def hysteresis_rules(chosen: ClassRule) -> list[list[ClassRule]]:
                 smoothing=chosen.smoothing, min_on=chosen.min_on, min_off=chosen.min_off,
                 refractory=chosen.refractory,
             )
-            for level in near(level_of(chosen))
+            for level in near(level_of(chosen), levels)
         ]
         for release in RELEASE_SHARES
         for share in THRESHOLD_SHARES
@@ -70,10 +76,40 @@ def hysteresis_rules(chosen: ClassRule) -> list[list[ClassRule]]:
     ]  # fmt: skip
 
 
-def near(level: float, around: int = 2) -> Sequence[float]:
+def raised_rules(base: ClassRule) -> list[list[ClassRule]]:
+    """``base`` with higher levels, in proportion; then with longer times on, for scores that are sure of everything.
+
+    Rows by level, the least strict first.
+    """
+    lowest = level_of(base)
+    levels = [lowest, *(level for level in (*LEVELS, *HIGHEST_LEVELS) if level > lowest)]
+    times_on = [base.min_on, *(max(s, times * base.min_on) for times, s in LONGER_ON)]
+    return [
+        [_raised(base, level / lowest, min_on) for level in levels if level <= 1]
+        for min_on in times_on
+        if min_on <= LONGEST_ON_SECONDS or min_on == base.min_on
+    ]
+
+
+def _raised(base: ClassRule, times: float, min_on: float) -> ClassRule:
+    if times == 1:
+        return replace(base, min_on=min_on)
+    threshold = min(1.0, base.threshold * times)
+    return replace(
+        base,
+        threshold=threshold,
+        release=min(threshold, base.off_threshold * times),
+        peak_threshold=None
+        if base.peak_threshold is None
+        else min(1.0, max(threshold, level_of(base) * times)),
+        min_on=min_on,
+    )
+
+
+def near(level: float, levels: Sequence[float] = LEVELS, around: int = 2) -> Sequence[float]:
     """The levels about one of them."""
-    at = LEVELS.index(level)
-    return LEVELS[max(0, at - around) : at + around + 1]
+    at = levels.index(level)
+    return levels[max(0, at - around) : at + around + 1]
 
 
 def level_of(rule: ClassRule) -> float:

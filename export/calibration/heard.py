@@ -16,7 +16,7 @@ class HeardStream:
     """Probabilities of one stream, the state carried from its first frame to its last, and its truth.
 
     Attributes:
-        probs: (T, C) float32 probabilities, a row a frame of the model.
+        probs: (T, C) probabilities, a row a frame of the model; float32, or float16 as they are stored.
         samples: (T,) int64, the sample that each row is about.
         sample_rate: Hz.
         hop: samples between rows.
@@ -26,7 +26,7 @@ class HeardStream:
         kind: what it is without its events; "own" = the data's own recordings with pauses and impostors.
     """
 
-    probs: NDArray[np.float32]
+    probs: NDArray[np.floating]
     samples: NDArray[np.int64]
     sample_rate: int
     hop: int

@@ -64,17 +64,14 @@ class ClassRows:
         self._rate, self._hop = first.sample_rate, first.hop
         self.smoothing = smoothing
         rows = max(1, round(smoothing * self._rate / self._hop))
-        smooth, times = [], []
-        for stream, begin in zip(streams, axis.begins, strict=True):
+        smooth = []
+        for stream in streams:
             average = MovingAverage([rows])
-            smooth.append(average.push(np.ascontiguousarray(stream.probs[:, column : column + 1]))[:, 0])
-            times.append(stream.samples / self._rate + begin)
+            one = np.ascontiguousarray(stream.probs[:, column : column + 1], np.float32)
+            smooth.append(average.push(one)[:, 0])
         self._smooth = np.concatenate(smooth)
-        self._times = np.concatenate(times)
-        self._lags = np.repeat(
-            [stream.lag / self._rate for stream in streams], [len(part) for part in smooth]
-        )
         self._ends = np.cumsum([len(part) for part in smooth])
+        self._streams, self._axis = streams, axis
 
     def events(self, rule: ClassRule) -> ClassEvents:
         """What the live detector finds with this rule, whose ``smoothing`` must be this one's.
@@ -113,8 +110,21 @@ class ClassRows:
         on = source[[m.onset // hop for m in ended]]
         last = source[[(m.offset or 0) // hop - 1 for m in ended]]
         told = source[[decided[m.id] // hop for m in ended]]
-        times, before, after = self._times, half / self._rate, (hop - half) / self._rate
-        return ClassEvents(times[on] - before, times[last] + after, times[told] + self._lags[told])
+        before, after = half / self._rate, (hop - half) / self._rate
+        return ClassEvents(self._times(on) - before, self._times(last) + after, self._times(told, late=True))
+
+    def _times(self, rows: NDArray[np.int64], late: bool = False) -> Times:
+        """Seconds on the axis of (k,) rows, or, ``late``, of the newest sound the model had heard for them."""
+        numbers = np.searchsorted(self._ends, rows, side="right")
+        begins = np.concatenate([[0], self._ends])
+        times = np.empty(len(rows))
+        for number in np.unique(
+            numbers
+        ).tolist():  # few streams; the times of all rows would take much memory
+            stream, mine = self._streams[number], numbers == number
+            samples = stream.samples[rows[mine] - begins[number]]
+            times[mine] = samples / self._rate + self._axis.begins[number] + late * stream.lag / self._rate
+        return times
 
 
 def _spans(

@@ -123,7 +123,7 @@ def teach(
             )
     ear = load_front(front)
     rate = ear.sample_rate
-    examples = read_examples(audio_files(clips), rate) if clips else []
+    examples = read_examples(audio_files(clips, label=name), rate) if clips else []
     if record:
         examples += _record(device, rate)
         if not examples:
@@ -133,7 +133,7 @@ def teach(
     begin = time.monotonic()
     report = run(
         output, name, examples,
-        wrong=read_examples(audio_files(wrong), rate) if wrong else [],
+        wrong=read_examples(audio_files(wrong, said="wrong"), rate) if wrong else [],
         quiet=file_background(audio_files(quiet), rate) if quiet else [],
         add=add, replace=replace, force=force, front=ear,
         budget=Budget(bank=false_alarms),

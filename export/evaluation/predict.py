@@ -88,8 +88,8 @@ def predict(
     if not alone:
         first = f"; the first is {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise DataError(f"none of {len(recordings)} recordings can be used{first}")
-    carried, stream, sound = _carried(StreamClassifier(model, detector), usable, sounds, seed, progress)
-    return Predictions(alone, carried, skipped, stream, sound)
+    found, stream, sound = carried(StreamClassifier(model, detector), usable, sounds, seed, progress)
+    return Predictions(alone, found, skipped, stream, sound)
 
 
 def _prediction(recording: Recording, result: Result, start: int, length: int) -> Prediction:
@@ -106,14 +106,25 @@ def _prediction(recording: Recording, result: Result, start: int, length: int) -
     )
 
 
-def _carried(
+def carried(
     classifier: StreamClassifier,
     recordings: Sequence[Recording],
     sounds: Sequence[NDArray[np.float32]],
     seed: int,
     progress: Progress | None,
 ) -> tuple[list[Prediction], Heard, NDArray[np.float32]]:
-    """Predictions for the recordings in one stream; the stream; and its first minute of sound."""
+    """Recordings in one stream, with pauses of microphone noise between them and the state carried throughout.
+
+    Args:
+        classifier: a new one.
+        recordings: what they are labelled with.
+        sounds: (n,) float32 of each.
+        seed: of their order, and of the pauses.
+        progress: told (what, done, total).
+
+    Returns:
+        Predictions for each; the stream; and its first minute of sound.
+    """
     rate = classifier.sample_rate
     pauses = Negatives("test", rate)
     rng = np.random.default_rng(seed)

@@ -13,6 +13,7 @@ from export.scenes.sound_store import block_power
 from stream.capture.files import read_audio
 from stream.capture.suffixes import AUDIO_SUFFIXES
 from stream.errors import DataError
+from stream.review.verdicts import Said, is_reviewed, reviewed_files
 
 Array = NDArray[np.float32]
 LONGEST_SECONDS = 6.0  # of one example; of a longer one the part about its loudest moment is taken
@@ -36,17 +37,35 @@ class Example:
     samples: Array
 
 
-def audio_files(places: Iterable[str | Path]) -> list[Path]:
+def audio_files(
+    places: Iterable[str | Path], *, said: Said | None = None, label: str | None = None
+) -> list[Path]:
     """Files, and all recordings in folders and below, in order of their names.
+
+    Of clips that ``stream-classify review`` judged (their folder, or its review.csv), those that are asked for.
+
+    Args:
+        places: files and folders.
+        said: of judged clips, those of which this was said.
+        label: of judged clips, those that are this sound.
 
     Raises:
         DataError: a place that is not there, or no recording in any.
+        OutputError: a review.csv that cannot be read.
     """
     found: list[Path] = []
     names = [Path(place) for place in places]
     for place in names:
         if not place.exists():
             raise DataError(f"{place}: no such file or folder; give recordings of the sound")
+        if (said or label) and is_reviewed(place):
+            judged = reviewed_files(place, said, label)
+            if not judged:
+                raise DataError(
+                    f"{place}: no clip in it was judged to be {label or said}; see stream-classify review"
+                )
+            found += sorted(judged)
+            continue
         inside = (
             sorted(p for p in place.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
             if place.is_dir()

@@ -43,6 +43,11 @@ class SoundCheck:
         """What was found so far and still holds, in words."""
         return tuple(self._found.values())
 
+    @property
+    def found(self) -> dict[str, str]:
+        """The same, each under a word for its kind: "cancel", "scale", "offset", "faint"."""
+        return dict(self._found)
+
     def mono(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         """The wanted channel of a block.
 

@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from stream.cli.commands import CommandGroup
 from stream.cli.completion import complete_model
-from stream.cli.deprecated import RenamedOption
+from stream.cli.detection import detection_options
 from stream.cli.help import section
 from stream.cli.outputs import output_options
 from stream.cli.printing import print_version
@@ -17,7 +17,6 @@ from stream.cli.privacy import PRIVACY_OPTIONS
 from stream.cli.sound_in import SOUND_IN
 from stream.cli.values import (
     LONGEST_SECONDS,
-    Level,
     Number,
 )
 
@@ -87,52 +86,7 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
         help="Start again from the initial state every S seconds. Default: never.",
     ),
 )
-@section(
-    "Detection (VALUE for every class, or LABEL=VALUE for one; repeatable)",
-    click.option(
-        "--threshold",
-        multiple=True,
-        metavar="[LABEL=]P",
-        help="Probability at which an event begins. Default: the model's own.",
-    ),
-    click.option(
-        "--peak-threshold",
-        cls=RenamedOption,
-        was="--confirm",
-        multiple=True,
-        metavar="[LABEL=]P",
-        help="Probability that an event must reach once to be reported. "
-        "Default: the model's own; none with --threshold.",
-    ),
-    click.option("--min-on", multiple=True, metavar="[LABEL=]S", help="Shortest event, in seconds."),
-    click.option(
-        "--min-off", multiple=True, metavar="[LABEL=]S", help="Seconds of absence that end an event."
-    ),
-    click.option(
-        "--refractory",
-        multiple=True,
-        metavar="[LABEL=]S",
-        help="Seconds after an event before the next one may begin.",
-    ),
-    click.option(
-        "--smoothing",
-        multiple=True,
-        metavar="[LABEL=]S",
-        help="Seconds over which probabilities are averaged.",
-    ),
-    click.option(
-        "--group",
-        multiple=True,
-        metavar="NAME=A,B",
-        help="A class of its own for several: as probable as the most probable of them.",
-    ),
-    click.option(
-        "--loud",
-        type=Level(),
-        metavar="DBFS",
-        help="A class of its own for what is as loud as this or louder, such as -20dBFS, whatever it is.",
-    ),
-)
+@detection_options
 @section(
     "Output",
     click.option(

@@ -95,27 +95,12 @@ def make_outputs(
     options: Options, classifier: StreamClassifier, source: SourceInfo, kept: KeptSounds | None = None
 ) -> Outputs:
     """The outputs that were asked for, ready before the first sound; with --no-speech, ``kept`` behind their guard."""
+    from stream.attaching import context_of
     from stream.cli.privacy import make_guard
     from stream.outputs.catalogue import all_outputs, open_outputs
-    from stream.outputs.output import OutputContext
-    from stream.outputs.records import Origin
-    from stream.outputs.switches import make_switches
 
-    card = classifier.model.card
-    groups = tuple(options.derived.groups)
     asked = all_outputs(options.outputs, options.output_tables)
-    context = OutputContext(
-        origin=Origin(source.name, card.name, classifier.model.sha256),
-        source=source,
-        labels=classifier.labels,
-        detector=classifier.detector_spec,
-        sample_rate=classifier.sample_rate,
-        groups=groups,
-        switches=make_switches(
-            groups=groups, schedules=options.acting.schedules, outputs=[each.switch for each in asked]
-        ),
-        card=card,
-    )
+    context = context_of(source, classifier, asked, options.acting)
     guard = make_guard(
         no_audio=options.no_audio, no_speech=options.no_speech, beside=[] if kept is None else [kept]
     )

@@ -26,7 +26,10 @@ _OWN = {
     "verify": ("stream.cli.verify", "verify", "Prove that a model file works here as it did when exported."),
     "inspect": ("stream.cli.inspect", "inspect", "Print what a model file says about itself."),
     "bench": ("stream.cli.bench", "bench", "Measure the cost of a hop on this machine."),
+    "review": ("stream.cli.review", "review", "Say which of the kept clips are right."),
     "soak": ("stream.cli.soak", "soak", "Push hours of sound through and certify that nothing drifts."),
+    "scan": ("stream.cli.scan", "scan", "Listen to an archive of recordings, on all cores."),
+    "doctor": ("stream.cli.doctor", "doctor", "Listen, and say in plain words what is wrong."),
     "redact": ("stream.cli.redact", "redact", "Write sound without the speech in it, for other programs."),
     "settings": ("stream.cli.in_force", "settings", "Print what is in force, and where it comes from."),
     "schema": ("stream.cli.printing", "schema", "Print the JSON Schema of the JSON lines."),
@@ -38,6 +41,7 @@ _SUMMARIES = {
     "train": "Train a classifier on labelled recordings.",
     "export": "Turn a checkpoint or an offline ONNX file into a proven streaming model.",
     "evaluate": "Measure a model on labelled recordings, as it hears them live.",
+    "calibrate": "Find a model's rules for a budget of false alarms.",
     "teach": "Teach a model the sound NAME from 3 to 10 examples.",
 }
 

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from stream.runner import Summary
 
 log = logging.getLogger("stream")
-STOP_SECONDS = 0.8  # that a worker may take to finish before the terminal is given back without it
+STOP_SECONDS = (
+    0.8  # that a worker may take to finish before the terminal is given back without it; outputs add theirs
+)
 DASHBOARD_CHUNK_SECONDS = 0.06  # where nothing waits for the sound but a screen, drawn a few times a second
 
 
@@ -120,6 +122,7 @@ def run_dashboard(
     from stream.cli.privacy import NO_SOUND_KEPT
     from stream.cli.tuning import Tuning
     from stream.dashboard import Dashboard, Key
+    from stream.outputs.queued import DEADLINE_SECONDS
     from stream.runner import Worker, run
     from stream.telemetry import Telemetry
 
@@ -151,13 +154,14 @@ def run_dashboard(
             screen.run(worker.is_alive, source.close)
         finally:
             source.close()
-            summary = worker.finish(STOP_SECONDS)
+            summary = worker.finish(STOP_SECONDS + (DEADLINE_SECONDS if len(outputs) else 0.0))
     if screen.killed_by is not None:  # everything is put away: end as it would have
         signal.raise_signal(screen.killed_by)
     if options.screenshot:
         screen.save_svg(options.screenshot)
     if summary is None:
         log.warning("the source did not stop in time; it was left behind")
+        outputs.close()  # what they have been told until now
     else:
         show_closing(telemetry.read(), summary, classifier.sample_rate)
         report_run(summary, source, classifier.sample_rate, closed=True)

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from stream.cli.options import Options
-from stream.cli.outputs import take_output_values
+from stream.cli.outputs import check_output_options, take_output_values
 from stream.cli.rules import groups_of, rule_settings
 from stream.cli.values import check_input, unfit_options
 from stream.cli.vocabulary import converted, keys_of, vocabulary_of
@@ -84,6 +84,10 @@ def resolve(ctx: click.Context, values: Mapping[str, Any]) -> Resolved:
     named = {str(option.name).strip("_"): found[name] for name, option in layers.settled.items()}
     derived = DerivedSpec(groups=groups, loud=named.pop("loud"))
     outputs = take_output_values(named)
+    if file is None or not file.outputs:
+        check_output_options(
+            outputs, [_keyword(name) for name, where in origins.items() if where.rank == OPTION]
+        )
     options = Options(
         **named,
         rules=(*(() if file is None else file.rules), *layers.rules()),

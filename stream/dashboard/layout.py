@@ -129,7 +129,9 @@ def _large(
     picture = [
         picture + hertz
         for picture, hertz in zip(
-            spectrogram(readings, axis, lower, theme), scale(readings, lower, SCALE_WIDTH, theme), strict=True
+            spectrogram(readings, axis, lower, theme),
+            scale(readings.centres, lower, SCALE_WIDTH, theme),
+            strict=True,
         )
     ]
     for i, line in enumerate(side):

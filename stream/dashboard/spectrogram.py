@@ -24,10 +24,15 @@ NOTHING = 255  # the level of a cell in which nothing was heard
 
 def spectrogram(readings: Readings, axis: Axis, height: int, theme: Theme) -> list[TextLine]:
     """``height`` lines, ``axis.cells`` wide; blank where nothing was heard."""
+    return paint(axis.fold(readings.spectrum), height, theme)
+
+
+def paint(spectrum: NDArray[np.float32], height: int, theme: Theme) -> list[TextLine]:
+    """A spectrum, (B, cells) dB from the lowest band up, as ``height`` lines; blank where it is NaN."""
     colours, glyphs = theme.spectrum, theme.glyphs
     halves = 2 if colours and glyphs.half else 1
     levels = len(colours) if colours else len(glyphs.shades)
-    picture = _levels(axis.fold(readings.spectrum), height * halves, levels)
+    picture = _levels(spectrum, height * halves, levels)
     if not colours:
         return [_cached(_shades, row.tobytes(), row.tobytes(), theme) for row in picture]
     upper, lower = picture[::halves], picture[halves - 1 :: halves]
@@ -50,10 +55,12 @@ def _levels(spectrum: NDArray[np.float32], rows: int, levels: int) -> NDArray[np
     return np.where(known, np.clip(level, 0, levels - 1), NOTHING).astype(np.uint8)
 
 
-def scale(readings: Readings, height: int, width: int, theme: Theme) -> list[TextLine]:
-    """``height`` lines of ``width`` cells: frequencies beside the picture, each where it lies in it."""
+def scale(centres: NDArray[np.floating], height: int, width: int, theme: Theme) -> list[TextLine]:
+    """``height`` lines of ``width`` cells: frequencies beside the picture, each where it lies in it.
+
+    ``centres`` are those of its bands, (B,) Hz.
+    """
     words = [""] * height
-    centres = readings.centres
     for hertz in SCALE_HERTZ:
         if centres[0] <= hertz <= centres[-1]:
             band = float(np.interp(hertz, centres, np.arange(len(centres))))

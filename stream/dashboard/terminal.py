@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import select
@@ -53,6 +54,7 @@ class Terminal:
         self._answers = Answers()
         self._asked = False
         self._typed = b""  # while an answer was waited for
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a letter may come in two reads
         self._saved: list[Any] | None = None
         self._handlers: dict[int, Any] = {}
         self._wakeup = -1
@@ -90,7 +92,7 @@ class Terminal:
         """Up to ``seconds``, or until a key or a signal comes: the keys pressed, "" if none."""
         if self._typed:
             typed, self._typed = self._typed, b""
-            return typed.decode("ascii", "replace")
+            return self._decoder.decode(typed)
         sources = [self._pipe[0]] if self._pipe else []
         if self.keys:
             sources.append(sys.stdin.fileno())
@@ -102,7 +104,7 @@ class Terminal:
             os.read(self._pipe[0], 64)
         if not self.keys or sys.stdin.fileno() not in ready:
             return ""
-        return self._read().decode("ascii", "replace")
+        return self._decoder.decode(self._read())
 
     def _read(self) -> bytes:
         """What was typed, of an input that is ready."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
+
+_NOTHING = 1e-30  # share of all cases
 
 
 def upper_bound(count: int, hours: float, confidence: float = 0.95) -> float:
@@ -36,4 +39,14 @@ def _at_most(count: int, mean: float) -> float:
     """Probability of ``count`` events or fewer where ``mean`` are expected."""
     if mean == 0:
         return 1.0
-    return math.fsum(math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(count + 1))
+    middle = min(count, int(mean))  # the likeliest of them; from there the others vanish on both sides
+    return math.fsum([*_terms(mean, range(middle, -1, -1)), *_terms(mean, range(middle + 1, count + 1))])
+
+
+def _terms(mean: float, counts: Iterable[int]) -> Iterator[float]:
+    """Probabilities of counts, up to those that no longer matter."""
+    for k in counts:
+        term = math.exp(k * math.log(mean) - mean - math.lgamma(k + 1))
+        yield term
+        if term < _NOTHING:
+            return

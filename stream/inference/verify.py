@@ -57,13 +57,17 @@ def verify(path: str | Path, provider: Provider = "auto", seed: int = 0) -> list
         ProofFailed: naming the first check that did not pass.
         ModelError: the file cannot be used at all, or has no golden vectors.
     """
-    data = read_model_file(path)
-    model = Model(data, str(path), provider)
-    checks = compare(model, Golden.from_metadata(scan(data, str(path))), seed)
+    return prove(read_model_file(path), str(path), provider, seed)
+
+
+def prove(data: bytes, name: str, provider: Provider = "auto", seed: int = 0) -> list[Comparison]:
+    """Run every proof of a model that is in memory; ``name`` is for messages. Otherwise as `verify`."""
+    model = Model(data, name, provider)
+    checks = compare(model, Golden.from_metadata(scan(data, name)), seed)
     for check in checks:
         if not check.ok:
             raise ProofFailed(
-                f"model {path}: {check.name} differs by {check.difference:.3g}, allowed {check.limit:.3g}; "
+                f"model {name}: {check.name} differs by {check.difference:.3g}, allowed {check.limit:.3g}; "
                 "this machine does not compute what was tested: do not trust it here"
             )
     return checks

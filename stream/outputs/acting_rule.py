@@ -10,6 +10,8 @@ from stream.errors import SpecError
 from stream.outputs.hours import Hours, Schedule, read_days, read_hours
 from stream.quantities import duration_seconds, level_dbfs
 
+TOGETHER = "at-least and within belong together: at-least = 3 with within = '10m', or neither of them"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActingRule:
@@ -42,10 +44,8 @@ class ActingRule:
     level: float | None = None
 
     def __post_init__(self) -> None:
-        if (self.at_least > 1) != (self.within is not None):
-            raise SpecError(
-                "at-least and within belong together: at-least = 3 with within = '10m', or neither of them"
-            )
+        if self.at_least > 1 and self.within is None:
+            raise SpecError(TOGETHER)
 
     @property
     def when(self) -> Schedule:
@@ -77,18 +77,22 @@ class ActingRules:
         Raises:
             SpecError: at-least without within, or the other way round.
         """
-        return ActingRule(**{**self.every, **self.outputs.get(output, {}), **own})
+        fields = {**self.every, **self.outputs.get(output, {}), **own}
+        if "within" in fields and "at_least" not in fields:
+            raise SpecError(TOGETHER)
+        return ActingRule(**fields)
 
 
 def _texts(value: Any) -> tuple[str, ...]:
+    """One text or several; none takes back what a wider rule says."""
     found = (value,) if isinstance(value, str) else value
-    if not isinstance(found, (list, tuple)) or not found or not all(isinstance(each, str) for each in found):
+    if not isinstance(found, (list, tuple)) or not all(isinstance(each, str) for each in found):
         raise ValueError(f"{value!r}: want text, or a list of texts")
     return tuple(found)
 
 
 def _days(value: Any) -> frozenset[int]:
-    return frozenset().union(*map(read_days, _texts(value)))
+    return frozenset().union(*map(read_days, _texts(value))) or frozenset(range(7))
 
 
 def _number(value: Any) -> float:
@@ -140,7 +144,7 @@ FIELDS: Mapping[str, Callable[[Any], Any]] = {
     "schedule": _texts,
     "at-least": _count,
     "within": _seconds,
-    "cooldown": _seconds,
+    "cooldown": lambda value: 0.0 if value == 0 else _seconds(value),
     "first-of-day": _flag,
     "score": _score,
     "level": _level,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from stream.messages import Chunk, Event, Result, Status
 
 WAITING_CLIPS = 64  # events whose clip is looked for
+LAST_CLIPS_SECONDS = 0.6  # that the end waits for clips
 LONGEST_SECONDS = 1e10
 
 
@@ -133,6 +135,10 @@ class History:
             return
         self._closed = True
         self._follower.finish()
+        # Those who write clips complete the last ones at the same time.
+        end = time.monotonic() + LAST_CLIPS_SECONDS
+        for result, event in self._waiting:
+            self._clips.wait(result, event, max(0.0, end - time.monotonic()))
         self._put_clips()
         self._put_marks()
         self._writer.close(self._follower.now)

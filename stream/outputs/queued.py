@@ -118,7 +118,11 @@ class Queued:
                 trouble=self._trouble,
             )
         amended: Callable[[OutputReport], OutputReport] | None = getattr(self._sink, "amended", None)
-        return report if amended is None else amended(report)
+        try:
+            return report if amended is None else amended(report)
+        except Exception as error:  # the caller draws a screen, and must go on
+            self._trip(error)
+            return report
 
     def chunk(self, chunk: Chunk) -> None:
         """Queue a chunk."""
@@ -145,8 +149,11 @@ class Queued:
             self._closing = True
             self._give_up_at = time.monotonic() + self._deadline_seconds
             self._changed.notify_all()
-        if (hurry := getattr(self._sink, "hurry", None)) is not None:
-            hurry()
+        try:
+            if (hurry := getattr(self._sink, "hurry", None)) is not None:
+                hurry()
+        except Exception as error:  # the caller has other sinks to close
+            self._trip(error)
 
     def close(self) -> None:
         """Deliver what waits and close the sink; after the deadline, give up and say in the log what was not delivered.
@@ -283,6 +290,11 @@ class Queued:
         elif not self.errors:
             kind = "" if isinstance(error, StreamClassifyError) else f"{type(error).__name__}: "
             log.warning("%s: %s%s; further errors are counted only", self._name, kind, error)
+
+    def _trip(self, error: Exception) -> None:
+        """Count an error of a method that the caller's thread runs."""
+        self._complain(error)
+        self._fail()
 
     def _fail(self) -> None:
         self.errors += 1

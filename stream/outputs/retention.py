@@ -7,7 +7,7 @@ import logging
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,15 @@ class Keep:
     Attributes:
         seconds: age of a clip.
         size: of all clips together, bytes.
+        text: as it was written, for people.
     """
 
     seconds: float | None = None
     size: int | None = None
+    text: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def parse_keep(text: Any) -> Keep:
@@ -46,7 +51,7 @@ def parse_keep(text: Any) -> Keep:
         raise UsageError(
             f"--keep {text}: want an age such as 7d or 12h, a size such as 2GB or 500MB, or both: 7d,2GB"
         )
-    return Keep(ages[0] if ages else None, round(sizes[0]) if sizes else None)
+    return Keep(ages[0] if ages else None, round(sizes[0]) if sizes else None, str(text))
 
 
 def _quantity(parse: Callable[[str], float], text: str) -> float:

@@ -50,5 +50,17 @@ def picture(width: float, height: float, title: str, description: str, shapes: S
     )
 
 
+def standalone(svg: str, style: str) -> str:
+    """A `picture` as a file of its own.
+
+    Args:
+        svg: of ``picture``.
+        style: CSS.
+    """
+    return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(
+        "\n<title>", f"\n<style>{style}</style>\n<title>", 1
+    )
+
+
 def _look(look: str) -> str:
     return f' class="{look}"' if look else ""

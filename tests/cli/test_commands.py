@@ -48,7 +48,7 @@ def test_the_training_side_is_found_by_entry_points() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][GROUP]
     found = {name: entry.value for name, entry in added_commands().items()}
     assert found == declared, "install the package again: its metadata is older than pyproject.toml"
-    assert list(found) == ["data", "train", "export", "evaluate", "teach"]
+    assert list(found) == ["data", "train", "export", "evaluate", "calibrate", "teach"]
     sources = [path.read_text() for path in (ROOT / "stream" / "cli").glob("*.py")]
     assert not any("export.cli" in text or "import export" in text for text in sources)
 

@@ -263,18 +263,23 @@ def test_rules_for_all_for_one_and_for_this_one() -> None:
     assert rules.rule("bell", {"score": 0.7}) == ActingRule(cooldown=9.0, score=0.7)
     with pytest.raises(SpecError, match="belong together"):
         ActingRules(every={"at_least": 3}).rule("bell")
+    with pytest.raises(SpecError, match="belong together"):
+        ActingRules(every={"within": 3.0}).rule("bell")
+    taken_back = {name: FIELDS[name]([]) for name in ("classes", "hours", "days", "schedule")}
+    assert ActingRule(**taken_back) == ActingRule()
+    assert ActingRules(every={"at_least": 3, "within": 5.0}).rule("bell", {"at_least": 1}).at_least == 1
 
 
 @pytest.mark.parametrize(
     ("name", "good", "bad"),
     [
-        ("classes", ["a", ["a", "b"]], [[], 3, [1], True]),
+        ("classes", ["a", ["a", "b"], []], [3, [1], True]),
         ("hours", ["8-18", ["22:30-07:00", "12-13"], "0-24"], ["8", "8-8", "24-3", "1:60-2", "8-25", 8, ""]),
         ("days", ["sat", "MON-fri", ["sat", "sun"]], ["saturday", "sat-", "1-3", "", 6]),
         ("schedule", ["night"], [4]),
         ("at-least", [1, 3], [0, 2.5, "3", True]),
         ("within", ["10m", 90, 1.5, "1h"], [0, -1, "soon", "10 y", True, float("nan")]),
-        ("cooldown", ["30s"], ["", None]),
+        ("cooldown", ["30s", 0], ["", None]),
         ("first-of-day", [True, False], ["yes", 1]),
         ("score", [0, 0.8, 1], [1.1, -0.1, "0.8", True]),
         ("level", [-30, "-30dBFS", "-30 dB"], ["loud", 30, True]),

@@ -398,6 +398,7 @@ def test_the_command_line_keeps_every_event_of_a_recording_read_fast(tmp_path: P
         (["--clips", "x", "--pre-roll", "-1"], "--pre-roll"),
         (["--clips", "x", "--keep", "much"], "--keep much: want an age"),
         (["--clips", ""], "--clips ''"),
+        (["--keep", "7d"], "--keep belongs to --clips: add that, or leave it out"),
         (["--clips", "/dev/null/x"], "/dev/null/x: no sound can be written"),
     ],
 )

@@ -50,6 +50,7 @@ def retention(folder: Path, keep: Keep) -> Retention:
 )
 def test_ages_and_sizes(text: str, keep: Keep) -> None:
     assert parse_keep(text) == keep
+    assert str(parse_keep(text)) == text  # as `stream-classify settings` shows it
 
 
 @pytest.mark.parametrize(

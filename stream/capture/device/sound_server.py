@@ -23,6 +23,8 @@ class ServerSource:
         channels, sample_rate: its own.
         is_default: the server's default.
         is_monitor: what a loudspeaker plays, and no microphone.
+        is_muted: nothing but zeros come from it.
+        is_suspended: nothing comes from it. Usual while nobody records.
     """
 
     name: str
@@ -31,6 +33,8 @@ class ServerSource:
     sample_rate: int
     is_default: bool
     is_monitor: bool
+    is_muted: bool = False
+    is_suspended: bool = False
 
 
 def server_sources() -> tuple[ServerSource, ...]:
@@ -50,6 +54,8 @@ def server_sources() -> tuple[ServerSource, ...]:
                     source.sample_spec.rate,
                     source.name == default,
                     source.monitor_of_sink_name is not None,
+                    bool(source.mute),
+                    source.state == "suspended",
                 )
                 for source in server.source_list()
             ]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from export.recipes.speech_music_noise.parallel import run_parallel
 from export.recipes.speech_music_noise.sources import soundfont
 from export.recipes.speech_music_noise.sources.corpora import FOLDERS, PACKAGES
-from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE, Corpus
+from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE, Corpus, Split
 from stream.errors import DataError
 
 STORED_PEAK = 0.7  # clips are stored at this peak, so that quiet recordings keep their resolution in int16
@@ -149,15 +149,24 @@ def _files(corpus: Corpus, root: Path) -> Iterator[tuple[str, Path]]:
             yield str(path.relative_to(root)), path
 
 
-def gather(cache: Path, recordings: Path | None = None, jobs: int = 1) -> Path:
-    """Fetch and decode everything, ``jobs`` corpora at once; the folder of the banks."""
+def gather(cache: Path, recordings: Path | None = None, jobs: int = 1, split: Split | None = None) -> Path:
+    """Fetch and decode everything, or what one side of the split needs, ``jobs`` corpora at once.
+
+    Returns:
+        The folder of the banks.
+    """
     bank = cache / "bank"
     wanted = [(corpus, cache, None) for corpus in PACKAGES] + [
         (corpus, cache, recordings)
         for corpus in FOLDERS
         if recordings is not None and (recordings / corpus.name / "manifest.csv").is_file()
     ]
-    missing = [task for task in wanted if not (bank / f"{task[0].name}.json").is_file()]
+    missing = [
+        task
+        for task in wanted
+        if not (bank / f"{task[0].name}.json").is_file()
+        and (split is None or any(rule.kind and rule.split == split for rule in task[0].rules))
+    ]
     for name in run_parallel(jobs, _gather_one, missing):
         print(f"gathered {name}", file=sys.stderr, flush=True)
     return bank

@@ -1,0 +1,193 @@
+"""stream-classify calibrate, as its users meet it: killed, stopped, asked for nonsense, and to the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from export.cli.calibrating import calibrate
+from stream import Model, classify, verify
+from stream.capture.files import read_audio
+from stream.installation import asset
+
+DEMO = str(asset("demo.ogg"))
+CALIBRATE = [sys.executable, "-m", "stream", "calibrate"]
+
+
+def started(*arguments: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*CALIBRATE, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def done(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*CALIBRATE, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eleven minutes in which music comes now and then: what the bundled model is to keep quiet about."""
+    folder = tmp_path_factory.mktemp("night")
+    demo = read_audio(DEMO, 16000)
+    rng = np.random.default_rng(0)
+    for name in ("1.wav", "2.wav"):
+        noise = 0.003 * rng.standard_normal(330 * 16000).astype(np.float32)
+        for at in range(20, 300, 60):
+            noise[at * 16000 : at * 16000 + len(demo)] += demo
+        soundfile.write(folder / name, noise, 16000)
+    return folder
+
+
+def test_the_command_writes_a_model_that_proves_itself_and_is_quiet(night: Path, tmp_path: Path) -> None:
+    output, picture = tmp_path / "mine.onnx", tmp_path / "det.svg"
+    run = done(
+        "small", "--negatives", night, "--class", "music", "--max-false-alarms", "20/h", "-o", output,
+        "--picture", picture,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "11 min without a false alarm promise at most 16 an hour, with 95 % confidence" in run.stdout
+    verify(output)
+    old, new = Model.bundled("small"), Model.load(output)
+    assert new.card.detector.rule("speech") == old.card.detector.rule("speech")
+    assert new.card.detector.rule("music") != old.card.detector.rule("music")
+    kept = {"detector", "provenance", "created", "metrics"}
+    for field in old.card.__struct_fields__:
+        assert field in kept or getattr(new.card, field) == getattr(old.card, field)
+    origin = new.card.provenance["calibration"]
+    assert origin["model"] == old.sha256
+    assert origin["negatives"]["files"] == 2
+    assert origin["negatives"]["hours"] == pytest.approx(11 / 60, rel=0.01)
+    assert origin["promise"]["keeps_budget"]
+    for name in ("1.wav", "2.wav"):
+        sound = str(night / name)
+        assert any(event.label == "music" for event in classify(sound, old).events)
+        assert not any(event.label == "music" for event in classify(sound, new).events)
+    drawn = ElementTree.parse(picture).getroot()
+    texts = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert "budget" in texts
+    assert "music" in texts
+
+
+def test_killed_and_resumed_is_as_if_nothing_had_happened(night: Path, tmp_path: Path) -> None:
+    asked = ("small", "--negatives", night, "--json", "-o")
+    whole = done(*asked, tmp_path / "whole.onnx")
+    assert whole.returncode == 0, whole.stderr
+    process = started(*asked, tmp_path / "mine.onnx")
+    end = time.monotonic() + 60
+    while not (tmp_path / "mine.heard" / "00001.json").exists():
+        assert time.monotonic() < end
+        assert process.poll() is None, process.communicate(timeout=60)
+        time.sleep(0.002)
+    process.kill()
+    process.communicate(timeout=60)
+    assert not (tmp_path / "mine.onnx").exists()
+    refused = done(*asked, tmp_path / "mine.onnx")
+    assert refused.returncode
+    assert "--resume" in refused.stderr
+    resumed = done(*asked, tmp_path / "mine.onnx", "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    one, other = (json.loads(each.stdout) for each in (whole, resumed))
+    for found in (one, other):
+        del found["created"], found["negatives"]["began"]
+    assert one == other
+    rules = [Model.load(tmp_path / name).card.detector for name in ("whole.onnx", "mine.onnx")]
+    assert rules[0] == rules[1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_keeps_what_was_heard(tmp_path: Path) -> None:
+    process = started(
+        "small", "--device", f"sim:{DEMO}?loop=forever", "--hours", "10000", "-o", tmp_path / "mine.onnx"
+    )
+    scores = tmp_path / "mine.heard" / "00001.scores"
+    end = time.monotonic() + 60
+    while not (scores.exists() and scores.stat().st_size > 6000):
+        assert time.monotonic() < end
+        assert process.poll() is None, process.communicate(timeout=60)
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume --hours" in said
+    rows = scores.stat().st_size // 6
+    again = done(
+        "small",
+        "--device",
+        "sim:noise",
+        "--resume",
+        "--hours",
+        "1e-9",
+        "--json",
+        "-o",
+        tmp_path / "mine.onnx",
+    )
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["negatives"]["hours"] == pytest.approx(rows / 50 / 3600, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["small", "-o", "x.onnx"], "either --negatives FILES, or --device"),
+        (
+            ["small", "--negatives", DEMO, "--device", "1", "-o", "x.onnx"],
+            "either --negatives FILES, or --device",
+        ),
+        (["small", DEMO, "-o", "x.onnx"], "name sound without events by --negatives"),
+        (["small", "--negatives", DEMO, "-o", "x.pt"], "a name that ends in .onnx"),
+        (["small", "--negatives", DEMO, "-o", "no/x.onnx"], "make it first"),
+        (["small", "--negatives", DEMO, "-o", "x.onnx", "--picture", "x.png"], "ends in .svg"),
+        (["small", "--negatives", DEMO, "-o", "x.onnx", "--class", "dog"], "speech, music, noise"),
+        (["small", "--negatives", DEMO, "-o", "x.onnx", "--max-false-alarms", "1/month"], "as in 1/day"),
+        (["small", "--negatives", "gone.wav", "-o", "x.onnx"], "no such file"),
+        (["small", "--negatives", __file__, "-o", "x.onnx"], "not audio"),
+        (["small", "--negatives", DEMO, "--positives", "gone", "-o", "x.onnx"], "no such folder"),
+        (["gone.onnx", "--negatives", DEMO, "-o", "x.onnx"], "no such file"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_heard(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(calibrate, arguments)
+    assert result.exit_code
+    assert said in f"{result.output} {result.exception}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_output_is_never_what_is_read(tmp_path: Path) -> None:
+    model, sound = tmp_path / "model.onnx", tmp_path / "sound.onnx"
+    model.write_bytes(asset("small.onnx").read_bytes())
+    sound.write_bytes(Path(DEMO).read_bytes())
+    for output in (model, sound):
+        result = CliRunner().invoke(calibrate, [str(model), "--negatives", str(sound), "-o", str(output)])
+        assert "is the file that is read" in str(result.exception)
+
+
+def test_the_plain_installation_is_enough(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from export.cli.calibrating import calibrate\n"
+        f"calibrate(['small', '--negatives', {DEMO!r}, '--picture', 'x.svg', '-o', 'x.onnx'], standalone_mode=False)\n"
+        "heavy = {'torch', 'onnx', 'librosa', 'scipy', 'sklearn', 'matplotlib', 'h5py', 'av'}\n"
+        "print('heavy', *heavy & set(sys.modules))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1] == "heavy"
