@@ -23,7 +23,6 @@ from stream.dashboard.spectrogram import scale, spectrogram
 from stream.dashboard.text import TextLine, blank, clip, fit
 from stream.dashboard.theme import Theme
 from stream.dashboard.timeline import Axis, threshold_row, timelines
-from stream.dashboard.view import View
 from stream.printable import printable
 from stream.telemetry import Readings
 
@@ -33,6 +32,21 @@ MIN_LOWER_LINES = 6  # for level, events and spectrogram,
 LEAST_LOWER_LINES = 4  # and where the screen is low
 LOW_SCREEN_LINES = 18
 SCALE_WIDTH = 5  # cells on the right, for thresholds and frequencies
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a person looks at the readings: what keys have changed about the picture.
+
+    Attributes:
+        chosen: index of the class that keys are about; None before one is chosen.
+        skipped: newest events that are scrolled over.
+        paused: the picture stands still, while listening goes on.
+    """
+
+    chosen: int | None = None
+    skipped: int = 0
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

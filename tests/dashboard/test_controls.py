@@ -12,8 +12,8 @@ from rich.cells import cell_len
 
 from stream.dashboard import Dashboard, Key, Theme, render
 from stream.dashboard.controls import Controls, split_keys
+from stream.dashboard.layout import View
 from stream.dashboard.terminal import Terminal
-from stream.dashboard.view import View
 from stream.messages import Event
 from tests.support.watched import RATE, Watched, busy_scene, console
 
