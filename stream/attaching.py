@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,8 @@ def context_of(
             groups=classifier.groups, schedules=acting.schedules, outputs=[each.switch for each in asked]
         ),
         card=card,
+        settings=classifier.settings,
+        model_path=os.path.abspath(classifier.model.path),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,6 +22,7 @@ from stream.features.repair import Method, Run, as_samples
 from stream.inference.engine import Engine, make_engine
 from stream.inference.session import Model, State
 from stream.messages import Chunk, Event, Gap, Result, Scores
+from stream.session.description import ClassifierSettings
 from stream.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -67,8 +68,10 @@ class StreamClassifier:
         reset_after: start from the initial state every so many seconds of sound; None = never.
         stream: name of this stream, repeated in its results.
         engine: what runs the model and carries its state; None = an engine of its own.
+        make_detector: makes what finds events, with the arguments of `Detector`: that, or a subclass that watches it.
 
     Attributes:
+        settings: these arguments, for one that is to do the same.
         labels: of the columns of its scores: the model's, then derived ones.
         groups: those that are groups.
         detector_spec: the rules in force.
@@ -91,6 +94,7 @@ class StreamClassifier:
         reset_after: float | None = None,
         stream: str = "",
         engine: Engine | None = None,
+        make_detector: Callable[..., Detector] = Detector,
     ) -> None:
         card = model.card
         spec = card.features
@@ -118,7 +122,16 @@ class StreamClassifier:
             self._derived = DerivedClasses(derived, card.labels, self.hop, self._reference, lag)
             self.labels = self._derived.labels
             self.detector_spec = derived.detector(self.detector_spec)
-        self._detector = Detector(self.detector_spec, self.labels, spec.sample_rate, self.hop, lag)
+        self._detector = make_detector(self.detector_spec, self.labels, spec.sample_rate, self.hop, lag)
+        self.settings = ClassifierSettings(
+            detector=self.detector_spec,
+            derived=derived,
+            repair=repair,
+            max_repair=max_repair,
+            max_gap=max_gap,
+            reset_after=reset_after,
+            stream=stream,
+        )
         self._max_gap = round(max_gap * spec.sample_rate)
         self._stride = card.stride
         self._frame_hop = spec.hop_length

@@ -11,6 +11,7 @@ Exit codes belong to the command line (``stream.cli``), not here.
     ├── SnapshotInvalid       a state that cannot be saved, or fits nothing here
     ├── SourceError           sound cannot be had
     │   ├── UnreadableAudio   a file that is empty, truncated or not audio
+    │   ├── SessionInvalid    a recorded session that is damaged, or of a newer version
     │   └── DeviceError       microphones
     │       ├── DeviceNotFound
     │       ├── DeviceAmbiguous
@@ -82,6 +83,10 @@ class UnreadableAudio(SourceError):
     def __init__(self, message: str, *, path: str = "") -> None:
         super().__init__(message)
         self.path = path
+
+
+class SessionInvalid(SourceError):
+    """A recorded session is missing, damaged, or was written by a newer version. The message names the file."""
 
 
 class DeviceError(SourceError):

@@ -9,7 +9,7 @@ They are msgspec structs because one is made in a quarter of the time of a froze
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -179,6 +179,8 @@ class Result(msgspec.Struct, frozen=True, eq=False):
         features: (T', F) float32, the feature frames behind them (T' = T times the model's stride).
         events: onsets and complete events, in order of decision.
         gaps: gaps found in this push, each once, when it is over.
+        snapshot: the state of the classifier behind it, where the run was asked for snapshots and one was due; None
+            elsewhere. See ``stream.snapshot``.
         opened: gaps that are not over, each once, when they have lasted longer than ``max_gap``; their length is that
             so far. They are in ``gaps`` later.
         end: index one past the last sample consumed, at the model's rate.
@@ -203,6 +205,7 @@ class Result(msgspec.Struct, frozen=True, eq=False):
     sound: RecentSound | None = None
     busy_seconds: float = 0.0
     opened: tuple[Gap, ...] = ()
+    snapshot: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         top = "no row" if self.top is None else f"{self.top[0]} {self.top[1]:.2f}"

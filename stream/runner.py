@@ -8,12 +8,12 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
 
 from stream.capture.history import SoundHistory
-from stream.errors import StreamClassifyError
+from stream.errors import SnapshotInvalid, StreamClassifyError
 from stream.messages import Chunk, Result, SourceState, Status
 from stream.outputs.sink import Sink
 
@@ -92,7 +92,8 @@ def run(
         classifiers: one, or several that hear the same sound: other models, other rates, other rules. They take
             their turns on each chunk, in this thread.
         sinks: each is given everything, in order, and closed at the end, whatever happens. Where an error ends the
-            run, they are given the ends of the events that were on before it is raised.
+            run, they are given the ends of the events that were on before it is raised. Where one has an attribute
+            ``snapshot_seconds``, a result carries the state of its classifier after so much sound, heard or lost.
         history_seconds: how much of the source's sound is kept for the sinks, as ``result.sound``; None keeps none.
         clock: monotonic seconds, the clock of ``captured_at``. Only timings come from it, no decision.
 
@@ -147,8 +148,15 @@ def _results(
     chunk: Chunk | None = None
     captured_at: float | None = None
 
-    def deliver(result: Result, summary: Summary, begin: float) -> Result:
-        result = msgspec.structs.replace(result, sound=history, busy_seconds=clock() - begin)
+    wanted = [seconds for sink in sinks if (seconds := getattr(sink, "snapshot_seconds", None)) is not None]
+    snapshots = SnapshotTimer(min(wanted)) if wanted else None
+
+    def deliver(
+        result: Result, summary: Summary, begin: float, snapshot: dict[str, Any] | None = None
+    ) -> Result:
+        result = msgspec.structs.replace(
+            result, sound=history, busy_seconds=clock() - begin, snapshot=snapshot
+        )
         summary.add(result)
         failed: Exception | None = None
         for sink in sinks:  # each is told, so that none lacks the end of an event because another one failed
@@ -199,9 +207,11 @@ def _results(
                             sink.status(status)
                     for sink in sinks:
                         sink.chunk(chunk)
+                    due = snapshots is not None and snapshots.due(chunk)
                     for classifier, summary in each:
                         begin = clock()
-                        yield deliver(classifier.push(chunk), summary, begin)
+                        result = classifier.push(chunk)
+                        yield deliver(result, summary, begin, _saved(classifier) if due else None)
         except BaseException:
             for _ in finish(errors):
                 pass
@@ -212,6 +222,32 @@ def _results(
         if errors:
             raise errors[0]
         yield from lasts
+
+
+class SnapshotTimer:
+    """Says when a snapshot is due: every so many seconds of the stream, whether they were heard or lost."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next: float | None = None
+
+    def due(self, chunk: Chunk) -> bool:
+        """Whether one is to be taken behind ``chunk``."""
+        now = (chunk.end + chunk.missing) / chunk.sample_rate
+        if self._next is None:
+            self._next = chunk.start / chunk.sample_rate + self._seconds
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True
+
+
+def _saved(classifier: StreamClassifier) -> dict[str, Any] | None:
+    try:
+        return classifier.snapshot()
+    except SnapshotInvalid as error:  # at some rates the resampler cannot be saved
+        log.debug("no snapshot: %s", error)
+        return None
 
 
 def _status(chunk: Chunk, clock: Callable[[], float]) -> Status:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from stream.errors import DataError, OutputError, SpecError, UsageError
 from stream.printable import printable
 
 if TYPE_CHECKING:
+    from export.calibration import HeardStream
     from export.recalibration.budget_text import Budget
     from export.recalibration.recalibrate import Recalibration
     from export.recalibration.score_store import ScoreStore
@@ -48,6 +50,7 @@ Examples:
   stream-classify calibrate model.onnx --negatives night/ --positives mine/ -o mine.onnx
   stream-classify calibrate model.onnx --negatives *.flac --picture det.svg -o mine.onnx
   stream-classify calibrate default --device 2 --hours 72 --resume -o mine.onnx
+  stream-classify calibrate default --from-history heard.sqlite --review clips -o mine.onnx
 """,
 )
 @click.argument("model", shell_complete=complete_model)
@@ -67,10 +70,17 @@ Examples:
         help="Listen to this microphone or stream, while nothing happens there.",
     ),
     click.option(
+        "--from-history",
+        "history",
+        type=click.Path(),
+        metavar="FILE",
+        help="What --history recorded of quiet hours: the peak of each minute.",
+    ),
+    click.option(
         "--hours",
         type=Number(0, LONGEST_SECONDS / 3600, min_open=True),
         metavar="H",
-        help=f"Hours that are enough. Default: {DEVICE_HOURS:g} of a device, all of the files.",
+        help=f"Hours that are enough. Default: {DEVICE_HOURS:g} of a device, all of the rest.",
     ),
     click.option("--resume", is_flag=True, help="Go on with what was heard for this output before."),
 )
@@ -81,6 +91,12 @@ Examples:
         type=click.Path(),
         metavar="DIR",
         help="Labelled recordings, a folder with one folder per class or a manifest: what a rule must still find.",
+    ),
+    click.option(
+        "--review",
+        type=click.Path(),
+        metavar="DIR",
+        help="Clips that were judged by stream-classify review: right ones are to be found, wrong ones are not.",
     ),
 )
 @section(
@@ -125,9 +141,11 @@ def calibrate(
     more: tuple[str, ...],
     negatives: tuple[str, ...],
     device: str | None,
+    history: str | None,
     hours: float | None,
     resume: bool,
     positives: str | None,
+    review: str | None,
     budget: Budget,
     classes: tuple[str, ...],
     output: Path,
@@ -147,9 +165,11 @@ def calibrate(
     if more and not negatives:
         raise UsageError(f"{more[0]}: want one MODEL; name sound without events by --negatives")
     names = [*negatives, *more]
-    check_outputs(model_path(model), output, picture, [*names, positives])
-    if bool(names) == (device is not None):
-        raise UsageError("give sound without events: either --negatives FILES, or --device to listen to")
+    check_outputs(model_path(model), output, picture, [*names, positives, history])
+    if bool(names) + (device is not None) + (history is not None) != 1:
+        raise UsageError(
+            "give sound without events, in one way: --negatives FILES, --device to listen to, or --from-history FILE"
+        )
     loaded = load_model(model)
     check_model(loaded)
     from export.recalibration.recalibrate import chosen_classes
@@ -157,7 +177,7 @@ def calibrate(
     chosen = chosen_classes(loaded.card, classes)
     try:
         found, origin = _calibrated(
-            loaded, chosen, names, device, hours, resume, positives, budget, heard_folder(output)
+            loaded, chosen, Sounds(names, device, history, hours, resume, positives, review), budget, output
         )
     except KeyboardInterrupt:
         say(f"stopped; what was heard is kept in {heard_folder(output)}: go on with --resume")
@@ -202,32 +222,38 @@ def check_model(model: Model) -> None:
     verify(model.path, "cpu")
 
 
+@dataclass(frozen=True, slots=True)
+class Sounds:
+    """What to hear, as the options say it."""
+
+    negatives: list[str]
+    device: str | None
+    history: str | None
+    hours: float | None
+    resume: bool
+    positives: str | None
+    review: str | None
+
+
 def _calibrated(
-    model: Model,
-    chosen: tuple[str, ...],
-    names: list[str],
-    device: str | None,
-    hours: float | None,
-    resume: bool,
-    positives: str | None,
-    budget: Budget,
-    folder: Path,
+    model: Model, chosen: tuple[str, ...], sounds: Sounds, budget: Budget, output: Path
 ) -> tuple[Recalibration, dict[str, Any]]:
-    from export.recalibration.hearing import about, negative_files
-    from export.recalibration.positives import hear_positives, labelled
+    from export.recalibration.hearing import negative_files
+    from export.recalibration.positives import hear_positives, labelled, reviewed
     from export.recalibration.recalibrate import recalibrate
-    from export.recalibration.score_store import ScoreStore
     from export.recalibration.stamp import provenance
 
-    files, left_out = negative_files(names, chosen) if names else ([], 0)
-    recordings = labelled(positives, chosen) if positives is not None else ()
+    files, left_out = negative_files(sounds.negatives, chosen) if sounds.negatives else ([], 0)
+    recordings = () if sounds.positives is None else labelled(sounds.positives, chosen)
+    recordings += () if sounds.review is None else reviewed(sounds.review, chosen)
     both = {path.resolve() for path in files} & {recording.path.resolve() for recording in recordings}
     if both:
-        raise DataError(f"{sorted(both)[0]}: is in --negatives and in --positives; leave it out of one")
+        raise DataError(
+            f"{sorted(both)[0]}: is in --negatives and among what is labelled; leave it out of one"
+        )
     if left_out:
         say(f"{left_out} recordings of {', '.join(chosen)} are left out of the sound without events")
-    store = ScoreStore(folder, about(model), resume=resume)
-    _listen(store, model, files, device, hours)
+    streams, origin = _without_events(model, files, sounds, heard_folder(output))
     heard = None
     if recordings:
         with _progress("labelled recordings") as tell:
@@ -236,9 +262,26 @@ def _calibrated(
             )
         for where, reason in heard.skipped:
             say(f"skipped {where}: {reason}")
-    streams = store.streams()
     found = recalibrate(model.card, streams, [heard.stream] if heard else [], budget, chosen)
-    return found, provenance(found, list(store.parts.values()), heard)
+    return found, provenance(found, origin, heard)
+
+
+def _without_events(
+    model: Model, files: list[Path], sounds: Sounds, folder: Path
+) -> tuple[list[HeardStream], dict[str, Any]]:
+    """The streams without events, and where they come from."""
+    from export.recalibration.from_history import history_stream
+    from export.recalibration.hearing import about
+    from export.recalibration.score_store import ScoreStore
+    from export.recalibration.stamp import heard_parts
+
+    if sounds.history is not None:
+        enough = sounds.hours or LONGEST_SECONDS / 3600
+        stream, origin = history_stream(sounds.history, model, about(model), model.card.detector, enough)
+        return [stream], origin
+    store = ScoreStore(folder, about(model), resume=sounds.resume)
+    _listen(store, model, files, sounds.device, sounds.hours)
+    return store.streams(), heard_parts(list(store.parts.values()), store.hours)
 
 
 def _listen(
@@ -281,6 +324,7 @@ def _listen(
 def _show(found: Recalibration, origin: dict[str, Any], as_json: bool) -> None:
     from rich.console import Console
 
+    from export.calibration.event_report import OWN
     from export.recalibration.det import det_table
     from export.recalibration.summary import summary_caption, summary_table
 
@@ -293,6 +337,12 @@ def _show(found: Recalibration, origin: dict[str, Any], as_json: bool) -> None:
         out.print()
         out.print(det_table(found))
     click.secho(printable(found.promise.sentence()), fg=None if found.promise.kept else "yellow", err=as_json)
+    mistaken, before = (
+        sum(c.false[OWN] for c in report.classes.values()) if OWN in report.hours else 0
+        for report in (found.after, found.before)
+    )
+    if mistaken or before:
+        say(f"in the labelled and judged recordings {mistaken} events are wrong, {before} before")
     for label in found.chosen:
         counts = found.after.classes[label]
         if found.highest[label] < _DEAF and not counts.found:

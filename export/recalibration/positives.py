@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from export.calibration.heard import HeardStream
 from export.data.cache import load_audio
 from export.data.dataset import read_dataset
-from export.data.recording import Recording
+from export.data.recording import Interval, Recording
 from export.evaluation.predict import carried
 from export.evaluation.streams import Progress
 from stream.classifier import StreamClassifier
 from stream.errors import DataError
 from stream.inference.session import Model
+from stream.review.verdicts import reviewed_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,29 @@ def labelled(data: str | Path, labels: Sequence[str]) -> tuple[Recording, ...]:
             "recordings of these, labelled with their names"
         )
     return tuple(_restricted(recording, labels) for recording in found.recordings)
+
+
+def reviewed(place: str | Path, labels: Sequence[str]) -> tuple[Recording, ...]:
+    """The clips that a person judged by ``stream-classify review``: right ones with their event, wrong ones without.
+
+    Args:
+        place: folder of the clips, or its review.csv.
+        labels: classes to calibrate.
+
+    Raises:
+        DataError: no clip in it was judged, or none is left.
+        OutputError: the list cannot be read.
+    """
+    found = [
+        Recording(
+            path, "review.csv", path.name, (verdict.label,) if verdict.label in labels else (),
+            (Interval(verdict.label, onset, offset),) if verdict.label in labels else (),
+        )
+        for path, verdict, onset, offset in reviewed_events(place)
+    ]  # fmt: skip
+    if not found:
+        raise DataError(f"{place}: no clip in it was judged, or none is left; see stream-classify review")
+    return tuple(found)
 
 
 def hear_positives(

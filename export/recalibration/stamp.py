@@ -28,11 +28,11 @@ from stream.inference.verify import prove
 OF_RULES = {"events", "events_found", "events_doubled", "false_alarms_per_hour", "event_delay_seconds"}
 
 
-def provenance(found: Recalibration, parts: Sequence[Part], positives: Positives | None) -> dict[str, Any]:
-    """Where the rules come from, JSON-ready: what was heard, for what budget, and what it promises."""
+def heard_parts(parts: Sequence[Part], hours: float) -> dict[str, Any]:
+    """Where sound without events comes from, JSON-ready."""
     files = sorted(file.sha256 for part in parts for file in part.files)
     heard: dict[str, Any] = {
-        "hours": round(found.hours, 4),
+        "hours": round(hours, 4),
         "began": min((part.began for part in parts), default=""),
     }
     if files:
@@ -41,6 +41,11 @@ def provenance(found: Recalibration, parts: Sequence[Part], positives: Positives
     devices = sorted({part.source for part in parts if not part.files})
     if devices:
         heard["devices"] = devices
+    return heard
+
+
+def provenance(found: Recalibration, heard: dict[str, Any], positives: Positives | None) -> dict[str, Any]:
+    """Where the rules come from, JSON-ready: what was heard, for what budget, and what it promises."""
     promise = found.promise
     return {
         "program": f"stream-classify {__version__}",

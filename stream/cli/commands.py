@@ -28,6 +28,8 @@ _OWN = {
     "bench": ("stream.cli.bench", "bench", "Measure the cost of a hop on this machine."),
     "review": ("stream.cli.review", "review", "Say which of the kept clips are right."),
     "soak": ("stream.cli.soak", "soak", "Push hours of sound through and certify that nothing drifts."),
+    "replay": ("stream.cli.replay", "replay", "Hear a recorded session again: are the results the same?"),
+    "explain": ("stream.cli.explain", "explain", "Show why there was an event in a session, or none."),
     "scan": ("stream.cli.scan", "scan", "Listen to an archive of recordings, on all cores."),
     "doctor": ("stream.cli.doctor", "doctor", "Listen, and say in plain words what is wrong."),
     "redact": ("stream.cli.redact", "redact", "Write sound without the speech in it, for other programs."),

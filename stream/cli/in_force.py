@@ -31,18 +31,18 @@ Examples:
 
 \b
 A settings file holds the options by their names, and more:
-  threshold = 0.6                  for every class
-  [class.speech]                   for one class
+  threshold = 0.6                  # for every class
+  [class.speech]                   # for one class
   min-on = 0.5
-  [groups]                         one class for several
+  [groups]                         # one class for several
   alarm = ["smoke", "co"]
   [schedules]
   night = { hours = "22:00-07:00", days = "mon-fri" }
-  [acting]                         which events outputs are told of
+  [acting]                         # which events outputs are told of
   cooldown = "5m"
-  [acting.notify]                  one output
+  [acting.notify]                  # one output
   schedule = "night"
-  [[output]]                       one more output, with settings of its own
+  [[output]]                       # one more output, with settings of its own
   clips = "alarms"
   acting = { classes = "alarm" }
 

@@ -32,14 +32,14 @@ def paint(spectrum: NDArray[np.float32], height: int, theme: Theme) -> list[Text
     colours, glyphs = theme.spectrum, theme.glyphs
     halves = 2 if colours and glyphs.half else 1
     levels = len(colours) if colours else len(glyphs.shades)
-    picture = _levels(spectrum, height * halves, levels)
+    picture = spectrum_levels(spectrum, height * halves, levels)
     if not colours:
         return [_cached(_shades, row.tobytes(), row.tobytes(), theme) for row in picture]
     upper, lower = picture[::halves], picture[halves - 1 :: halves]
     return [_cached(_halves, upper[i].tobytes(), lower[i].tobytes(), theme) for i in range(height)]
 
 
-def _levels(spectrum: NDArray[np.float32], rows: int, levels: int) -> NDArray[np.uint8]:
+def spectrum_levels(spectrum: NDArray[np.float32], rows: int, levels: int) -> NDArray[np.uint8]:
     """(B, cells) dB to (rows, cells) levels from the top band down; NOTHING where there is none."""
     bands = len(spectrum)
     at = np.linspace(bands - 1, 0, rows) if rows > 1 else np.array([bands / 2])

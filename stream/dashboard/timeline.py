@@ -105,25 +105,47 @@ def timelines(
     active = axis.fold(readings.active[indices].astype(np.float32)) > 0
     gaps = axis.fold(readings.gaps[None].astype(np.float32))[0] > 0
     cold = axis.fold(readings.cold[None].astype(np.float32))[0] > 0
+    lines: list[TextLine] = []
+    for row, index in enumerate(indices):
+        threshold = float(readings.thresholds[index])
+        lines += curve(probs[row], active[row], gaps, cold, threshold, index, height, theme)
+    return lines
+
+
+def curve(
+    probs: NDArray[np.float32],
+    active: NDArray[np.bool_],
+    gaps: NDArray[np.bool_],
+    cold: NDArray[np.bool_],
+    threshold: float,
+    index: int,
+    height: int,
+    theme: Theme,
+) -> list[TextLine]:
+    """``height`` lines of one class.
+
+    Args:
+        probs: (cells,), NaN where there is none.
+        active, gaps, cold: (cells,): an event is on, samples were lost, the model is not warm.
+        threshold: NaN of a class that is never reported.
+        index: of the class, for its colour.
+    """
     steps = len(theme.glyphs.low_eighths) - 1
     room = height * steps - (height > 1)  # one step of air between tall rows
     known = ~np.isnan(probs)
     level = np.where(known, np.maximum(1, np.rint(np.nan_to_num(probs) * room)), 0).astype(np.uint8)
     kind = np.where(active, ACTIVE, np.where(level > 1, PASSIVE, QUIET))
     kind = np.where(cold & known, COLD, kind)
-    kind = (kind + np.where(gaps, GAP, 0)).astype(np.uint8)
+    kinds = (kind + np.where(gaps, GAP, 0)).astype(np.uint8).tobytes()
+    colours = (index, not np.isnan(threshold))
+    crossed = threshold_row(threshold, height)
     lines: list[TextLine] = []
-    for row, index in enumerate(indices):
-        threshold = float(readings.thresholds[index])
-        colours = (index, not np.isnan(threshold))
-        crossed = threshold_row(threshold, height)
-        kinds = kind[row].tobytes()
-        for line, floor in enumerate(range((height - 1) * steps, -1, -steps)):
-            height_here = np.clip(level[row].astype(np.int16) - floor, 0, steps)
-            part = height_here.astype(np.uint8).tobytes()
-            # The cells before the newest stay as they are until the picture scrolls.
-            how = (floor == 0, line == crossed, *colours, theme)
-            lines.append(_strip(part[:-1], kinds[:-1], *how) + _strip(part[-1:], kinds[-1:], *how))
+    for line, floor in enumerate(range((height - 1) * steps, -1, -steps)):
+        height_here = np.clip(level.astype(np.int16) - floor, 0, steps)
+        part = height_here.astype(np.uint8).tobytes()
+        # The cells before the newest stay as they are until the picture scrolls.
+        how = (floor == 0, line == crossed, *colours, theme)
+        lines.append(_strip(part[:-1], kinds[:-1], *how) + _strip(part[-1:], kinds[-1:], *how))
     return lines
 
 

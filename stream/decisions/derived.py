@@ -113,7 +113,7 @@ class DerivedClasses:
             return
         if start != self._end:
             self._jump(start)
-        self._kept = np.concatenate([self._kept, samples])
+        self._kept = np.concatenate((self._kept, samples))
         self._end = start + len(samples)
 
     def push(self, probs: NDArray[np.float32], sample: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -126,10 +126,19 @@ class DerivedClasses:
         Returns:
             (T, C + D) float32.
         """
-        columns = [probs, *(probs[:, members].max(axis=1, keepdims=True) for members in self._columns)]
-        if self._spec.loud is not None and len(sample):
-            columns.append(self._loud(len(sample), int(sample[0])))
-        return np.concatenate(columns, axis=1)
+        rows, width = probs.shape
+        out = np.empty((rows, len(self.labels)), np.float32)
+        out[:, :width] = probs
+        if rows == 1:
+            row = probs[0].tolist()
+            for column, members in enumerate(self._columns, width):
+                out[0, column] = max([row[member] for member in members])
+        else:
+            for column, members in enumerate(self._columns, width):
+                probs[:, members].max(axis=1, out=out[:, column])
+        if self._spec.loud is not None and rows:
+            self._loud(int(sample[0]), self._spec.loud, out[:, -1])
+        return out
 
     def snapshot(self) -> Snapshot:
         """The state, as plain values."""
@@ -165,21 +174,20 @@ class DerivedClasses:
         self._kept = self._kept[count:]
         self._start += count
 
-    def _loud(self, rows: int, sample: int) -> NDArray[np.float32]:
-        """(rows, 1) float32. A row depends on the samples of its hop alone, whatever else was pushed with it."""
+    def _loud(self, sample: int, threshold: float, out: NDArray[np.float32]) -> None:
+        """Scores of consecutive rows, the first at ``sample``, into ``out`` (T,). Each depends on its own hop alone."""
         hop, first = self._hop, sample - self._before
-        count = rows * hop
+        count = len(out) * hop
         low = max(first, self._start)
         high = max(low, min(first + count, self._end))
         held = self._kept[low - self._start : high - self._start]
         if len(held) < count:  # before the sound began
             before = min(low - first, count)
             held = np.pad(held, (before, count - before - len(held)))
-        energy = np.empty(rows)
-        for at in range(0, rows, _BLOCK_ROWS):
-            block = held[at * hop : (at + _BLOCK_ROWS) * hop].astype(np.float64).reshape(-1, hop)
-            np.add.reduce(block * block, axis=1, out=energy[at : at + len(block)])
+        for at in range(0, len(out), _BLOCK_ROWS):
+            block = held[at * hop : (at + _BLOCK_ROWS) * hop].astype(np.float64)
+            block *= block
+            power = np.add.reduce(block.reshape(-1, hop), axis=1) / hop
+            score = 0.5 + (10 * np.log10(np.maximum(power, 1e-20)) - threshold) / DECIBELS_PER_SCORE
+            out[at : at + len(score)] = np.minimum(np.maximum(score, 0), 1)
         self._drop(first + count)
-        level = 10 * np.log10(np.maximum(energy / hop, 1e-20))
-        score = 0.5 + (level - self._spec.loud) / DECIBELS_PER_SCORE
-        return np.clip(score, 0, 1).astype(np.float32)[:, None]

@@ -24,6 +24,7 @@ _OWN: dict[str, tuple[str, str]] = {
     "clips": ("stream.outputs.clips", "Clips"),
     "labels": ("stream.outputs.label_output", "Labels"),
     "history": ("stream.outputs.history", "History"),
+    "record": ("stream.outputs.record", "Recorder"),
     "webhook": ("stream.outputs.webhook", "Webhook"),
     "notify": ("stream.outputs.notify", "Notify"),
     "exec": ("stream.outputs.exec", "Exec"),
@@ -116,11 +117,16 @@ def open_outputs(
         SpecError: a rule that contradicts itself.
     """
     made: list[tuple[Output, str, str]] = []
-    rules: list[Acting] = []
+    rules: list[Acting | None] = []
     acting = ActingRules() if acting is None else acting
     for asked in all_outputs(values, tables):
         kind = output_classes()[asked.kind]
         first, *others = kind.OPTIONS
+        if guard is not None and getattr(kind, "needs_all_sound", False):
+            raise UsageError(
+                f"--{first.name} {asked.target}: is of no use without the sound that was heard, which --no-speech "
+                "changes; leave out one of them"
+            )
         given = {**values, **asked.values}
         settings = {option.keyword: given.get(option.keyword, option.default) for option in others}
         rule = acting.rule(asked.kind, asked.acting)
@@ -128,7 +134,12 @@ def open_outputs(
         shown = getattr(kind, "shown", str)
         output: Output = make(context, **{first.keyword: asked.target}, **settings)
         made.append((output, asked.switch, shown(asked.target)))
-        rules.append(Acting(output, context, name=asked.switch, rule=rule, schedules=acting.schedules))
+        ruled = not getattr(kind, "takes_all_events", False)
+        rules.append(
+            Acting(output, context, name=asked.switch, rule=rule, schedules=acting.schedules)
+            if ruled
+            else None
+        )
     return Outputs(made, live=context.source.live, acting=rules, guard=guard)
 
 

@@ -20,6 +20,10 @@ MOST_SILENCES = 20  # told one by one
 _LONGEST_NAME_BYTES = 80  # of a label or a source within a file's name
 
 
+# Within what can be: a record may come from anybody.
+Moment = Annotated[float, Meta(ge=0, le=1e10)]
+
+
 class Silence(msgspec.Struct, frozen=True):
     """Where a clip has silence in place of sound.
 
@@ -28,8 +32,8 @@ class Silence(msgspec.Struct, frozen=True):
         reason: "gap" (the source had no sound to give) or "late" (it was gone from memory before it was written).
     """
 
-    start: float
-    duration: float
+    start: Moment
+    duration: Moment
     reason: Literal["gap", "late"]
 
 
@@ -51,14 +55,14 @@ class ClipRecord(msgspec.Struct, frozen=True, tag_field="type", tag="clip"):
 
     schema: Annotated[int, Meta(ge=1)]
     event: EventRecord | OnsetRecord
-    start: float
+    start: Moment
     start_sample: int
     sample_rate: Annotated[int, Meta(gt=0)]
-    duration: float
-    event_start: float
-    event_end: float | None = None
+    duration: Moment
+    event_start: Moment
+    event_end: Moment | None = None
     silence: tuple[Silence, ...] = ()
-    silent_seconds: float = 0.0
+    silent_seconds: Moment = 0.0
     note: str = ""
 
     @property
@@ -105,7 +109,7 @@ def read_clip_record(path: str | Path) -> ClipRecord | None:
         return None
     try:
         record = msgspec.json.decode(tags.get("COMMENT", ""), type=ClipRecord)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):  # or nested so deep that it is meant to do harm
         return None
     return record if record.schema == CLIP_SCHEMA else None
 

@@ -21,6 +21,7 @@ SLACK_SECONDS = 30.0  # that the disk may be behind the sound
 # An event's end is learnt late: after min_off, and what model and features need. Sound is written so long after it was
 # heard, so that a clip can end just where it should.
 LEAST_LAG_SECONDS, LONGEST_LAG_SECONDS = 1.0, 30.0
+MOST_UNDECIDED_SECONDS = 60.0  # of an event before it is told, for which memory is spent
 WRITE_SECONDS = 0.25  # of new sound between two looks
 PRUNE_SECONDS = 60.0
 MOST_OPEN = 64  # clips at a time: each has a file open
@@ -108,7 +109,9 @@ class Clips:
         rules = [context.detector.rule(label) for label in context.labels]
         late = max((rule.min_off + rule.smoothing for rule in rules), default=0.0)
         self._lag = min(LONGEST_LAG_SECONDS, LEAST_LAG_SECONDS + late)
-        decided = max((rule.min_on + rule.smoothing for rule in rules), default=0.0)
+        decided = min(
+            MOST_UNDECIDED_SECONDS, max((rule.min_on + rule.smoothing for rule in rules), default=0.0)
+        )
         self.history_seconds = pre_roll + decided + self._lag + SLACK_SECONDS
         FlacDraft(self.folder, context.source.sample_rate).discard()  # can it be written?
         try:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
-from stream.errors import UsageError
 from stream.messages import Chunk, Result, Status
+from stream.outputs.line_encoder import LineEncoder
 from stream.outputs.lines import LineFile
-from stream.outputs.records import Origin, result_records, status_record
+from stream.outputs.records import Origin
 from stream.outputs.wall_time import CaptureTimes
-from stream.printable import printable_json
 
 
 class JsonLines:
@@ -47,14 +44,8 @@ class JsonLines:
         waits: bool | None = None,
         times: CaptureTimes | None = None,
     ) -> None:
-        if not origin:
-            raise UsageError("origin: empty; give an Origin, or one for each model")
-        self._origins = {} if isinstance(origin, Origin) else dict(origin)
-        self._origin = origin if isinstance(origin, Origin) else next(iter(origin.values()))
+        self._lines = LineEncoder(origin, times or CaptureTimes(), live=live, onsets=onsets, scores=scores)
         self._file = LineFile(path, waits=not live if waits is None else waits)
-        self._live, self._onsets, self._scores = live, onsets, scores
-        self._times = times or CaptureTimes()
-        self._encoder = msgspec.json.Encoder()
 
     @property
     def path(self) -> str:
@@ -71,20 +62,12 @@ class JsonLines:
 
     def result(self, result: Result) -> None:
         """Write a result's gaps, scores and events."""
-        if not (result.events or result.gaps or (self._scores and len(result.scores))):
-            self._file.write([])  # a log file that was moved away is noticed even while nothing happens
-            return
-        if not self._live:
-            result = msgspec.structs.replace(result, captured_at=None)
-        origin = self._origins.get(result.model, self._origin)
-        records = result_records(result, origin, self._times, onsets=self._onsets, scores=self._scores)
-        self._file.write([printable_json(self._encoder.encode(record)) + b"\n" for record in records])
+        # Also where there is no line: a log file that was moved away is noticed even while nothing happens.
+        self._file.write(self._lines.result(result))
 
     def status(self, status: Status) -> None:
         """Write a change of the source."""
-        wall = self._times.of(status.captured_at if self._live else None)
-        record = status_record(status, self._origin, wall)
-        self._file.write([printable_json(self._encoder.encode(record)) + b"\n"])
+        self._file.write([self._lines.status(status)])
 
     def reopen(self) -> None:
         """Open the file again before the next line, for log rotation. Safe in a signal handler."""

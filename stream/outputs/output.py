@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # options are read without numpy
     from stream.inference.card import ModelCard
     from stream.messages import SourceInfo
     from stream.outputs.records import Origin
+    from stream.session.description import ClassifierSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,8 @@ class OutputContext:
             ``clips.wait(result, event, timeout)`` in its own thread when the event has ended: a path, or None where
             there is no clip. That answers at once where nothing writes clips.
         card: of the model, where it is known.
+        settings: the arguments that the classifier was made with, beside its model; None where they are not known.
+        model_path: the file that the model was loaded from; "" where there is none.
         wall, monotonic: the clocks behind wall times, see `new_times`.
     """
 
@@ -78,6 +81,8 @@ class OutputContext:
     switches: Switches = field(default_factory=Switches)
     clips: ClipPaths = field(default_factory=ClipPaths)
     card: ModelCard | None = None
+    settings: ClassifierSettings | None = None
+    model_path: str = ""
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
@@ -107,7 +112,13 @@ class Output(Sink, Protocol):
     ``span``. A recording is read faster than sound is written: an output with ``holds_up_recordings = True`` makes it
     wait where the output falls behind (some seconds at most; sound that is live never waits).
 
-    Three methods may be there as well:
+    An output that wants the state of the classifier has ``snapshot_seconds``: every so many seconds of sound a result
+    has it as ``result.snapshot``.
+
+    Rules of acting do not apply to one with ``takes_all_events = True``: it is told of every event. One with
+    ``needs_all_sound = True`` is refused where sound is changed before outputs may have it.
+
+    Four methods may be there as well:
 
     - ``shown(target) -> str``, a class method: how a target is printed. Those that hold secrets (addresses with
       passwords or tokens) must have it.
@@ -115,6 +126,7 @@ class Output(Sink, Protocol):
       it delivers in its own time.
     - ``hurry()``, from another thread: the end has come, so wait for nothing more. ``close`` follows in the
       output's own thread, behind what is still in its queue.
+    - ``missed(count)``, between two messages: so many before the next one were dropped.
     """
 
     OPTIONS: ClassVar[tuple[Option, ...]]

@@ -24,7 +24,7 @@ class Outputs:
     Args:
         outputs: with the name and target to report of each.
         live: False where the sound can wait, as that of a recording, for the outputs that ask for it.
-        acting: what stands before each of them, in their order.
+        acting: what stands before each of them, in their order; None where nothing does.
         guard: makes what stands between the sound and the outputs that write sound. All others are then given no
             sound, only how loud it is.
     """
@@ -34,7 +34,7 @@ class Outputs:
         outputs: Sequence[tuple[Output, str, str]],
         *,
         live: bool = True,
-        acting: Sequence[Acting] = (),
+        acting: Sequence[Acting | None] = (),
         guard: GuardMaker | None = None,
     ) -> None:
         self._queues: list[Queued] = []
@@ -57,6 +57,11 @@ class Outputs:
         self.history_seconds: float = max(
             (getattr(output, "history_seconds", 0.0) for output, _, _ in outputs), default=0.0
         )
+        # After how much sound results must carry the state of the classifier, in seconds; None where nobody wants it.
+        self.snapshot_seconds: float | None = min(
+            (output.snapshot_seconds for output, _, _ in outputs if hasattr(output, "snapshot_seconds")),
+            default=None,
+        )
         self._guard = None
         self._open = self._queues  # those that are given everything as it comes
         if guard is not None:
@@ -66,6 +71,7 @@ class Outputs:
             self._guard = guard(writers, self.history_seconds)
             self._open = [queue for queue in self._queues if queue not in writers]
             self.history_seconds = 0.0  # the guard keeps what may be kept
+            self.snapshot_seconds = None  # a state holds the last milliseconds of sound
 
     def __len__(self) -> int:
         return len(self._queues)

@@ -37,7 +37,7 @@ class Queued:
     oldest result with events or gaps, or status. Each drop is counted, and the first one is logged. Order is kept.
     Where the sound can wait, as a recording can, ``patience_seconds`` lets the caller wait for room before that.
 
-    A sink may have the methods ``amended`` and ``hurry``; `Output` describes them.
+    A sink may have the methods ``amended``, ``hurry`` and ``missed``; `Output` describes them.
 
     A sink that raises `TryAgain` gets the same message again, after pauses that double from half a second to a minute;
     meanwhile the others wait. Any other error is counted, and the first one is logged; the next message is tried all
@@ -83,6 +83,7 @@ class Queued:
         self._target = target
         self._wants = frozenset(wants)
         self._delivered = 0
+        self._missed = 0  # dropped, and the sink was not told yet
         self._trouble = ""
         self._capacity = capacity
         self._deadline_seconds = deadline_seconds
@@ -201,6 +202,7 @@ class Queued:
                 if not any(self.dropped.values()):
                     log.warning("%s: too slow, messages are being dropped", self._name)
                 self.dropped[lost] += 1
+                self._missed += 1
             self._changed.notify_all()
 
     def _await_room(self) -> None:
@@ -245,9 +247,19 @@ class Queued:
         }
         while (message := self._take()) is not None:
             kind, value = message
+            self._tell_missed()
             self._attempt(calls[kind], value)
             del message, value  # so that it is not kept in memory until the next one comes
         self._attempt(self._sink.close)
+
+    def _tell_missed(self) -> None:
+        """Let a sink know that messages before the next one were dropped, if it wants to."""
+        with self._changed:
+            count, self._missed = self._missed, 0
+        missed: Callable[[int], None] | None = getattr(self._sink, "missed", None)
+        if count and missed is not None:
+            tell = missed
+            self._attempt(lambda: tell(count))
 
     def _attempt(self, call: Callable[..., None], *arguments: Any) -> None:
         """Call until it works, or fails for good, or the end has come and it still does not work."""

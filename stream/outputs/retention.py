@@ -38,7 +38,7 @@ class Keep:
         return self.text
 
 
-def parse_keep(text: Any) -> Keep:
+def parse_keep(text: Any, option: str = "--keep") -> Keep:
     """``7d``, ``2GB``, or both, as ``7d,2GB``.
 
     Raises:
@@ -49,7 +49,7 @@ def parse_keep(text: Any) -> Keep:
     sizes = [size for part in parts if (size := _quantity(size_bytes, part))]
     if not len(ages) + len(sizes) == len(parts) or len(ages) > 1 or len(sizes) > 1:
         raise UsageError(
-            f"--keep {text}: want an age such as 7d or 12h, a size such as 2GB or 500MB, or both: 7d,2GB"
+            f"{option} {text}: want an age such as 7d or 12h, a size such as 2GB or 500MB, or both: 7d,2GB"
         )
     return Keep(ages[0] if ages else None, round(sizes[0]) if sizes else None, str(text))
 

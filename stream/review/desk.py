@@ -16,6 +16,7 @@ from stream.review.player import Player
 from stream.review.session import Session
 
 LONGEST_SECONDS = 60.0  # shown and played of a clip
+MOST_VALUES = 20_000_000  # read of a file of anybody
 WAIT_SECONDS = 0.5  # between two looks at the size of the terminal
 
 

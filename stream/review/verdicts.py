@@ -20,6 +20,7 @@ from stream.errors import OutputError
 from stream.outputs.clip_record import ClipRecord
 from stream.outputs.retention import REVIEWS
 from stream.outputs.wall_time import rfc3339
+from stream.printable import printable
 
 Said = Literal["right", "wrong", "other"]
 COLUMNS = ("filename", "label", "onset", "offset", "verdict", "event", "peak", "group", "reviewed")
@@ -64,6 +65,24 @@ class Verdicts:
     def all(self) -> dict[str, Verdict]:
         """Everything that was said, by names of files."""
         return {name: found for name, row in self._rows.items() if (found := _verdict(row)) is not None}
+
+    def events(self) -> dict[str, tuple[Verdict, float, float]]:
+        """By names of files: what was said, and onset and offset in seconds, 0 where none of the classes is there.
+
+        Raises:
+            OutputError: a time is no number.
+        """
+        found = {}
+        for name, verdict in self.all.items():
+            times = [self._rows[name].get(column, "") for column in ("onset", "offset")]
+            try:
+                onset, offset = (float(time) if verdict.label else 0.0 for time in times)
+            except ValueError:
+                raise OutputError(
+                    f"{self.path}: {printable(name)}: {times} are no times in seconds; correct the line"
+                ) from None
+            found[name] = verdict, onset, offset
+        return found
 
     def put(self, name: str, record: ClipRecord, verdict: Verdict | None) -> None:
         """Keep what was said of a clip; None takes it back.
@@ -146,6 +165,22 @@ def reviewed_files(place: str | Path, said: Said | None = None, label: str | Non
         folder / name
         for name, verdict in Verdicts(folder).all.items()
         if said in (None, verdict.said) and label in (None, verdict.label) and (folder / name).is_file()
+    ]
+
+
+def reviewed_events(place: str | Path) -> list[tuple[Path, Verdict, float, float]]:
+    """As `reviewed_files`, each with the verdict, and onset and offset of the event within the clip, in seconds.
+
+    Both are 0 where the clip holds none of the classes.
+
+    Raises:
+        OutputError: the list cannot be read.
+    """
+    reviews = Verdicts(_folder(place))
+    return [
+        (_folder(place) / name, *said)
+        for name, said in reviews.events().items()
+        if (_folder(place) / name).is_file()
     ]
 
 

@@ -16,10 +16,13 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+from export.calibration.grid import level_of
 from export.cli.calibrating import calibrate
 from stream import Model, classify, verify
 from stream.capture.files import read_audio
 from stream.installation import asset
+from stream.outputs.clip_record import read_clip_record
+from stream.review.verdicts import Verdict, Verdicts
 
 DEMO = str(asset("demo.ogg"))
 CALIBRATE = [sys.executable, "-m", "stream", "calibrate"]
@@ -82,7 +85,7 @@ def test_the_command_writes_a_model_that_proves_itself_and_is_quiet(night: Path,
 
 
 def test_killed_and_resumed_is_as_if_nothing_had_happened(night: Path, tmp_path: Path) -> None:
-    asked = ("small", "--negatives", night, "--json", "-o")
+    asked = ("small", "--negatives", night, "--class", "music", "--json", "-o")
     whole = done(*asked, tmp_path / "whole.onnx")
     assert whole.returncode == 0, whole.stderr
     process = started(*asked, tmp_path / "mine.onnx")
@@ -141,10 +144,10 @@ def test_ctrl_c_keeps_what_was_heard(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["small", "-o", "x.onnx"], "either --negatives FILES, or --device"),
+        (["small", "-o", "x.onnx"], "in one way: --negatives FILES, --device"),
         (
             ["small", "--negatives", DEMO, "--device", "1", "-o", "x.onnx"],
-            "either --negatives FILES, or --device",
+            "in one way: --negatives FILES, --device",
         ),
         (["small", DEMO, "-o", "x.onnx"], "name sound without events by --negatives"),
         (["small", "--negatives", DEMO, "-o", "x.pt"], "a name that ends in .onnx"),
@@ -154,6 +157,8 @@ def test_ctrl_c_keeps_what_was_heard(tmp_path: Path) -> None:
         (["small", "--negatives", DEMO, "-o", "x.onnx", "--max-false-alarms", "1/month"], "as in 1/day"),
         (["small", "--negatives", "gone.wav", "-o", "x.onnx"], "no such file"),
         (["small", "--negatives", __file__, "-o", "x.onnx"], "not audio"),
+        (["small", "--from-history", "gone.sqlite", "-o", "x.onnx"], "no such file"),
+        (["small", "--negatives", DEMO, "--review", ".", "-o", "x.onnx"], "no clip in it was judged"),
         (["small", "--negatives", DEMO, "--positives", "gone", "-o", "x.onnx"], "no such folder"),
         (["gone.onnx", "--negatives", DEMO, "-o", "x.onnx"], "no such file"),
     ],
@@ -191,3 +196,64 @@ def test_the_plain_installation_is_enough(tmp_path: Path) -> None:
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == "heavy"
+
+
+def listened(folder: Path, *arguments: str) -> None:
+    """The demo through the bundled small model, with outputs."""
+    command = [sys.executable, "-m", "stream", "--demo", "--fast", "--model", "small", *arguments]
+    subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=True)
+
+
+def test_what_was_recorded_and_judged_is_calibrated_on(tmp_path: Path, night: Path) -> None:
+    """A minute of the demo, whose music a person said was wrong; then also that its speech was right."""
+    listened(tmp_path, "--history", "heard.sqlite", "--clips", "clips")
+    verdicts = Verdicts(tmp_path / "clips")
+    for path in sorted((tmp_path / "clips").glob("*.flac")):
+        record = read_clip_record(path)
+        assert record is not None
+        if record.label == "music":
+            verdicts.put(path.name, record, Verdict("wrong", ""))
+    asked = ("--from-history", tmp_path / "heard.sqlite", "--max-false-alarms", "1/h", "--json")
+    alone = done("small", *asked, "--class", "music", "-o", tmp_path / "music.onnx")
+    assert alone.returncode == 0, alone.stderr
+    origin = json.loads(alone.stdout)
+    assert origin["negatives"]["history"]
+    assert origin["negatives"]["hours"] == pytest.approx(1 / 60, rel=0.05)
+    assert origin["classes"]["music"]["highest_score"] > 0.95
+    assert origin["classes"]["music"]["false_alarms"] == 0
+    old, new = Model.bundled("small").card.detector, Model.load(tmp_path / "music.onnx").card.detector
+    assert level_of(new.rule("music")) > level_of(old.rule("music"))
+    for path in sorted((tmp_path / "clips").glob("*_speech_*.flac")):
+        record = read_clip_record(path)
+        assert record is not None
+        verdicts.put(path.name, record, Verdict("right", "speech"))
+    full = done("small", *asked, "-o", tmp_path / "full.onnx")
+    assert "every minute has an event that was judged to be right" in full.stderr
+    judged = done(
+        "small", "--negatives", night, "--class", "speech", "--review", tmp_path / "clips", "--json",
+        "--max-false-alarms", "20/h", "-o", tmp_path / "judged.onnx",
+    )  # fmt: skip
+    assert judged.returncode == 0, judged.stderr
+    figures = json.loads(judged.stdout)
+    assert figures["positives"]["recordings"] == 9
+    assert figures["classes"]["speech"]["events"] >= 6
+
+
+def test_wrong_clips_alone_are_kept_quiet(tmp_path: Path) -> None:
+    """A class without any event to find: its level rises above the clips that a person said were wrong."""
+    listened(tmp_path, "--clips", "clips")
+    verdicts = Verdicts(tmp_path / "clips")
+    for path in (tmp_path / "clips").glob("*_music_*.flac"):
+        record = read_clip_record(path)
+        assert record is not None
+        verdicts.put(path.name, record, Verdict("wrong", ""))
+    soundfile.write(tmp_path / "quiet.wav", np.zeros(400_000), 16000)
+    asked = ("--negatives", tmp_path / "quiet.wav", "--class", "music", "--max-false-alarms", "2000/h")
+    plain = done("small", *asked, "-o", tmp_path / "plain.onnx")
+    assert plain.returncode == 0, plain.stderr
+    judged = done("small", *asked, "--review", tmp_path / "clips", "-o", tmp_path / "judged.onnx")
+    assert judged.returncode == 0, judged.stderr
+    assert "events are wrong" in judged.stderr
+    old, new = (Model.load(tmp_path / name).card.detector for name in ("plain.onnx", "judged.onnx"))
+    assert level_of(old.rule("music")) == level_of(Model.bundled("small").card.detector.rule("music"))
+    assert level_of(new.rule("music")) > level_of(old.rule("music"))

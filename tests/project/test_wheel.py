@@ -51,7 +51,8 @@ def test_wheel_holds_what_it_needs_and_no_more(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"stream", "export"}
     assert not any(name.endswith((".png", ".svg")) for name in names)
-    assert wheel.stat().st_size < 9_000_000  # of these 3.2 MB are the front of teach and its background
+    # 7.9 MB of models and recordings (3.2 MB of them the front of teach and its background), the rest is code
+    assert wheel.stat().st_size < 9_500_000
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Recorded sessions heard again: the same results from the same sound, and the reasons behind them."""
