@@ -229,17 +229,6 @@ class StreamClassifier:
             captured_at = None
         return self._process(runs, conditioner.repaired - before, captured_at)
 
-    def set_threshold(self, label: str, threshold: float) -> None:
-        """Let a class begin at another probability from the next row on: see `Detector.set_threshold`.
-
-        Call it between two pushes. What was pushed before decides which row is the next one, so the same call after the
-        same sample has the same effect, however the sound before it was cut into chunks.
-
-        Raises:
-            SpecError: no such class, one that is not reported, or a threshold out of range.
-        """
-        self._detector.set_threshold(label, threshold)
-
     def flush(self) -> Result:
         """No more sound: what was held back, and the events that the end cuts."""
         before = self._conditioner.repaired

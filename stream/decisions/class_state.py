@@ -15,12 +15,12 @@ class ClassState:
     """Where one class stands. ``total``/``rows``/``peak`` run from the onset; ``*_on`` hold them as of the last
     row that was on, which is what an event reports when a fall turns out to be its end."""
 
+    threshold: float
+    release: float
+    peak_threshold: float
     rows_on: int
     rows_off: int
     refractory: int
-    threshold: float = 0.0
-    release: float = 0.0
-    peak_threshold: float = 0.0
     mode: int = OFF
     onset: int = 0
     last_on: int = 0  # one past the last row that was on

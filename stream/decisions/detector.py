@@ -19,7 +19,7 @@ from stream import snapshot as snapshots
 from stream.decisions.class_state import FALLING, OFF, ON, RISING, Change, ClassState
 from stream.decisions.smoothing import MovingAverage
 from stream.decisions.spec import DetectorSpec
-from stream.errors import ClosedError, SnapshotInvalid, SpecError
+from stream.errors import ClosedError, SnapshotInvalid
 from stream.messages import Event, Scores
 from stream.snapshot import Snapshot
 
@@ -49,67 +49,42 @@ class Detector:
         self._columns = [c for c, rule in enumerate(rules) if rule.enabled]
         self._rules = rules
         self._average = MovingAverage([max(1, round(rule.smoothing * per_second)) for rule in rules])
+        self._thresholds = np.asarray([r.threshold for r in rules], np.float32)
+        self._releases = np.asarray([r.off_threshold for r in rules], np.float32)
+        self._peak_thresholds = np.asarray(
+            [r.threshold if r.peak_threshold is None else r.peak_threshold for r in rules], np.float32
+        )
+        # No probability reaches the bar of a class that is never reported.
+        self._bars = np.where([r.enabled for r in rules], self._thresholds, np.float32(np.inf))
+        self._bar_list = self._bars.tolist()
         self._per_second = per_second
         self.reset()
 
     def reset(self) -> None:
-        """As new: nothing on, ids from 0, thresholds as in the rules."""
+        """As new: nothing on, ids from 0."""
         self._average.reset()
-        self._changed: dict[str, float] = {}
         self._tracks = [
             ClassState(
+                threshold=float(self._thresholds[c]),
+                release=float(self._releases[c]),
+                peak_threshold=float(self._peak_thresholds[c]),
                 rows_on=max(1, math.ceil(rule.min_on * self._per_second - 1e-9)),
                 rows_off=max(1, math.ceil(rule.min_off * self._per_second - 1e-9)),
                 refractory=round(rule.refractory * self.sample_rate),
             )
-            for rule in self._rules
+            for c, rule in enumerate(self._rules)
         ]
-        self._take_heights()
         self._next_id = 0
         self._decided = 0
         self._closed = False
         self._busy = False
         self._smooth = np.zeros((1, len(self.labels)), np.float32)
 
-    def _take_heights(self) -> None:
-        """Of rules and what was changed since; in float32, as the averages are."""
-        rules = self._rules
-        heights = [
-            rule.heights(self._changed.get(label)) for label, rule in zip(self.labels, rules, strict=True)
-        ]
-        self._thresholds, self._releases, self._peak_thresholds = np.asarray(heights, np.float32).T.copy()
-        # No probability reaches the bar of a class that is never reported.
-        self._bars = np.where([r.enabled for r in rules], self._thresholds, np.float32(np.inf))
-        self._bar_list = self._bars.tolist()
-        for c, track in enumerate(self._tracks):
-            track.threshold, track.release = float(self._thresholds[c]), float(self._releases[c])
-            track.peak_threshold = float(self._peak_thresholds[c])
-
     @property
     def smoothed(self) -> NDArray[np.float32]:
         """(C,) float32, the newest averages, for the screen."""
         newest: NDArray[np.float32] = self._smooth[-1]
         return newest
-
-    def set_threshold(self, label: str, threshold: float) -> None:
-        """From the next row on, let a class begin at another probability; ``math.inf`` lets it begin no more.
-
-        An event that is on goes on, and ends by the release that belongs to the new threshold. It is part of the state:
-        snapshots hold it, ``reset`` takes it back.
-
-        Args:
-            label: of a class that is reported.
-            threshold: above 0 and at most 1, or ``math.inf``.
-
-        Raises:
-            SpecError: no such class, one that is not reported, or a threshold out of range.
-        """
-        if label not in self.labels or not self._rules[self.labels.index(label)].enabled:
-            raise SpecError(f"class {label!r}: is not among those that are reported; choose one of them")
-        if not 0 < threshold <= 1 and threshold != math.inf:
-            raise SpecError(f"threshold {threshold:g}: must be above 0 and at most 1, or infinite")
-        self._changed[label] = threshold
-        self._take_heights()
 
     def push(self, scores: Scores) -> tuple[Event, ...]:
         """Events decided by these rows.
@@ -200,7 +175,6 @@ class Detector:
             rules=self._rules_text(),
             average=self._average.snapshot(),
             smoothed=self._smooth[-1].copy(),
-            changed=dict(self._changed),
             classes=[track.values() for track in self._tracks],
             next_id=self._next_id,
             decided=self._decided,
@@ -217,13 +191,6 @@ class Detector:
         self.reset()
         self._average.restore(snapshots.inner(values, "average"))
         self._smooth = snapshots.array(values, "smoothed", "float32", (len(self.labels),))[None]
-        try:
-            for label, threshold in values.get("changed", {}).items():
-                self.set_threshold(label, threshold)
-        except (AttributeError, TypeError, SpecError):
-            raise SnapshotInvalid(
-                "snapshot of 'detector': its thresholds do not fit; save it again"
-            ) from None
         for track, state in zip(self._tracks, classes, strict=True):
             track.set_values(state)
         self._next_id, self._decided = (

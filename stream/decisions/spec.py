@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 
 from stream.errors import SpecError
@@ -54,16 +52,6 @@ class ClassRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     @property
     def off_threshold(self) -> float:
         return 0.7 * self.threshold if self.release is None else self.release
-
-    def heights(self, threshold: float | None = None) -> tuple[float, float, float]:
-        """Threshold, release and peak threshold, or those that belong to another ``threshold``. An infinite one, which
-        nothing reaches, leaves the release as it is."""
-        if threshold is None or threshold == self.threshold:
-            return self.threshold, self.off_threshold, self.peak_threshold or self.threshold
-        peak = max(threshold, self.peak_threshold or 0.0)
-        if threshold == math.inf or self.release is not None:
-            return threshold, min(self.off_threshold, threshold), peak
-        return threshold, 0.7 * threshold, peak
 
 
 class DetectorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
+from msgspec.structs import replace
 
 from stream import Model, StreamClassifier
 from stream.capture.source import ArraySource
@@ -71,15 +72,24 @@ def test_a_change_holds_from_the_sample_that_is_told() -> None:
     shown = dict(zip(telemetry.read().labels, telemetry.read().thresholds.tolist(), strict=True))
     assert shown["speech"] == pytest.approx(speech)
 
-    # The same calls at those samples, by hand and in other chunks.
+    # The same changes at those samples, by hand and in other chunks.
     samples, rate = soundfile.read(ROOT / "assets/demo.ogg", dtype="float32")
     again = StreamClassifier(Model.bundled("small"))
     found: list[Event] = []
-    changes = {100_000: ("speech", speech), 150_000: ("music", math.inf), 300_000: ("music", music)}
+    changes: dict[int, dict[str, Any]] = {
+        100_000: {"speech": replace(rules.rule("speech"), threshold=speech, peak_threshold=None)},
+        150_000: {"music": replace(rules.rule("music"), enabled=False)},
+        300_000: {"music": rules.rule("music")},
+    }
+    peak = rules.rule("speech").peak_threshold
+    if peak is not None:
+        rule = replace(rules.rule("speech"), threshold=speech, peak_threshold=max(peak, speech))
+        changes[100_000]["speech"] = rule
     cuts = sorted({0, 77_777, *changes, len(samples)})
     for begin, end in itertools.pairwise(cuts):
         if begin in changes:
-            again.set_threshold(*changes[begin])
+            spec = again.detector_spec
+            again.change_rules(replace(spec, classes=spec.classes | changes[begin]))
         found += again.push(Chunk(samples[begin:end], begin, rate)).events
     found += again.flush().events
     key = [(event.id, event.offset is None) for event in events]
