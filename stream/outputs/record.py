@@ -15,6 +15,7 @@ from stream.outputs.queued import EVERYTHING, Want
 from stream.outputs.retention import Keep, parse_keep
 
 if TYPE_CHECKING:
+    from stream.decisions.spec import DetectorSpec
     from stream.messages import Chunk, Result, Status
     from stream.session.description import Description
     from stream.session.segment_writer import SegmentWriter
@@ -89,6 +90,9 @@ class Recorder:
         self._chunk: Chunk | None = None
         self._statuses: list[Status] = []
         self._known: tuple[str, str] = ("listening", "")
+        settings = context.settings
+        self._first_rules = context.detector if settings is None else settings.detector
+        self._rules: DetectorSpec = self._first_rules  # in force
         self._due = 0  # the sample that comes next, if nothing is lost
         keep = Keep() if record_keep is None else record_keep
         self._upkeep = Upkeep(Pruning(self.folder, keep.seconds, keep.size, context.wall).prune)
@@ -166,8 +170,10 @@ class Recorder:
         self._statuses.clear()
         lines += self._lines.result(result)
         samples = np.empty(0, np.float32) if chunk is None else chunk.samples
-        step = step_of(chunk, self._known, self._due, len(result.scores), sum(map(len, lines)))
+        rules = None if result.rules == self._rules else result.rules
+        step = step_of(chunk, self._known, self._due, len(result.scores), sum(map(len, lines)), rules)
         self._segment.append(step, samples, result.scores, lines)
+        self._rules = rules or self._rules
         if chunk is not None:
             self._known, self._due = (chunk.state, chunk.detail), chunk.end
 
@@ -206,6 +212,7 @@ class Recorder:
             last.finish()
             self._upkeep.finished(last)
         self._known, self._due = (chunk.state, chunk.detail), chunk.end
+        self._rules = result.rules or self._rules
         at = (chunk.end + chunk.missing) / chunk.sample_rate
         self._open("snapshot", chunk.sample_rate, at, chunk.captured_at, packed)
         self._hole = False
@@ -231,6 +238,7 @@ class Recorder:
             onsets=self._times.running,
             state=self._known[0],  # type: ignore[arg-type]
             detail=self._known[1],
+            rules=None if self._rules == self._first_rules else self._rules,
         )
         self._times.begin(beginning)
         self._segment = SegmentWriter(segment_folder(self.folder, self._number + 1), beginning, packed)
