@@ -106,17 +106,14 @@ def report(
 
 
 def _write(option: str, path: str, text: str, begins: bytes) -> None:
-    """Write a file; one that is there must be of the same kind."""
+    """Write a file whole or not at all; one that is there must be of the same kind."""
+    from stream.atomic import write_bytes
+
     try:
         with open(path, "rb") as there:
             beginning = there.read(len(begins))
-    except OSError:  # not there yet, or writing will say what is wrong
+    except (OSError, ValueError):  # not there yet, or writing will say what is wrong
         beginning = b""
     if beginning and beginning.lower() != begins:
         raise OutputError(f"{option} {path}: holds something else, which would be lost; give another file")
-    try:
-        with open(path, "w", encoding="utf-8", errors="replace", newline="") as file:
-            file.write(text)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise OutputError(f"{option} {path}: {reason}; give another file") from None
+    write_bytes(path, text.encode("utf-8", "replace"))

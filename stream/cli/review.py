@@ -34,8 +34,8 @@ def review(folder: str | None, history: str | None, again: bool, silent: bool) -
     """Walk through the clips that --clips kept in DIR, and say which are right.
 
     Each clip is drawn, and played where there is a loudspeaker. y: right, n: wrong (none of the classes), l: it is
-    another class, s: skip, u: undo, q: quit. What is said is kept at once in DIR/review.csv, which train and teach
-    read; the next review goes on where this one ended.
+    another class, s: skip, u: undo, q: quit. What is said is kept at once in DIR/review.csv, which train, teach and
+    calibrate read; the next review goes on where this one ended.
     """
     if (folder is None) == (history is None):
         raise UsageError("review: give the folder of the clips, or --history FILE")

@@ -147,6 +147,10 @@ def _version(connection: sqlite3.Connection, path: str) -> int:
         if version or connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
             raise HistoryInvalid(f"{name}: is the SQLite file of another program; give another file")
         return 0
+    if version < 1:
+        raise HistoryInvalid(
+            f"{name}: is damaged (its version is {version}); move it away, a new one is made"
+        )
     if version > VERSION:
         raise HistoryInvalid(
             f"{name}: was written by a newer version (its tables are {version}, this program's {VERSION}); "

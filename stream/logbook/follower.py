@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from stream.decisions.smoothing import MovingAverage
-from stream.logbook.minute_sums import MINUTE_SECONDS, MinuteSums
+from stream.logbook.minute_book import BATCH_SECONDS, MinuteBook, Rows
 from stream.logbook.packing import pack_curve
 from stream.logbook.score_curve import ScoreCurve
-from stream.logbook.sound_level import Blocks, LevelBlocks
 from stream.logbook.writer import HistoryWriter, RunStart
 from stream.messages import Chunk, Event, Gap, Result, Status
 
 BEFORE_SECONDS = 2.0  # of the curve in front of an onset
 RECENT_SECONDS = 10.0  # of scores kept for the curve of an event that is reported late
-BATCH_SECONDS = 1.0  # counted together, which costs less than row by row
 TICK_SECONDS = 10.0  # between two signs of life; what a kill can cost of the minute's sums
 TEND_SECONDS = 60.0
-LONGEST_GAP_MINUTES = 1440  # that get rows of their own
-OPEN_MINUTES = 3  # kept in memory
 
 _BEGUN = """
     INSERT INTO events (run, number, label, onset, onset_sample, peak, mean, gap_seconds, cut, rule)
@@ -50,23 +43,12 @@ _GAP = """
 class _Open:
     """An event that is on."""
 
-    onset: float
-    event: Event
+    label: str
     curve: ScoreCurve | None
 
 
-@dataclass(slots=True)
-class _Batch:
-    """Rows of one stretch without a gap, not counted yet."""
-
-    probs: list[NDArray[np.float32]] = field(default_factory=list)
-    sample: list[NDArray[np.int64]] = field(default_factory=list)
-    rows: int = 0
-    wall: float = 0.0  # of sample 0 of the stream
-
-
 class Follower:
-    """Turns chunks, results and changes of state into rows, and says when they are to be written.
+    """Turns chunks, results and changes of state into rows.
 
     Every method leaves its rows with the writer; nothing here commits. Times of capture become wall times by ``of``;
     without any, as for recordings, they count from the start of the run.
@@ -75,21 +57,16 @@ class Follower:
         writer: of this run.
         run: the same as the writer's.
         of: a time of capture to seconds since 1970, see ``CaptureTimes.of``.
+
+    Attributes:
+        now: seconds since 1970 of the newest that was heard.
     """
 
     def __init__(self, writer: HistoryWriter, run: RunStart, of: Callable[[float | None], float]) -> None:
         self._writer, self._run, self._of = writer, run, of
-        self._rules = [run.rules.rule(label) for label in run.labels]
-        self._thresholds = np.array([rule.threshold for rule in self._rules], np.float32)
-        self._average: MovingAverage | None = None
-        self._hop = 0
-        self._next_row: int | None = None
-        self._batch = _Batch()
-        self._recent: deque[tuple[NDArray[np.int64], NDArray[np.float32]]] = deque()
-        self._level: LevelBlocks | None = None
+        self._book = MinuteBook(writer, run, self._note_rows)
+        self._recent: deque[Rows] = deque()
         self._sound: list[Chunk] = []
-        self._sound_zero = run.started  # wall time of sample 0
-        self._minutes: dict[int, MinuteSums] = {}
         self._open: dict[tuple[str, int], _Open] = {}
         self._ticked = self._tended = run.started
         self.now = run.started
@@ -109,10 +86,11 @@ class Follower:
         """Count rows, and put events and gaps. ``onset``: see ``CaptureTimes.onset``."""
         zero = self._zero(result.captured_at, result.end, self._run.sample_rate)
         self.now = zero + result.end / self._run.sample_rate
-        if len(result.scores):
-            self._take_rows(result, zero)
+        if len(result.scores) and result.scores.labels == self._run.labels:
+            self._book.add_rows(result.scores, zero)
         for gap in result.gaps:
             self._put_gap(gap, zero, is_open=False)
+            self._book.add_gap(zero + gap.start / gap.sample_rate, gap.seconds)
         for gap in result.opened:
             self._put_gap(gap, zero, is_open=True)
         for event in result.events:
@@ -147,11 +125,7 @@ class Follower:
     def finish(self) -> None:
         """Count what waits, and put all that is not whole."""
         self._count_sound()
-        if self._level is not None:
-            self._add_levels(self._level.flush(), self._level.sample_rate, self._sound_zero)
-        self._count_rows()
-        for minute in self._minutes.values():
-            self._writer.put_minute(minute)
+        self._book.finish()
         self._writer.seen(self.now)
 
     @property
@@ -173,72 +147,39 @@ class Follower:
             return
         self._ticked = self.now
         self._count_sound()
-        self._count_rows()
-        for minute in self._minutes.values():
-            self._writer.put_minute(minute)
-        for start in sorted(self._minutes)[:-OPEN_MINUTES]:
-            del self._minutes[start]
+        self._book.put()
         self._writer.seen(self.now)
-
-    def _take_rows(self, result: Result, zero: float) -> None:
-        scores = result.scores
-        if scores.labels != self._run.labels:
-            return
-        if self._average is None:
-            self._hop = scores.hop
-            per_second = scores.sample_rate / scores.hop
-            self._average = MovingAverage([max(1, round(r.smoothing * per_second)) for r in self._rules])
-        probs, sample = scores.probs[scores.warm], scores.sample[scores.warm]
-        if not len(probs):
-            return
-        if self._next_row is not None and int(sample[0]) != self._next_row:
-            self._count_rows()
-            self._average.reset()
-        self._next_row = int(sample[-1]) + self._hop
-        self._batch.probs.append(probs)
-        self._batch.sample.append(sample)
-        self._batch.rows += len(probs)
-        self._batch.wall = zero
-        if self._batch.rows * self._hop >= BATCH_SECONDS * scores.sample_rate:
-            self._count_rows()
-
-    def _count_rows(self) -> None:
-        batch = self._batch
-        if not batch.rows or self._average is None:
-            return
-        self._batch = _Batch()
-        probs, sample = np.concatenate(batch.probs), np.concatenate(batch.sample)
-        self._recent.append((sample, probs))
-        while int(self._recent[0][0][-1]) < int(sample[-1]) - RECENT_SECONDS * self._run.sample_rate:
-            self._recent.popleft()
-        for each in self._open.values():
-            self._extend(each, sample, probs)
-        smoothed = self._average.push(probs)
-        starts = _minute_of(batch.wall + sample / self._run.sample_rate)
-        seconds = self._hop / self._run.sample_rate
-        for start in np.unique(starts).tolist():
-            self._minute(start).add_rows(smoothed[starts == start], self._thresholds, seconds)
-
-    def _extend(self, event: _Open, sample: NDArray[np.int64], probs: NDArray[np.float32]) -> None:
-        if event.curve is not None:
-            event.curve.add(sample, probs[:, self._run.labels.index(event.event.label)])
 
     def _count_sound(self) -> None:
         for chunk in self._sound:
-            if self._level is None or self._level.sample_rate != chunk.sample_rate:
-                self._level = LevelBlocks(chunk.sample_rate)
             zero = self._zero(chunk.captured_at, chunk.end, chunk.sample_rate)
-            self._add_levels(self._level.push(chunk.samples, chunk.start), chunk.sample_rate, zero)
-            self._sound_zero = zero
+            self._book.add_sound(chunk.samples, chunk.start, chunk.sample_rate, zero)
         self._sound.clear()
 
-    def _add_levels(self, blocks: Blocks, rate: int, zero: float) -> None:
-        some = blocks.counts > 0
-        starts = _minute_of(zero + (blocks.ends[some] - 1) / rate)
-        seconds, energies = blocks.counts[some] / rate, blocks.energies[some] / rate
-        for start in np.unique(starts).tolist():
-            here = starts == start
-            self._minute(start).add_sound(seconds[here], energies[here])
+    def _note_rows(self, rows: Rows) -> None:
+        """Keep rows for the curves of events to come, and give them to those of events that are on."""
+        newest = int(rows[0][-1])
+        self._recent.append(rows)
+        while int(self._recent[0][0][-1]) < newest - RECENT_SECONDS * self._run.sample_rate:
+            self._recent.popleft()
+        for event in self._open.values():
+            self._extend(event, rows)
+
+    def _extend(self, event: _Open, rows: Rows) -> None:
+        if event.curve is not None:
+            sample, probs = rows
+            event.curve.add(sample, probs[:, self._run.labels.index(event.label)])
+
+    def _begun(self, event: Event) -> _Open:
+        """With the rows that are there already; without a curve for what is no class of the model."""
+        self._book.count()
+        begun = _Open(event.label, None)
+        if event.label in self._run.labels and self._book.hop:
+            begin = max(0, event.onset - round(BEFORE_SECONDS * event.sample_rate))
+            begun.curve = ScoreCurve(begin, self._book.hop)
+        for rows in self._recent:
+            self._extend(begun, rows)
+        return begun
 
     def _put_gap(self, gap: Gap, zero: float, *, is_open: bool) -> None:
         start = zero + gap.start / gap.sample_rate
@@ -250,17 +191,6 @@ class Follower:
             reason=gap.reason,
             is_open=is_open,
         )
-        if is_open:
-            return
-        at, end, minutes = start, start + gap.seconds, 0
-        while at < end and minutes < LONGEST_GAP_MINUTES:
-            minute = self._minute(int(_minute_of(np.array(at))))
-            until = min(end, minute.start + MINUTE_SECONDS)
-            minute.lost += until - at
-            at = until
-            minutes += 1
-            if len(self._minutes) > 60:
-                self._evict()
 
     def _put_event(self, event: Event, onset: float) -> None:
         rule = self._run.rules.rule(event.label)
@@ -277,13 +207,13 @@ class Follower:
         }
         begun = self._open.get((event.label, event.id))
         if begun is None:
-            self._minute(int(_minute_of(np.array(onset)))).events[event.label] += 1
-            begun = _Open(onset, event, self._new_curve(event))
+            self._book.add_onset(event.label, onset)
+            begun = self._begun(event)
         if event.offset is None:
             self._open[event.label, event.id] = begun
             self._writer.put(_BEGUN, **values)
             return
-        self._count_rows()
+        self._book.count()
         self._open.pop((event.label, event.id), None)
         curve, rate = begun.curve, event.sample_rate
         self._writer.put(
@@ -295,29 +225,3 @@ class Follower:
             curve_start=None if curve is None else (curve.begin - event.onset) / rate,
             curve_step=None if curve is None else curve.step / rate,
         )
-
-    def _new_curve(self, event: Event) -> ScoreCurve | None:
-        """With the rows that are there already; None for what is no class of the model."""
-        if event.label not in self._run.labels or not self._hop:
-            return None
-        self._count_rows()
-        begin = max(0, event.onset - round(BEFORE_SECONDS * event.sample_rate))
-        curve = ScoreCurve(begin, self._hop)
-        for sample, probs in self._recent:
-            curve.add(sample, probs[:, self._run.labels.index(event.label)])
-        return curve
-
-    def _minute(self, start: int) -> MinuteSums:
-        if start not in self._minutes:
-            self._minutes[start] = self._writer.minute(start)
-        return self._minutes[start]
-
-    def _evict(self) -> None:
-        for start in sorted(self._minutes)[:-OPEN_MINUTES]:
-            self._writer.put_minute(self._minutes.pop(start))
-
-
-def _minute_of(wall: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Where the minute begins that each time lies in."""
-    starts: NDArray[np.int64] = (np.floor(wall / MINUTE_SECONDS) * MINUTE_SECONDS).astype(np.int64)
-    return starts

@@ -82,7 +82,6 @@ class History:
         from stream.logbook.writer import HistoryWriter, RunStart
 
         self._times = context.new_times()
-        self._wall = context.wall
         self._clips = context.clips
         run = RunStart(
             started=context.wall(),
@@ -102,10 +101,11 @@ class History:
         self._marks: deque[tuple[float, str]] = deque()
         self._waiting: deque[tuple[Result, Event]] = deque(maxlen=WAITING_CLIPS)
         self._closed = False
+        context.marks.watch(self.mark)
 
-    def mark(self, text: str = "") -> None:
-        """Keep this moment, with a few words. Returns at once; from any thread."""
-        self._marks.append((self._wall(), text))
+    def mark(self, at: float, text: str = "") -> None:
+        """Keep a moment, in seconds since 1970, with a few words. Returns at once; from any thread."""
+        self._marks.append((at, text))
 
     def chunk(self, chunk: Chunk) -> None:
         """See Sink."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from stream.outputs.clip_paths import ClipPaths
+from stream.outputs.marks import Marks
 from stream.outputs.queued import Want
 from stream.outputs.sink import Sink
 from stream.outputs.switches import Switches
@@ -67,6 +68,7 @@ class OutputContext:
             ``clips.wait(result, event, timeout)`` in its own thread when the event has ended: a path, or None where
             there is no clip. That answers at once where nothing writes clips.
         card: of the model, where it is known.
+        marks: moments that a person marks, for outputs that keep them: they ``watch`` it.
         settings: the arguments that the classifier was made with, beside its model; None where they are not known.
         model_path: the file that the model was loaded from; "" where there is none.
         wall, monotonic: the clocks behind wall times, see `new_times`.
@@ -81,6 +83,7 @@ class OutputContext:
     switches: Switches = field(default_factory=Switches)
     clips: ClipPaths = field(default_factory=ClipPaths)
     card: ModelCard | None = None
+    marks: Marks = field(default_factory=Marks)
     settings: ClassifierSettings | None = None
     model_path: str = ""
     wall: Callable[[], float] = time.time

@@ -10,4 +10,5 @@ drawing.py        shapes of SVG, with everything escaped
 day_pictures.py   a day drawn: timeline, level, counts by hour
 page.py           all of it as one HTML file
 event_list.py     all events as CSV
+as_data.py        all of it as JSON
 """

@@ -85,9 +85,7 @@ def _of(
 
 def _promised(figures: Figures) -> Mapping[str, float]:
     """What all runs promise alike."""
-    said = [run.promised or {} for run in figures.runs if run.live or len(figures.runs) == 1] or [
-        run.promised or {} for run in figures.runs
-    ]
+    said = [run.promised or {} for run in figures.runs]
     if not said:
         return {}
     rates = {label: rate for label, rate in said[0].items() if all(o.get(label) == rate for o in said)}

@@ -31,7 +31,7 @@ MOST_CURVES = 400  # with their scores drawn
 MOST_TROUBLES = 200
 SHOWN_GAP_SECONDS = 1.0
 ALL_ROW = ' class="all"'
-STANDINGS = {"kept": "kept", "broken": "broken", "open": "too little heard to say", "": ""}
+STANDINGS = {"kept": "kept", "broken": "broken", "open": "not certain yet", "": ""}
 
 
 def page(figures: Figures, alarms: Sequence[FalseAlarms], verdicts: Mapping[Key, Verdict]) -> str:

@@ -1,18 +1,19 @@
-"""Verdicts: what a person said of the clips, read from the list that stands in their folder."""
+"""Verdicts: what a person said of the clips of events, from the lists that ``review`` keeps beside them."""
 
 from __future__ import annotations
 
-import csv
+import logging
 import os
 from collections.abc import Iterable
 from typing import Literal
 
+from stream.errors import OutputError
 from stream.logbook.contents import HeardEvent
+from stream.review.verdicts import Verdicts
 
-REVIEWS = "review.csv"
-LARGEST_BYTES = 64 << 20
+log = logging.getLogger(__name__)
+
 Verdict = Literal["right", "wrong"]
-_WORDS: dict[str, Verdict] = {"right": "right", "wrong": "wrong"}
 Key = tuple[int, int, str]
 
 
@@ -22,37 +23,28 @@ def key(event: HeardEvent) -> Key:
 
 
 def read_verdicts(events: Iterable[HeardEvent]) -> dict[Key, Verdict]:
-    """The verdict on each event whose clip a person has judged, from ``review.csv`` beside the clip.
+    """The verdict on each event whose clip a person has judged; one that was of another class is wrong.
 
-    The last line about a clip counts. A list that cannot be read, and lines that say something else, count as no
-    verdict.
+    A list that cannot be read counts as none, and the log says so.
     """
-    lists: dict[str, dict[str, Verdict]] = {}
+    lists: dict[str, Verdicts | None] = {}
     found: dict[Key, Verdict] = {}
     for event in events:
         if event.clip is None:
             continue
         folder, name = os.path.split(event.clip)
         if folder not in lists:
-            lists[folder] = _read(os.path.join(folder, REVIEWS))
-        verdict = lists[folder].get(name)
+            lists[folder] = _read(folder)
+        verdicts = lists[folder]
+        verdict = None if verdicts is None else verdicts.of(name)
         if verdict is not None:
-            found[key(event)] = verdict
+            found[key(event)] = "right" if verdict.said == "right" else "wrong"
     return found
 
 
-def _read(path: str) -> dict[str, Verdict]:
-    """Name of a clip -> verdict."""
-    found: dict[str, Verdict] = {}
+def _read(folder: str) -> Verdicts | None:
     try:
-        if not os.path.isfile(path) or os.path.getsize(path) > LARGEST_BYTES:
-            return {}
-        with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-            for row in csv.DictReader(file):
-                name = next(iter(row.values()), None)
-                verdict = _WORDS.get(str(row.get("verdict")).strip().lower())
-                if isinstance(name, str) and verdict is not None:
-                    found[os.path.basename(name)] = verdict
-    except (OSError, csv.Error, ValueError):
-        return {}
-    return found
+        return Verdicts(folder)
+    except (OutputError, ValueError) as error:  # ValueError: a path from a damaged history
+        log.warning("%s; its verdicts are not counted", error)
+        return None

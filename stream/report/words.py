@@ -62,8 +62,8 @@ def dbfs(level: float | None) -> str:
 def alarm_caption(heard: float) -> str:
     """What the columns about false alarms mean, in ``heard`` seconds."""
     return (
-        f"in {length(heard)} listened; observed: clips that were judged wrong; at least and at most: the true rate "
-        "with 95 % confidence each (Poisson), if nothing else was false, and if all that was not judged was"
+        f"In {length(heard)} listened. Observed: clips that were judged wrong. At least and at most: the true rate "
+        "with 95 % confidence each (Poisson), if nothing else was false, and if all that was not judged was."
     )
 
 

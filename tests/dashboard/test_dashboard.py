@@ -446,12 +446,12 @@ def with_outputs(*reports: OutputReport) -> Readings:
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_outputs_keep_the_size(width: int, height: int) -> None:
-    reports = [OutputReport(f"output{i}\x1b", "x", i, i, i, i, "gone " * i) for i in range(6)]
+    reports = [OutputReport(f"output{i}\x1b", "x", i, i, i, i, trouble="gone " * i) for i in range(6)]
     check_size(render(with_outputs(*reports), width, height), width, height)
 
 
 def test_what_outputs_do_has_a_line_of_its_own() -> None:
-    away = OutputReport("mqtt", "mqtt://hub", 9, 5, 0, 0, "hub: Connection refused")
+    away = OutputReport("mqtt", "mqtt://hub", 9, 5, trouble="hub: Connection refused")
     full = OutputReport("clips", "clips", 4, 0, 2, 1)
     fine = OutputReport("labels", "events.txt", 7, 1)
     line = "clips 3 not delivered   mqtt trying again, 5 waiting   labels up to date"

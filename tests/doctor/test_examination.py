@@ -92,6 +92,11 @@ def test_music_is_no_hum() -> None:
     assert "hum" not in found((0.02 * notes).astype(np.float32) + room())
 
 
+def test_one_tone_alone_is_no_hum() -> None:
+    t = np.arange(6 * RATE) / RATE
+    assert found((0.1 * np.sin(2 * np.pi * 50 * t)).astype(np.float32) + room()) == []
+
+
 @pytest.mark.parametrize(
     ("text", "kinds"),
     [

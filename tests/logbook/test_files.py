@@ -21,6 +21,7 @@ from stream.logbook.file import APPLICATION_ID, VERSION
 from stream.logbook.packing import pack_curve, pack_peaks, unpack_curve, unpack_peaks
 from stream.logbook.reader import HistoryReader
 from stream.outputs.history import History
+from stream.outputs.marks import Marks
 from tests.logbook.test_writing import event
 from tests.support.command import stream_classify
 from tests.support.simulated_history import RATE, context, result, rows
@@ -53,7 +54,8 @@ def read_all(path: Path) -> None:
         (lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(5000)), "damaged"),
         (lambda path: written(path).write_bytes(written(path).read_bytes()[:5000]), "damaged"),
         (lambda path: sqlite3.connect(path).execute("CREATE TABLE photos (x)").close(), "another program"),
-        (lambda path: newer(path), "newer version"),
+        (lambda path: numbered(path, VERSION + 1), "newer version"),
+        (lambda path: numbered(path, -1), "damaged"),
     ],
 )
 def test_other_files_are_refused_and_stay_as_they_are(
@@ -68,10 +70,10 @@ def test_other_files_are_refused_and_stay_as_they_are(
     assert (path.read_bytes() if path.is_file() else b"") == before
 
 
-def newer(path: Path) -> None:
+def numbered(path: Path, version: int) -> None:
     written(path)
     connection = sqlite3.connect(path)
-    connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
 
 
@@ -94,7 +96,7 @@ def test_an_empty_file_becomes_a_history_and_is_none_before(tmp_path: Path) -> N
 
 
 def test_the_newer_file_is_refused_before_anything_is_heard(tmp_path: Path) -> None:
-    newer(tmp_path / "h.sqlite")
+    numbered(tmp_path / "h.sqlite", VERSION + 1)
     done = stream_classify("--demo", "--fast", "--history", str(tmp_path / "h.sqlite"))
     assert done.returncode == 7
     assert done.stdout == ""
@@ -229,8 +231,9 @@ def test_packed_scores_come_back(values: list[float]) -> None:
 
 def test_marks_come_from_any_thread(tmp_path: Path) -> None:
     path = tmp_path / "h.sqlite"
-    history = History(context(), str(path))
-    threads = [threading.Thread(target=history.mark, args=(f"{n}",), daemon=True) for n in range(20)]
+    marks = Marks()
+    history = History(context(marks=marks), str(path))
+    threads = [threading.Thread(target=marks.add, args=(f"{n}",), daemon=True) for n in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -198,7 +198,7 @@ def test_lost_sound_states_and_marks_are_kept(tmp_path: Path) -> None:
     with HistoryReader(path, LATER) as reader:
         assert [(lost.seconds, lost.is_open) for lost in reader.lost()] == [(5.0, True)]
     history.result(result(rows(130 * RATE, np.zeros((10, 3))), 131 * RATE, captured_at=131.0, gaps=(gap,)))
-    history.mark("what was that?")
+    history.mark(NOON, "what was that?")
     history.chunk(Chunk(np.empty(0, np.float32), 131 * RATE, RATE, 131.0))
     with HistoryReader(path, LATER) as reader:
         assert [(lost.start, lost.seconds, lost.is_open) for lost in reader.lost()] == [
@@ -322,7 +322,7 @@ def test_old_rows_of_this_source_go(tmp_path: Path) -> None:
     for source, began in (("kitchen", NOON - 9 * day), ("hall", NOON - 9 * day), ("kitchen", NOON - day)):
         old = History(context(origin=msgspec_origin(source), wall=lambda began=began: began), str(path))
         old.result(result(rows(0, np.ones((100, 3))), 10 * RATE, event(), captured_at=10.0))
-        old.mark("x")
+        old.mark(began, "x")
         old.close()
     keeper = History(context(), str(path), keep_seconds("7d"))
     keeper.result(result(rows(0, np.ones((900, 3))), 90 * RATE, captured_at=90.0))

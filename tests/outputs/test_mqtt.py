@@ -27,7 +27,7 @@ from stream.outputs.outputs import Outputs
 from stream.outputs.records import Origin
 from stream.outputs.switches import Switches
 from stream.outputs.wall_time import CaptureTimes
-from tests.support.command import environment, running, start, wait_for
+from tests.support.command import environment, running, start, stream_classify, wait_for
 from tests.support.mosquitto import (
     HOST,
     Mosquitto,
@@ -342,6 +342,15 @@ def test_a_listener_that_is_killed_is_offline(broker: Mosquitto) -> None:
         wait_for(lambda: heard.last("killed/status") == "online", "being online", child)
         child.send_signal(signal.SIGKILL)
         soon(lambda: heard.last("killed/status") == "offline", "the last will")
+
+
+def test_a_run_that_ends_is_not_taken_for_lost(broker: Mosquitto) -> None:
+    words = ["--input", "sim:tone?length=1s", "--fast", "--mqtt", broker.url, "--mqtt-node", "ending"]
+    with listening(broker) as heard:
+        assert stream_classify(*words).returncode == 0
+        heard.say("marker", "ending")
+        soon(lambda: heard.last("marker") == "ending", "what comes after the end")
+        assert heard.of("ending/status") == ["online", "offline"]  # and no will of one that vanished
 
 
 def test_two_brokers_at_once_and_one_of_them_away(broker: Mosquitto) -> None:

@@ -1,12 +1,14 @@
 """Writes hours of made-up results into a history, as fast as it goes, and says on standard output what is in there.
 
-``python -m tests.support.simulated_history FILE FIRST_MINUTE HOURS``
+``python -m tests.support.simulated_history FILE FIRST_MINUTE HOURS [LINES]``; it kills itself after so many lines.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import sys
 from typing import Any
 
@@ -22,6 +24,7 @@ NOON = 1_790_000_000.0 // 86400 * 86400
 LABELS = ("bark", "knock", "siren")
 RATE, HOP = 1000, 100  # ten rows a second
 STEP = 10  # seconds a result
+lines_left = 0  # until the end; none if there are none at the beginning
 
 
 def context(**changes: Any) -> OutputContext:
@@ -50,7 +53,11 @@ def result(scores: Scores, end: int, *events: Event, captured_at: float | None =
 
 
 def say(what: str, minute: int, **values: Any) -> None:
+    global lines_left
     print(json.dumps({"what": what, "minute": minute, **values}), flush=True)
+    lines_left -= 1
+    if not lines_left:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(path: str, first: int, hours: float) -> None:
@@ -87,4 +94,5 @@ def main(path: str, first: int, hours: float) -> None:
 
 
 if __name__ == "__main__":
+    lines_left = int(sys.argv[4]) if len(sys.argv) > 4 else 0
     main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
 
 from stream.errors import OutputError, UsageError
 from stream.printable import printable
+
+if TYPE_CHECKING:  # help, which reads the options, does without
+    import ssl
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 LARGEST_SECRET_BYTES = 4096
@@ -80,6 +82,7 @@ def check_url(url: str) -> str:
 
 def _parts(url: str) -> tuple[str, str, int, str | None]:
     """Scheme, host, port and user of an address."""
+    from urllib.parse import unquote, urlsplit
 
     def refusal(what: str) -> UsageError:
         shown = printable(_without_password(url))
@@ -144,6 +147,8 @@ def _password(path: str) -> str:
 
 
 def _tls(authorities: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
+    import ssl
+
     try:
         context = ssl.create_default_context(cafile=authorities)
     except (OSError, ValueError) as error:
@@ -167,6 +172,8 @@ def _refuse_to_ask() -> str:
 
 
 def _reason(error: Exception) -> str:
+    import ssl
+
     if isinstance(error, ssl.SSLError):
         return f"cannot be used ({(error.reason or 'unknown format').replace('_', ' ').lower()})"
     return getattr(error, "strerror", None) or str(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import ssl
 import sys
 import threading
 import time
@@ -214,6 +213,8 @@ class Link:
 
 def _reason(error: BaseException | None) -> str:
     """Why a connection could not be made, in a few words."""
+    import ssl
+
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted ({error.verify_message}); see --mqtt-ca"
     if isinstance(error, ssl.SSLError):

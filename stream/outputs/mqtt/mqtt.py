@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import socket
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -111,6 +109,9 @@ class Mqtt:
         mqtt_discovery: str = "homeassistant",
         mqtt_interval: float = 1.0,
     ) -> None:
+        import hashlib
+        import socket
+
         import msgspec
 
         broker = find_broker(
