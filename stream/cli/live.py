@@ -136,7 +136,7 @@ def run_dashboard(
     )
     # With --no-speech it is behind the guard of the outputs, and so is the history that it reads.
     beside = [] if options.no_speech or kept is None else [kept]
-    tuning = Tuning(classifier, telemetry, [*lines, outputs])
+    tuning = Tuning(classifier, telemetry, [*lines, outputs], outputs.marks)
     sinks: list[Sink] = [tuning, *lines, telemetry, *beside, outputs, *watchdog()]
     seconds = max([outputs.history_seconds, *(each.history_seconds for each in beside)]) or None
     worker = Worker(lambda: run(source, classifier, sinks, history_seconds=seconds))

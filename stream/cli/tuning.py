@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stream.classifier import StreamClassifier
     from stream.decisions.spec import ClassRule
     from stream.messages import Chunk, Result, SourceState
+    from stream.outputs.marks import Marks
     from stream.outputs.sink import Sink
     from stream.telemetry import Telemetry
 
@@ -33,9 +34,13 @@ class Tuning:
         classifier: whose thresholds are changed, in the thread of its run.
         telemetry: shows them.
         told: who gets the status.
+        marks: where marks go besides.
     """
 
-    def __init__(self, classifier: StreamClassifier, telemetry: Telemetry, told: Sequence[Sink]) -> None:
+    def __init__(
+        self, classifier: StreamClassifier, telemetry: Telemetry, told: Sequence[Sink], marks: Marks
+    ) -> None:
+        self._marks = marks
         self._classifier, self._telemetry, self._told = classifier, telemetry, told
         rules = {label: classifier.detector_spec.rule(label) for label in classifier.labels}
         self._rules = {label: rule for label, rule in rules.items() if rule.enabled}
@@ -65,7 +70,8 @@ class Tuning:
             return self._ask(label, rule)
 
     def mark(self) -> str:
-        """Ask for a mark at this moment; what to show."""
+        """Mark this moment for outputs that keep marks, and the sample that comes next for all; what to show."""
+        self._marks.add("by a key")
         self._asked.append(("", None, "marked"))
         return "marked"
 
@@ -83,7 +89,7 @@ class Tuning:
             if rule is not None:
                 changed[label] = rule
                 self._telemetry.set_threshold(label, rule.threshold if rule.enabled else math.nan)
-            status = Status(self._state, chunk.start, chunk.sample_rate, words, chunk.captured_at)
+            status = Status(self._state, chunk.start, chunk.sample_rate, words, chunk.captured_at, "person")
             for sink in self._told:
                 sink.status(status)
         if changed:

@@ -15,10 +15,12 @@ from msgspec.structs import replace
 from stream import Model, StreamClassifier
 from stream.capture.source import ArraySource
 from stream.cli.tuning import Tuning
+from stream.logbook.reader import HistoryReader
 from stream.messages import Chunk, Event, Status
+from stream.outputs.marks import Marks
 from stream.runner import run
 from stream.telemetry import Telemetry
-from tests.support.command import ROOT
+from tests.support.command import ROOT, stream_classify
 from tests.support.sinks import Collected
 from tests.support.terminal import Terminal
 
@@ -52,7 +54,7 @@ def listened(block_samples: int, moments: bool) -> tuple[list[Event], list[Statu
     classifier = StreamClassifier(Model.bundled("small"))
     telemetry = Telemetry(classifier.model.card, source.info(), classifier.detector_spec)
     told, person = Collected(), Person()
-    person.tuning = Tuning(classifier, telemetry, [told])
+    person.tuning = Tuning(classifier, telemetry, [told], Marks())
     run(source, classifier, [person.tuning, *([person] if moments else []), told, telemetry])
     return [event for result in told.of("result") for event in result.events], told.of("status"), telemetry
 
@@ -68,7 +70,7 @@ def test_a_change_holds_from_the_sample_that_is_told() -> None:
         (160 * 1000, "marked"),
         (300 * 1000, f"music: threshold {music:.2f}"),
     ]
-    assert all(status.state == "listening" for status in statuses)
+    assert all((status.state, status.by) == ("listening", "person") for status in statuses)
     shown = dict(zip(telemetry.read().labels, telemetry.read().thresholds.tolist(), strict=True))
     assert shown["speech"] == pytest.approx(speech)
 
@@ -101,7 +103,9 @@ def test_a_change_holds_from_the_sample_that_is_told() -> None:
 def test_thresholds_stay_within_bounds_and_unreported_classes_as_they_are() -> None:
     classifier = StreamClassifier(Model.bundled("small"))
     source = ArraySource(soundfile.read(ROOT / "assets/demo.ogg", dtype="float32")[0][:100], 16000)
-    tuning = Tuning(classifier, Telemetry(classifier.model.card, source.info(), classifier.detector_spec), [])
+    tuning = Tuning(
+        classifier, Telemetry(classifier.model.card, source.info(), classifier.detector_spec), [], Marks()
+    )
     assert [tuning.move("speech", 1) for _ in range(20)][-1] == "speech: threshold 0.95"
     assert [tuning.move("speech", -1) for _ in range(30)][-1] == "speech: threshold 0.05"
     assert tuning.move("owl", 1) == "owl is not reported"
@@ -114,7 +118,7 @@ def test_keys_in_a_terminal(tmp_path: Path) -> None:
         terminal.type(f"cd {tmp_path} && clear")
         terminal.type(
             f"TERM=xterm-256color OMP_NUM_THREADS=1 PYTHONPATH={ROOT} {sys.executable} -m stream --model small "
-            f"--input 'sim:silence?length=600s' --jsonl {lines}"
+            f"--input 'sim:silence?length=600s' --jsonl {lines} --history h.sqlite --record session"
         )
         terminal.wait_for(lambda text: "? keys" in text)
         terminal.press("?")
@@ -135,3 +139,7 @@ def test_keys_in_a_terminal(tmp_path: Path) -> None:
         "speech: muted",
         "marked",
     ]
+    again = stream_classify("replay", "session", cwd=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    with HistoryReader(tmp_path / "h.sqlite") as history:
+        assert [mark.text for mark in history.marks()] == ["by a key"]
