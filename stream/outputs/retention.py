@@ -150,7 +150,7 @@ def reviewed_names(folder: Path) -> set[str]:
     """
     try:
         with open(folder / REVIEWS, encoding="utf-8-sig", errors="replace", newline="") as file:
-            return {row[0] for row in csv.reader(file) if row}
+            return {cell for row in csv.reader(file) for cell in row}  # in whichever column names are
     except FileNotFoundError:
         return set()
     except csv.Error as error:

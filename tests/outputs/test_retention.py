@@ -103,9 +103,21 @@ def test_nothing_goes_that_is_not_ours(tmp_path: Path) -> None:
 def test_what_a_person_has_judged_stays(tmp_path: Path) -> None:
     for name in ("judged", "other"):
         clip(tmp_path, name, age=100 * HOUR)
-    (tmp_path / REVIEWS).write_text("filename,label\njudged.flac,dog\n")
+    (tmp_path / REVIEWS).write_text(
+        "label,filename\ndog,judged.flac\n"
+    )  # a spreadsheet may have moved columns
     assert retention(tmp_path, Keep(HOUR)).prune() == 1
     assert names(tmp_path) == ["judged.flac", REVIEWS]
+
+
+def test_where_it_cannot_be_read_what_was_judged_nothing_goes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip(tmp_path, "judged", age=100 * HOUR)
+    (tmp_path / REVIEWS).mkdir()
+    assert retention(tmp_path, Keep(HOUR)).prune() == 0
+    assert len(caplog.messages) == 1
+    assert (tmp_path / "judged.flac").exists()
 
 
 def test_a_file_that_was_replaced_meanwhile_stays(tmp_path: Path) -> None:
