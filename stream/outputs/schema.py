@@ -102,9 +102,9 @@ class GapRecord(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
     ]
 
 
-class StatusRecord(msgspec.Struct, frozen=True, tag_field="type", tag="status", omit_defaults=True):
-    """The source changed what it is doing, or why; or a person changed how it is heard. It is about the source, so about
-    all streams that listen to it."""
+class StatusRecord(msgspec.Struct, frozen=True, tag_field="type", tag="status"):
+    """The source changed what it is doing, or why, or a person how it is heard. It is about all streams that listen to
+    it."""
 
     schema: Version
     state: Literal["listening", "silent", "recovering", "failed"]
@@ -114,11 +114,8 @@ class StatusRecord(msgspec.Struct, frozen=True, tag_field="type", tag="status", 
     t_wall: WallTime
     source: Source
     by: Annotated[
-        Literal["source", "person"],
-        Meta(
-            description="Where it is a person, detail says what was changed; left out where it is the source."
-        ),
-    ] = "source"
+        Literal["source", "person"], Meta(description="Who changed something; if a person, detail says what.")
+    ]
 
 
 class ScoresRecord(msgspec.Struct, frozen=True, tag_field="type", tag="scores"):
