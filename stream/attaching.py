@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from stream.errors import UsageError
 from stream.outputs.acting_rule import ActingRules
-from stream.outputs.catalogue import OutputTable, all_outputs, open_outputs, output_classes
+from stream.outputs.catalogue import OutputTable, all_outputs, open_outputs, output_classes, refuse_sound
 from stream.outputs.output import OutputContext
 from stream.outputs.outputs import Outputs
 from stream.outputs.records import Origin
 from stream.outputs.switches import make_switches
+from stream.privacy.guarding import make_guard
 from stream.settings.document import unknown
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def attach_outputs(
     *,
     acting: ActingRules | None = None,
     tables: Sequence[OutputTable] = (),
+    no_audio: bool = False,
+    no_speech: bool = False,
     **values: Any,
 ) -> Outputs:
     """Make outputs, to be given to `run` as one sink. Each has a thread and a queue of its own.
@@ -38,6 +41,8 @@ def attach_outputs(
         source, classifier: of the run.
         acting: which events each output is told of; None = all.
         tables: further outputs, with settings of their own.
+        no_audio: write no sound: outputs that would are refused.
+        no_speech: silence speech in all sound that is written.
         values: of the options of outputs by their names, with underscores: what ``--help`` lists under "What happens
             then". What asks for an output may be a sequence, for several.
 
@@ -46,9 +51,12 @@ def attach_outputs(
         OutputError: an output that cannot be opened.
     """
     given = _checked(values)
+    if no_audio or no_speech:
+        refuse_sound(given, tables, all_of_it=no_audio)
     acting = ActingRules() if acting is None else acting
     context = context_of(source.info(), classifier, all_outputs(given, tables), acting)
-    return open_outputs(given, context, tables=tables, acting=acting)
+    guard = make_guard(no_audio=no_audio, no_speech=no_speech)
+    return open_outputs(given, context, tables=tables, acting=acting, guard=guard)
 
 
 def context_of(

@@ -13,7 +13,6 @@ from stream.cli.detection import detection_options
 from stream.cli.help import section
 from stream.cli.outputs import output_options
 from stream.cli.printing import print_version
-from stream.cli.privacy import PRIVACY_OPTIONS
 from stream.cli.sound_in import SOUND_IN
 from stream.cli.values import (
     LONGEST_SECONDS,
@@ -117,7 +116,20 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
     click.option("-v", "--verbose", is_flag=True, help="Say more on standard error."),
 )
 @output_options
-@section("Privacy", *PRIVACY_OPTIONS)
+@section(
+    "Privacy",
+    click.option(
+        "--no-audio",
+        is_flag=True,
+        help="Never write or send sound. Outputs that would are refused, and so are the keys that keep a sound.",
+    ),
+    click.option(
+        "--no-speech",
+        is_flag=True,
+        help="Silence speech in all sound that is written or sent. A second model listens for it, and sound is held "
+        "back for about a second until it has decided.",
+    ),
+)
 @section(
     "Settings",
     click.option(

@@ -96,8 +96,8 @@ def make_outputs(
 ) -> Outputs:
     """The outputs that were asked for, ready before the first sound; with --no-speech, ``kept`` behind their guard."""
     from stream.attaching import context_of
-    from stream.cli.privacy import make_guard
     from stream.outputs.catalogue import all_outputs, open_outputs
+    from stream.privacy.guarding import make_guard
 
     asked = all_outputs(options.outputs, options.output_tables)
     context = context_of(source, classifier, asked, options.acting)

@@ -31,15 +31,16 @@ STOP_SECONDS = (
     0.8  # that a worker may take to finish before the terminal is given back without it; outputs add theirs
 )
 DASHBOARD_CHUNK_SECONDS = 0.06  # where nothing waits for the sound but a screen, drawn a few times a second
+NO_SOUND_KEPT = "no sound is kept: --no-audio"  # what the keys that keep sounds say then
 
 
 def listen(options: Options) -> None:
     """Run until the source ends, q or Ctrl-C is pressed, or SIGTERM comes."""
     set_up_log(options.verbose)
-    if options.no_audio:
+    if options.no_audio or options.no_speech:
         from stream.outputs.catalogue import refuse_sound
 
-        refuse_sound(options.outputs, options.output_tables)
+        refuse_sound(options.outputs, options.output_tables, all_of_it=options.no_audio)
     dashboard = options.jsonl != "-" and terminal_can_draw()
     if options.screenshot and not dashboard:
         raise UsageError(
@@ -119,7 +120,6 @@ def run_dashboard(
     options: Options,
 ) -> None:
     """The loop on a worker thread, the dashboard on this one."""
-    from stream.cli.privacy import NO_SOUND_KEPT
     from stream.cli.tuning import Tuning
     from stream.dashboard import Dashboard, Key
     from stream.outputs.queued import DEADLINE_SECONDS

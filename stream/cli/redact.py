@@ -94,9 +94,9 @@ def check_output(output: str, output_format: Format, source: str | None) -> None
 def run_redact(sound: SoundIn, output: str, output_format: Format) -> None:
     """Listen, silence and write until the source ends, or Ctrl-C or SIGTERM comes."""
     from stream.cli.patience import interruptible
-    from stream.cli.privacy import warm_redactor
     from stream.cli.stopping import stop_signals
     from stream.privacy.filtering import filter_speech
+    from stream.privacy.guarding import warm_redactor
 
     redactor = interruptible(warm_redactor)
     source = interruptible(sound.open)

@@ -143,19 +143,27 @@ def open_outputs(
     return Outputs(made, live=context.source.live, acting=rules, guard=guard, marks=context.marks)
 
 
-def refuse_sound(values: Mapping[str, Any], tables: Sequence[OutputTable] = ()) -> None:
-    """Refuse, for ``--no-audio``, outputs that write sound.
+def refuse_sound(values: Mapping[str, Any], tables: Sequence[OutputTable] = (), *, all_of_it: bool) -> None:
+    """Refuse outputs that keep what may not be kept.
 
     Args:
         values, tables: as `all_outputs` takes them.
+        all_of_it: for ``--no-audio`` those that write sound; else, for ``--no-speech``, those that need the sound as
+            it was heard.
 
     Raises:
         UsageError: one of them was asked for.
     """
     for asked in all_outputs(values, tables):
         kind = output_classes()[asked.kind]
-        if writes_sound(kind):
+        option = f"--{kind.OPTIONS[0].name} {asked.target}"
+        if all_of_it and writes_sound(kind):
             raise UsageError(
-                f"--{kind.OPTIONS[0].name} {asked.target}: writes sound, which --no-audio forbids; "
+                f"{option}: writes sound, which --no-audio forbids; "
                 "leave out one of them, or keep what is not speech with --no-speech"
+            )
+        if not all_of_it and getattr(kind, "NEEDS_ALL_SOUND", False):
+            raise UsageError(
+                f"{option}: needs the sound as it was heard, which --no-speech forbids; put redact in front of it: "
+                f"stream-classify redact … --output - | stream-classify --input - {option}"
             )

@@ -108,7 +108,10 @@ class Output(Sink, Protocol):
     Attributes:
         OPTIONS: at least one.
         WANTS: which messages it is given; see `Want`.
-        WRITES_SOUND: whether sound leaves the program through it; ``--no-audio`` then refuses it.
+        WRITES_SOUND: whether sound leaves the program through it; ``--no-audio`` then refuses it. With ``--no-speech``
+            its chunks come about a second later than the results for them, cut in other places. One that cannot do with
+            that has ``NEEDS_ALL_SOUND = True`` as well and is refused. An output that writes no sound is given only how
+            loud it is, with either option.
 
     An output that reads recent sound has an attribute or property ``history_seconds``: how far ``result.sound`` must
     reach back. That sound may end before ``result.end``, where sound is looked at before it is handed on: go by its

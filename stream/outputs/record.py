@@ -62,6 +62,7 @@ class Recorder:
     )
     WANTS: ClassVar[frozenset[Want]] = EVERYTHING
     WRITES_SOUND = True
+    NEEDS_ALL_SOUND = True  # without it a replay would give something else
     holds_up_recordings = True
     takes_all_events = True
     needs_all_sound = True

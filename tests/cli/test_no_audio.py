@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from stream.cli.privacy import NO_SOUND_KEPT, make_guard
+from stream.attaching import attach_outputs
+from stream.capture.source import ArraySource
+from stream.classifier import StreamClassifier
+from stream.cli.live import NO_SOUND_KEPT
 from stream.errors import UsageError
+from stream.inference.session import Model
 from stream.outputs.catalogue import OutputTable, output_classes, refuse_sound
 from stream.outputs.output import Output
+from stream.privacy.guarding import make_guard
 from stream.privacy.without_sound import WithoutSound
 from tests.support.command import ROOT, stream_classify
 from tests.support.terminal import Terminal
@@ -47,9 +52,15 @@ def test_no_audio_refuses_every_output_that_writes_sound(name: str, kind: type[O
     for each in asked:
         if kind.WRITES_SOUND:
             with pytest.raises(UsageError, match=f"--{first.name} somewhere: .*--no-audio"):
-                refuse_sound(**each)
+                refuse_sound(**each, all_of_it=True)
         else:
-            refuse_sound(**each)
+            refuse_sound(**each, all_of_it=True)
+
+
+def test_no_speech_refuses_what_needs_the_sound_as_it_was_heard() -> None:
+    refuse_sound({"clips": ("here",)}, all_of_it=False)
+    with pytest.raises(UsageError, match=r"--record here: .* put redact in front of it"):
+        refuse_sound({"record": ("here",)}, all_of_it=False)
 
 
 def test_it_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
@@ -65,6 +76,18 @@ def test_behind_no_audio_there_is_no_sound_even_for_what_slipped_through() -> No
     assert guard is not None
     assert isinstance(guard([], 30.0), WithoutSound)
     assert make_guard(no_audio=False, no_speech=False) is None
+
+
+def test_in_python_outputs_are_refused_and_guarded_alike(tmp_path: Path) -> None:
+    source, classifier = ArraySource(np.zeros(16_000), 16_000), StreamClassifier(Model.bundled())
+    with pytest.raises(UsageError, match=r"--clips .*--no-audio"):
+        attach_outputs(source, classifier, clips=str(tmp_path), no_audio=True)
+    outputs = attach_outputs(source, classifier, clips=str(tmp_path), no_speech=True)
+    assert outputs.history_seconds == 0  # the guard keeps the sound
+    outputs.close()
+    outputs = attach_outputs(source, classifier, clips=str(tmp_path))
+    assert outputs.history_seconds > 0
+    outputs.close()
 
 
 def test_nothing_of_the_sound_is_in_what_is_written(tmp_path: Path) -> None:

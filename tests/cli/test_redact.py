@@ -110,7 +110,7 @@ def test_a_reader_that_leaves_ends_it_quietly() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_stopped_in_the_middle_the_file_is_whole(tmp_path: Path, number: int) -> None:
     part, out = tmp_path / "out.wav.part", tmp_path / "out.wav"
     with running(start("redact", "--input", "sim:noise?length=600s", "-o", str(out))) as child:
@@ -128,14 +128,11 @@ def test_stopped_in_the_middle_the_file_is_whole(tmp_path: Path, number: int) ->
         (("--output", "x.mp3"), "ends in .wav or .flac"),
         (("--output", "/nonexistent/x.wav"), "cannot be written"),
         (("--output", "x.flac", "--output-format", "f32le"), "FLAC has no 32-bit floats"),
-        (("--output", "-", "--input", "nothing.wav"), "no such file"),
-        (("--output", "x.wav", "--device", " "), "want a number or part of a name"),
-        (("--output", "x.wav", "--demo", "--device", "1"), "give one of them"),
         (("--output", "x.wav", "--demo", "--sample-rate", "8000"), "does not apply"),
     ],
 )
 def test_wrong_words_are_refused_in_a_line(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    source = () if {"--input", "--demo", "--device"} & set(words) else ("--demo",)
+    source = () if {"--input", "--demo"} & set(words) else ("--demo",)
     done = stream_classify("redact", *source, *words, cwd=tmp_path)
     assert done.returncode != 0
     assert message in done.stderr

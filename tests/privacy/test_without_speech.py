@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
-from stream.capture.source import SourceBase
+from stream.capture.files import read_audio
+from stream.capture.source import ArraySource, SourceBase
 from stream.classifier import StreamClassifier
 from stream.errors import ModelError, SourceError
+from stream.installation import asset
 from stream.messages import Chunk, Result, SourceInfo, Status
+from stream.outputs.kept import KeptSounds
 from stream.outputs.outputs import Outputs
 from stream.outputs.queued import EVERYTHING
 from stream.outputs.sink import SOUNDLESS_FIELDS
@@ -199,3 +204,15 @@ def energies(places: np.ndarray, samples: np.ndarray) -> np.ndarray:
     blocks = places[:, 0] * 10**6 + places[:, 1] // (places[:, 0] // 10)
     _, block = np.unique(blocks, return_inverse=True)
     return np.bincount(block, np.nan_to_num(samples.astype(float)) ** 2)
+
+
+def test_keys_keep_what_is_free(tmp_path: Path) -> None:
+    """The sound that the dashboard's keys keep stands behind the same guard."""
+    sound = read_audio(asset("demo.ogg"), RATE)[: 9 * RATE]  # speech until 7.8 s, and again from 8.4 s on
+    kept = KeptSounds(tmp_path)
+    run(ArraySource(sound, RATE), StreamClassifier(toy()), [WithoutSpeech([kept], history_seconds=20.0)])
+    assert kept.keep() == "kept 1"
+    samples, _ = soundfile.read(kept.kept[0])
+    assert len(samples) == 4 * RATE
+    assert not samples.any()
+    assert np.abs(sound[5 * RATE :]).max() > 0.1

@@ -274,7 +274,10 @@ def test_several_days_are_a_table_and_days_without_data_say_so(tmp_path: Path) -
     assert text.count("no data") == 3
     assert max(map(len, text.splitlines())) <= 80
     assert "Mon 21 Sep" in text
-    assert page(found, false_alarms(found, {}), {}).count("No data.") == 3
+    assert page(found, false_alarms(found, {}), {}).count("no data") == 3
+    long = shown(figures(path, chosen_days(None, "60d", MIDNIGHT + 3600)))
+    assert "24 Jul to 17 Sep" in long
+    assert len(long.splitlines()) < 30
 
 
 def test_a_day_without_anything_says_so(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@
         tables.py         the same as Markdown
         publish.py        export, proof, figures, card
         peers.py          other tools on the same streams
+        redaction.py      how much speech stream.privacy lets through
         draws.py          model files on further draws of the validation
 
     demo.py               the demo recording

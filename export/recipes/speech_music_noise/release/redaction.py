@@ -4,8 +4,8 @@
 
 On scenes composed of the validation recordings, plain and hard. The rule of `stream.privacy` was chosen on draws 1, 3
 and 4 of them; by default another one is measured. Frames are 10 ms. A frame of speech remains if one sample of it is
-given out, and one of other sound is lost if one sample is silenced. silero-vad is asked by its own function, which
-hears the whole recording at once.
+given out, and one of other sound is lost if one sample is silenced. silero-vad silences from where its probability
+reaches a threshold to where it is 0.15 below, as its own functions have it, and the padding on both sides.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.recipes.speech_music_noise.release.draws import draw_of
+from export.recipes.speech_music_noise.release.peers import Predict, silero
 from export.recipes.speech_music_noise.release.tables import table
 from export.recipes.speech_music_noise.scenes.compose import Scene
 from export.recipes.speech_music_noise.scenes.labels import CELL_SAMPLES
@@ -40,9 +41,10 @@ from stream.recording import classify
 Bools = NDArray[np.bool_]
 Silence = Callable[[Scene], Bools]  # (n,) of the samples: which are silenced
 STRETCH_CELLS = 30  # speech that remains for 0.3 s in one piece may be understood
-NO_SPEECH_SCENES = 15  # of 3 minutes
+NO_SPEECH_SCENES = 10  # of 3 minutes
 THRESHOLDS = (0.5, 0.2, 0.1, 0.06, 0.04, 0.03, 0.02)
-SILERO = ((0.5, 30), (0.5, 700), (0.1, 700), (0.02, 700))  # threshold, padding in ms
+SILERO = ((0.5, 0.03), (0.5, 0.7), (0.2, 0.7), (0.1, 0.7), (0.02, 0.7))  # threshold, padding in seconds
+SILERO_HYSTERESIS = 0.15
 
 
 @dataclass
@@ -118,6 +120,30 @@ class Ours:
         return lambda scene: self.silence(scene, rule)
 
 
+@dataclass
+class Silero:
+    """silero-vad as a mask, with several thresholds on the same scores."""
+
+    predict: Predict
+    _heard: tuple[Scene, NDArray[np.float32]] | None = None
+
+    def silence(self, scene: Scene, threshold: float, padding: float) -> Bools:
+        """What a threshold silences, with the padding in seconds."""
+        if self._heard is None or self._heard[0] is not scene:
+            self._heard = scene, self.predict(scene.samples)["speech"]
+        end = max(threshold - SILERO_HYSTERESIS, 0.01)
+        silenced = np.zeros(len(scene.samples), bool)
+        pad, speaking = round(padding * SAMPLE_RATE), False
+        for cell, score in enumerate(self._heard[1].tolist()):
+            speaking = score >= (end if speaking else threshold)
+            if speaking:
+                silenced[max(cell * CELL_SAMPLES - pad, 0) : (cell + 1) * CELL_SAMPLES + pad] = True
+        return silenced
+
+    def with_rule(self, threshold: float, padding: float) -> Silence:
+        return lambda scene: self.silence(scene, threshold, padding)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m export.recipes.speech_music_noise.release.redaction",
@@ -155,20 +181,20 @@ def compared_tools() -> Iterator[tuple[str, Silence]]:
     if find_spec("silero_vad") is None:
         print("left out: silero-vad is not installed; pip install silero-vad", file=sys.stderr)
         return
+    theirs = Silero(silero())
     for threshold, padding in SILERO:
-        yield (
-            f"silero-vad {version('silero-vad')}, threshold {threshold:g}, padding {padding} ms",
-            silero(threshold, padding),
-        )
+        name = f"silero-vad {version('silero-vad')}, threshold {threshold:g}, padding {padding:g} s"
+        yield name, theirs.with_rule(threshold, padding)
 
 
 def measured(tools: Sequence[tuple[str, Silence]], cache: Path, side: str, draw: int) -> str:
     """A Markdown table of all tools on one validation."""
     found = {name: Figures() for name, _ in tools}
-    for scene in compose_again(cache, draw_of(side, draw)):
+    for scene in shown(compose_again(cache, draw_of(side, draw)), side):
         for name, silence in tools:
             found[name].add(scene, silence(scene))
-    for scene in islice(compose_again(cache, draw_of(f"{side}-no-speech", draw)), NO_SPEECH_SCENES):
+    alone = islice(compose_again(cache, draw_of(f"{side}-no-speech", draw)), NO_SPEECH_SCENES)
+    for scene in shown(alone, f"{side}, no speech"):
         for name, silence in tools:
             found[name].add_alone(scene, silence(scene))
     head = [
@@ -181,6 +207,13 @@ def measured(tools: Sequence[tuple[str, Silence]], cache: Path, side: str, draw:
     return table(head, [[name, *figures.row()] for name, figures in found.items()])
 
 
+def shown(scenes: Iterator[Scene], what: str) -> Iterator[Scene]:
+    """The scenes, each said on standard error when its turn comes."""
+    for number, scene in enumerate(scenes, 1):
+        print(f"{what}: scene {number}", file=sys.stderr, flush=True)
+        yield scene
+
+
 def from_labels(scene: Scene, rule: SpeechRule) -> Bools:
     """What a detector that is always right would silence."""
     before, after = round(rule.before * SAMPLE_RATE), round(rule.after * SAMPLE_RATE)
@@ -188,29 +221,6 @@ def from_labels(scene: Scene, rule: SpeechRule) -> Bools:
     for cell in np.flatnonzero(scene.active[:, 0]):
         silenced[max(cell * CELL_SAMPLES - before, 0) : (cell + 1) * CELL_SAMPLES + after] = True
     return silenced
-
-
-def silero(threshold: float, padding: int) -> Silence:
-    """silero-vad as a mask: no speech is too short for it, and none is left between stretches but what it pads."""
-    import torch
-    from silero_vad import get_speech_timestamps, load_silero_vad
-
-    model = load_silero_vad(onnx=True)
-
-    def silence(scene: Scene) -> Bools:
-        silenced = np.zeros(len(scene.samples), bool)
-        for stretch in get_speech_timestamps(
-            torch.from_numpy(scene.samples),
-            model,
-            threshold=threshold,
-            sampling_rate=SAMPLE_RATE,
-            min_speech_duration_ms=0,
-            speech_pad_ms=padding,
-        ):
-            silenced[stretch["start"] : stretch["end"]] = True
-        return silenced
-
-    return silence
 
 
 if __name__ == "__main__":
