@@ -67,7 +67,6 @@ class Recorder:
     NEEDS_ALL_SOUND = True  # without it a replay would give something else
     holds_up_recordings = True
     takes_all_events = True
-    needs_all_sound = True
     snapshot_seconds = SNAPSHOT_SECONDS
 
     def __init__(self, context: OutputContext, *, record: str, record_keep: Keep | None = None) -> None:
