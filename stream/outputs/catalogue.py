@@ -122,11 +122,6 @@ def open_outputs(
     for asked in all_outputs(values, tables):
         kind = output_classes()[asked.kind]
         first, *others = kind.OPTIONS
-        if guard is not None and getattr(kind, "needs_all_sound", False):
-            raise UsageError(
-                f"--{first.name} {asked.target}: is of no use without the sound that was heard, which --no-speech "
-                "changes; leave out one of them"
-            )
         given = {**values, **asked.values}
         settings = {option.keyword: given.get(option.keyword, option.default) for option in others}
         rule = acting.rule(asked.kind, asked.acting)

@@ -121,8 +121,7 @@ class Output(Sink, Protocol):
     An output that wants the state of the classifier has ``snapshot_seconds``: every so many seconds of sound a result
     has it as ``result.snapshot``.
 
-    Rules of acting do not apply to one with ``takes_all_events = True``: it is told of every event. One with
-    ``needs_all_sound = True`` is refused where sound is changed before outputs may have it.
+    Rules of acting do not apply to one with ``takes_all_events = True``: it is told of every event.
 
     Four methods may be there as well:
 

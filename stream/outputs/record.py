@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 SNAPSHOT_SECONDS = 60.0
 LONGEST_SEGMENT = 2  # times the above, where no snapshot comes
 LAST_SECONDS = 0.7  # for FLAC at the end
+MOST_MARKS, MARK_LETTERS = 1000, 500  # that wait, and of one
 
 
 class Recorder:
@@ -65,7 +67,6 @@ class Recorder:
     NEEDS_ALL_SOUND = True  # without it a replay would give something else
     holds_up_recordings = True
     takes_all_events = True
-    needs_all_sound = True
     snapshot_seconds = SNAPSHOT_SECONDS
 
     def __init__(self, context: OutputContext, *, record: str, record_keep: Keep | None = None) -> None:
@@ -90,6 +91,8 @@ class Recorder:
         self._whole = True  # nothing is missing before the segment that comes next
         self._chunk: Chunk | None = None
         self._statuses: list[Status] = []
+        self._marks: deque[tuple[float, str]] = deque(maxlen=MOST_MARKS)
+        self._sample_rate = context.sample_rate
         self._known: tuple[str, str] = ("listening", "")
         settings = context.settings
         self._first_rules = context.detector if settings is None else settings.detector
@@ -97,6 +100,11 @@ class Recorder:
         self._due = 0  # the sample that comes next, if nothing is lost
         keep = Keep() if record_keep is None else record_keep
         self._upkeep = Upkeep(Pruning(self.folder, keep.seconds, keep.size, context.wall).prune)
+        context.marks.watch(self.mark)
+
+    def mark(self, at: float, text: str = "") -> None:
+        """Keep a moment, in seconds since 1970, with a few words. Returns at once; from any thread."""
+        self._marks.append((at, text))
 
     def status(self, status: Status) -> None:
         """Keep it for the chunk that it came with."""
@@ -173,10 +181,21 @@ class Recorder:
         samples = np.empty(0, np.float32) if chunk is None else chunk.samples
         rules = None if result.rules == self._rules else result.rules
         step = step_of(chunk, self._known, self._due, len(result.scores), sum(map(len, lines)), rules)
+        if self._marks:
+            step = msgspec.structs.replace(step, marks=self._taken_marks(result.end / self._sample_rate))
         self._segment.append(step, samples, result.scores, lines)
         self._rules = rules or self._rules
         if chunk is not None:
             self._known, self._due = (chunk.state, chunk.detail), chunk.end
+
+    def _taken_marks(self, now: float) -> tuple[tuple[float, str], ...]:
+        """The moments that were marked, in seconds of the stream; of sound that is not live, all are ``now``."""
+        taken = [self._marks.popleft() for _ in range(len(self._marks))]
+        seconds = [self._times.second_of(at) for at, _ in taken]
+        return tuple(
+            (now if at is None else max(0.0, at), text[:MARK_LETTERS])
+            for at, (_, text) in zip(seconds, taken, strict=True)
+        )
 
     def _fits(self, chunk: Chunk) -> bool:
         """Whether it can stand in the segment that there is."""

@@ -120,7 +120,7 @@ class DayText:
         count = per_hour * len(day.hours)
         edges = np.linspace(0, len(day.heard), count + 1).astype(int)
         heard = _sums(day.heard, edges)
-        axis = "".join(fit(hour.name if i % 3 == 0 else "", per_hour, "") for i, hour in enumerate(day.hours))
+        axis = "".join(fit(hour.name, 3 * per_hour, "") for hour in day.hours[::3])
         lines = [Text(fit("", LABEL_WIDTH + 1, "") + axis, "dim")]
         steps = self._glyphs.low_eighths
         for number, label in enumerate(labels):
