@@ -135,7 +135,7 @@ def open_outputs(
             if ruled
             else None
         )
-    return Outputs(made, live=context.source.live, acting=rules, guard=guard)
+    return Outputs(made, live=context.source.live, acting=rules, guard=guard, marks=context.marks)
 
 
 def refuse_sound(values: Mapping[str, Any], tables: Sequence[OutputTable] = (), *, all_of_it: bool) -> None:
