@@ -128,11 +128,6 @@ def open_outputs(
     for asked in all_outputs(values, tables):
         kind = output_classes()[asked.kind]
         first, *others = kind.OPTIONS
-        if guard is not None and getattr(kind, "NEEDS_ALL_SOUND", False):
-            raise UsageError(
-                f"--{first.name} {asked.target}: is of no use without the sound that was heard, which --no-speech "
-                "changes; leave out one of them"
-            )
         given = {**values, **asked.values}
         settings = {option.keyword: given.get(option.keyword, option.default) for option in others}
         rule = acting.rule(asked.kind, asked.acting)
@@ -146,7 +141,7 @@ def open_outputs(
             if ruled
             else None
         )
-    return Outputs(made, live=context.source.live, acting=rules, guard=guard)
+    return Outputs(made, live=context.source.live, acting=rules, guard=guard, marks=context.marks)
 
 
 def refuse_sound(values: Mapping[str, Any], tables: Sequence[OutputTable] = (), *, all_of_it: bool) -> None:
