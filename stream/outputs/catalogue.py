@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stream.errors import UsageError
-from stream.outputs.acting import Acting
-from stream.outputs.acting_rule import ActingRules
 from stream.outputs.output import Option, Output, OutputContext
-from stream.outputs.outputs import Outputs, writes_sound
 from stream.outputs.sink import GuardMaker
+
+if TYPE_CHECKING:  # what only runs need, help and completion do without
+    from stream.outputs.acting import Acting
+    from stream.outputs.acting_rule import ActingRules
+    from stream.outputs.outputs import Outputs
 
 GROUP = "stream_classify.outputs"  # of entry points: name -> a class, see `Output`
 
@@ -116,6 +118,10 @@ def open_outputs(
         OutputError, UsageError: as the outputs say.
         SpecError: a rule that contradicts itself.
     """
+    from stream.outputs.acting import Acting
+    from stream.outputs.acting_rule import ActingRules
+    from stream.outputs.outputs import Outputs
+
     made: list[tuple[Output, str, str]] = []
     rules: list[Acting | None] = []
     acting = ActingRules() if acting is None else acting
@@ -149,6 +155,8 @@ def refuse_sound(values: Mapping[str, Any], tables: Sequence[OutputTable] = (), 
     Raises:
         UsageError: one of them was asked for.
     """
+    from stream.outputs.outputs import writes_sound
+
     for asked in all_outputs(values, tables):
         kind = output_classes()[asked.kind]
         option = f"--{kind.OPTIONS[0].name} {asked.target}"

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 from stream.errors import OutputError, UsageError
 from stream.outputs.output import Option, OutputContext
 from stream.outputs.queued import Want
-from stream.outputs.retention import Keep, parse_keep
 
 if TYPE_CHECKING:
     from stream.messages import Chunk, Event, RecentSound, Result, Status
     from stream.outputs.clip import Clip
+    from stream.outputs.retention import Keep
     from stream.outputs.schema import EventRecord, OnsetRecord
 
 LONGEST_ROLL_SECONDS = 300.0
@@ -27,6 +27,12 @@ PRUNE_SECONDS = 60.0
 MOST_OPEN = 64  # clips at a time: each has a file open
 
 Key = tuple[str, str, int]
+
+
+def _keep(text: str) -> Keep:
+    from stream.outputs.retention import parse_keep  # not needed for help
+
+    return parse_keep(text)
 
 
 @dataclass(slots=True)
@@ -81,7 +87,7 @@ class Clips:
             name="keep",
             metavar="7d|2GB",
             help="Clips: remove the oldest ones beyond this age, or this size of all of them. Default: keep all.",
-            check=parse_keep,
+            check=_keep,
         ),
     )
     WANTS: ClassVar[frozenset[Want]] = frozenset({"result", "event", "status"})

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stream.errors import UsageError
-from stream.outputs.label_file import LabelFile
-from stream.outputs.label_formats import Label, format_of
 from stream.outputs.output import Option, OutputContext
 from stream.outputs.queued import Want
 
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
 def _path(text: Any) -> str:
     if not str(text).strip():
         raise UsageError("--labels '': is empty, perhaps an unset variable of the shell; give a file")
+    from stream.outputs.label_formats import format_of  # not needed for help
+
     format_of(str(text))
     return str(text)
 
@@ -47,6 +47,9 @@ class Labels:
     holds_up_recordings = True
 
     def __init__(self, context: OutputContext, *, labels: str) -> None:
+        from stream.outputs.label_file import LabelFile
+        from stream.outputs.label_formats import format_of
+
         self._format = format_of(_path(labels))
         self._file = LabelFile(labels, self._format)
         self._source = context.origin.source
@@ -62,6 +65,8 @@ class Labels:
         Raises:
             TryAgain: the disk is full, or gone; nothing of this result was written.
         """
+        from stream.outputs.label_formats import Label
+
         ended = [event for event in result.events if event.offset is not None]
         texts = [
             self._format.write(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stream.outputs.acting import Acting
 from stream.outputs.marks import Marks
 from stream.outputs.output import Output
 from stream.outputs.output_report import OutputReport
@@ -14,6 +13,7 @@ from stream.outputs.sink import GuardMaker, without_sound
 
 if TYPE_CHECKING:
     from stream.messages import Chunk, Result, Status
+    from stream.outputs.acting import Acting
 
 # For outputs that recordings wait for. So many messages are much less sound than such outputs can look back on.
 RECORDING_MESSAGES, RECORDING_PATIENCE_SECONDS = 32, 10.0

@@ -6,18 +6,17 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from stream.errors import OutputError, UsageError
 from stream.outputs.output import Option, OutputContext
 from stream.outputs.queued import EVERYTHING, Want
-from stream.outputs.retention import Keep, parse_keep
 
 if TYPE_CHECKING:
     from stream.decisions.spec import DetectorSpec
     from stream.messages import Chunk, Result, Status
+    from stream.outputs.retention import Keep
     from stream.session.description import Description
     from stream.session.segment_writer import SegmentWriter
 
@@ -26,6 +25,12 @@ SNAPSHOT_SECONDS = 60.0
 LONGEST_SEGMENT = 2  # times the above, where no snapshot comes
 LAST_SECONDS = 0.7  # for FLAC at the end
 MOST_MARKS, MARK_LETTERS = 1000, 500  # that wait, and of one
+
+
+def _keep(text: str) -> Keep:
+    from stream.outputs.retention import parse_keep  # not needed for help
+
+    return parse_keep(text, option="--record-keep")
 
 
 class Recorder:
@@ -59,7 +64,7 @@ class Recorder:
             name="record-keep",
             metavar="7d|20GB",
             help="Session: remove the oldest minutes beyond this age, or this size of all. Default: keep all.",
-            check=partial(parse_keep, option="--record-keep"),
+            check=_keep,
         ),
     )
     WANTS: ClassVar[frozenset[Want]] = EVERYTHING
@@ -71,6 +76,7 @@ class Recorder:
 
     def __init__(self, context: OutputContext, *, record: str, record_keep: Keep | None = None) -> None:
         from stream.outputs.line_encoder import LineEncoder
+        from stream.outputs.retention import Keep
         from stream.outputs.session_times import SessionTimes
         from stream.session.new_session import create
         from stream.session.pruning import Pruning
