@@ -73,6 +73,10 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             SessionInvalid: there is none, it is damaged, or a newer version wrote it.
         """
+        if not os.path.lexists(folder / FILE_NAME):
+            raise SessionInvalid(
+                f"session {folder}: holds no {FILE_NAME}; give a folder that --record has made"
+            )
         data = read_bounded(folder / FILE_NAME, MAX_BYTES, folder)
         try:
             kind = msgspec.json.decode(data, type=_Format)
