@@ -132,6 +132,7 @@ class StreamClassifier:
             reset_after=reset_after,
             stream=stream,
         )
+        self._new_rules: DetectorSpec | None = None  # from the next push on
         self._max_gap = round(max_gap * spec.sample_rate)
         self._stride = card.stride
         self._frame_hop = spec.hop_length
@@ -187,6 +188,7 @@ class StreamClassifier:
         self._engine.reset()
         if self._derived is not None:
             self._derived.reset()
+        self._apply_rules()
         self._detector.reset()
         self._run_end: int | None = None  # one past the last sample the front end was given
         self._held = np.empty((0, self.model.card.features.width), np.float32)  # frames short of a stride
@@ -210,6 +212,10 @@ class StreamClassifier:
         """
         if self._closed:
             raise ClosedError("push after flush: call reset() to start a new stream")
+        if self._new_rules is not None:
+            ended = self._apply_rules()
+            result = self.push(sound)
+            return msgspec.structs.replace(result, events=ended + result.events, rules=self.detector_spec)
         conditioner = self._conditioner
         before = conditioner.repaired
         if isinstance(sound, Chunk):
@@ -272,6 +278,26 @@ class StreamClassifier:
         )
 
         return in_thread(self.stream(source), source.close)
+
+    def change_rules(self, detector: DetectorSpec) -> None:
+        """Other rules of the detector from the next push (or reset) on, whose result says so. From any thread.
+
+        What is on stays on and goes by them. A stream that is restored must have the rules of its snapshot.
+
+        Raises:
+            SpecError: a rule for a class that there is not.
+        """
+        derived = self.settings.derived
+        spec = detector if derived is None else derived.detector(detector)
+        spec.check_labels(self.labels)
+        self._new_rules = spec
+
+    def _apply_rules(self) -> tuple[Event, ...]:
+        spec, self._new_rules = self._new_rules, None
+        if spec is None:
+            return ()
+        self.detector_spec = spec
+        return self._detector.change_rules(spec)
 
     def snapshot(self) -> Snapshot:
         """The whole stream as plain values, at any sample: see ``stream.snapshot``.

@@ -181,6 +181,7 @@ class Result(msgspec.Struct, frozen=True, eq=False):
         gaps: gaps found in this push, each once, when it is over.
         snapshot: the state of the classifier behind it, where the run was asked for snapshots and one was due; None
             elsewhere. See ``stream.snapshot``.
+        rules: of the detector (a ``DetectorSpec``), where they changed before this result, and beside a snapshot.
         opened: gaps that are not over, each once, when they have lasted longer than ``max_gap``; their length is that
             so far. They are in ``gaps`` later.
         end: index one past the last sample consumed, at the model's rate.
@@ -206,6 +207,7 @@ class Result(msgspec.Struct, frozen=True, eq=False):
     busy_seconds: float = 0.0
     opened: tuple[Gap, ...] = ()
     snapshot: dict[str, Any] | None = None
+    rules: Any = None
 
     def __repr__(self) -> str:
         top = "no row" if self.top is None else f"{self.top[0]} {self.top[1]:.2f}"

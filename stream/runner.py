@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import msgspec
 
@@ -151,12 +151,8 @@ def _results(
     wanted = [seconds for sink in sinks if (seconds := getattr(sink, "snapshot_seconds", None)) is not None]
     snapshots = SnapshotTimer(min(wanted)) if wanted else None
 
-    def deliver(
-        result: Result, summary: Summary, begin: float, snapshot: dict[str, Any] | None = None
-    ) -> Result:
-        result = msgspec.structs.replace(
-            result, sound=history, busy_seconds=clock() - begin, snapshot=snapshot
-        )
+    def deliver(result: Result, summary: Summary, begin: float) -> Result:
+        result = msgspec.structs.replace(result, sound=history, busy_seconds=clock() - begin)
         summary.add(result)
         failed: Exception | None = None
         for sink in sinks:  # each is told, so that none lacks the end of an event because another one failed
@@ -211,7 +207,9 @@ def _results(
                     for classifier, summary in each:
                         begin = clock()
                         result = classifier.push(chunk)
-                        yield deliver(result, summary, begin, _saved(classifier) if due else None)
+                        if due:
+                            result = _with_snapshot(result, classifier)
+                        yield deliver(result, summary, begin)
         except BaseException:
             for _ in finish(errors):
                 pass
@@ -242,12 +240,13 @@ class SnapshotTimer:
         return True
 
 
-def _saved(classifier: StreamClassifier) -> dict[str, Any] | None:
+def _with_snapshot(result: Result, classifier: StreamClassifier) -> Result:
     try:
-        return classifier.snapshot()
+        snapshot = classifier.snapshot()
     except SnapshotInvalid as error:  # at some rates the resampler cannot be saved
         log.debug("no snapshot: %s", error)
-        return None
+        return result
+    return msgspec.structs.replace(result, snapshot=snapshot, rules=classifier.detector_spec)
 
 
 def _status(chunk: Chunk, clock: Callable[[], float]) -> Status:

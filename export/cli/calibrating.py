@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from export.cli.calibration_sound import DEVICE_HOURS, INTERRUPTED, Sounds, calibrated, heard_folder
 from stream.cli.completion import complete_model
 from stream.cli.help import TaskCommand, section
 from stream.cli.say import say, set_up_log
 from stream.cli.values import LONGEST_SECONDS, Number
-from stream.errors import DataError, OutputError, SpecError, UsageError
+from stream.errors import OutputError, SpecError, UsageError
 from stream.printable import printable
 
 if TYPE_CHECKING:
-    from export.calibration import HeardStream
     from export.recalibration.budget_text import Budget
     from export.recalibration.recalibrate import Recalibration
-    from export.recalibration.score_store import ScoreStore
     from stream.inference.session import Model
 
-DEVICE_HOURS = 8.0
-INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 _MUCH_LESS = 0.7  # of the events found before
 _DEAF = 0.2  # a class whose score never reaches this, anywhere, is not there
 
@@ -81,7 +75,8 @@ Examples:
         "--hours",
         type=Number(0, LONGEST_SECONDS / 3600, min_open=True),
         metavar="H",
-        help=f"Hours that are enough. Default: {DEVICE_HOURS:g} of a device, all of the rest.",
+        help=f"Hours that are enough. Default: {DEVICE_HOURS:g} of a device, all of the rest. "
+        "A recording is heard to its end.",
     ),
     click.option("--resume", is_flag=True, help="Go on with what was heard for this output before."),
 )
@@ -177,12 +172,13 @@ def calibrate(
 
     chosen = chosen_classes(loaded.card, classes)
     try:
-        found, origin = _calibrated(
+        found, origin = calibrated(
             loaded, chosen, Sounds(names, device, history, hours, resume, positives, review), budget, output
         )
     except KeyboardInterrupt:
         say(f"stopped; what was heard is kept in {heard_folder(output)}: go on with --resume")
         sys.exit(INTERRUPTED)
+
     from export.recalibration.stamp import write_calibrated
 
     write_calibrated(model_path(model), loaded.sha256, output, found.rules, origin, budget.per_hour)
@@ -192,11 +188,6 @@ def calibrate(
         draw_det(found, picture)
     _show(found, origin, as_json)
     say(f"wrote {output}" + (f" and {picture}" if picture else ""))
-
-
-def heard_folder(output: Path) -> Path:
-    """Where what is heard for an output is kept."""
-    return output.with_suffix(".heard")
 
 
 def check_outputs(model: Path, output: Path, picture: Path | None, inputs: list[str | None]) -> None:
@@ -221,105 +212,6 @@ def check_model(model: Model) -> None:
     from stream.inference.verify import verify
 
     verify(model.path, "cpu")
-
-
-@dataclass(frozen=True, slots=True)
-class Sounds:
-    """What to hear, as the options say it."""
-
-    negatives: list[str]
-    device: str | None
-    history: str | None
-    hours: float | None
-    resume: bool
-    positives: str | None
-    review: str | None
-
-
-def _calibrated(
-    model: Model, chosen: tuple[str, ...], sounds: Sounds, budget: Budget, output: Path
-) -> tuple[Recalibration, dict[str, Any]]:
-    from export.recalibration.hearing import negative_files
-    from export.recalibration.positives import hear_positives, labelled, reviewed
-    from export.recalibration.recalibrate import recalibrate
-    from export.recalibration.stamp import provenance
-
-    files, left_out = negative_files(sounds.negatives, chosen) if sounds.negatives else ([], 0)
-    recordings = () if sounds.positives is None else labelled(sounds.positives, chosen)
-    recordings += () if sounds.review is None else reviewed(sounds.review, chosen)
-    both = {path.resolve() for path in files} & {recording.path.resolve() for recording in recordings}
-    if both:
-        raise DataError(
-            f"{sorted(both)[0]}: is in --negatives and among what is labelled; leave it out of one"
-        )
-    if left_out:
-        say(f"{left_out} recordings of {', '.join(chosen)} are left out of the sound without events")
-    streams, origin = _without_events(model, files, sounds, heard_folder(output))
-    heard = None
-    if recordings:
-        with _progress("labelled recordings") as tell:
-            heard = hear_positives(
-                model, recordings, progress=lambda _, done, total: tell(float(done), float(total))
-            )
-        for where, reason in heard.skipped:
-            say(f"skipped {where}: {reason}")
-    found = recalibrate(model.card, streams, [heard.stream] if heard else [], budget, chosen)
-    return found, provenance(found, origin, heard)
-
-
-def _without_events(
-    model: Model, files: list[Path], sounds: Sounds, folder: Path
-) -> tuple[list[HeardStream], dict[str, Any]]:
-    """The streams without events, and where they come from."""
-    from export.recalibration.from_history import history_stream
-    from export.recalibration.hearing import about
-    from export.recalibration.score_store import ScoreStore
-    from export.recalibration.stamp import heard_parts
-
-    if sounds.history is not None:
-        enough = sounds.hours or LONGEST_SECONDS / 3600
-        stream, origin = history_stream(sounds.history, model, about(model), model.card.detector, enough)
-        return [stream], origin
-    store = ScoreStore(folder, about(model), resume=sounds.resume)
-    _listen(store, model, files, sounds.device, sounds.hours)
-    return store.streams(), heard_parts(list(store.parts.values()), store.hours)
-
-
-def _listen(
-    store: ScoreStore, model: Model, files: list[Path], device: str | None, hours: float | None
-) -> None:
-    """Fill the store; DataError if nothing was heard."""
-    from export.recalibration.hearing import hear_files, hear_source
-
-    enough = hours or (DEVICE_HOURS if device is not None else LONGEST_SECONDS / 3600)
-    if device is None:
-        with _progress("hours without events") as tell:
-            notes = hear_files(store, model, files, enough, lambda held: tell(held, hours))
-        for path, note in notes:
-            say(note if str(path) in note else f"{path}: {note}")
-    elif store.hours < enough:
-        from stream.capture.opening import open_source
-        from stream.classifier import StreamClassifier
-        from stream.cli.assembly import warm_up
-        from stream.cli.quiet import quieten_portaudio
-        from stream.cli.stopping import stop_signals
-
-        quieten_portaudio()
-        warm_up(StreamClassifier(model))
-        with (
-            open_source(device, fast=device.startswith("sim:")) as source,  # nothing to wait for
-            _progress("hours without events") as tell,
-            stop_signals(source.close, []),
-        ):
-            hear_source(store, model, source, enough, lambda held: tell(held, enough))
-        if store.hours < enough:
-            say(
-                f"{source.info().name}: {store.hours:.3g} h of {enough:g} h were heard; calibrate with these by "
-                f"--resume --hours {max(store.hours, 0.001):.3g}, or go on by --resume"
-            )
-            sys.exit(INTERRUPTED)
-    if not store.rows:
-        raise DataError("nothing was heard: the sound without events is shorter than one frame; give more")
 
 
 def _show(found: Recalibration, origin: dict[str, Any], as_json: bool) -> None:
@@ -357,16 +249,3 @@ def _show(found: Recalibration, origin: dict[str, Any], as_json: bool) -> None:
                 f"{found.before.classes[label].found} before: allow more (the table says what that gives), or train "
                 "it with this sound as --background"
             )
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[float, float | None], None]]:
-    """A bar on a terminal, nothing elsewhere; on stderr. It is told how much is done, and of how much."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.2f}"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

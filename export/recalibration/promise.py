@@ -18,7 +18,8 @@ class Promise:
 
     A level that was chosen just above what some hours held is exceeded later no more often than the Poisson bound of
     these hours says: so many extremes of a process lie as its events do. Several classes with a level each add up, so
-    every chosen class beyond the first counts as one event more.
+    every chosen class beyond the first counts as one event more. Rules of several shapes (with labelled recordings) are
+    a choice that this does not account for: then the bound is somewhat too low.
 
     Attributes:
         budget: that was asked for.

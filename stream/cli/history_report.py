@@ -102,7 +102,11 @@ def report(
 
     from stream.report.day_text import DayText
 
-    DayText(Console(file=sys.stdout)).show(figures, alarms)
+    console = Console(file=sys.stdout)
+    with console.capture() as drawn:  # rich stops with an error where the reader of a pipe has left
+        DayText(console).show(figures, alarms)
+    encoding = console.encoding
+    click.echo(drawn.get().encode(encoding, "replace").decode(encoding), nl=False, color=True)
 
 
 def _write(option: str, path: str, text: str, begins: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from stream.cli.assembly import make_classifier, make_json_lines, make_kept, make_outputs, warm_up
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
     from stream.runner import Summary
 
 log = logging.getLogger("stream")
-STOP_SECONDS = (
-    0.8  # that a worker may take to finish before the terminal is given back without it; outputs add theirs
-)
+# That a worker may take to finish before the terminal is given back without it; outputs add theirs.
+STOP_SECONDS = 0.8
 DASHBOARD_CHUNK_SECONDS = 0.06  # where nothing waits for the sound but a screen, drawn a few times a second
 NO_SOUND_KEPT = "no sound is kept: --no-audio"  # what the keys that keep sounds say then
 
@@ -56,7 +56,7 @@ def listen(options: Options) -> None:
     source = interruptible(
         lambda: options.open(DASHBOARD_CHUNK_SECONDS if dashboard and not options.jsonl else None)
     )
-    with source:
+    with closing(source):
         info = source.info()
         rates = f"{info.sample_rate} Hz"
         if info.sample_rate != classifier.sample_rate:
@@ -73,6 +73,11 @@ def listen(options: Options) -> None:
         lines = make_json_lines(options, model, info.name, info.live, dashboard)
         kept = make_kept(options) if dashboard else None
         outputs = make_outputs(options, classifier, info, kept)
+        try:
+            source.__enter__()  # the microphone opens only now, when all that was asked for is ready
+        except BaseException:
+            outputs.close()
+            raise
         with stop_signals(source.close, lines):
             if dashboard:
                 run_dashboard(source, classifier, lines, outputs, kept, options)

@@ -8,6 +8,7 @@ sound; nothing reads a clock, so a recording gives the same events at any speed 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
 from operator import attrgetter, ge
 
@@ -41,14 +42,20 @@ class Detector:
     def __init__(
         self, spec: DetectorSpec, labels: tuple[str, ...], sample_rate: int, hop: int, lag: int = 0
     ) -> None:
-        spec.check_labels(labels)
-        self.spec, self.labels = spec, labels
+        self.labels = labels
         self.sample_rate, self.hop, self.lag = sample_rate, hop, lag
-        per_second = sample_rate / hop
-        rules = [spec.rule(label) for label in labels]
+        self._per_second = sample_rate / hop
+        self._take_rules(spec)
+        self.reset()
+
+    def _take_rules(self, spec: DetectorSpec) -> None:
+        spec.check_labels(self.labels)
+        self.spec = spec
+        rules = [spec.rule(label) for label in self.labels]
         self._columns = [c for c, rule in enumerate(rules) if rule.enabled]
         self._rules = rules
-        self._average = MovingAverage([max(1, round(rule.smoothing * per_second)) for rule in rules])
+        self._lengths = [max(1, round(rule.smoothing * self._per_second)) for rule in rules]
+        self._average = MovingAverage(self._lengths)
         self._thresholds = np.asarray([r.threshold for r in rules], np.float32)
         self._releases = np.asarray([r.off_threshold for r in rules], np.float32)
         self._peak_thresholds = np.asarray(
@@ -57,13 +64,19 @@ class Detector:
         # No probability reaches the bar of a class that is never reported.
         self._bars = np.where([r.enabled for r in rules], self._thresholds, np.float32(np.inf))
         self._bar_list = self._bars.tolist()
-        self._per_second = per_second
-        self.reset()
 
     def reset(self) -> None:
         """As new: nothing on, ids from 0."""
         self._average.reset()
-        self._tracks = [
+        self._tracks = self._new_tracks()
+        self._next_id = 0
+        self._decided = 0
+        self._closed = False
+        self._busy = False
+        self._smooth = np.zeros((1, len(self.labels)), np.float32)
+
+    def _new_tracks(self) -> list[ClassState]:
+        return [
             ClassState(
                 threshold=float(self._thresholds[c]),
                 release=float(self._releases[c]),
@@ -74,11 +87,30 @@ class Detector:
             )
             for c, rule in enumerate(self._rules)
         ]
-        self._next_id = 0
-        self._decided = 0
-        self._closed = False
-        self._busy = False
-        self._smooth = np.zeros((1, len(self.labels)), np.float32)
+
+    def change_rules(self, spec: DetectorSpec) -> tuple[Event, ...]:
+        """Other rules from the next row on. What is on stays on and goes by them.
+
+        Args:
+            spec: rules of the same classes. Where the length of any average changes, all averages begin anew.
+
+        Returns:
+            The ends of events whose class is reported no more, marked ``cut``.
+
+        Raises:
+            SpecError: a rule for a class that there is not.
+        """
+        spec.check_labels(self.labels)
+        silenced = [c for c, label in enumerate(self.labels) if not spec.rule(label).enabled]
+        events = self._cut(silenced)
+        average, lengths, tracks = self._average, self._lengths, self._tracks
+        self._take_rules(spec)
+        if self._lengths == lengths:
+            self._average = average
+        self._tracks = self._new_tracks()
+        for new, old in zip(self._tracks, tracks, strict=True):
+            new.set_values(old.values())
+        return events
 
     @property
     def smoothed(self) -> NDArray[np.float32]:
@@ -205,13 +237,15 @@ class Detector:
         spec = msgspec.json.encode(self.spec).decode()
         return f"{','.join(self.labels)} {self.sample_rate}/{self.hop}+{self.lag} {spec}"
 
-    def _cut(self) -> tuple[Event, ...]:
+    def _cut(self, columns: Iterable[int] | None = None) -> tuple[Event, ...]:
+        """End what is on, in all classes or in some."""
         changes: list[Change] = []
-        for column, track in enumerate(self._tracks):
+        for column in range(len(self._tracks)) if columns is None else columns:
+            track = self._tracks[column]
             if track.mode in (ON, FALLING):
                 self._finish(column, track, 0, self._decided, track.mode == ON, changes)
             track.mode = OFF
-        self._busy = False
+        self._busy = any(map(_mode, self._tracks))
         return self._numbered(changes)
 
     def _advance_row(self, smooth: list[float], first: int, changes: list[Change]) -> None:

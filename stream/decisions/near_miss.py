@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stream.decisions.class_state import OFF, RISING, Change, ClassState
 from stream.decisions.detector import Detector
+from stream.decisions.spec import DetectorSpec
 from stream.messages import Event, Scores
 from stream.snapshot import Snapshot
 
@@ -87,6 +88,10 @@ class WatchedDetector(Detector):
         if not carried:
             self._watch_cut()
         return self._noted(super().gap(length, carried=carried))
+
+    def change_rules(self, spec: DetectorSpec) -> tuple[Event, ...]:
+        """See Detector."""
+        return self._noted(super().change_rules(spec))
 
     def flush(self) -> tuple[Event, ...]:
         """See Detector."""

@@ -153,9 +153,12 @@ class HistoryReader:
             seconds, events = _real(row["seconds"]), int(row["events"])
             classes[int(row["run"]), int(row["start"])][_text(row["label"])] = seconds, events
 
-        for _ in self._read(
-            "SELECT * FROM minute_classes WHERE start >= ? AND start < ?", note, (since, until)
-        ):
+        # By way of the minutes, which have an index by time.
+        of_minutes = (
+            "SELECT c.* FROM minutes AS m JOIN minute_classes AS c ON c.run = m.run AND c.start = m.start "
+            "WHERE m.start >= ? AND m.start < ?"
+        )
+        for _ in self._read(of_minutes, note, (since, until)):
             pass
 
         def minute(row: Mapping[str, Any]) -> Minute:

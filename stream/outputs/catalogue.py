@@ -126,11 +126,6 @@ def open_outputs(
     for asked in all_outputs(values, tables):
         kind = output_classes()[asked.kind]
         first, *others = kind.OPTIONS
-        if guard is not None and getattr(kind, "needs_all_sound", False):
-            raise UsageError(
-                f"--{first.name} {asked.target}: is of no use without the sound that was heard, which --no-speech "
-                "changes; leave out one of them"
-            )
         shown = getattr(kind, "shown", str)
         given = {**values, **asked.values}
         settings = {option.keyword: given.get(option.keyword, option.default) for option in others}
@@ -157,7 +152,7 @@ def open_outputs(
 
 def _place(target: Any) -> Any:
     """The same for two ways of writing one path. Other targets hardly look as if they were one."""
-    return target if not isinstance(target, str) or "://" in target else os.path.realpath(target)
+    return os.path.abspath(target) if isinstance(target, str) and "://" not in target else target
 
 
 def refuse_sound(values: Mapping[str, Any], tables: Sequence[OutputTable] = (), *, all_of_it: bool) -> None:

@@ -124,7 +124,6 @@ class Output(Sink, Protocol):
     has it as ``result.snapshot``.
 
     Rules of acting do not apply to one with ``takes_all_events = True``: it is told of every event. One with
-    ``needs_all_sound = True`` is refused where sound is changed before outputs may have it. One with
     ``owns_target = True`` cannot be asked for twice with one target, whatever its settings are.
 
     Five methods may be there as well:

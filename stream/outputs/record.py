@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from stream.outputs.queued import EVERYTHING, Want
 from stream.outputs.retention import Keep, parse_keep
 
 if TYPE_CHECKING:
+    from stream.decisions.spec import DetectorSpec
     from stream.messages import Chunk, Result, Status
     from stream.session.description import Description
     from stream.session.segment_writer import SegmentWriter
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 SNAPSHOT_SECONDS = 60.0
 LONGEST_SEGMENT = 2  # times the above, where no snapshot comes
 LAST_SECONDS = 0.7  # for FLAC at the end
+MOST_MARKS, MARK_LETTERS = 1000, 500  # that wait, and of one
 
 
 class Recorder:
@@ -61,9 +64,9 @@ class Recorder:
     )
     WANTS: ClassVar[frozenset[Want]] = EVERYTHING
     WRITES_SOUND = True
+    NEEDS_ALL_SOUND = True  # without it a replay would give something else
     holds_up_recordings = True
     takes_all_events = True
-    needs_all_sound = True
     snapshot_seconds = SNAPSHOT_SECONDS
 
     def __init__(self, context: OutputContext, *, record: str, record_keep: Keep | None = None) -> None:
@@ -88,10 +91,20 @@ class Recorder:
         self._whole = True  # nothing is missing before the segment that comes next
         self._chunk: Chunk | None = None
         self._statuses: list[Status] = []
+        self._marks: deque[tuple[float, str]] = deque(maxlen=MOST_MARKS)
+        self._sample_rate = context.sample_rate
         self._known: tuple[str, str] = ("listening", "")
+        settings = context.settings
+        self._first_rules = context.detector if settings is None else settings.detector
+        self._rules: DetectorSpec = self._first_rules  # in force
         self._due = 0  # the sample that comes next, if nothing is lost
         keep = Keep() if record_keep is None else record_keep
         self._upkeep = Upkeep(Pruning(self.folder, keep.seconds, keep.size, context.wall).prune)
+        context.marks.watch(self.mark)
+
+    def mark(self, at: float, text: str = "") -> None:
+        """Keep a moment, in seconds since 1970, with a few words. Returns at once; from any thread."""
+        self._marks.append((at, text))
 
     def status(self, status: Status) -> None:
         """Keep it for the chunk that it came with."""
@@ -166,10 +179,23 @@ class Recorder:
         self._statuses.clear()
         lines += self._lines.result(result)
         samples = np.empty(0, np.float32) if chunk is None else chunk.samples
-        step = step_of(chunk, self._known, self._due, len(result.scores), sum(map(len, lines)))
+        rules = None if result.rules == self._rules else result.rules
+        step = step_of(chunk, self._known, self._due, len(result.scores), sum(map(len, lines)), rules)
+        if self._marks:
+            step = msgspec.structs.replace(step, marks=self._taken_marks(result.end / self._sample_rate))
         self._segment.append(step, samples, result.scores, lines)
+        self._rules = rules or self._rules
         if chunk is not None:
             self._known, self._due = (chunk.state, chunk.detail), chunk.end
+
+    def _taken_marks(self, now: float) -> tuple[tuple[float, str], ...]:
+        """The moments that were marked, in seconds of the stream; of sound that is not live, all are ``now``."""
+        taken = [self._marks.popleft() for _ in range(len(self._marks))]
+        seconds = [self._times.second_of(at) for at, _ in taken]
+        return tuple(
+            (now if at is None else max(0.0, at), text[:MARK_LETTERS])
+            for at, (_, text) in zip(seconds, taken, strict=True)
+        )
 
     def _fits(self, chunk: Chunk) -> bool:
         """Whether it can stand in the segment that there is."""
@@ -206,6 +232,7 @@ class Recorder:
             last.finish()
             self._upkeep.finished(last)
         self._known, self._due = (chunk.state, chunk.detail), chunk.end
+        self._rules = result.rules or self._rules
         at = (chunk.end + chunk.missing) / chunk.sample_rate
         self._open("snapshot", chunk.sample_rate, at, chunk.captured_at, packed)
         self._hole = False
@@ -231,6 +258,7 @@ class Recorder:
             onsets=self._times.running,
             state=self._known[0],  # type: ignore[arg-type]
             detail=self._known[1],
+            rules=None if self._rules == self._first_rules else self._rules,
         )
         self._times.begin(beginning)
         self._segment = SegmentWriter(segment_folder(self.folder, self._number + 1), beginning, packed)

@@ -52,6 +52,14 @@ class SessionTimes(CaptureTimes):
             self._onsets[key] = began
         return began
 
+    def second_of(self, wall: float) -> float | None:
+        """Where in the stream seconds since 1970 are; None where no sound was live."""
+        if not self._anchors:
+            return None
+        earlier = [at for at, then in self._anchors.items() if then <= wall]
+        at = max(earlier, default=min(self._anchors))
+        return at + (wall - self._anchors[at])
+
     def _wall_at(self, second: float) -> float | None:
         if not self._anchors:
             return None

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # help and option parsing read outputs' options, and do witho
 # Of a result: what no sound can be made of.
 SOUNDLESS_FIELDS = (
     "scores", "events", "gaps", "end", "repaired", "stream", "model", "captured_at", "busy_seconds", "opened",
+    "rules",
 )  # fmt: skip
 
 

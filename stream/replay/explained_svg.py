@@ -29,6 +29,7 @@ KINDS = {
     "event": DARK_MEANINGS["good"][0],
     "miss": DARK_MEANINGS["warning"][0],
     "gap": DARK_MEANINGS["alarm"][0],
+    "mark": FOREGROUND.hex,
     "class": QUIET,
 }
 
@@ -208,6 +209,8 @@ def _gaps(found: Explanation, bottom: float) -> list[str]:
             f'<rect x="{left:.1f}" y="{TOP}" width="{max(1.5, right - left):.1f}" height="{bottom - TOP:.1f}" '
             f'fill="{KINDS["gap"]}" fill-opacity="0.25"/>'
         )
+    for at, _ in found.marks:
+        out.append(f'<path d="M{_x(found, at):.1f} {TOP}V{bottom:g}" stroke="{KINDS["mark"]}" fill="none"/>')
     return out
 
 

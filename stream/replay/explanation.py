@@ -36,6 +36,7 @@ class Explanation:
         events: those that overlap the window, complete where their end is known, in order.
         onsets: id -> when the onset was reported.
         gaps: those that overlap the window.
+        marks: (second, words) of moments that somebody marked.
         misses: near misses that overlap it, with samples at the model's rate.
         model_rate: Hz, of events, gaps and misses.
     """
@@ -55,6 +56,7 @@ class Explanation:
     events: list[Event]
     onsets: dict[int, float]
     gaps: list[Gap]
+    marks: list[tuple[float, str]]
     misses: list[NearMiss]
     model_rate: int
 
@@ -68,9 +70,13 @@ class _Window:
     rate: int = 0
     chunks: list[Chunk] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    marks: list[tuple[float, str]] = field(default_factory=list)
 
     def segment(self, segment: Segment, contents: Contents, fresh: bool) -> None:
         """See Listener."""
+        self.marks += [
+            mark for step in contents.steps for mark in step.marks if self.begin <= mark[0] < self.end
+        ]
 
     def chunk(self, chunk: Chunk) -> None:
         """See Sink."""
@@ -159,6 +165,7 @@ def explain(session: RecordedSession, model: Model, begin: float, end: float) ->
             if event.offset is None
         },
         gaps=[gap for gap in gaps.values() if overlaps(gap.start, gap.end)],
+        marks=window.marks,
         misses=[miss for miss in detector.misses if overlaps(miss.start, miss.end)],
         model_rate=rate,
     )

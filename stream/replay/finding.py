@@ -66,7 +66,7 @@ def find_event(session: RecordedSession, number: int) -> OnsetRecord | EventReco
     found: OnsetRecord | EventRecord | None = None
     count = 0
     for segment in session.segments:
-        for line in segment.contents().lines:
+        for line in segment.lines():
             if not line.startswith((b'{"type":"event"', b'{"type":"onset"')):
                 continue
             try:

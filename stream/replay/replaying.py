@@ -8,7 +8,8 @@ from typing import Protocol
 
 from stream.classifier import StreamClassifier
 from stream.decisions.detector import Detector
-from stream.errors import SessionInvalid, SnapshotInvalid
+from stream.decisions.spec import DetectorSpec
+from stream.errors import SessionInvalid, SnapshotInvalid, SpecError
 from stream.inference.session import Model
 from stream.messages import SourceState, Status
 from stream.outputs.sink import Sink
@@ -86,7 +87,7 @@ def replay(
         for listener in listeners:
             listener.segment(segment, contents, fresh)
         known: tuple[SourceState, str] = (segment.beginning.state, segment.beginning.detail)
-        for _, chunk in rechunked(segment.chunks(contents), sizes):
+        for step, chunk in rechunked(segment.chunks(contents), sizes):
             if chunk is not None and (chunk.state, chunk.detail) != known:
                 known = chunk.state, chunk.detail
                 status = Status(chunk.state, chunk.end, chunk.sample_rate, chunk.detail, chunk.captured_at)
@@ -97,6 +98,8 @@ def replay(
                     listener.chunk(chunk)
             if chunk is not None and chunk.start > until * chunk.sample_rate:
                 return
+            if step.rules is not None and same:
+                change_rules(session, segment, classifier, step.rules)
             result = classifier.flush() if chunk is None else classifier.push(chunk)
             for listener in listeners:
                 listener.result(result)
@@ -110,6 +113,9 @@ def begin(
     Raises:
         SessionInvalid: the snapshot cannot be used.
     """
+    if use_snapshot:  # another model has rules of its own
+        rules = segment.beginning.rules or session.description.settings.detector
+        change_rules(session, segment, classifier, rules)
     classifier.reset()
     if segment.beginning.begins == "new" or not use_snapshot:
         return
@@ -127,3 +133,19 @@ def begin(
         raise SessionInvalid(f"session {session.folder}: {name}: {error}") from None
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, MemoryError) as error:
         raise damaged(session.folder, name, f"holds no state of a classifier ({error})") from None
+
+
+def change_rules(
+    session: RecordedSession, segment: Segment, classifier: StreamClassifier, rules: DetectorSpec
+) -> None:
+    """Let a classifier go by the rules that were in force.
+
+    Raises:
+        SessionInvalid: they are of other classes.
+    """
+    if rules == classifier.detector_spec:
+        return
+    try:
+        classifier.change_rules(rules)
+    except SpecError as error:
+        raise damaged(session.folder, f"{segment.name}/index.jsonl", error) from None

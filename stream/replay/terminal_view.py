@@ -22,8 +22,8 @@ from stream.replay.wording import sentences
 
 LABEL_CELLS, NUMBER_CELLS = 10, 6
 WAVE_LINES, SPECTRUM_LINES, CURVE_LINES = 2, 5, 2
-MARKS = {"event": "good", "miss": "warning", "gap": "alarm", "class": "quiet"}
-SIGNS = {"event": "+", "miss": "-", "gap": "/", "class": "."}
+MARKS = {"event": "good", "miss": "warning", "gap": "alarm", "mark": "strong", "class": "quiet"}
+SIGNS = {"event": "+", "miss": "-", "gap": "/", "mark": "*", "class": "."}
 
 
 def view(found: Explanation, width: int, theme: Theme, title: str = "") -> Screen:

@@ -13,12 +13,16 @@ from stream.replay.explanation import Explanation
 
 
 def sentences(found: Explanation) -> Iterator[tuple[str, str]]:
-    """(kind, text) of what is to be said, in order of time: "event", "miss", "gap"; then "class" for classes of which
-    nothing is said otherwise."""
+    """What is to be said: (kind, text) in order of time, with kinds "event", "miss", "gap" and "mark"; then "class" for
+    classes of which nothing is said otherwise."""
     told: list[tuple[float, str, str]] = []
     rate = found.model_rate
     told += [(event.onset_s, "event", event_text(found, event)) for event in found.events]
     told += [(miss.start / rate, "miss", miss_text(found, miss)) for miss in found.misses]
+    told += [
+        (at, "mark", f"{at:.2f} s: marked" + (f": {printable(text)}" if text else ""))
+        for at, text in found.marks
+    ]
     for gap in found.gaps:
         start, stop = gap.start / rate, gap.end / rate
         why = "lost by the source" if gap.reason == "lost" else "no numbers"

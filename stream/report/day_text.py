@@ -19,7 +19,7 @@ from stream.printable import printable
 from stream.report.days import zone_name
 from stream.report.false_alarms import FalseAlarms
 from stream.report.figures import DayFigures, Figures, HourFigures
-from stream.report.words import alarm_caption, dbfs, hourly, length, long_date, short_date
+from stream.report.words import alarm_caption, days_text, dbfs, hourly, length, long_date
 
 LABEL_WIDTH = 14
 HOUR_CLASSES = 5  # columns of the table of hours; the others are one column together
@@ -95,9 +95,7 @@ class DayText:
             events = [event for event in figures.events if event.label == label]
             day, busiest = max(hours, key=lambda each: each[1].events[label])
             most = busiest.events[label]
-            when = (
-                f"{busiest.name} h" if len(figures.days) == 1 else f"{short_date(day.day)}, {busiest.name} h"
-            )
+            when = f"{busiest.name} h" if len(figures.days) == 1 else days_text(day.day, day.day)
             found = judged.get(label)
             table.add_row(
                 Text(self._safe(label), self._colour(number)),
@@ -122,7 +120,7 @@ class DayText:
         count = per_hour * len(day.hours)
         edges = np.linspace(0, len(day.heard), count + 1).astype(int)
         heard = _sums(day.heard, edges)
-        axis = "".join(fit(hour.name if i % 3 == 0 else "", per_hour, "") for i, hour in enumerate(day.hours))
+        axis = "".join(fit(hour.name, 3 * per_hour, "") for hour in day.hours[::3])
         lines = [Text(fit("", LABEL_WIDTH + 1, "") + axis, "dim")]
         steps = self._glyphs.low_eighths
         for number, label in enumerate(labels):
@@ -193,8 +191,9 @@ class DayText:
             table.add_column(name, justify="left" if name == "day" else "right", no_wrap=True)
         table.add_column("events by hour", no_wrap=True)
         most = max(sum(hour.events.values()) for day in figures.days for hour in day.hours)
-        for day in figures.days:
-            date = Text(short_date(day.day))
+        for row in figures.rows():
+            day = row[0]
+            date = Text(days_text(day.day, row[-1].day))
             if day.is_empty:
                 table.add_row(date, Text("no data", "dim"), "", "", "")
                 continue

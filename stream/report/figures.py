@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from stream.logbook.sound_level import decibels, mean_square
 from stream.report.days import HOUR_SECONDS, Day
 
 MINUTE_SECONDS = 60
+MOST_EMPTY_ROWS = 3
 SHOWN_ANYWAY = 8  # classes of a model that are shown also without an event
 
 
@@ -105,6 +108,8 @@ class Figures:
         runs: that were alive in these days.
         labels: of the classes that are shown, in the models' order.
         days: in order.
+        total: of all days.
+        events: that were on in these days, in order of onset, each once.
         now: seconds since 1970 when the history was read.
     """
 
@@ -114,16 +119,16 @@ class Figures:
     labels: list[str]
     days: list[DayFigures]
     total: HourFigures
+    events: list[HeardEvent]
     now: float
 
-    @property
-    def events(self) -> list[HeardEvent]:
-        """All that began in these days, in order of onset, and those that were on when the first day began."""
-        found: dict[tuple[int, int, str], HeardEvent] = {}
-        for day in self.days:
-            for event in day.events:
-                found.setdefault((event.run.id, event.number, event.label), event)
-        return list(found.values())
+    def rows(self) -> list[list[DayFigures]]:
+        """The days as rows of a table: each one its own, but many empty ones in a row together."""
+        found: list[list[DayFigures]] = []
+        for empty, group in groupby(self.days, key=lambda day: day.is_empty):
+            days = list(group)
+            found += [days] if empty and len(days) > MOST_EMPTY_ROWS else [[day] for day in days]
+        return found
 
 
 def read_figures(history: HistoryReader, days: Sequence[Day], source: str | None, now: float) -> Figures:
@@ -137,7 +142,9 @@ def read_figures(history: HistoryReader, days: Sequence[Day], source: str | None
         known = ", ".join(history.sources) or "none yet"
         raise UsageError(f"--source {source}: the history has none of this name; it has {known}")
     since, until = days[0].start, days[-1].end
-    figures = [_day(history, day, source) for day in days]
+    events = list(history.events(since=since, until=until, source=source))
+    by_day = _by_day(events, days)
+    figures = [_day(history, day, part, source) for day, part in zip(days, by_day, strict=True)]
     runs = [
         run
         for run in history.runs
@@ -147,10 +154,24 @@ def read_figures(history: HistoryReader, days: Sequence[Day], source: str | None
     for day in figures:
         _put_together(total, day.total)
     labels = _shown(runs, total)
-    return Figures(history.path, sorted({run.source for run in runs}), runs, labels, figures, total, now)
+    return Figures(
+        history.path, sorted({run.source for run in runs}), runs, labels, figures, total, events, now
+    )
 
 
-def _day(history: HistoryReader, day: Day, source: str | None) -> DayFigures:
+def _by_day(events: Sequence[HeardEvent], days: Sequence[Day]) -> list[list[HeardEvent]]:
+    """The events of each day: one that lasts over midnight is in both."""
+    found: list[list[HeardEvent]] = [[] for _ in days]
+    ends = [day.end for day in days]
+    for event in events:
+        for place in range(bisect_right(ends, event.onset), len(days)):
+            if place and event.offset < days[place].start:
+                break
+            found[place].append(event)
+    return found
+
+
+def _day(history: HistoryReader, day: Day, events: list[HeardEvent], source: str | None) -> DayFigures:
     count = math.ceil(day.seconds / MINUTE_SECONDS)
     heard, lost = np.zeros(count), np.zeros(count)
     mean, loudest = np.full(count, np.nan), np.full(count, np.nan)
@@ -167,7 +188,6 @@ def _day(history: HistoryReader, day: Day, source: str | None) -> DayFigures:
         if minute.mean_dbfs is not None and minute.max_dbfs is not None:
             mean[at] = np.fmax(mean[at], minute.mean_dbfs)
             loudest[at] = np.fmax(loudest[at], minute.max_dbfs)
-    events = list(history.events(since=day.start, until=day.end, source=source))
     for event in events:
         if event.onset >= day.start:
             hours[min(int((event.onset - day.start) // HOUR_SECONDS), len(hours) - 1)].events[

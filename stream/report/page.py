@@ -19,11 +19,11 @@ from stream.report.words import (
     alarm_caption,
     clock,
     date_and_clock,
+    days_text,
     dbfs,
     hourly,
     length,
     long_date,
-    short_date,
 )
 
 MOST_EVENTS = 1000  # in the list of a page
@@ -50,7 +50,8 @@ def page(figures: Figures, alarms: Sequence[FalseAlarms], verdicts: Mapping[Key,
         else:
             body += [*_classes(figures, verdicts), *_days(figures)]
             for day in days:
-                body += _day(day, figures.labels, alone=False)
+                if not day.is_empty:
+                    body += _day(day, figures.labels, alone=False)
         body += [*_alarms(figures, alarms), *_troubles(figures), *_events(figures, verdicts)]
     style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8") + _colours(len(figures.labels))
     return (
@@ -128,33 +129,29 @@ def _classes(figures: Figures, verdicts: Mapping[Key, Verdict]) -> Iterator[str]
 
 
 def _days(figures: Figures) -> Iterator[str]:
-    rows = [
-        [
-            safe(short_date(day.day)),
-            safe(length(day.total.heard)) if not day.is_empty else "no data",
-            safe(dbfs(day.total.mean_dbfs)),
-            safe(length(day.total.lost)),
-            *(str(day.total.events[label]) for label in figures.labels),
-        ]
-        for day in figures.days
-    ]
+    rows = []
+    for part in figures.rows():
+        name, day = safe(days_text(part[0].day, part[-1].day)), part[0]
+        if day.is_empty:
+            rows.append([name, "no data", "", "", *("" for _ in figures.labels)])
+            continue
+        cells = [safe(length(day.total.heard)), safe(dbfs(day.total.mean_dbfs)), safe(length(day.total.lost))]
+        rows.append([name, *cells, *(str(day.total.events[label]) for label in figures.labels)])
     yield "<h2>Days</h2>"
-    yield _table(["day", "listened", "level", "lost", *map(safe, figures.labels)], rows)
+    yield _wide(_table(["day", "listened", "level", "lost", *map(safe, figures.labels)], rows), "days")
 
 
 def _day(day: DayFigures, labels: Sequence[str], *, alone: bool) -> Iterator[str]:
     yield f"<h2>{'Timeline' if alone else safe(long_date(day.day))}</h2>"
-    if day.is_empty:
-        yield '<p class="quiet">No data.</p>'
-        return
     yield (
-        f'<figure><div class="wide">{DayPicture(day, labels).svg()}</div><figcaption>Bars are events; grey: not '
-        "listening; red: sound lost; dashed: marked moments. Level: root mean square of each minute, and behind it "
+        f"<figure>{_wide(DayPicture(day, labels).svg(), 'picture of the day')}"
+        "<figcaption>Bars are events; grey: not listening; red: sound lost; dashed: marked moments. "
+        "Level: root mean square of each minute, and behind it "
         "the loudest tenth of a second.</figcaption></figure>"
     )
     rows = [_hour(hour, labels) for hour in day.hours if hour.heard or hour.lost or hour.events]
     table = _table(["hour", "listened", "lost", "level", "loudest", *map(safe, labels)], rows)
-    yield f'<details><summary>By hour</summary><div class="wide">{table}</div></details>'
+    yield f"<details><summary>By hour</summary>{_wide(table, 'hours')}</details>"
 
 
 def _hour(hour: HourFigures, labels: Sequence[str]) -> list[str]:
@@ -221,8 +218,8 @@ def _troubles(figures: Figures) -> Iterator[str]:
     ]
     left = f"; the first {MOST_TROUBLES} of {len(found)}" if len(found) > MOST_TROUBLES else ""
     yield "<h2>Gaps, states and marks</h2>"
-    yield '<div class="wide">' + _table(["time", "what", "detail", "source"], rows, f"gaps of a second and more{left}",
-                                        left=True) + "</div>"  # fmt: skip
+    table = _table(["time", "what", "detail", "source"], rows, f"gaps of a second and more{left}", left=True)
+    yield _wide(table, "gaps, states and marks")
 
 
 def _events(figures: Figures, verdicts: Mapping[Key, Verdict]) -> Iterator[str]:
@@ -255,7 +252,12 @@ def _events(figures: Figures, verdicts: Mapping[Key, Verdict]) -> Iterator[str]:
         "Probability from two seconds before the onset on; shaded: the event; dashed: the threshold.",
         left=True,
     )
-    yield f'<details><summary>{len(events)} events.{left}</summary><div class="wide">{table}</div></details>'
+    yield f"<details><summary>{len(events)} events.{left}</summary>{_wide(table, 'events')}</details>"
+
+
+def _wide(content: str, name: str) -> str:
+    """What may be wider than a small screen, and can be scrolled by keys too."""
+    return f'<div class="wide" role="region" tabindex="0" aria-label="{safe(name)}">{content}</div>'
 
 
 def _threshold(event: HeardEvent) -> float | None:

@@ -59,6 +59,15 @@ def dbfs(level: float | None) -> str:
     return "–" if level is None else f"{level:.0f} dBFS"
 
 
+def days_text(first: Day, last: Day) -> str:
+    """Thu 26 Nov, or with another last day: 20 Oct to 26 Nov."""
+    return (
+        short_date(first)
+        if first == last
+        else f"{short_date(first)[4:].strip()} to {short_date(last)[4:].strip()}"
+    )
+
+
 def alarm_caption(heard: float) -> str:
     """What the columns about false alarms mean, in ``heard`` seconds."""
     return (

@@ -73,9 +73,9 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             SessionInvalid: there is none, it is damaged, or a newer version wrote it.
         """
-        if not os.path.lexists(folder / FILE_NAME):
+        if not (folder / FILE_NAME).exists():
             raise SessionInvalid(
-                f"session {folder}: holds no {FILE_NAME}; give a folder that --record has made"
+                f"session {folder}: is none, as it has no {FILE_NAME}; give a folder that --record has made"
             )
         data = read_bounded(folder / FILE_NAME, MAX_BYTES, folder)
         try:

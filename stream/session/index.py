@@ -63,6 +63,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         rows: of scores.
         text: bytes of lines about events.
         rules: of the detector from this step on, where they changed.
+        marks: (second of the stream, words) of moments that somebody marked.
         flush: there was no chunk: the stream ended.
     """
 
@@ -76,6 +77,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rows: int = 0
     text: int = 0
     rules: DetectorSpec | None = None
+    marks: tuple[tuple[float, str], ...] = ()
     flush: bool = False
 
 

@@ -13,6 +13,7 @@ from stream.session.description import FILE_NAME
 from stream.session.index import Step
 
 if TYPE_CHECKING:
+    from stream.decisions.spec import DetectorSpec
     from stream.messages import Chunk
     from stream.session.description import Description
 
@@ -47,7 +48,14 @@ def segment_folder(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}"
 
 
-def step_of(chunk: Chunk | None, known: tuple[str, str], due: int, rows: int, text: int) -> Step:
+def step_of(
+    chunk: Chunk | None,
+    known: tuple[str, str],
+    due: int,
+    rows: int,
+    text: int,
+    rules: DetectorSpec | None = None,
+) -> Step:
     """What the index says about a chunk and its result.
 
     Args:
@@ -55,6 +63,7 @@ def step_of(chunk: Chunk | None, known: tuple[str, str], due: int, rows: int, te
         known: state and detail of the chunk before it.
         due: the sample that follows the chunk before it.
         rows, text: rows of scores, and bytes of lines.
+        rules: of the detector, where they changed.
     """
     if chunk is None:
         return Step(rows=rows, text=text, flush=True)
@@ -68,6 +77,7 @@ def step_of(chunk: Chunk | None, known: tuple[str, str], due: int, rows: int, te
         nan=_runs(np.isnan(chunk.samples)),
         rows=rows,
         text=text,
+        rules=rules,
     )
 
 

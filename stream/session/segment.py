@@ -105,6 +105,15 @@ class Segment:
         except SnapshotInvalid as error:
             raise self._damaged(index.SNAPSHOT, error) from None
 
+    def lines(self) -> list[bytes]:
+        """The lines about events alone, unchecked, for those who look for one.
+
+        Raises:
+            SessionInvalid: they cannot be read.
+        """
+        data = read_bounded(self._folder / index.EVENTS, index.MAX_INDEX_BYTES, self._session)
+        return data.splitlines(keepends=True)
+
     def contents(self) -> Contents:
         """Everything else that it holds.
 

@@ -54,7 +54,7 @@ def test_commands_options_and_models_complete(shell: str) -> None:
     assert values(shell, "ver") == ["verify"]
     assert values(shell, "tra") == ["train"]
     assert values(shell, "dat") == ["data"]
-    assert set(values(shell, "e")) == {"export", "evaluate"}
+    assert set(values(shell, "e")) == {"explain", "export", "evaluate"}
     assert values(shell, "--peak") == ["--peak-threshold"]
     assert values(shell, "--confi") == [], "old names are not offered"
     assert values(shell, "--model", "sm")[-1] == "small"

@@ -158,3 +158,45 @@ def test_errors_come_before_anything_is_opened(tmp_path: Path) -> None:
 def test_variables_have_names_of_their_own() -> None:
     taken = {"STREAM_CLASSIFY_DATA", "STREAM_CLASSIFY_NATIVE", "STREAM_CLASSIFY_FUZZ"}
     assert not taken & {variable_of(name) for name in keys_of(click.Context(app))}
+
+
+def test_outputs_are_ready_before_a_microphone_opens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And are put away where it does not open."""
+    from stream.capture import opening
+    from stream.capture.simulate import SimulatedSource
+    from stream.errors import DeviceBusy
+    from stream.outputs.label_output import Labels
+
+    order: list[str] = []
+
+    class Busy(SimulatedSource):
+        def __enter__(self) -> Busy:
+            order.append("opened")
+            raise DeviceBusy("microphone: is in use")
+
+    made, closed = Labels.__init__, Labels.close
+
+    def make(self: Labels, *args: object, **kwargs: object) -> None:
+        order.append("made")
+        made(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    def close(self: Labels) -> None:
+        order.append("closed")
+        closed(self)
+
+    monkeypatch.setattr(Labels, "__init__", make)
+    monkeypatch.setattr(Labels, "close", close)
+    monkeypatch.setattr(opening, "open_source", lambda *_, **__: Busy("sim:tone"))
+    done = CliRunner().invoke(
+        app,
+        [
+            "--model",
+            str(toy_file(tmp_path)),
+            "--labels",
+            str(tmp_path / "a.txt"),
+            "--jsonl",
+            str(tmp_path / "a.jsonl"),
+        ],
+    )
+    assert isinstance(done.exception, DeviceBusy)
+    assert order == ["made", "opened", "closed"]

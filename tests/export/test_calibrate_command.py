@@ -126,17 +126,12 @@ def test_ctrl_c_keeps_what_was_heard(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "--resume --hours" in said
     rows = scores.stat().st_size // 6
-    again = done(
-        "small",
-        "--device",
-        "sim:noise",
-        "--resume",
-        "--hours",
-        "1e-9",
-        "--json",
-        "-o",
-        tmp_path / "mine.onnx",
-    )
+    device = ("small", "--device", "sim:noise", "--resume", "--json", "-o", tmp_path / "mine.onnx")
+    ended = done(*device, "--hours", "10000")
+    assert ended.returncode == 8
+    assert "the source ended by itself" in ended.stderr
+    rows += (tmp_path / "mine.heard" / "00002.scores").stat().st_size // 6
+    again = done(*device, "--hours", "1e-9")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["negatives"]["hours"] == pytest.approx(rows / 50 / 3600, abs=1e-3)
 

@@ -165,6 +165,16 @@ def test_a_sound_that_is_on_at_the_end_goes_off(broker: Mosquitto) -> None:
         assert later.of("leaving/event") == []
 
 
+def test_what_the_broker_has_is_not_kept(broker: Mosquitto) -> None:
+    output = Mqtt(context(), mqtt=broker.url, mqtt_node="memory")
+    kept = output._link._unconfirmed  # nobody asks for reports in months without a dashboard
+    for number in range(20):
+        output.result(result(ended("speech", number)))
+        soon(lambda: kept[-1].is_published(), "a confirmation")
+    assert len(kept) == 1
+    output.close()
+
+
 def test_switches_go_both_ways(broker: Mosquitto) -> None:
     switches = Switches(["alarm", "night time"])
     with listening(broker) as heard, publishing(broker, "both", context(switches=switches)):

@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -25,9 +26,10 @@ from stream.replay.finding import find_event, moment, recorded_model
 from stream.replay.spectrum import spectrum
 from stream.replay.terminal_view import view
 from stream.replay.wording import sentences
+from stream.runner import run
 from stream.session.recorded import RecordedSession
 from tests.support.command import stream_classify
-from tests.support.recording import record
+from tests.support.recording import Played, record, recorder
 from tests.support.sounds import demo
 
 RATE = 16000
@@ -149,6 +151,27 @@ def test_moments(session: RecordedSession) -> None:
     assert find_event(session, 0).label == "speech"
     with pytest.raises(UsageError, match=r"e99: not in session .* there are e0 to e"):
         find_event(session, 99)
+
+
+def test_a_moment_that_was_marked_is_shown(tmp_path: Path) -> None:
+    sound = demo(RATE)[: 3 * RATE]
+    classifier = StreamClassifier(Model.bundled("small"))
+    source = Played([], RATE)
+    made = recorder(tmp_path / "s", classifier, source.info())
+
+    def chunks() -> Iterator[Chunk]:
+        for at in range(0, len(sound), 800):
+            if at == 2 * RATE:  # a second and a half after the first anchor: see the clocks of `recorder`
+                made.mark(1_790_000_000.25 - 0.5 + 1.5, "door\x1b[31m")
+            yield Chunk(sound[at : at + 800], at, RATE, 700.0 + (at + 800) / RATE)
+
+    run(Played(chunks(), RATE), classifier, [made])
+    found = explain(RecordedSession(tmp_path / "s"), Model.bundled("small"), 0.0, 3.0)
+    ((at, text),) = found.marks
+    assert at == pytest.approx(1.5)
+    assert ("mark", "1.50 s: marked: door?[31m") in list(sentences(found))
+    assert "1.50 s: marked: door?[31m" in to_picture(found, "")
+    assert text == "door\x1b[31m"
 
 
 def test_nothing_there(session: RecordedSession) -> None:

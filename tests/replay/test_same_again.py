@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -191,3 +192,30 @@ def test_other_results_are_noticed(tmp_path: Path) -> None:
     found = compared(session, Model.bundled("default"))
     assert found.difference
     assert make_classifier(session, other).labels == session.description.labels
+
+
+def test_rules_that_change_while_it_listens_are_in_the_session(tmp_path: Path) -> None:
+    model = Model.bundled("small")
+    classifier = StreamClassifier(model, EAGER)
+    strict = DetectorSpec(default=ClassRule(threshold=0.9, min_on=0.2, min_off=0.1, smoothing=0.1))
+    mute = DetectorSpec(default=EAGER.default, classes={"speech": ClassRule(enabled=False)})
+    sound = scene(demo(16000)[3 * 16000 : 12 * 16000], 16000, 5)
+
+    def chunks() -> Iterator[Chunk]:
+        for number, chunk in enumerate(sound):
+            if number in (40, 90, 120):
+                classifier.change_rules({40: strict, 90: mute, 120: EAGER}[number])
+            yield chunk
+
+    session = record(tmp_path / "s", classifier, chunks(), 16000)
+    everything = [segment.contents() for segment in session.segments]
+    changed = [step.rules for contents in everything for step in contents.steps if step.rules is not None]
+    assert changed == [strict, mute, EAGER]
+    at_beginnings = [segment.beginning.rules for segment in session.segments]
+    assert None in at_beginnings
+    assert strict in at_beginnings
+    for start in session.starts():
+        for sizes in (None, chunking.random(start.number)):
+            again = compared(session, model, sizes, start.number)
+            assert again.difference == "", (start.number, sizes)
+    assert compared(session, model).events > 2

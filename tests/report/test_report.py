@@ -7,6 +7,7 @@ import html.parser
 import io
 import json
 import math
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -29,7 +30,7 @@ from stream.report.false_alarms import FalseAlarms, false_alarms
 from stream.report.figures import Figures, read_figures
 from stream.report.page import page
 from stream.report.verdicts import Verdict, read_verdicts
-from tests.support.command import stream_classify
+from tests.support.command import DEADLINE_SECONDS, running, start, stream_classify
 from tests.support.simulated_history import HOP, LABELS, NOON, RATE, context, result, rows
 
 MIDNIGHT = NOON  # of UTC, which tests here use
@@ -249,21 +250,25 @@ def test_the_timeline_is_drawn_where_it_was(tmp_path: Path) -> None:
     assert bark.rstrip()[15:] == " " * 12 + "······"
 
 
-def test_the_text_does_without_unicode_and_colour(tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", ["80", "50"])
+def test_the_text_does_without_unicode_and_colour(columns: str, tmp_path: Path) -> None:
     path = write(tmp_path / "h.sqlite")
-    done = stream_classify(
-        "report",
-        "--history",
-        str(path),
-        "--day",
-        "2026-09-21",
-        TZ="UTC",
-        COLUMNS="80",
-        PYTHONIOENCODING="ascii",
-    )
+    words = ["report", "--history", str(path), "--day", "2026-09-21"]
+    done = stream_classify(*words, TZ="UTC", COLUMNS=columns, PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert done.stdout.isascii()
+    assert max(map(len, done.stdout.splitlines())) <= int(columns)
     assert "knock" in done.stdout
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "h.sqlite", hours=0.1)
+    read, written = os.pipe()
+    os.close(read)
+    with running(start("report", "--history", str(path), stdout=written)) as child:
+        os.close(written)
+        _, said = child.communicate(timeout=DEADLINE_SECONDS)
+    assert (child.returncode, said) == (0, b"")
 
 
 def test_several_days_are_a_table_and_days_without_data_say_so(tmp_path: Path) -> None:
@@ -274,7 +279,10 @@ def test_several_days_are_a_table_and_days_without_data_say_so(tmp_path: Path) -
     assert text.count("no data") == 3
     assert max(map(len, text.splitlines())) <= 80
     assert "Mon 21 Sep" in text
-    assert page(found, false_alarms(found, {}), {}).count("No data.") == 3
+    assert page(found, false_alarms(found, {}), {}).count("no data") == 3
+    long = shown(figures(path, chosen_days(None, "60d", MIDNIGHT + 3600)))
+    assert "24 Jul to 17 Sep" in long
+    assert len(long.splitlines()) < 30
 
 
 def test_a_day_without_anything_says_so(tmp_path: Path) -> None:

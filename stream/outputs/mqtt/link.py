@@ -115,8 +115,7 @@ class Link:
     def waiting(self) -> int:
         """Events that the broker has not confirmed yet."""
         with self._lock:
-            while self._unconfirmed and self._unconfirmed[0].is_published():
-                self._unconfirmed.popleft()
+            self._forget_confirmed()
             return sum(not info.is_published() for info in self._unconfirmed)
 
     def tell(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
@@ -165,9 +164,16 @@ class Link:
                     )
                 self._dropped += 1
                 return
-            if info.rc == self._errors.MQTT_ERR_NO_CONN:
-                info.rc = self._errors.MQTT_ERR_SUCCESS  # kept, and sent with the next connection
+            info.rc = (
+                self._errors.MQTT_ERR_SUCCESS
+            )  # without a connection it is kept, and sent with the next one
+            self._forget_confirmed()
             self._unconfirmed.append(info)
+
+    def _forget_confirmed(self) -> None:
+        """Keep only what may still fail. The lock is held."""
+        while self._unconfirmed and self._unconfirmed[0].is_published():
+            self._unconfirmed.popleft()
 
     def _on_connect(self, client: Client, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
