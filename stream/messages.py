@@ -135,7 +135,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The source changed what it is doing, or why.
+    """The source changed what it is doing, or why; or a person changed how it is heard.
 
     Attributes:
         state: what it does now.
@@ -143,6 +143,7 @@ class Status(msgspec.Struct, frozen=True):
         sample_rate: Hz.
         detail: why it is in that state, for people; "" where there is nothing to say.
         captured_at: when, in seconds of the source's monotonic clock; None where that is not known.
+        by: "source", or "person": then ``state`` is as it was, and ``detail`` says what was changed.
     """
 
     state: SourceState
@@ -150,6 +151,7 @@ class Status(msgspec.Struct, frozen=True):
     sample_rate: int
     detail: str = ""
     captured_at: float | None = None
+    by: Literal["source", "person"] = "source"
 
 
 class RecentSound(Protocol):

@@ -125,6 +125,7 @@ def run_dashboard(
     options: Options,
 ) -> None:
     """The loop on a worker thread, the dashboard on this one."""
+    from stream.cli.tuning import Tuning
     from stream.dashboard import Dashboard, Key
     from stream.outputs.queued import DEADLINE_SECONDS
     from stream.runner import Worker, run
@@ -140,12 +141,18 @@ def run_dashboard(
     )
     # With --no-speech it is behind the guard of the outputs, and so is the history that it reads.
     beside = [] if options.no_speech or kept is None else [kept]
-    sinks: list[Sink] = [*lines, telemetry, *beside, outputs, *watchdog()]
+    tuning = Tuning(classifier, telemetry, [*lines, outputs], outputs.marks)
+    sinks: list[Sink] = [tuning, *lines, telemetry, *beside, outputs, *watchdog()]
     seconds = max([outputs.history_seconds, *(each.history_seconds for each in beside)]) or None
     worker = Worker(lambda: run(source, classifier, sinks, history_seconds=seconds))
     keep = (lambda: NO_SOUND_KEPT) if kept is None else kept.keep
     wrong = (lambda: NO_SOUND_KEPT) if kept is None else kept.wrong
-    screen = Dashboard(telemetry, keys={"t": Key("teach", keep), "n": Key("not that", wrong)})
+    keys = {
+        "t": Key("teach", keep),
+        "n": Key("not that", wrong),
+        "k": Key("mark", tuning.mark, is_main=False),
+    }
+    screen = Dashboard(telemetry, keys=keys, tuner=tuning)
     worker.start()
     with held_back_stderr():
         try:

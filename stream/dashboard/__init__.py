@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from stream.dashboard.controls import Key
 from stream.dashboard.layout import Screen, render
-from stream.dashboard.shell import Dashboard, Ending, Key
+from stream.dashboard.shell import Dashboard, Ending
 from stream.dashboard.svg import to_svg
 from stream.dashboard.theme import Theme
 

@@ -26,9 +26,11 @@ def gauge(share: float, width: int, eighths: str) -> str:
     return text + " " * (width - len(text))
 
 
-def class_bar(readings: Readings, index: int, width: int, label_width: int, theme: Theme) -> TextLine:
+def class_bar(
+    readings: Readings, index: int, width: int, label_width: int, theme: Theme, *, chosen: bool = False
+) -> TextLine:
     """``width`` cells: label, bar, number. The number is in bold while an event of the class is on; all is faint while
-    no sound comes."""
+    no sound comes. The label of a ``chosen`` class is reversed."""
     glyphs = theme.glyphs
     threshold = float(readings.thresholds[index])
     enabled = not math.isnan(threshold)
@@ -39,7 +41,7 @@ def class_bar(readings: Readings, index: int, width: int, label_width: int, them
     bar_width = width - label_width - 6
     number = "  – " if math.isnan(value) and glyphs.half else "   -" if math.isnan(value) else f"{value:4.2f}"
     name = theme.quiet if readings.stale else accent + theme.strong if on else accent
-    line = [Segment(label, name), Segment(" ")]
+    line = [Segment(label, name + Style(reverse=True) if chosen else name), Segment(" ")]
     if bar_width > 0:
         text = gauge(0.0 if math.isnan(value) else value, bar_width, glyphs.left_eighths)
         cells: list[tuple[str, Style]] = [(char, accent) for char in text]

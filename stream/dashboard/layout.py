@@ -34,6 +34,21 @@ LOW_SCREEN_LINES = 18
 SCALE_WIDTH = 5  # cells on the right, for thresholds and frequencies
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a person looks at the readings: what keys have changed about the picture.
+
+    Attributes:
+        chosen: index of the class that keys are about; None before one is chosen.
+        skipped: newest events that are scrolled over.
+        paused: the picture stands still, while listening goes on.
+    """
+
+    chosen: int | None = None
+    skipped: int = 0
+    paused: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Screen:
     """A drawn dashboard: ``height`` lines, each ``width`` cells. A rich renderable."""
@@ -50,26 +65,34 @@ class Screen:
 
 
 def render(
-    readings: Readings, width: int, height: int, theme: Theme | None = None, hint: str = "q quit"
+    readings: Readings,
+    width: int,
+    height: int,
+    theme: Theme | None = None,
+    hint: str = "q quit",
+    view: View | None = None,
 ) -> Screen:
     """Draw ``readings`` in exactly ``width`` x ``height`` cells.
 
     Args:
         theme: colours and characters; None = everything a modern terminal has.
         hint: the keys that do something, shown at the bottom.
+        view: what is chosen, scrolled and paused.
     """
-    theme = theme or Theme()
+    theme, view = theme or Theme(), view or View()
     width, height = max(1, width), max(1, height)
     if width >= LARGE_SIZE[0] and height >= LARGE_SIZE[1]:
-        lines = _large(readings, width, height, theme, hint)
+        lines = _large(readings, width, height, theme, hint, view)
     elif width >= SMALL_SIZE[0] and height >= SMALL_SIZE[1]:
-        lines = _small(readings, width, height, theme, hint)
+        lines = _small(readings, width, height, theme, hint, view)
     else:
-        lines = _tiny(readings, width, height, theme)
+        lines = _tiny(readings, width, height, theme, view)
     return Screen(lines, width, height)
 
 
-def _large(readings: Readings, width: int, height: int, theme: Theme, hint: str) -> list[TextLine]:
+def _large(
+    readings: Readings, width: int, height: int, theme: Theme, hint: str, view: View
+) -> list[TextLine]:
     glyphs = theme.glyphs
     vertical = glyphs.rules[1]
     left = min(60, max(34, round(width * 0.42) - 4))
@@ -85,15 +108,15 @@ def _large(readings: Readings, width: int, height: int, theme: Theme, hint: str)
     room = height - 4 - len(status)  # without borders and rules
     least = MIN_LOWER_LINES if height >= LOW_SCREEN_LINES else LEAST_LOWER_LINES
     upper = max(1, room - max(least, round(room * 0.42)))
-    shown, rest = _choose(readings, room - least)
+    shown, rest = _choose(readings, room - least, view)
     tall = max(1, min(MAX_CLASS_LINES, upper // max(1, len(shown))))
     lower = room - len(shown) * tall - (1 if rest else 0)
 
-    lines = [_top(readings, width, theme, joint)]
+    lines = [_top(readings, width, theme, view, joint)]
     history = timelines(readings, axis, shown, tall, theme)
     names = _label_width(readings, left, theme)
     for row, index in enumerate(shown):
-        block = [class_bar(readings, index, left, names, theme)]
+        block = [class_bar(readings, index, left, names, theme, chosen=index == view.chosen)]
         if tall >= 3:
             block.append(class_note(readings, index, left, names, theme))
         above = blank(left)
@@ -116,7 +139,7 @@ def _large(readings: Readings, width: int, height: int, theme: Theme, hint: str)
     side = [level_meter(readings, left, theme)]
     if meter == 2:
         side.append(_scale(left, theme))
-    events = words.event_list(readings, left, lower - meter - 1, theme)
+    events = words.event_list(readings, left, lower - meter - 1, theme, view.skipped)
     picture = [
         picture + hertz
         for picture, hertz in zip(
@@ -127,7 +150,8 @@ def _large(readings: Readings, width: int, height: int, theme: Theme, hint: str)
     ]
     for i, line in enumerate(side):
         lines.append([edge, *line, cross, *picture[i], end])
-    heading = borders.section(joint + 1, theme, "events", glyphs.joints[3])
+    title = f"events, {view.skipped} newer above" if view.skipped else "events"
+    heading = borders.section(joint + 1, theme, title, glyphs.joints[3])
     lines.append([*heading, Segment(" "), *picture[meter], end])
     for i, line in enumerate(events):
         lines.append([edge, *line, cross, *picture[meter + 1 + i], end])
@@ -138,26 +162,28 @@ def _large(readings: Readings, width: int, height: int, theme: Theme, hint: str)
     return lines
 
 
-def _small(readings: Readings, width: int, height: int, theme: Theme, hint: str) -> list[TextLine]:
+def _small(
+    readings: Readings, width: int, height: int, theme: Theme, hint: str, view: View
+) -> list[TextLine]:
     vertical = theme.glyphs.rules[1]
     edge, end = Segment(f"{vertical} ", theme.quiet), Segment(f" {vertical}", theme.quiet)
     inner = width - 4
     room = height - 4  # without borders, level and figures
-    shown, rest = _choose(readings, max(1, room - 1))
+    shown, rest = _choose(readings, max(1, room - 1), view)
     names = _label_width(readings, inner, theme)
-    body = [class_bar(readings, index, inner, names, theme) for index in shown]
+    body = [class_bar(readings, index, inner, names, theme, chosen=index == view.chosen) for index in shown]
     if rest:
         body.append(_rest(readings, rest, inner, theme))
-    body += words.event_list(readings, inner, room - len(body), theme)
+    body += words.event_list(readings, inner, room - len(body), theme, view.skipped)
     body.append(level_meter(readings, inner, theme))
     figures = undelivered(readings, theme) + words.figures(readings, theme)
     body.append(words.line_of(figures, inner, theme))
     lines = [[edge, *line, end] for line in body]
-    return [_top(readings, width, theme, None), *lines, borders.bottom(width, theme, hint)]
+    return [_top(readings, width, theme, view, None), *lines, borders.bottom(width, theme, hint)]
 
 
-def _tiny(readings: Readings, width: int, height: int, theme: Theme) -> list[TextLine]:
-    text, style = words.state(readings, theme)
+def _tiny(readings: Readings, width: int, height: int, theme: Theme, view: View) -> list[TextLine]:
+    text, style = words.state(readings, theme, paused=view.paused)
     lines: list[TextLine] = [[Segment(fit(text, width, theme.glyphs.ellipsis), style)]]
     for index in _strongest(readings)[: height - 1]:
         label = fit(
@@ -169,8 +195,8 @@ def _tiny(readings: Readings, width: int, height: int, theme: Theme) -> list[Tex
     return lines + [blank(width) for _ in range(height - len(lines))]
 
 
-def _top(readings: Readings, width: int, theme: Theme, joint: int | None) -> TextLine:
-    state = words.state(readings, theme)
+def _top(readings: Readings, width: int, theme: Theme, view: View, joint: int | None) -> TextLine:
+    state = words.state(readings, theme, paused=view.paused)
     return borders.top(width, theme, "stream-classify", state, words.position(readings), joint)
 
 
@@ -182,12 +208,15 @@ def _strongest(readings: Readings) -> list[int]:
     return sorted(range(len(readings.labels)), key=lambda i: (-_value(readings, i), i))
 
 
-def _choose(readings: Readings, room: int) -> tuple[list[int], list[int]]:
-    """Classes to show and to leave out: by the highest probability in sight, so that the choice is calm."""
+def _choose(readings: Readings, room: int, view: View) -> tuple[list[int], list[int]]:
+    """Classes to show and to leave out: by the highest probability in sight, so that the choice is calm; the one that
+    keys are about is shown."""
     count = len(readings.labels)
     if count <= room:
         return list(range(count)), []
     best = np.fmax.reduce(readings.timeline, axis=1, initial=0.0)
+    if view.chosen is not None:
+        best[view.chosen] = np.inf
     order = np.argsort(-best, kind="stable").tolist()
     room = max(1, room - 1)
     return sorted(order[:room]), order[room:]

@@ -14,6 +14,7 @@ from typing import Literal
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.control import Control
 
+from stream.dashboard.controls import Controls, Key, Tuner, split_keys
 from stream.dashboard.ground import Ground
 from stream.dashboard.layout import render
 from stream.dashboard.svg import check_svg_path, to_svg
@@ -21,7 +22,7 @@ from stream.dashboard.terminal import ENDING, Terminal
 from stream.dashboard.text import TextLine, changes
 from stream.dashboard.theme import Theme
 from stream.errors import OutputError
-from stream.telemetry import Telemetry
+from stream.telemetry import Readings, Telemetry
 
 Ending = Literal["ended", "quit", "interrupted", "terminated", "killed"]
 
@@ -35,19 +36,6 @@ def drawing_period(shortest: float, cost_seconds: float) -> float:
     """Seconds from one drawing to the next: ``shortest``, or more where drawing costs so much that it would take
     more than its share of a core, but never longer than a person would wait."""
     return min(LONGEST_PERIOD_SECONDS, max(shortest, cost_seconds / DRAWING_SHARE))
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What a key does besides q.
-
-    Attributes:
-        word: what it does, for the bottom line.
-        press: called from the drawing thread when it is pressed; what it says is shown for some seconds.
-    """
-
-    word: str
-    press: Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +65,7 @@ class Dashboard:
         console: where to draw; None = standard output.
         fps: drawings per second at most.
         keys: lower-case letter -> what it does.
+        tuner: changes classes for the keys that do; None has no such keys.
 
     Attributes:
         killed_by: the signal behind the ending "killed".
@@ -88,9 +77,11 @@ class Dashboard:
         console: Console | None = None,
         fps: float = 10.0,
         keys: Mapping[str, Key] | None = None,
+        tuner: Tuner | None = None,
     ) -> None:
         self.telemetry = telemetry
-        self._keys = dict(keys or {})
+        self._controls = Controls(keys or {}, tuner, self._save)
+        self._frozen: Readings | None = None  # while the picture is paused
         self._note, self._noted = "", 0.0
         self.console = console or Console()
         self._period = 1.0 / fps
@@ -139,11 +130,12 @@ class Dashboard:
             self._draw(self._hint(terminal.keys))
             self._cost_seconds += COST_SMOOTHING * (time.thread_time() - began - self._cost_seconds)
             typed = terminal.wait(drawing_period(self._period, self._cost_seconds))
-            if "q" in typed.lower():
-                return "quit"
-            for key in typed.lower():
-                if key in self._keys:
-                    self._note, self._noted = self._keys[key].press(), time.monotonic()
+            for key in split_keys(typed):
+                if key == "q":
+                    return "quit"
+                said = self._controls.press(key, self._readings())
+                if said is not None:
+                    self._note, self._noted = said, time.monotonic()
             if "SIGTERM" in terminal.caught or "SIGHUP" in terminal.caught:
                 return "terminated"
             if "SIGINT" in terminal.caught:
@@ -164,26 +156,36 @@ class Dashboard:
             return "Ctrl-C quit"
         if self._note and time.monotonic() - self._noted < NOTE_SECONDS:
             return self._note
-        return "  ".join([*(f"{key} {what.word}" for key, what in self._keys.items()), "q quit"])
+        return self._controls.hint(self._size()[0] - 8)
+
+    def _readings(self) -> Readings:
+        """What is to be shown: how things stand, or stood when the picture was paused."""
+        if not self._controls.view.paused:
+            self._frozen = None
+            return self.telemetry.read()
+        if self._frozen is None:
+            self._frozen = self.telemetry.read()
+        return self._frozen
 
     def _forget(self) -> None:
         self._shown, self._seen = [], ()
 
     def _draw(self, hint: str) -> None:
         width, height = self._size()
-        readings = self.telemetry.read()
+        readings, view = self._readings(), self._controls.view
         seen = (
             readings.version,
             readings.stale,
             int(readings.state_seconds),
             hint,
+            view,
             self._ground,
             width,
             height,
         )
         if seen == self._seen:
             return
-        lines = render(readings, width, height, Theme.of(self.console, self._ground), hint).lines
+        lines = render(readings, width, height, Theme.of(self.console, self._ground), hint, view).lines
         if seen[-3:] != self._seen[-3:]:
             self.console.clear()
             self._shown = [[] for _ in lines]
@@ -199,6 +201,15 @@ class Dashboard:
             return self.console.size
         return (columns, rows) if columns and rows else self.console.size
 
+    def _save(self) -> str:
+        """Write a picture into the current folder, named by the time; what became of it."""
+        path = f"stream-classify-{time.strftime('%Y%m%dT%H%M%S')}.svg"
+        try:
+            self.save_svg(path)
+        except OutputError:
+            return f"cannot write {path} here"
+        return f"saved {path}"
+
     def save_svg(
         self, path: str | PathLike[str], width: int | None = None, height: int | None = None
     ) -> None:
@@ -209,7 +220,8 @@ class Dashboard:
         """
         check_svg_path(path)
         columns, rows = self._size()
-        screen = render(self.telemetry.read(), width or columns, height or rows, Theme(), "")
+        view = self._controls.view
+        screen = render(self._readings(), width or columns, height or rows, Theme(), "", view)
         try:
             Path(path).write_text(to_svg(screen), encoding="utf-8")
         except OSError as error:

@@ -42,8 +42,10 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
 
 
-def state(readings: Readings, theme: Theme) -> tuple[str, Style]:
-    """What the source is doing, in words, with the mark in front."""
+def state(readings: Readings, theme: Theme, *, paused: bool = False) -> tuple[str, Style]:
+    """What the source is doing, in words, with the mark in front; or that the picture is ``paused``."""
+    if paused:
+        return "picture paused, listening goes on", theme.warning
     source = readings.source
     recording = not source.live or source.duration is not None
     what = "source" if recording or "://" in source.name else "microphone"
@@ -172,9 +174,9 @@ def event_line(event: Event, began: str, readings: Readings, width: int, theme: 
     return clip(line, width)
 
 
-def event_list(readings: Readings, width: int, height: int, theme: Theme) -> list[TextLine]:
-    """``height`` lines, the newest event first."""
-    shown = zip(readings.events[:height], readings.began, strict=False)
+def event_list(readings: Readings, width: int, height: int, theme: Theme, skipped: int = 0) -> list[TextLine]:
+    """``height`` lines, the newest event first, or those behind the ``skipped`` newest."""
+    shown = zip(readings.events[skipped : skipped + height], readings.began[skipped:], strict=False)
     lines = [event_line(event, began, readings, width, theme) for event, began in shown]
     if not lines and height > 0:
         lines = [[Segment(fit("nothing detected yet", width, theme.glyphs.ellipsis), theme.quiet)]]

@@ -147,7 +147,14 @@ def open_outputs(
             if ruled
             else None
         )
-    return Outputs(made, live=context.source.live, switches=context.switches, acting=rules, guard=guard)
+    return Outputs(
+        made,
+        live=context.source.live,
+        switches=context.switches,
+        acting=rules,
+        guard=guard,
+        marks=context.marks,
+    )
 
 
 def _place(target: Any) -> Any:

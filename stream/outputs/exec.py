@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 PREFIX = (
     "STREAM_CLASSIFY_EVENT_"  # of environment variables; other STREAM_CLASSIFY_ are settings of this program
 )
-LAST_SECONDS, ENDING_SECONDS = 0.4, 0.3  # at the end: to finish, and to be ended
+LAST_SECONDS, ENDING_SECONDS = 0.5, 0.3  # at the end: to finish, and to be ended
 
 
 def command_words(command: str) -> list[str]:
@@ -121,7 +121,7 @@ class Exec:
         self._encode = msgspec.json.Encoder().encode
         self._jobs: set[CommandJob] = set()
         self._changed = threading.Condition()
-        self._ends = False
+        self._ends_at: float | None = None
         self._done = self._failed = 0
 
     @classmethod
@@ -172,15 +172,16 @@ class Exec:
             )
 
     def hurry(self) -> None:
-        """The end has come: start no more."""
+        """The end has come: wait no longer than a moment for room for more commands."""
         with self._changed:
-            self._ends = True
+            if self._ends_at is None:
+                self._ends_at = time.monotonic() + LAST_SECONDS
             self._changed.notify_all()
 
     def close(self) -> None:
         """Give running commands a moment, then end them. A second call does nothing."""
         self.hurry()
-        self._wait_for_jobs(LAST_SECONDS)
+        self._wait_for_jobs(self._time_left())
         with self._changed:
             running = list(self._jobs)
         for job in running:
@@ -191,13 +192,17 @@ class Exec:
                 "exec %s: %d commands were still running at the end, and were ended", self._name, len(running)
             )
 
+    def _time_left(self) -> float:
+        """Seconds until the end, as long as a thread can wait where that is not known."""
+        return threading.TIMEOUT_MAX if self._ends_at is None else self._ends_at - time.monotonic()
+
     def _start(self, text: bytes, variables: dict[str, str], event: Event) -> None:
         from stream.outputs.command_job import CommandJob
 
         with self._changed:
-            while len(self._jobs) >= self._most and not self._ends:
-                self._changed.wait()
-            if self._ends:
+            while len(self._jobs) >= self._most and (left := self._time_left()) > 0:
+                self._changed.wait(left)
+            if len(self._jobs) >= self._most:
                 raise OutputError(f"the run ends; {self._name} was not started for event {event.id}")
         try:
             job = CommandJob(self._words, text, os.environ | variables, shell=self._shell)

@@ -16,8 +16,8 @@ class OutputReport:
         waiting: messages in its queue.
         dropped: messages that it never got.
         errors: messages at which it failed.
-        held_back: events that its rule of acting did not let through.
         trouble: why it cannot deliver just now; "" where it can.
+        held_back: events that its rule of acting did not let through.
     """
 
     name: str
@@ -26,5 +26,5 @@ class OutputReport:
     waiting: int = 0
     dropped: int = 0
     errors: int = 0
-    held_back: int = 0
     trouble: str = ""
+    held_back: int = 0

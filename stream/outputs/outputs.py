@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stream.outputs.acting import Acting
+from stream.outputs.marks import Marks
 from stream.outputs.output import Output
 from stream.outputs.output_report import OutputReport
 from stream.outputs.queued import CAPACITY_MESSAGES, Queued
@@ -29,9 +30,10 @@ class Outputs:
         acting: what stands before each of them, in their order; None where nothing does.
         guard: makes what stands between the sound and the outputs that write sound. All others are then given no
             sound, only how loud it is.
+        marks: that the outputs watch.
 
     Attributes:
-        switches: as given.
+        switches, marks: as given.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class Outputs:
         switches: Switches | None = None,
         acting: Sequence[Acting | None] = (),
         guard: GuardMaker | None = None,
+        marks: Marks | None = None,
     ) -> None:
+        self.marks = Marks() if marks is None else marks
         self._queues: list[Queued] = []
         writers: list[Queued] = []
         for place, (output, name, target) in enumerate(outputs):

@@ -131,6 +131,7 @@ def status_record(status: Status, origin: Origin, wall: float) -> StatusRecord:
         detail=status.detail,
         t_wall=rfc3339(wall),
         source=origin.source,
+        by=status.by,
     )
 
 

@@ -103,7 +103,8 @@ class GapRecord(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
 
 
 class StatusRecord(msgspec.Struct, frozen=True, tag_field="type", tag="status"):
-    """The source changed what it is doing, or why. It is about the source, so about all streams that listen to it."""
+    """The source changed what it is doing, or why, or a person how it is heard. It is about all streams that listen to
+    it."""
 
     schema: Version
     state: Literal["listening", "silent", "recovering", "failed"]
@@ -112,6 +113,9 @@ class StatusRecord(msgspec.Struct, frozen=True, tag_field="type", tag="status"):
     detail: str
     t_wall: WallTime
     source: Source
+    by: Annotated[
+        Literal["source", "person"], Meta(description="Who changed something; if a person, detail says what.")
+    ]
 
 
 class ScoresRecord(msgspec.Struct, frozen=True, tag_field="type", tag="scores"):

@@ -107,13 +107,14 @@ class Comparison:
 
 
 def _kinds(lines: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
-    """Lines by kind: their order among kinds depends on the chunks."""
+    """Lines by kind: their order among kinds depends on the chunks. That a person did something is not told again."""
     kinds: dict[str, list[bytes]] = {"event": [], "gap": [], "open gap": [], "status": []}
     for line in lines:
         name = line[9 : line.find(b'"', 9)].decode("ascii", "replace")
         if name == "gap" and line.rstrip().endswith(b'"open":true}'):
             name = "open gap"
-        kinds.get(name, kinds["event"]).append(line)
+        if name != "status" or not line.rstrip().endswith(b'"by":"person"}'):
+            kinds.get(name, kinds["event"]).append(line)
     yield from kinds.items()
 
 

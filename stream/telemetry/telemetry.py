@@ -177,6 +177,13 @@ class Telemetry:
             counters.detail = status.detail
             counters.version += 1
 
+    def set_threshold(self, label: str, threshold: float) -> None:
+        """Show another threshold for a class; NaN for one that is not reported."""
+        with self._lock:
+            self._thresholds = self._thresholds.copy()  # readings hold the old one
+            self._thresholds[self._labels.index(label)] = threshold
+            self._counters.version += 1
+
     def close(self) -> None:
         """Readings stay as they are."""
 

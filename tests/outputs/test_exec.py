@@ -165,6 +165,14 @@ def test_at_the_end_of_the_run_nothing_is_left_behind(
     assert queued.errors + queued.dropped["result"] == 2
 
 
+def test_the_last_event_of_a_run_is_acted_on(tmp_path: Path) -> None:
+    queued = Queued(command(tmp_path, "(here / 'done').touch()"), wants=Exec.WANTS)
+    queued.result(heard(event(0)))
+    queued.close()
+    until((tmp_path / "done").exists, "the command")
+    assert (queued.report().delivered, queued.report().errors) == (1, 0)
+
+
 def test_what_fails_is_counted_and_said_once_and_what_it_writes_is_for_debugging(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

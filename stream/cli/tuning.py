@@ -1,0 +1,113 @@
+"""What a person changes while listening: thresholds, muted classes, marks. Each holds from one sample on."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from stream.messages import Status
+
+if TYPE_CHECKING:
+    from stream.classifier import StreamClassifier
+    from stream.decisions.spec import ClassRule
+    from stream.messages import Chunk, Result, SourceState
+    from stream.outputs.marks import Marks
+    from stream.outputs.sink import Sink
+    from stream.telemetry import Telemetry
+
+STEP = 0.05  # of a threshold
+LOWEST, HIGHEST = 0.05, 0.95
+
+
+class Tuning:
+    """A sink that carries out between two chunks what the thread of the keys asks for.
+
+    A change holds from the first sample of the next chunk on; events of a muted class end there. A status tells the
+    others of it, with that sample and words such as "speech: threshold 0.55", "speech: muted" or "marked".
+
+    Args:
+        classifier: whose thresholds are changed, in the thread of its run.
+        telemetry: shows them.
+        told: who gets the status.
+        marks: where marks go besides.
+    """
+
+    def __init__(
+        self, classifier: StreamClassifier, telemetry: Telemetry, told: Sequence[Sink], marks: Marks
+    ) -> None:
+        self._marks = marks
+        self._classifier, self._telemetry, self._told = classifier, telemetry, told
+        rules = {label: classifier.detector_spec.rule(label) for label in classifier.labels}
+        self._rules = {label: rule for label, rule in rules.items() if rule.enabled}
+        self._muted: set[str] = set()
+        self._asked: deque[tuple[str, ClassRule | None, str]] = deque()  # label, rule (None = a mark), words
+        self._state: SourceState = "listening"
+        self._lock = threading.Lock()
+
+    def move(self, label: str, steps: int) -> str:
+        """Ask for another threshold; what to show."""
+        with self._lock:
+            if (rule := self._rules.get(label)) is None:
+                return f"{label} is not reported"
+            wanted = (round(rule.threshold / STEP) + steps) * STEP
+            self._rules[label] = rule = _moved(rule, round(min(HIGHEST, max(LOWEST, wanted)), 2))
+            self._muted.discard(label)
+            return self._ask(label, rule)
+
+    def mute(self, label: str) -> str:
+        """Ask for no more events of a class, or for them again; what to show."""
+        with self._lock:
+            if (rule := self._rules.get(label)) is None:
+                return f"{label} is not reported"
+            self._muted ^= {label}
+            if label in self._muted:
+                rule = msgspec.structs.replace(rule, enabled=False)
+            return self._ask(label, rule)
+
+    def mark(self) -> str:
+        """Mark this moment for outputs that keep marks, and the sample that comes next for all; what to show."""
+        self._marks.add("by a key")
+        self._asked.append(("", None, "marked"))
+        return "marked"
+
+    def _ask(self, label: str, rule: ClassRule) -> str:
+        words = f"{label}: threshold {rule.threshold:.2f}" if rule.enabled else f"{label}: muted"
+        self._asked.append((label, rule, words))
+        return words
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Carry out what was asked for, before this chunk is classified."""
+        spec = self._classifier.detector_spec
+        changed: dict[str, ClassRule] = {}
+        while self._asked:
+            label, rule, words = self._asked.popleft()
+            if rule is not None:
+                changed[label] = rule
+                self._telemetry.set_threshold(label, rule.threshold if rule.enabled else math.nan)
+            status = Status(self._state, chunk.start, chunk.sample_rate, words, chunk.captured_at, "person")
+            for sink in self._told:
+                sink.status(status)
+        if changed:
+            self._classifier.change_rules(msgspec.structs.replace(spec, classes=spec.classes | changed))
+
+    def result(self, result: Result) -> None:
+        """See Sink."""
+
+    def status(self, status: Status) -> None:
+        """Note what the source does, to repeat it."""
+        self._state = status.state
+
+    def close(self) -> None:
+        """See Sink."""
+
+
+def _moved(rule: ClassRule, threshold: float) -> ClassRule:
+    """With another threshold, and release and peak threshold on their sides of it."""
+    release = None if rule.release is None else min(rule.release, threshold)
+    peak = None if rule.peak_threshold is None else max(rule.peak_threshold, threshold)
+    return msgspec.structs.replace(rule, threshold=threshold, release=release, peak_threshold=peak)
