@@ -40,11 +40,12 @@ def to_budget(ctx: click.Context, parameter: click.Parameter, value: str) -> Bud
     cls=TaskCommand,
     epilog="""\b
 Examples:
-  stream-classify calibrate default --device 2 --hours 8 --max-false-alarms 1/day -o mine.onnx
-  stream-classify calibrate model.onnx --negatives night/ --positives mine/ -o mine.onnx
-  stream-classify calibrate model.onnx --negatives *.flac --picture det.svg -o mine.onnx
-  stream-classify calibrate default --device 2 --hours 72 --resume -o mine.onnx
-  stream-classify calibrate default --from-history heard.sqlite --review clips -o mine.onnx
+  stream-classify calibrate default --device 2 --hours 8 -o my.onnx
+  stream-classify calibrate default --device 2 --hours 72 --resume -o my.onnx
+  stream-classify calibrate model.onnx --negatives night/ --positives mine/ \\
+    --max-false-alarms 1/day --picture det.svg -o my.onnx
+  stream-classify calibrate default --from-history heard.sqlite \\
+    --review clips -o my.onnx
 """,
 )
 @click.argument("model", shell_complete=complete_model)

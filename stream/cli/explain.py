@@ -19,8 +19,8 @@ LONGEST_SECONDS = 600.0
 WIDEST = 160
 EPILOG = """\b
 Examples:
-  stream-classify explain night e12           event 12, as in the JSON lines
-  stream-classify explain night 83.5          why was there no event at 83.5 s?
+  stream-classify explain night e12      event 12, as in the JSON lines
+  stream-classify explain night 83.5     why was there no event at 83.5 s?
   stream-classify explain night 14:03:21 --seconds 30 -o why.svg
 """
 

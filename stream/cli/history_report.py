@@ -13,8 +13,8 @@ from stream.errors import OutputError, UsageError
 EXAMPLES = """\b
 Examples:
   stream-classify report --history heard.sqlite
-  stream-classify report --history heard.sqlite --day 2026-11-26 --html day.html
-  stream-classify report --history heard.sqlite --last 7d --csv events.csv
+  stream-classify report --history heard.sqlite --last 7d --html week.html
+  stream-classify report --history heard.sqlite --day yesterday --csv day.csv
 """
 
 

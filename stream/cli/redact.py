@@ -24,7 +24,7 @@ EPILOG = """\b
 Examples:
   stream-classify redact --input talk.wav --fast --output quiet.flac
   stream-classify redact --device 2 --output - |
-    ffmpeg -f s16le -ar 48000 -ac 1 -i - -f segment -segment_time 60 yard-%03d.flac
+    ffmpeg -f s16le -ar 48000 -i - -f segment -segment_time 60 yard-%03d.flac
   ffmpeg -loglevel error -i rtsp://camera/yard -f s16le -ar 16000 -ac 1 - |
     stream-classify redact --input - --sample-rate 16000 --output - |
     sox -t raw -r 16000 -e signed -b 16 -c 1 - yard.wav

@@ -202,7 +202,16 @@ def _first(session: RecordedSession, begin: str | None) -> Segment:
     when = moment(session, begin)
     if isinstance(when, int):
         raise UsageError(f"--from {begin}: want seconds, a time or a snapshot such as s3")
+    last = session.segments[-1]
+    if when > last.second and when > (end := _end(last)):
+        raise UsageError(f"--from {begin}: session {session.folder} ends at {end:.2f} s")
     return session.start_before(when)
+
+
+def _end(segment: Segment) -> float:
+    """Where a segment ends, in seconds of the stream."""
+    chunks = [chunk for _, chunk in segment.chunks(segment.contents()) if chunk is not None]
+    return (chunks[-1].end + chunks[-1].missing) / chunks[-1].sample_rate if chunks else segment.second
 
 
 def _sizes(chunk: str | None, seed: int) -> Any:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     cls=TaskCommand,
     epilog="""\b
 Examples:
-  stream-classify --clips clips                    keep the sound of events first
+  stream-classify --clips clips                    first keep sounds
   stream-classify review clips
   stream-classify review --history heard.sqlite
-  stream-classify train clips                      what was said is data for training
-  stream-classify teach --not clips -o mine.onnx   what was wrong is none of the taught sounds
+  stream-classify train clips                      learn from what was said
+  stream-classify teach --not clips -o mine.onnx   leave out what was wrong
 """,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -29,7 +29,7 @@ Examples:
   stream-classify scan 'field/**/*.flac' -o field.tsv --threshold speech=0.8
   stream-classify scan list.csv -o events.parquet --picture events.svg
   stream-classify scan archive/ --history heard.sqlite
-  find /mnt -name '*.WAV' -newer yesterday | stream-classify scan - -o new.jsonl
+  find /mnt -name '*.WAV' -newer old.txt | stream-classify scan - -o new.jsonl
 
 Stopped or killed, it goes on with the same command; repeated, it listens only to what is new, changed or failed.
 """

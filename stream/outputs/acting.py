@@ -119,6 +119,12 @@ class Acting:
         if hurry is not None:
             hurry()
 
+    def missed(self, count: int) -> None:
+        """See Output."""
+        missed = getattr(self._output, "missed", None)
+        if missed is not None:
+            missed(count)
+
     def amended(self, report: OutputReport) -> OutputReport:
         """See Output: with the events that were held back."""
         amended: Callable[[OutputReport], OutputReport] | None = getattr(self._output, "amended", None)
@@ -147,7 +153,10 @@ class Acting:
             return self._running.pop(key)
         # Also of an event whose onset was dropped on the way here.
         passes = self._is_met(event, result, began)
-        self.held_back += not passes
+        if not passes:
+            self.held_back += 1
+            if (held_back := getattr(self._output, "held_back", None)) is not None:
+                held_back(result, event)
         if event.offset is None:
             self._running[key] = passes
             if len(self._running) > MOST_RUNNING:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -125,14 +126,25 @@ def open_outputs(
     made: list[tuple[Output, str, str]] = []
     rules: list[Acting | None] = []
     acting = ActingRules() if acting is None else acting
+    if guard is not None:  # behind one that lets no sound through nobody writes any
+        context = replace(context, speech_silenced=True)
+    before: list[tuple[Any, ...]] = []
     for asked in all_outputs(values, tables):
         kind = output_classes()[asked.kind]
         first, *others = kind.OPTIONS
+        shown = getattr(kind, "shown", str)
         given = {**values, **asked.values}
         settings = {option.keyword: given.get(option.keyword, option.default) for option in others}
         rule = acting.rule(asked.kind, asked.acting)
+        # One folder of clips may be meant for several rules; whatever is the same in everything is a slip.
+        own: tuple[Any, ...] = () if getattr(kind, "owns_target", False) else (settings, rule)
+        this = (asked.kind, _place(asked.target), *own)
+        if this in before:
+            raise UsageError(
+                f"--{first.name} {shown(asked.target)}: is asked for twice; leave out one of them"
+            )
+        before.append(this)
         make: Any = kind  # a protocol cannot say what the constructor takes
-        shown = getattr(kind, "shown", str)
         output: Output = make(context, **{first.keyword: asked.target}, **settings)
         made.append((output, asked.switch, shown(asked.target)))
         ruled = not getattr(kind, "takes_all_events", False)
@@ -141,7 +153,19 @@ def open_outputs(
             if ruled
             else None
         )
-    return Outputs(made, live=context.source.live, acting=rules, guard=guard, marks=context.marks)
+    return Outputs(
+        made,
+        live=context.source.live,
+        switches=context.switches,
+        acting=rules,
+        guard=guard,
+        marks=context.marks,
+    )
+
+
+def _place(target: Any) -> Any:
+    """The same for two ways of writing one path. Other targets hardly look as if they were one."""
+    return os.path.abspath(target) if isinstance(target, str) and "://" not in target else target
 
 
 def refuse_sound(values: Mapping[str, Any], tables: Sequence[OutputTable] = (), *, all_of_it: bool) -> None:

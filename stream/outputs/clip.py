@@ -28,6 +28,7 @@ class Clip:
         start: absolute index of the first sample, at that rate.
         onset: absolute index at which the event begins, at that rate.
         label_bytes: length of what the record repeats of the event, for the room of the tags.
+        speech_silenced: whether it is in ``sound``, for the tags.
 
     Attributes:
         stop: absolute index one past the last sample; None while the event is on.
@@ -39,12 +40,20 @@ class Clip:
     """
 
     def __init__(
-        self, folder: Path, sound: RecentSound, *, start: int, onset: int, label_bytes: int = 0
+        self,
+        folder: Path,
+        sound: RecentSound,
+        *,
+        start: int,
+        onset: int,
+        label_bytes: int = 0,
+        speech_silenced: bool = False,
     ) -> None:
         self.stop: int | None = None
         self.cut_off = False
         self.note = ""
         self._sound = sound
+        self._speech_silenced = speech_silenced
         self._start = self._next = start
         self._onset = onset
         self._offset: int | None = None
@@ -133,6 +142,7 @@ class Clip:
             ),
             silent_seconds=round(self._silent / rate, 6),
             note=self.note,
+            speech_silenced=self._speech_silenced,
         )
 
     def _silence(self, start: int, stop: int) -> None:

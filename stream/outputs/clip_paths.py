@@ -19,11 +19,13 @@ class ClipPaths:
     """Filled by the output that writes clips, read by others, from any thread.
 
     A clip is finished some seconds after its event has ended (the post-roll), so an output that is told of the end
-    asks with ``wait``. It answers at once where no clip is to be expected, and when the run ends.
+    asks with ``wait``. It answers at once where no clip is to be expected, also because rules hold the event back from
+    what writes clips, and when the run ends.
     """
 
     def __init__(self) -> None:
         self._writers = 0
+        self._refusals: dict[Key, int] = {}  # writers that will write none
         self._found: OrderedDict[Key, Path | None] = OrderedDict()
         self._changed = threading.Condition()
 
@@ -42,7 +44,7 @@ class ClipPaths:
         """The same, after up to ``timeout`` seconds if a clip is still to come."""
         key, end = _key(result, event), time.monotonic() + timeout
         with self._changed:
-            while key not in self._found and self._writers and (left := end - time.monotonic()) > 0:
+            while self._may_come(key) and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
             return self._found.get(key)
 
@@ -52,12 +54,18 @@ class ClipPaths:
             self._writers += 1
 
     def put(self, stream: str, model: str, event: int, path: Path | None) -> None:
-        """The clip of an event is finished; None if there will be none. Of several writers' the first one stays."""
+        """The clip of an event is finished; None if there will be none of this writer, who says so once.
+
+        Of several writers' clips the first one stays.
+        """
+        key = stream, model, event
         with self._changed:
-            if self._found.get((stream, model, event)) is None:
-                self._found[stream, model, event] = path
+            if self._found.get(key) is None:
+                self._found[key] = path
+                self._refusals[key] = self._refusals.get(key, 0) + (path is None)
             while len(self._found) > MOST_CLIPS:
-                self._found.popitem(last=False)
+                old, _ = self._found.popitem(last=False)
+                self._refusals.pop(old, None)
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -65,6 +73,9 @@ class ClipPaths:
         with self._changed:
             self._writers -= 1
             self._changed.notify_all()
+
+    def _may_come(self, key: Key) -> bool:
+        return self._found.get(key) is None and self._refusals.get(key, 0) < self._writers
 
 
 def _key(result: Result, event: Event) -> Key:

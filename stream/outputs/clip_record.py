@@ -51,6 +51,8 @@ class ClipRecord(msgspec.Struct, frozen=True, tag_field="type", tag="clip"):
         silence: stretches without sound, the first of them.
         silent_seconds: how long all of them are together.
         note: why the clip ends early; "" where it does not.
+        speech_silenced: whether there is silence wherever somebody spoke, as --no-speech asks for. ``silence`` does not
+            list that.
     """
 
     schema: Annotated[int, Meta(ge=1)]
@@ -64,6 +66,7 @@ class ClipRecord(msgspec.Struct, frozen=True, tag_field="type", tag="clip"):
     silence: tuple[Silence, ...] = ()
     silent_seconds: Moment = 0.0
     note: str = ""
+    speech_silenced: bool = False
 
     @property
     def label(self) -> str:
@@ -77,6 +80,8 @@ def clip_tags(record: ClipRecord) -> list[Tag]:
     said = [f"{event.label}, peak {event.peak:.2f}"]
     if record.silent_seconds:
         said.append(f"{record.silent_seconds:.2f} s of it are silence, as the sound is missing")
+    if record.speech_silenced:
+        said.append("speech is silenced")
     if record.note:
         said.append(record.note)
     tags = [

@@ -24,6 +24,7 @@ LEAST_LAG_SECONDS, LONGEST_LAG_SECONDS = 1.0, 30.0
 MOST_UNDECIDED_SECONDS = 60.0  # of an event before it is told, for which memory is spent
 WRITE_SECONDS = 0.25  # of new sound between two looks
 PRUNE_SECONDS = 60.0
+UNTOLD_SECONDS = 600.0  # that a clip grows on after messages were dropped, of which one may have been its end
 MOST_OPEN = 64  # clips at a time: each has a file open
 
 Key = tuple[str, str, int]
@@ -43,6 +44,7 @@ class _Pending:
     event: Event
     record: EventRecord | OnsetRecord
     when: str  # as it stands in the file's name
+    limit: int | None = None  # absolute index at which the clip ends in any case
 
 
 class Clips:
@@ -163,6 +165,19 @@ class Clips:
         if self._away and (trouble := self._advance(urgent=True)) is not None:
             raise trouble
 
+    def missed(self, count: int) -> None:
+        """Messages were dropped, perhaps the ends of events that are on: their clips must not grow for ever."""
+        if self._sound is None:
+            return
+        limit = self._sound.span[1] + round(UNTOLD_SECONDS * self._sound.sample_rate)
+        for each in self._pending.values():
+            if each.clip.stop is None and each.limit is None:
+                each.limit = limit
+
+    def held_back(self, result: Result, event: Event) -> None:
+        """There will be no clip of an event."""
+        self._context.clips.put(result.stream, result.model, event.id, None)
+
     def close(self) -> None:
         """Complete all clips with what sound there is."""
         if self._closed:
@@ -214,6 +229,7 @@ class Clips:
             label_bytes=len(
                 (event.label + record.source + record.stream + record.model).encode("utf-8", "replace")
             ),
+            speech_silenced=self._context.speech_silenced,
         )
         when = stream_stamp(record.source, event.onset_s) if began is None else file_stamp(began)
         return _Pending(clip, event, record, when)
@@ -231,6 +247,9 @@ class Clips:
         complete = []
         for key, each in list(self._pending.items()):
             clip = each.clip
+            if clip.stop is None and each.limit is not None and end >= each.limit:
+                clip.stop, clip.note = each.limit, "nobody said that the event has ended"
+                self._failed.add(key)
             try:
                 clip.advance(end if clip.stop is not None else end - round(self._lag * rate))
             except OutputError as error:

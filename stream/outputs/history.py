@@ -75,6 +75,7 @@ class History:
     WANTS: ClassVar[frozenset[Want]] = EVERYTHING
     WRITES_SOUND: ClassVar[bool] = False
     holds_up_recordings = True
+    owns_target = True
 
     def __init__(self, context: OutputContext, history: str, history_keep: float | None = None) -> None:
         from stream.logbook.follower import Follower

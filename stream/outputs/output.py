@@ -69,6 +69,7 @@ class OutputContext:
             there is no clip. That answers at once where nothing writes clips.
         card: of the model, where it is known.
         marks: moments that a person marks, for outputs that keep them: they ``watch`` it.
+        speech_silenced: whether speech is silenced in the sound that this output is given.
         settings: the arguments that the classifier was made with, beside its model; None where they are not known.
         model_path: the file that the model was loaded from; "" where there is none.
         wall, monotonic: the clocks behind wall times, see `new_times`.
@@ -84,6 +85,7 @@ class OutputContext:
     clips: ClipPaths = field(default_factory=ClipPaths)
     card: ModelCard | None = None
     marks: Marks = field(default_factory=Marks)
+    speech_silenced: bool = False
     settings: ClassifierSettings | None = None
     model_path: str = ""
     wall: Callable[[], float] = time.time
@@ -121,9 +123,10 @@ class Output(Sink, Protocol):
     An output that wants the state of the classifier has ``snapshot_seconds``: every so many seconds of sound a result
     has it as ``result.snapshot``.
 
-    Rules of acting do not apply to one with ``takes_all_events = True``: it is told of every event.
+    Rules of acting do not apply to one with ``takes_all_events = True``: it is told of every event. One with
+    ``owns_target = True`` cannot be asked for twice with one target, whatever its settings are.
 
-    Four methods may be there as well:
+    Five methods may be there as well:
 
     - ``shown(target) -> str``, a class method: how a target is printed. Those that hold secrets (addresses with
       passwords or tokens) must have it.
@@ -132,6 +135,7 @@ class Output(Sink, Protocol):
     - ``hurry()``, from another thread: the end has come, so wait for nothing more. ``close`` follows in the
       output's own thread, behind what is still in its queue.
     - ``missed(count)``, between two messages: so many before the next one were dropped.
+    - ``held_back(result, event)``, between two messages: a rule of acting keeps this event from it. Once for each.
     """
 
     OPTIONS: ClassVar[tuple[Option, ...]]

@@ -10,6 +10,7 @@ from stream.outputs.output import Output
 from stream.outputs.output_report import OutputReport
 from stream.outputs.queued import CAPACITY_MESSAGES, Queued
 from stream.outputs.sink import GuardMaker, without_sound
+from stream.outputs.switches import Switches
 
 if TYPE_CHECKING:
     from stream.messages import Chunk, Result, Status
@@ -25,13 +26,14 @@ class Outputs:
     Args:
         outputs: with the name and target to report of each.
         live: False where the sound can wait, as that of a recording, for the outputs that ask for it.
+        switches: of what can be switched while they run.
         acting: what stands before each of them, in their order; None where nothing does.
         guard: makes what stands between the sound and the outputs that write sound. All others are then given no
             sound, only how loud it is.
         marks: that the outputs watch.
 
     Attributes:
-        marks: as given.
+        switches, marks: as given.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Outputs:
         outputs: Sequence[tuple[Output, str, str]],
         *,
         live: bool = True,
+        switches: Switches | None = None,
         acting: Sequence[Acting | None] = (),
         guard: GuardMaker | None = None,
         marks: Marks | None = None,
@@ -60,6 +63,7 @@ class Outputs:
             self._queues.append(queue)
             if writes_sound(type(output)):
                 writers.append(queue)
+        self.switches = Switches() if switches is None else switches
         # How far back the sound must reach that results refer to, in seconds; 0 where nobody reads it.
         self.history_seconds: float = max(
             (getattr(output, "history_seconds", 0.0) for output, _, _ in outputs), default=0.0

@@ -250,6 +250,9 @@ class _Reader:
         return value
 
     def _value(self, path: Path, key: Key, value: Any) -> Any:
+        texts = value if isinstance(value, list) else [value]
+        if any(isinstance(each, str) and "\0" in each for each in texts):  # no option can hold one
+            raise self._document.error(path, f"{path[-1]}: holds a null character; leave it out")
         try:
             return key.read(value)
         except (ValueError, StreamClassifyError) as error:

@@ -11,11 +11,15 @@ from stream.cli.app import app
 from stream.cli.help import TaskCommand, section
 from tests.support.command import stream_classify
 
-OWN = ["verify", "inspect", "bench", "soak", "schema", "completion"]
+OWN = [
+    *("verify", "inspect", "bench", "soak", "schema", "completion", "settings", "doctor", "scan", "redact"),
+    *("report", "review", "replay", "explain", "calibrate"),
+]
 
 
-@pytest.mark.parametrize("columns", [80, 100])
-@pytest.mark.parametrize("words", [[], *([name] for name in OWN)], ids=lambda words: "".join(words) or "root")
+@pytest.mark.parametrize(
+    ("words", "columns"), [([], 100), ([], 80), *(([name], 80) for name in OWN)], ids=str
+)
 def test_help_fits_the_terminal_and_shows_how(words: list[str], columns: int) -> None:
     done = stream_classify(*words, "--help", COLUMNS=str(columns))
     assert done.returncode == 0, done.stderr

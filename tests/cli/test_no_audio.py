@@ -16,6 +16,7 @@ from stream.cli.live import NO_SOUND_KEPT
 from stream.errors import UsageError
 from stream.inference.session import Model
 from stream.outputs.catalogue import OutputTable, output_classes, refuse_sound
+from stream.outputs.clip_record import read_clip_record
 from stream.outputs.output import Output
 from stream.privacy.guarding import make_guard
 from stream.privacy.without_sound import WithoutSound
@@ -140,6 +141,10 @@ def test_clips_hold_no_speech_with_no_speech(tmp_path: Path) -> None:
     clips = sorted(path.name for path in (tmp_path / "masked").glob("*.flac"))
     assert len(clips) >= 5
     for name in clips:
+        for folder, silenced in (("open", False), ("masked", True)):
+            record = read_clip_record(tmp_path / folder / name)
+            assert record is not None
+            assert record.speech_silenced is silenced
         plain, rate = soundfile.read(tmp_path / "open" / name, dtype="int16")
         masked, _ = soundfile.read(tmp_path / "masked" / name, dtype="int16")
         same = min(len(plain), len(masked))

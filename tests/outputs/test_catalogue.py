@@ -96,6 +96,23 @@ def test_an_output_of_another_package_is_made_once_for_each_value() -> None:
 
 
 @pytest.mark.usefixtures("with_bell")
+@pytest.mark.parametrize("second", ["heard/door", "./heard//door"])
+def test_the_same_twice_is_refused_unless_something_differs(
+    second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice = {"bell": ("heard/door", second)}
+    with pytest.raises(UsageError, match=f"--bell {second}: is asked for twice"):
+        catalogue.open_outputs(twice, context())
+    other = catalogue.OutputTable(kind="bell", target=second, values={"bell_volume": 0.1})
+    rule = catalogue.OutputTable(kind="bell", target=second, acting={"classes": frozenset({"a"})})
+    outputs = catalogue.open_outputs({"bell": ("heard/door",)}, context(), tables=[other, rule])
+    outputs.close()
+    monkeypatch.setattr(Bell, "owns_target", True, raising=False)
+    with pytest.raises(UsageError, match="twice"):
+        catalogue.open_outputs({"bell": ("heard/door",)}, context(), tables=[other])
+
+
+@pytest.mark.usefixtures("with_bell")
 def test_its_options_are_options_of_the_command_line() -> None:
     import click
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,25 @@ def test_who_waits_is_told_that_there_will_be_none() -> None:
     paths.close()
     waiting.join(LONG / 2)
     assert not waiting.is_alive()
+
+
+def test_who_waits_for_two_writers_gets_the_clip_of_the_one_that_writes_it() -> None:
+    paths = ClipPaths()
+    paths.open()
+    paths.open()
+    paths.put("", "", 3, None)
+    assert paths.wait(result(), event(3), 0.0) is None
+    found: list[Path | None] = []
+    waiting = threading.Thread(target=lambda: found.append(paths.wait(result(), event(3), LONG)), daemon=True)
+    waiting.start()
+    paths.put("", "", 3, Path("of the other"))
+    waiting.join(LONG)
+    assert found == [Path("of the other")]
+    paths.put("", "", 4, None)
+    paths.put("", "", 4, None)
+    begin = time.monotonic()
+    assert paths.wait(result(), event(4), LONG) is None
+    assert time.monotonic() - begin < LONG / 2  # at once
 
 
 def test_of_two_writers_one_that_failed_does_not_hide_the_other() -> None:

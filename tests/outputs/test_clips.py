@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.errors import OutputError, UsageError
 from stream.messages import Chunk, Event, SourceInfo, Status
 from stream.outputs import clips as clips_module
+from stream.outputs.acting import Acting
+from stream.outputs.acting_rule import ActingRule
 from stream.outputs.clip_record import ClipRecord, read_clip_record, safe_name, stream_stamp
 from stream.outputs.clips import Clips
 from stream.outputs.flac import HIGHEST_RATE
@@ -321,6 +324,46 @@ def test_others_find_the_clip_when_it_is_finished(tmp_path: Path, monkeypatch: p
     assert room.context.clips.get(result(), asked) == whole_files(tmp_path)[0]
     room.clips.close()
     assert not room.context.clips.expected
+
+
+def test_others_learn_that_a_rule_keeps_an_event_from_it(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    rule = ActingRule(classes=frozenset({"cat"}))
+    acting = Acting(room.clips, room.context, name="clips", rule=rule)  # type: ignore[arg-type]
+    room.hear(1.0)
+    begins, ends = (Event(0, "dog", 8000, offset, 0.9, 0.9, MODEL_RATE, 9000) for offset in (None, 9000))
+    told = result(begins, end=16_000, captured_at=UPTIME, sound=room.history)
+    acting.result(told)
+    begin = time.monotonic()
+    assert room.context.clips.wait(told, ends, 60.0) is None
+    assert time.monotonic() - begin < 30.0  # at once
+    assert acting.held_back == 1
+    assert not list(tmp_path.glob("*.flac"))
+
+
+def test_a_clip_whose_end_was_dropped_does_not_grow_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clips_module, "UNTOLD_SECONDS", 2.0)
+    room = Room(tmp_path, 8000)
+    acting = Acting(room.clips, room.context, name="clips", rule=ActingRule())  # type: ignore[arg-type]
+    room.hear(2.0)
+    room.event(0, 1.5)
+    room.hear(1.0)
+    acting.missed(3)  # as the queue says it
+    room.hear(1.0)
+    acting.missed(1)  # the first time counts
+    assert not list(tmp_path.glob("*.flac"))
+    room.hear(3.0)
+    samples, _, record = only(tmp_path)
+    same(samples, room.at(1.0, 5.0))
+    assert record.note == "nobody said that the event has ended"
+    assert record.event_end is None
+    room.event(0, 1.5, 6.0)  # it was not lost after all
+    room.event(1, 6.5)
+    room.event(1, 6.5, 6.6)
+    room.clips.close()
+    assert len(whole_files(tmp_path)) == 2
 
 
 def test_a_full_disk_is_counted_and_leaves_no_half_files(tmp_path: Path) -> None:

@@ -90,6 +90,12 @@ def test_outputs_by_their_names(model: Model, tmp_path: Path) -> None:
     assert len(texts) == 1
     assert {line.split("\t")[2] for line in texts.pop().splitlines()} == {"any"}
     assert all(report.held_back for report in outputs.reports())
+    off = attach_outputs(sound, classifier, labels=str(tmp_path / "off.txt"), acting=rules)
+    assert off.switches.names == ("any", "labels")
+    off.switches.set("any", False)
+    classifier.reset()
+    run(source(), classifier, [off])
+    assert not (tmp_path / "off.txt").read_text()
     with pytest.raises(UsageError, match="did you mean 'labels'"):
         attach_outputs(sound, classifier, label="a.txt")
     with pytest.raises((UsageError, OutputError)):

@@ -218,6 +218,7 @@ def test_the_commands(session: RecordedSession, tmp_path: Path) -> None:
         (["explain", "SESSION", "5", "-m", "small"], 5, "another model"),
         (["replay", "nothing"], 3, "no such folder"),
         (["replay", "SESSION", "--from", "s99"], 2, "there are s1"),
+        (["replay", "SESSION", "--from", "5000"], 2, "ends at "),
         (["replay", "SESSION", "--chunk", "0"], 2, "--chunk '0'"),
         (["replay", "SESSION", "--scores"], 2, "--jsonl"),
         (["replay", "SESSION", "--jsonl", "SESSION/x"], 2, "in the session itself"),

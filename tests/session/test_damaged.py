@@ -205,6 +205,8 @@ def test_a_part_before_the_damage_can_be_replayed(folder: Path, model: Model) ->
 
 def test_what_is_no_session(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
+    with pytest.raises(SessionInvalid, match=r"is none, as it has no session\.json; give a folder"):
+        RecordedSession(tmp_path)
     for path in (tmp_path, tmp_path / "nothing", tmp_path / "file"):
         with pytest.raises(SessionInvalid, match=str(path)):
             RecordedSession(path)

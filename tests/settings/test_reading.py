@@ -113,6 +113,7 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
         ("provider = 'gpu'", "1:1", "not one of"),
         ("clips = ['a', 3]", "1:1", "want text"),
         ("keep = 'many'", "1:1", "many"),
+        ('clips = ["a", "a\\u0000b"]', "1:1", "null character"),
         ("[class.speech]\nthreshhold = 1", "2:1", "did you mean 'threshold'"),
         ("[class]\nspeech = 1", "2:1", "want a table"),
         ("class.speech.min-on = -1", "1:14", "want 0 to 3600"),
