@@ -189,7 +189,7 @@ class Exec:
         self._wait_for_jobs(ENDING_SECONDS)
         if running:
             log.warning(
-                "exec %s: %d commands were still running at the end, and were ended", self._name, len(running)
+                "exec %s: still running at the end, and ended: %d of its commands", self._name, len(running)
             )
 
     def _time_left(self) -> float:

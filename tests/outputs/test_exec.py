@@ -160,9 +160,20 @@ def test_at_the_end_of_the_run_nothing_is_left_behind(
     queued.close()
     pids = (tmp_path / "pids").read_text().split()
     until(lambda: all(gone(int(pid)) for pid in pids), "both processes to go")
-    assert "1 commands were still running at the end, and were ended" in caplog.text
+    assert "still running at the end, and ended: 1 of its commands" in caplog.text
     assert "was not started for event 1" in caplog.text
     assert queued.errors + queued.dropped["result"] == 2
+
+
+def test_a_flood_costs_commands_and_each_of_them_is_counted(tmp_path: Path) -> None:
+    queued = Queued(command(tmp_path, "time.sleep(60)", exec_jobs=2), wants=Exec.WANTS, capacity=64)
+    for number in range(1000):
+        queued.result(heard(event(number)))
+    queued.close()
+    report = queued.report()
+    assert report.dropped >= 1000 - 64 - 3  # two run, one waits for room
+    assert (report.delivered, report.waiting) == (0, 0)
+    assert report.dropped + report.errors == 1000
 
 
 def test_the_last_event_of_a_run_is_acted_on(tmp_path: Path) -> None:
