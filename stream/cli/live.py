@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stream.outputs.outputs import Outputs
     from stream.outputs.sink import Sink
     from stream.runner import Summary
+    from stream.telemetry import Telemetry
 
 log = logging.getLogger("stream")
 # That a worker may take to finish before the terminal is given back without it; outputs add theirs.
@@ -99,6 +100,21 @@ def listen(options: Options) -> None:
             report_outputs(outputs)
 
 
+def next_device(source: AudioSource, telemetry: Telemetry) -> str:
+    """Listen to the next microphone; what to show."""
+    from stream.capture.device.microphone import Microphone
+    from stream.errors import DeviceError
+
+    if not isinstance(source, Microphone):
+        return "not a microphone"
+    try:
+        name = source.move_to_next()
+    except DeviceError as error:
+        return str(error)
+    telemetry.listen_to(source.info())
+    return f"to {name}"
+
+
 def watchdog() -> list[Sink]:
     """The watchdog that the environment asks for: one sink or none."""
     from stream.cli.notify import SystemdWatchdog
@@ -152,6 +168,8 @@ def run_dashboard(
         "n": Key("not that", wrong),
         "k": Key("mark", tuning.mark, is_main=False),
     }
+    if options.device is not None or (options.input is None and not options.demo):
+        keys["d"] = Key("next device", lambda: next_device(source, telemetry), is_main=False)
     screen = Dashboard(telemetry, keys=keys, tuner=tuning)
     worker.start()
     with held_back_stderr():

@@ -126,6 +126,11 @@ class Telemetry:
         self._unfolded_sound: list[tuple[int, int, NDArray[np.float32]]] = []  # start, sample rate, samples
         self._unfolded_rows: list[list[NDArray[Any]]] = []  # probs, sample, warm, features
 
+    def listen_to(self, source: SourceInfo) -> None:
+        """From now on readings name another source, of the same rate."""
+        with self._lock:
+            self._source = source
+
     def chunk(self, chunk: Chunk) -> None:
         """Note what was heard, to be counted with its result. Costs some microseconds."""
         if len(chunk.samples):

@@ -19,6 +19,7 @@ from stream.capture.device.lookup import (
     DeviceInfo,
     choose_rate,
     list_devices,
+    next_input,
     refresh,
     resolve_device,
 )
@@ -293,3 +294,18 @@ def test_a_microphone_refuses_in_one_line(
         Microphone(device, **options)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_next_input_goes_round_and_leaves_out_what_does_not_fit() -> None:
+    devices = [device(0, "one"), device(1, "speaker", inputs=0), device(2, "two"), device(3, "three")]
+
+    def after(place: int, *unfit: str) -> str:
+        return next_input(devices[place], lambda each: each.name not in unfit, devices).name
+
+    assert [after(place) for place in (0, 2, 3)] == ["two", "three", "one"]
+    assert after(0, "two") == "three"
+    assert next_input(device(9, "gone"), lambda each: True, devices).name == "one"
+    with pytest.raises(DeviceNotFound, match="no other microphone"):
+        after(0, "two", "three")
+    with pytest.raises(DeviceNotFound, match="no other microphone"):
+        next_input(devices[0], lambda each: True, devices[:2])

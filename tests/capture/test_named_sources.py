@@ -93,6 +93,32 @@ def test_two_at_a_time(server: PulseServer) -> None:
         assert pitch(one) == pytest.approx(TONES["kitchen"], abs=10)
 
 
+def test_the_next_one_goes_on_with_the_same_stream(server: PulseServer) -> None:
+    """Round and round, without closing: each change is a gap of a known length."""
+    with Microphone("kitchen") as microphone:
+        assert pitch(microphone) == pytest.approx(TONES["kitchen"], abs=10)
+        heard: dict[str, float] = {}
+        ends: list[int] = []
+        for _ in range(len(server_sources())):
+            name = microphone.move_to_next()
+            assert microphone.info().name == name
+            log: list[Chunk] = []
+            chunks = iter(microphone)
+            until(chunks, lambda chunk: chunk.state == "recovering", log)
+            until(
+                chunks, lambda chunk: chunk.state in ("listening", "silent") and len(chunk.samples) > 0, log
+            )
+            ends.append(log[-1].end)
+            assert f"changing to {name}" in {chunk.detail for chunk in log}
+            if "Mic" in name:
+                heard[name] = pitch(microphone)
+    assert heard == {
+        "Monitor of KitchenMic": pytest.approx(TONES["kitchen"], abs=10),
+        "Monitor of GardenMic": pytest.approx(TONES["garden"], abs=10),
+    }
+    assert ends == sorted(ends)
+
+
 def test_names_that_do_not_tell(server: PulseServer) -> None:
     with pytest.raises(DeviceAmbiguous, match=r"KitchenMic.*GardenMic|GardenMic.*KitchenMic"):
         resolve_device("mic sink")

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from stream.capture.device.portaudio import explain, portaudio, reinitialise
@@ -233,6 +233,38 @@ def resolve_device(query: int | str | None, devices: Sequence[DeviceInfo] | None
         raise
 
 
+def next_input(
+    current: DeviceInfo, fits: Callable[[DeviceInfo], bool], devices: Sequence[DeviceInfo] | None = None
+) -> DeviceInfo:
+    """The input device behind ``current``, round and round.
+
+    Where a sound server has microphones, it is one of these, by name; else one of PortAudio's. What a loudspeaker plays
+    is left out, as long as there is a microphone.
+
+    Args:
+        current: the device that is listened to.
+        fits: whether a device will do.
+        devices: where to look; None = `list_devices`.
+
+    Raises:
+        DeviceNotFound: there is no other one that fits.
+        BackendMissing, DeviceError: see `list_devices`.
+    """
+    devices = list_devices() if devices is None else devices
+    named = list(named_sources(devices))
+    inputs = [source for source in named if not source.source.endswith(".monitor")] or named
+    inputs = inputs or [device for device in devices if device.max_input_channels > 0]
+    place = next((i for i, device in enumerate(inputs) if _same(device, current)), -1)
+    for device in inputs[place + 1 :] + inputs[: max(place, 0)]:
+        if not _same(device, current) and fits(device):
+            return device
+    raise DeviceNotFound("no other microphone is there; plug one in", available=tuple(inputs))
+
+
+def _same(one: DeviceInfo, other: DeviceInfo) -> bool:
+    return (one.source, one.full_name) == (other.source, other.full_name)
+
+
 def _match(query: str, devices: Sequence[DeviceInfo], inputs: tuple[DeviceInfo, ...]) -> DeviceInfo:
     matches = [device for device in inputs if _has_in_order(device.full_name, query)]
     if len(matches) == 1:
@@ -290,12 +322,10 @@ def choose_rate(device: DeviceInfo, wanted: int | None, channels: int) -> int:
         DeviceBusy, DeviceError: the device cannot be asked.
     """
     for rate in (wanted,) if wanted is not None else (device.default_rate, *COMMON_RATES_HZ):
-        if _records_at(device, rate, channels):
+        if records_at(device, rate, channels):
             return rate
     works = [
-        rate
-        for rate in sorted({device.default_rate, *COMMON_RATES_HZ})
-        if _records_at(device, rate, channels)
+        rate for rate in sorted({device.default_rate, *COMMON_RATES_HZ}) if records_at(device, rate, channels)
     ]
     offer = f"choose one of {', '.join(map(str, works))} Hz" if works else "nor at any usual rate"
     asked = f"{wanted} Hz" if wanted is not None else "its default rate"
@@ -306,7 +336,8 @@ def choose_rate(device: DeviceInfo, wanted: int | None, channels: int) -> int:
     )
 
 
-def _records_at(device: DeviceInfo, rate: int, channels: int) -> bool:
+def records_at(device: DeviceInfo, rate: int, channels: int) -> bool:
+    """Whether a device records at a rate in Hz, with so many channels."""
     with portaudio() as sd:
         try:
             sd.check_input_settings(device=device.index, channels=channels, samplerate=rate, dtype="float32")

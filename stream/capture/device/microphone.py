@@ -15,14 +15,21 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from stream.capture.channels import check_channel, parse_channel
-from stream.capture.device.lookup import DeviceIdentity, choose_rate, resolve_device
+from stream.capture.channels import Channel, check_channel, parse_channel
+from stream.capture.device.lookup import (
+    DeviceIdentity,
+    DeviceInfo,
+    choose_rate,
+    next_input,
+    records_at,
+    resolve_device,
+)
 from stream.capture.device.portaudio import Latency, open_stream
 from stream.capture.device.thread import DeviceThread
 from stream.capture.live.live_source import LiveSource
 from stream.capture.live.ring import WhenLate
 from stream.capture.live.supervisor import Patience
-from stream.errors import SpecError
+from stream.errors import SpecError, UsageError
 from stream.messages import SourceInfo
 
 # PortAudio's "low" (9 ms on PulseAudio) makes every second start there wait for a time-out of 2 s.
@@ -97,13 +104,8 @@ class Microphone(LiveSource):
             )
         self._channel = parse_channel(channel)
         self._device = resolve_device(device)
-        offered = self._device.max_input_channels
-        check_channel(self._channel, offered, f"microphone '{self._device.name}'")
-        if self._channel == "mix":
-            channels = offered if offered <= _MOST_MIXED_CHANNELS else 2
-        else:
-            # Never one of several: a sound server would mix them, and "1" means the first.
-            channels = max(self._channel, min(2, offered))
+        check_channel(self._channel, self._device.max_input_channels, f"microphone '{self._device.name}'")
+        channels = _needed_channels(self._channel, self._device)
         rate = choose_rate(self._device, sample_rate, channels)
         if not block_samples and chunk_seconds > DEFAULT_CHUNK_SECONDS:
             block_samples = round(chunk_seconds * rate)
@@ -125,18 +127,18 @@ class Microphone(LiveSource):
             reopen=reopen,
             clock=clock,
         )
+        self._reopen = reopen
+        self._open_with = partial(open_stream, sample_rate=rate, block_samples=block_samples, latency=latency)
         self._thread = DeviceThread(
             self._device,
             DeviceIdentity.of(self._device, channels),
-            partial(
-                open_stream, sample_rate=rate, channels=channels, block_samples=block_samples, latency=latency
-            ),
+            partial(self._open_with, channels=channels),
             self._receiver,
             ended=self._thread_ended,
         )
         block = f"block {block_samples}" if block_samples else "block as the device likes"
         wait = latency if isinstance(latency, str) else f"{latency * 1000:g} ms"
-        self._detail = f"{self._device.hostapi}, device {self._device.index}, latency {wait}, {block}"
+        self._detail = f"latency {wait}, {block}"
 
     def __enter__(self) -> Microphone:
         self._check_open()
@@ -150,8 +152,36 @@ class Microphone(LiveSource):
             self._device.max_input_channels,
             str(self._channel),
             live=True,
-            detail=self._detail,
+            detail=f"{self._device.hostapi}, device {self._device.index}, {self._detail}",
         )
+
+    def move_to_next(self) -> str:
+        """Go on with the next microphone that records at this rate and has the channel; its name.
+
+        The stream goes on: the time until the other one gives sound is a gap. From any thread; the device is opened
+        soon afterwards, and looked for again and again where it cannot be.
+
+        Raises:
+            DeviceNotFound: there is no other one.
+            UsageError: this microphone is not opened again when it is lost (``reopen=False``).
+            DeviceError: PortAudio cannot be asked.
+        """
+        if not self._reopen:
+            raise UsageError(
+                "a microphone that is not opened again cannot be changed; leave reopen=False out"
+            )
+
+        def fits(device: DeviceInfo) -> bool:
+            channels = _needed_channels(self._channel, device)
+            return channels <= device.max_input_channels and records_at(device, self.sample_rate, channels)
+
+        device = next_input(self._device, fits)
+        channels = _needed_channels(self._channel, device)
+        self._device = device
+        self._thread.move_to(
+            device, DeviceIdentity.of(device, channels), partial(self._open_with, channels=channels)
+        )
+        return device.name
 
     def close(self) -> None:
         """Release the device; iteration ends at once. From any thread and from signal handlers. Idempotent.
@@ -177,3 +207,12 @@ class Microphone(LiveSource):
     def _join(self) -> None:
         self._thread.join()
         atexit.unregister(self.close)
+
+
+def _needed_channels(channel: Channel, device: DeviceInfo) -> int:
+    """How many channels of a device to open. It may have less, if it is not the one that was asked for."""
+    offered = device.max_input_channels
+    if channel == "mix":
+        return offered if offered <= _MOST_MIXED_CHANNELS else 2
+    # Never one of several: a sound server would mix them, and "1" means the first.
+    return max(channel, min(2, offered))

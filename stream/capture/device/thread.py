@@ -55,6 +55,7 @@ class DeviceThread:
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._abandoned = False
+        self._move: tuple[DeviceInfo, DeviceIdentity, Callable[..., Any]] | None = None
 
     @property
     def started(self) -> bool:
@@ -76,6 +77,11 @@ class DeviceThread:
 
     def ask_to_stop(self) -> None:
         self._stopping = True
+        self._wakeup.put(None)
+
+    def move_to(self, device: DeviceInfo, identity: DeviceIdentity, open_input: Callable[..., Any]) -> None:
+        """Close the device, and from now on keep another one open. From any thread; returns at once."""
+        self._move = device, identity, open_input
         self._wakeup.put(None)
 
     def join(self) -> None:
@@ -110,6 +116,11 @@ class DeviceThread:
     def _act(self) -> bool:
         """One look at the device; False when it has failed for good."""
         try:
+            if (move := self._move) is not None:
+                self._move = None
+                self._device, self._identity, self._open_input = move
+                self._receiver.lost(f"changing to {self._device.name}")
+                self._close()
             if self._ended and self._stream is not None:
                 self._receiver.lost("the device ended the stream")
                 self._close()
