@@ -14,6 +14,19 @@ from tests.support.pulse import PulseServer, virtual_microphone
 os.environ.update({name: value for name, value in ENVIRONMENT.items() if name.startswith("SOXR_")})
 
 
+@pytest.fixture(autouse=True)
+def memory_without_ceiling() -> Iterator[None]:
+    """Listening leaves a ceiling on the memory of its process, which here is that of all further tests."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 @pytest.fixture
 def virtual_mic(monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseServer]:
     """A microphone that PortAudio lists as ``pulse`` and that can be played to and unplugged."""

@@ -58,6 +58,7 @@ class CommandJob:
                 stderr=subprocess.STDOUT if _GROUPS else subprocess.DEVNULL,
                 start_new_session=True,
             )
+            _lift_ceiling(self._process.pid)
 
     def run(self, seconds: float) -> str:
         """Wait for the end; what went wrong, "" if it ended well. After ``seconds``, or ``stop``, it is ended."""
@@ -148,3 +149,12 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _lift_ceiling(pid: int) -> None:
+    """Take the limit of memory off a command: listening with a model of unknown origin has one, which is inherited."""
+    with suppress(ImportError, AttributeError, OSError):  # not Linux, or it has ended
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.prlimit(pid, resource.RLIMIT_AS, (hard, hard))

@@ -95,6 +95,24 @@ def test_arguments_are_words_and_no_shell_reads_them(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "words").read_text()) == ["a b", "$HOME", "*", ">", "x"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such a ceiling")
+def test_a_command_may_take_more_memory_than_we_may(tmp_path: Path) -> None:
+    import resource
+
+    code = """
+import resource
+(here / "limit.tmp").write_text(repr(resource.getrlimit(resource.RLIMIT_AS)))
+(here / "limit.tmp").rename(here / "limit")
+"""
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (64 << 30, hard))
+    run = command(tmp_path, code)
+    run.result(heard(event(0), captured_at=5.0))
+    until((tmp_path / "limit").exists, "the command")
+    run.close()
+    assert (tmp_path / "limit").read_text() == repr((hard, hard))
+
+
 def test_beginnings_on_request(tmp_path: Path) -> None:
     code = "(here / os.environ['STREAM_CLASSIFY_EVENT_TYPE']).touch()"
     run = command(tmp_path, code, exec_onsets=True)

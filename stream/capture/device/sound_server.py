@@ -7,8 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 _CLIENT = "stream-classify"
+_ATTEMPTS = 2  # a server that is just opening a stream for somebody may refuse a question
 _VARIABLE = "PULSE_SOURCE"  # read by libpulse whenever a stream is opened
 _choosing = threading.Lock()
 
@@ -43,24 +45,30 @@ def server_sources() -> tuple[ServerSource, ...]:
         import pulsectl
     except (ImportError, OSError):  # it is not installed, or libpulse is not
         return ()
-    try:
-        with pulsectl.Pulse(_CLIENT) as server:
-            default = server.server_info().default_source_name
-            found = [
-                ServerSource(
-                    source.name,
-                    source.description or source.name,
-                    source.channel_count,
-                    source.sample_spec.rate,
-                    source.name == default,
-                    source.monitor_of_sink_name is not None,
-                    bool(source.mute),
-                    source.state == "suspended",
-                )
-                for source in server.source_list()
-            ]
-    except (pulsectl.PulseError, OSError):  # there is no server
-        return ()
+    for _ in range(_ATTEMPTS):
+        try:
+            return _asked(pulsectl)
+        except (pulsectl.PulseError, OSError):  # there is no server, or it is busy
+            continue
+    return ()
+
+
+def _asked(pulsectl: Any) -> tuple[ServerSource, ...]:
+    with pulsectl.Pulse(_CLIENT) as server:
+        default = server.server_info().default_source_name
+        found = [
+            ServerSource(
+                source.name,
+                source.description or source.name,
+                source.channel_count,
+                source.sample_spec.rate,
+                source.name == default,
+                source.monitor_of_sink_name is not None,
+                bool(source.mute),
+                source.state == "suspended",
+            )
+            for source in server.source_list()
+        ]
     return tuple(sorted(found, key=lambda source: (source.is_monitor, source.description)))
 
 
