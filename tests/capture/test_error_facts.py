@@ -38,7 +38,7 @@ def test_devices_that_there_are() -> None:
 
 
 def test_rates_that_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookup, "_records_at", lambda device, rate, channels: rate in (16_000, 48_000))
+    monkeypatch.setattr(lookup, "records_at", lambda device, rate, channels: rate in (16_000, 48_000))
     with pytest.raises(UnsupportedRate) as caught:
         choose_rate(DESK[0], 44_100, 1)
     assert (caught.value.sample_rate, caught.value.supported) == (44_100, (16_000, 48_000))
