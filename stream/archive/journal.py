@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -18,6 +18,7 @@ from stream.outputs.locking import lock
 from stream.printable import unicode_text
 
 VERSION = 1
+_MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = 0x53434C41  # "SCLA", in the file's header
 _TABLES = f"""
 PRAGMA application_id = {APPLICATION_ID};
@@ -55,8 +56,8 @@ class Journal:
         self.path = path
         self._setup = setup
         with self._errors():
+            self._file = open(path, "ab")  # noqa: SIM115  # held open for its lock
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=0.0)
-            self._file = open(path, "rb")  # noqa: SIM115  # held open for its lock
         try:
             try:
                 lock(self._file.fileno())
@@ -115,15 +116,6 @@ class Journal:
                 ),
             )
 
-    def forget(self, recordings: Sequence[Recording]) -> None:
-        """Take recordings out, so that they are listened to again."""
-        with self._errors():
-            self._connection.execute("BEGIN")
-            self._connection.executemany(
-                "DELETE FROM recordings WHERE path = ?", [(os.fsencode(each.path),) for each in recordings]
-            )
-            self._connection.execute("COMMIT")
-
     def entries(self, wanted: set[str]) -> Iterator[Entry]:
         """Recordings of these paths, with their lines, in the order of their names."""
         return (entry for entry in self._entries("lines") if entry.recording.path in wanted)
@@ -180,6 +172,32 @@ class Journal:
                 f"{unicode_text(self.path)}: the journal of the scan cannot be used ({reason}); make room or move it "
                 "away, or choose another -o"
             ) from None
+
+
+def discard_journal(path: str) -> None:
+    """Remove a journal, so that all is listened to again; nothing where there is none.
+
+    Raises:
+        OutputError: what lies there is something else, which stays, or a scan is writing to it.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(100)
+            if head and not (head.startswith(_MAGIC) and head[68:72] == APPLICATION_ID.to_bytes(4, "big")):
+                raise OutputError(
+                    f"{unicode_text(path)}: is not the journal of a scan; move it away, or choose another -o"
+                )
+            lock(file.fileno())
+            os.unlink(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(
+            f"{unicode_text(path)}: cannot be begun anew ({error.strerror or error}); wait for another scan "
+            "that writes there, or choose another -o"
+        ) from None
+    with suppress(FileNotFoundError):
+        os.unlink(path + "-journal")
 
 
 def _difference(begun: object, now: str) -> str:

@@ -97,6 +97,7 @@ def scan(paths: tuple[str, ...], **options: Any) -> None:
     from stream.archive.archive_picture import write_picture
     from stream.archive.closing_words import closing_lines, problem_lines
     from stream.archive.inventory import find_recordings
+    from stream.archive.journal import discard_journal
     from stream.archive.result_tables import writer_for
     from stream.archive.scan import journal_beside
     from stream.archive.scan import scan as run
@@ -115,9 +116,7 @@ def scan(paths: tuple[str, ...], **options: Any) -> None:
     recordings = find_recordings(paths)
     _keep_apart(recordings, targets)
     if options["again"]:
-        for suffix in ("", "-journal"):
-            if os.path.exists(journal_beside(targets[0]) + suffix):
-                os.unlink(journal_beside(targets[0]) + suffix)
+        discard_journal(journal_beside(targets[0]))
     try:
         with shown_progress(options["quiet"]) as progress:
             entries = run(

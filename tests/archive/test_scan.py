@@ -20,7 +20,7 @@ import pytest
 import soundfile
 
 from stream.archive.inventory import Recording, find_recordings
-from stream.archive.journal import Journal
+from stream.archive.journal import Journal, discard_journal
 from stream.archive.listener import Setup
 from stream.archive.scan import scan
 from stream.archive.workers import Done, Progress, listen_to_all
@@ -222,6 +222,25 @@ def test_what_is_no_journal_is_left_alone(archive: Path, model: Path, tmp_path: 
         connection.execute("CREATE TABLE mine (x)")
     with pytest.raises(OutputError, match="not the journal"):
         scan(recordings, setup(model), [str(out)])
+
+
+def test_only_a_journal_is_begun_anew(archive: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    journal = Path(f"{out}.scan")
+    discard_journal(str(journal))  # there is none
+    scan(find_recordings([str(archive / "20260101_120000.wav")]), setup(model), [str(out)])
+    held = Journal(str(journal), setup(model))
+    with pytest.raises(OutputError, match="another scan"):
+        discard_journal(str(journal))
+    held.close()
+    discard_journal(str(journal))
+    assert not journal.exists()
+    for other in (b"my diary", b"SQLite format 3\0" + bytes(84)):
+        journal.write_bytes(other)
+        done = stream_classify("scan", str(archive), "-o", str(out), "-m", str(model), "--again")
+        assert done.returncode == 7
+        assert "is not the journal of a scan" in done.stderr
+        assert journal.read_bytes() == other
 
 
 def test_two_scans_do_not_share_a_journal(model: Path, tmp_path: Path) -> None:
