@@ -1,0 +1,33 @@
+"""A station of many sources and streams behind one HTTP address: ``stream-classify serve``.
+
+limits.py   every bound, in one place
+refusals.py what is not granted, with a code
+access/     who may do what: tokens, origins, hosts, proxies
+http/       the application and its HTTP part
+serving.py  the application behind a socket: uvicorn, TLS, signals, draining
+
+Nothing here is imported by the plain command. Names are imported when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stream.server.access.access import Access
+    from stream.server.http.app import make_app
+    from stream.server.limits import Limits
+
+_HOMES = {
+    "Access": "stream.server.access.access",
+    "Limits": "stream.server.limits",
+    "make_app": "stream.server.http.app",
+}
+__all__ = ["Access", "Limits", "make_app"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
