@@ -2,6 +2,7 @@
 
 limits.py   every bound, in one place
 refusals.py what is not granted, with a code
+pool/       all streams of one model in this process, run together
 access/     who may do what: tokens, origins, hosts, proxies
 http/       the application and its HTTP part
 serving.py  the application behind a socket: uvicorn, TLS, signals, draining
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
     from stream.server.access.access import Access
     from stream.server.http.app import make_app
     from stream.server.limits import Limits
+    from stream.server.pool import Pool
 
 _HOMES = {
     "Access": "stream.server.access.access",
     "Limits": "stream.server.limits",
+    "Pool": "stream.server.pool",
     "make_app": "stream.server.http.app",
 }
-__all__ = ["Access", "Limits", "make_app"]
+__all__ = ["Access", "Limits", "Pool", "make_app"]
 
 
 def __getattr__(name: str) -> Any:
