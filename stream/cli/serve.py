@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stream.cli.cluster import check_ray, replicas_of, serve_on_ray
 from stream.cli.completion import complete_model
 from stream.cli.help import TaskCommand, section
 from stream.cli.say import say, set_up_log
@@ -16,6 +17,7 @@ from stream.printable import printable
 if TYPE_CHECKING:
     from stream.inference.session import Model
     from stream.server.access.access import Access
+    from stream.server.cluster.plan import ClusterPlan
     from stream.server.limits import Limits
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ Examples:
   stream-classify serve --new-token kitchen --scopes listen,read --token-file tokens
   stream-classify serve --host 0.0.0.0 --token-file tokens --tls-cert cert.pem --tls-key key.pem
   stream-classify serve --token-file tokens --trust-proxy 127.0.0.1   behind nginx or Caddy
+  stream-classify serve --ray local --replicas 2..8      as many processes as the open streams need
   curl --data-binary @talk.flac http://127.0.0.1:8765/v1/classify
 
 SIGTERM or Ctrl-C: clients are told, events end, outputs close; once more: at once. SIGHUP: settings and tokens are
@@ -118,6 +121,21 @@ read again.
         help="Another bound, such as file_bytes=200MB or drain_seconds=30s; see the guide. Repeatable.",
     ),
 )
+@section(
+    "Many machines",
+    click.option(
+        "--ray",
+        metavar="ADDRESS|local",
+        help="Serve from many processes with Ray: of the cluster at ADDRESS (auto: the one of this machine), or of a "
+        "Ray of its own.",
+    ),
+    click.option(
+        "--replicas",
+        metavar="N|N..N",
+        help="With --ray, how many processes; of a range as many as the open streams need. Default: 2.",
+    ),
+    click.option("--ray-remove", is_flag=True, help="With --ray ADDRESS, end what serves there, and exit."),
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("--access-log", is_flag=True, help="Log every request.")
 def serve(**options: Any) -> None:
@@ -139,7 +157,11 @@ def serve(**options: Any) -> None:
         ) from None
     from stream.server.serving import bind, check_tls
 
+    check_ray(options)
     limits = _limits(options)
+    if options["ray"] is not None:
+        serve_on_ray(lambda: _plan(options, limits), options)
+        return
     access = _access(options, limits)
     tls = _tls(options)
     if tls is not None:
@@ -147,6 +169,18 @@ def serve(**options: Any) -> None:
     models = _load(options["models"] or ("default",))
     with bind(options["host"], options["port"]) as listener:
         _run(listener, models, access, limits, tls, options)
+
+
+def _plan(options: dict[str, Any], limits: Limits) -> ClusterPlan:
+    from stream.server.cluster.plan import ClusterPlan
+
+    return ClusterPlan(
+        replicas=replicas_of(options),
+        access=_access(options, limits),
+        limits=limits,
+        models=_load(options["models"] or ("default",)),
+        page=options["page"],
+    )
 
 
 def _run(
