@@ -12,11 +12,12 @@ import click
 from click.core import ParameterSource
 
 from stream.cli.help import TaskCommand, section
-from stream.cli.sound_in import SOUND_IN, SoundIn
+from stream.cli.sound_in import SOUND_IN
 from stream.cli.values import check_input
 from stream.errors import UsageError
 
 if TYPE_CHECKING:
+    from stream.capture.sound_in import SoundIn
     from stream.privacy.sound_writers import Format, Write
 
 log = logging.getLogger("stream")
@@ -66,6 +67,8 @@ def redact(ctx: click.Context, /, output: str, output_format: Format, verbose: b
     check_input(given["input_"], given["demo"], named)
     check_output(output, output_format, given["input_"])
     given["input"], given["format"] = given.pop("input_"), given.pop("format_")
+    from stream.capture.sound_in import SoundIn
+
     run_redact(SoundIn(**given), output, output_format)
 
 
@@ -76,7 +79,7 @@ def check_output(output: str, output_format: Format, source: str | None) -> None
         UsageError: a terminal, the file that is read, or a suffix that means nothing.
         OutputError: a folder that cannot be written to.
     """
-    from stream.cli.assembly import same_file
+    from stream.assembly import same_file
     from stream.cli.screen import is_terminal
     from stream.privacy.sound_writers import check_path
 
@@ -94,10 +97,12 @@ def check_output(output: str, output_format: Format, source: str | None) -> None
 def run_redact(sound: SoundIn, output: str, output_format: Format) -> None:
     """Listen, silence and write until the source ends, or Ctrl-C or SIGTERM comes."""
     from stream.cli.patience import interruptible
+    from stream.cli.quiet import quieten_portaudio
     from stream.cli.stopping import stop_signals
     from stream.privacy.filtering import filter_speech
     from stream.privacy.guarding import warm_redactor
 
+    quieten_portaudio()
     redactor = interruptible(warm_redactor)
     source = interruptible(sound.open)
     with source, open_writer(output, output_format, source.sample_rate) as write:

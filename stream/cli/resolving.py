@@ -95,7 +95,7 @@ def resolve(ctx: click.Context, values: Mapping[str, Any]) -> Resolved:
         outputs=outputs,
         output_tables=() if file is None else tuple(file.outputs),
         acting=ActingRules() if file is None else file.acting,
-        file=file,
+        files=() if file is None else (file,),
     )
     return Resolved(options, found, origins)
 
