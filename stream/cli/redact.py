@@ -60,6 +60,7 @@ def redact(ctx: click.Context, /, output: str, output_format: Format, verbose: b
     Speech is silenced, with some of what is around it, by the bundled model. Sound comes out about a second later than
     it went in, mono, at the rate of the source, and not one sample more or less: what was lost on the way is silence.
     """
+    from stream.capture.sound_in import SoundIn
     from stream.cli.say import set_up_log
 
     set_up_log(verbose)
@@ -67,8 +68,6 @@ def redact(ctx: click.Context, /, output: str, output_format: Format, verbose: b
     check_input(given["input_"], given["demo"], named)
     check_output(output, output_format, given["input_"])
     given["input"], given["format"] = given.pop("input_"), given.pop("format_")
-    from stream.capture.sound_in import SoundIn
-
     run_redact(SoundIn(**given), output, output_format)
 
 
