@@ -150,11 +150,11 @@ def run_dashboard(
     options: Options,
 ) -> None:
     """The loop on a worker thread, the dashboard on this one."""
-    from stream.cli.tuning import Tuning
     from stream.dashboard import Dashboard, Key
     from stream.outputs.queued import DEADLINE_SECONDS
     from stream.runner import Worker, run
     from stream.telemetry import Telemetry
+    from stream.tuning import Tuning
 
     telemetry = Telemetry(
         classifier.model.card,

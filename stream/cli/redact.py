@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from stream.capture.fitting import check_input
 from stream.cli.help import TaskCommand, section
 from stream.cli.sound_in import SOUND_IN
-from stream.cli.values import check_input
 from stream.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from stream.capture.fitting import check_input, unfit_options
 from stream.cli.options import Options
-from stream.cli.outputs import check_output_options, take_output_values
 from stream.cli.rules import groups_of, rule_settings
-from stream.cli.values import check_input, unfit_options
 from stream.cli.vocabulary import converted, keys_of, vocabulary_of
 from stream.decisions.derived import DerivedSpec
 from stream.errors import StreamClassifyError, UsageError
 from stream.outputs.acting_rule import ActingRules
+from stream.outputs.catalogue import check_output_options, take_output_values
 from stream.settings.keys import RULE_KEYS
 from stream.settings.layered_rules import RuleSetting
 from stream.settings.reading import Settings, read_settings
