@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import secrets
 import shutil
@@ -11,15 +12,12 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from stream.errors import UsageError
+from stream.ray_connection import ray_connection
 from stream.server.cluster.environment import cluster_environment, local_environment
 from stream.server.cluster.plan import ClusterPlan
 from stream.server.limits import Limits
 
-OBJECT_STORE_BYTES = 100 << 20  # nearly nothing of ours goes through it
-REACH_SECONDS = 5.0
 LONGEST_FOLDER = 14
 
 
@@ -40,66 +38,33 @@ def own_ray(plan: ClusterPlan) -> Iterator[None]:
         token=secrets.token_hex(32),
     )
     os.environ.update(environment)
-    import ray
-
     _quiet()
-    cores = max(os.cpu_count() or 1, round(plan.replicas.low * plan.cpus))
+    cores = max(os.cpu_count() or 1, math.ceil(plan.replicas.low * plan.cpus))
     try:
-        ray.init(
-            address="local",
-            num_cpus=cores,
-            num_gpus=0,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=str(folder),
-        )
-        yield
+        own = {"object_store_memory": _store_bytes(plan), "_temp_dir": str(folder)}
+        with ray_connection("local", cpus=cores, own=own):
+            yield
     finally:
-        ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def ray_at(address: str, limits: Limits) -> Iterator[None]:
-    """The Ray that runs at ``address``, such as "10.0.0.5:6379", or "auto" for the one of this machine.
+    """The Ray that runs at ``address``, as `ray_connection` takes it.
 
     Raises:
-        UsageError: there is none, or it is of another version.
+        UsageError: there is none, or none that fits.
     """
-    if address != "auto":
-        _reach(address)
     environment = cluster_environment(limits, os.environ)
     os.environ.update(environment)
-    import ray
-
     _quiet()
-    settings: dict[str, Any] = {"env_vars": environment}
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=settings)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        text = " ".join(str(error).split())[:300]
-        raise UsageError(f"--ray {address}: cannot join that cluster: {text}") from None
-    try:
+    with ray_connection(address, environment=environment):
         yield
-    finally:
-        ray.shutdown()
 
 
-def _reach(address: str) -> None:
-    host, sign, port = address.removeprefix("ray://").rpartition(":")
-    if not sign or not port.isdigit():
-        raise UsageError(
-            f"--ray {address}: want local, auto, or the address of a cluster such as 10.0.0.5:6379"
-        )
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(
-            f"--ray {address}: nobody answers there: {reason}; start one with ray start --head, or say --ray local"
-        ) from None
+def _store_bytes(plan: ClusterPlan) -> int:
+    """For Ray's memory of objects, which would take a third of the machine: the models go through it, and little else."""
+    return (100 << 20) + 4 * sum(os.path.getsize(model.path) for model in plan.models.values())
 
 
 def _short_folder() -> Path:
