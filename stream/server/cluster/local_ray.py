@@ -63,7 +63,7 @@ def ray_at(address: str, limits: Limits) -> Iterator[None]:
 
 
 def _store_bytes(plan: ClusterPlan) -> int:
-    """For Ray's memory of objects, which would take a third of the machine: the models go through it, and little else."""
+    """For Ray's memory of objects, usually a third of the machine's: models go through it, and little else."""
     return (100 << 20) + 4 * sum(os.path.getsize(model.path) for model in plan.models.values())
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from stream.cli.cluster import check_ray
 from stream.errors import UsageError
 from stream.server.access.access import Access
 from stream.server.cluster.environment import cluster_environment, has_haproxy, local_environment
@@ -61,23 +63,26 @@ def test_a_ray_of_our_own_shares_no_file_and_no_port_with_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("options", "said"),
     [
-        (["--replicas", "3"], "--replicas: give --ray"),
-        (["--ray-remove"], "--ray-remove: give --ray"),
-        (["--ray", "local", "--ray-remove"], "--ray-remove: a local Ray ends with its command"),
+        ({"replicas": "3"}, "--replicas: give --ray"),
+        ({"ray_remove": True}, "--ray-remove: give --ray"),
+        ({"ray": "local", "ray_remove": True}, "--ray-remove: a local Ray ends with its command"),
         (
-            ["--ray", "local", "--tls-cert", "x", "--tls-key", "y"],
-            "in front of the cluster has the certificate",
+            {"ray": "local", "tls_cert": "x"},
+            "--tls-cert with --ray: .* in front of the cluster has the certificate",
         ),
-        (["--ray", "local", "--replicas", "2..1"], "replicas '2..1'"),
-        (["--ray", "somewhere"], "--ray somewhere: want local, auto, or the address"),
-        (["--ray", "127.0.0.1:1"], "--ray 127.0.0.1:1: nobody answers there"),
-        (["--ray", "127.0.0.1:99999999"], "--ray 127.0.0.1:99999999: nobody answers there"),
+        ({"ray": "local", "access_log": True}, "--access-log with --ray: .* leave it out"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line_and_at_once(words: list[str], said: str) -> None:
-    done = stream_classify("serve", *words)
-    assert done.returncode != 0
-    assert said in done.stderr
+def test_options_that_contradict_one_another_are_refused(options: dict[str, Any], said: str) -> None:
+    nothing = dict.fromkeys(("ray", "replicas", "ray_remove", "tls_cert", "tls_key", "access_log"))
+    with pytest.raises(UsageError, match=said):
+        check_ray(nothing | options)
+
+
+def test_what_cannot_be_is_said_in_one_line_before_anything_is_started() -> None:
+    done = stream_classify("serve", "--ray", "somewhere", "--replicas", "2..1")
+    assert done.returncode == 2
+    assert "replicas '2..1'" in done.stderr
     assert done.stderr.count("\n") == 1
