@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from stream.server.cluster.departure import Departure, watch
 from stream.server.cluster.plan import ClusterPlan
 from stream.server.cluster.ray_store import RayStore, open_shelves
+from stream.server.cluster.sourceless import cluster_station
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -60,36 +61,13 @@ class Replica:
 
 
 def _application(plan: ClusterPlan) -> Starlette:
-    from stream.server.http.app import make_app
-
-    app = make_app(_Models(plan), plan.access, plan.limits, page=plan.page)
     from ray import serve
 
+    from stream.server.http.app import make_app
+
     me = serve.get_replica_context().replica_id.unique_id
-    app.state.store = RayStore(open_shelves(plan.shelves, plan.shelf_bytes), me)
-    return app
-
-
-class _Models:
-    """A station without sources of its own."""
-
-    def __init__(self, plan: ClusterPlan) -> None:
-        from stream.server.pool import Pool
-
-        self.pools = {
-            name: Pool(model, max_streams=plan.limits.streams) for name, model in plan.models.items()
-        }
-
-    def start(self) -> None:
-        for pool in self.pools.values():
-            pool.start()
-
-    def drain(self) -> None:
-        pass
-
-    def close(self) -> None:
-        for pool in self.pools.values():
-            pool.close()
+    store = RayStore(open_shelves(plan.shelves, plan.shelf_bytes), me)
+    return make_app(cluster_station(plan), plan.access, plan.limits, page=plan.page, resume_store=store)
 
 
 def _during_lifespan(app: Starlette, also: Any) -> None:
