@@ -16,7 +16,7 @@ import soundfile
 from stream.capture.files import read_audio
 
 ROOT = Path(__file__).resolve().parents[2]
-GUIDES = ("README.md", "stream/README.md", "export/README.md", "CONTRIBUTING.md")
+GUIDES = ("README.md", "stream/README.md", "stream/server/README.md", "export/README.md", "CONTRIBUTING.md")
 PAGES = (*GUIDES, "tests/README.md", "CHANGELOG.md", "assets/MODELS.md")  # whose links are checked
 CLASSES = ("bird", "cat", "dog")
 _BLOCK = re.compile(
