@@ -16,7 +16,7 @@ Bytes = Annotated[int, Meta(ge=1024, le=1 << 40)]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a station gives at most. Each has a place in ``--limit NAME=VALUE`` and in ``[limits]`` of the settings file.
+    """What a station gives at most. Each has a place in ``--limit NAME=VALUE`` and in ``[limits]`` of its settings.
 
     Attributes:
         streams: open on ``/v1/stream``.

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import h11
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -76,19 +77,36 @@ def check_tls(certificate: str | Path, key: str | Path) -> None:
         ) from None
 
 
-def serve(
-    app: Starlette,
-    listener: socket.socket,
-    *,
-    tls: tuple[str, str] | None = None,
-    access_log: bool = False,
-    reload: Callable[[], None] | None = None,
-) -> None:
+def serve(app: Starlette, listener: socket.socket, **options: Any) -> None:
     """Serve until a signal ends it. Returns when all is closed.
 
     Args:
         app: of `make_app`.
         listener: of `bind`.
+        options: of `make_server`.
+    """
+    server = make_server(app, **options)
+    hangup = getattr(signal, "SIGHUP", None)
+    before = None if hangup is None else signal.signal(hangup, server.handle_reload)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+        if hangup is not None:
+            signal.signal(hangup, before)
+
+
+def make_server(
+    app: Starlette,
+    *,
+    tls: tuple[str, str] | None = None,
+    access_log: bool = False,
+    reload: Callable[[], None] | None = None,
+) -> DrainingServer:
+    """uvicorn, set up for a station; ``run`` or ``await serve`` it with a socket of `bind`.
+
+    Args:
+        app: of `make_app`.
         tls: certificate chain and key, files in PEM.
         access_log: log every request.
         reload: what SIGHUP does; called on the event loop, quick.
@@ -112,32 +130,29 @@ def serve(
         ssl_certfile=tls[0] if tls else None,
         ssl_keyfile=tls[1] if tls else None,
     )
-    server = DrainingServer(config, app)
-    before = signal.signal(signal.SIGHUP, server.handle_reload) if reload and hasattr(signal, "SIGHUP") else None
-    server.reload = reload
-    try:
-        server.run(sockets=[listener])
-    finally:
-        listener.close()
-        if before is not None:
-            signal.signal(signal.SIGHUP, before)
+    return DrainingServer(config, app, reload)
 
 
 class DrainingServer(uvicorn.Server):
     """uvicorn's server with our end."""
 
-    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: Starlette, reload: Callable[[], None] | None = None
+    ) -> None:
         super().__init__(config)
-        self._app = app
+        self._app, self._reload = app, reload
         self._asked = self._reload_asked = False
         self._deadline: float | None = None
-        self.reload: Callable[[], None] | None = None
+
+    def drain(self) -> None:
+        """Begin the end. From any thread, or a signal handler."""
+        self._asked = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal. The first begins the end, the second is the end."""
         if self._asked:
             os._exit(128 + sig)
-        self._asked = True
+        self.drain()
 
     def handle_reload(self, sig: int, frame: FrameType | None) -> None:
         """SIGHUP: read files again, on the event loop."""
@@ -145,17 +160,15 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second."""
-        if self._reload_asked and self.reload is not None:
+        if self._reload_asked and self._reload is not None:
             self._reload_asked = False
-            self.reload()
+            self._reload()
         if self._asked and self._deadline is None:
             self._deadline = time.monotonic() + self._app.state.limits.drain_seconds
             log.info("draining: clients are told to connect again later")
             self._app.state.station.drain()
             self._app.state.draining.begin()
-        if self._deadline is not None and (
-            not self.server_state.tasks or time.monotonic() >= self._deadline
-        ):
+        if self._deadline is not None and (not self.server_state.tasks or time.monotonic() >= self._deadline):
             return True
         return await super().on_tick(counter)
 
@@ -168,24 +181,34 @@ def _protocol(header_seconds: float) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._timer = self.loop.call_later(header_seconds, self._give_up)
+            self._expect_headers()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.conn.their_state is h11.IDLE:  # there is a beginning of headers, and no more
+                self._expect_headers()
 
         def handle_events(self) -> None:
             super().handle_events()
-            if self.cycle is not None and self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            if self.conn.their_state is not h11.IDLE:
+                self._forget()
 
         def handle_websocket_upgrade(self, event: Any) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._forget()
             super().handle_websocket_upgrade(event)
 
         def connection_lost(self, exc: Exception | None) -> None:
+            self._forget()
+            super().connection_lost(exc)
+
+        def _expect_headers(self) -> None:
+            if self._timer is None:
+                self._timer = self.loop.call_later(header_seconds, self._give_up)
+
+        def _forget(self) -> None:
             if self._timer is not None:
                 self._timer.cancel()
-            super().connection_lost(exc)
+                self._timer = None
 
         def _give_up(self) -> None:
             if not self.transport.is_closing():

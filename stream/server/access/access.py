@@ -122,6 +122,8 @@ class Access:
         wait = self._failures.add(address)
         if wait:
             headers = {"Retry-After": str(wait)}
-            return Unauthorised("too_many_failures", f"too many wrong tokens; wait {wait} s", status=429, headers=headers)
+            return Unauthorised(
+                "too_many_failures", f"too many wrong tokens; wait {wait} s", status=429, headers=headers
+            )
         log.warning("a wrong token from %s", address or "an unknown address")
         return Unauthorised("wrong_token", "this token is not known; ask who runs the station for one")

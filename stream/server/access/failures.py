@@ -25,7 +25,9 @@ class Failures:
     def __init__(self, allowed: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._allowed = allowed
         self._clock = clock
-        self._found: OrderedDict[str, tuple[float, int]] = OrderedDict()  # address -> begin of its window, count
+        self._found: OrderedDict[str, tuple[float, int]] = (
+            OrderedDict()
+        )  # address -> begin of its window, count
 
     def add(self, address: str) -> int:
         """Count one more. Seconds to wait; 0 while there are few."""

@@ -24,8 +24,8 @@ def parse_origin(text: str) -> Place:
     Raises:
         UsageError: it is none.
     """
-    parts = urlsplit(text.strip())
     try:
+        parts = urlsplit(text.strip())
         place = _place(parts.scheme, parts.hostname, parts.port)
     except ValueError:
         place = None

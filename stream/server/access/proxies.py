@@ -51,7 +51,11 @@ class Proxies:
         if not self._networks or not client or not self.trusts(client[0]):
             return
         headers: list[tuple[bytes, bytes]] = list(scope["headers"])
-        told = {name: value.decode("latin-1").strip() for name, value in headers if name.startswith(b"x-forwarded-")}
+        told = {
+            name: value.decode("latin-1").strip()
+            for name, value in headers
+            if name.startswith(b"x-forwarded-")
+        }
         hops = [
             hop.strip()
             for name, value in headers

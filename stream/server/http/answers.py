@@ -21,9 +21,7 @@ def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None
     return Response(data, status, {**NO_STORE, **(headers or {})}, JSON)
 
 
-def error_answer(
-    code: str, message: str, status: int, headers: Mapping[str, str] | None = None
-) -> Response:
+def error_answer(code: str, message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """An error as JSON."""
     return Response(error_json(code, printable(message)), status, {**NO_STORE, **(headers or {})}, JSON)
 

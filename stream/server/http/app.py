@@ -103,9 +103,7 @@ async def _unroutable(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
     message = {404: "there is nothing at this path; see /v1/openapi.json", 405: "not with this method"}
-    return error_answer(
-        code, message.get(error.status_code, error.detail), error.status_code, error.headers
-    )
+    return error_answer(code, message.get(error.status_code, error.detail), error.status_code, error.headers)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -39,7 +39,10 @@ class Gate:
                 return
             if self._open >= self._limits.requests and scope["path"] not in ALWAYS_ANSWERED:
                 raise Refused(
-                    "busy", "too many requests at one time; try again", status=503, headers={"Retry-After": "1"}
+                    "busy",
+                    "too many requests at one time; try again",
+                    status=503,
+                    headers={"Retry-After": "1"},
                 )
         except Refused as refused:
             await _refuse(refused, scope, receive, send)
@@ -62,7 +65,9 @@ class Gate:
                     message = await receive()
             except TimeoutError:
                 raise Refused(
-                    "slow_body", f"nothing came for {self._limits.body_seconds:g} s; send it again", status=408
+                    "slow_body",
+                    f"nothing came for {self._limits.body_seconds:g} s; send it again",
+                    status=408,
                 ) from None
             ended = not message.get("more_body", False)
             return message

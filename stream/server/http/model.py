@@ -62,7 +62,9 @@ def find_model(request: Request, name: str) -> tuple[str, Model]:
     pools = request.app.state.station.pools
     name = name or next(iter(pools))
     if name not in pools:
-        raise Refused("unknown_model", f"model {name}: is not served; served are {', '.join(pools)}", status=404)
+        raise Refused(
+            "unknown_model", f"model {name}: is not served; served are {', '.join(pools)}", status=404
+        )
     return name, pools[name].model
 
 

@@ -81,9 +81,15 @@ class Operation:
     def all_answers(self) -> dict[int, Answer]:
         """What may come back, errors too."""
         found = dict(self.answers)
-        errors = {400: "the request is not as it must be", 421: "sent to a host name that is not the station's"}
+        errors = {
+            400: "the request is not as it must be",
+            421: "sent to a host name that is not the station's",
+        }
         if self.scope is not None:
-            errors |= {401: "no token, or one that is not known", 403: "the token does not grant this, or the page may not ask"}
+            errors |= {
+                401: "no token, or one that is not known",
+                403: "the token does not grant this, or the page may not ask",
+            }
             errors |= {429: "too many wrong tokens"}
         if self.scope is not None or self.body_media:
             errors |= {503: "too much at one time, or the station is about to end"}
