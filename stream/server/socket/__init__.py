@@ -9,7 +9,7 @@ checksum.py         what proves that all rows are those of an offline pass
 live_stream.py      one stream, over one connection or several in turn
 connection.py       one WebSocket
 flow.py             how far a sender may be ahead of real time
-streams.py          all streams; resume_tokens.py and resume_store.py, how they go on after a broken connection
+all_streams.py      all of them; resume_tokens.py and resume_store.py, how they go on after a broken connection
 endpoint.py         the route
 server_protocol.py  what uvicorn lacks
 """
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import BaseRoute, WebSocketRoute
 
 from stream.server.socket.endpoint import StreamEndpoint
-from stream.server.socket.streams import Streams
+from stream.server.socket.all_streams import Streams
 
 if TYPE_CHECKING:
     from stream.server.access.access import Access

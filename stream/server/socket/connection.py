@@ -39,6 +39,7 @@ NOT_UTF8 = "\ufffd"
 """What text that is not UTF-8 is received as. It is no JSON, so no message is taken for it."""
 TEXT_BYTES = 64 << 10
 CLOSE_SECONDS = 5.0  # that a peer gets to take its last replies
+_FINAL = (NORMAL, 1002, 1007, 1009)  # the client is done, or broke the protocol
 _GONE = OSError  # what `send` raises where the peer left
 _BEHIND_LOOKS = 0.02  # seconds between two looks at the backlog
 THROTTLED = StreamStatus(
@@ -180,7 +181,7 @@ class Connection:
         if message["type"] == "websocket.receive":
             return message
         self.gone = True
-        self.left_on_purpose = self._ending is None and message.get("code") == NORMAL
+        self.left_on_purpose = self._ending is None and message.get("code") in _FINAL
         self.wake()
         return None
 
@@ -196,6 +197,11 @@ class Connection:
                 self._first = False
                 stream.tokens.arrived()
             data = message.get("bytes")
+            if data is not None and len(data) > self._limits.message_bytes:
+                raise StreamEnds(
+                    "message_too_large",
+                    f"message of {len(data)} bytes: want at most {self._limits.message_bytes}",
+                )
             if data is None:
                 self._control(stream, decode_text(message["text"]))
                 continue

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stream import snapshot as snapshots
 from stream.errors import ClosedError, PoolFull, SnapshotInvalid
+from stream.printable import printable
 from stream.server.pool.loop_delivery import LoopDelivery
 from stream.server.socket.client_messages import Hello
 from stream.server.socket.codes import StreamEnds
@@ -17,9 +18,8 @@ from stream.server.socket.resume_store import MemoryStore, ResumeStore, SavedStr
 from stream.server.socket.resume_tokens import ResumeTokens, name_in, new_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from stream.decisions.spec import DetectorSpec
+    from stream.server.http.served import Served
     from stream.server.limits import Limits
     from stream.server.pool.pool import Pool
     from stream.server.pool.seat import Seat
@@ -35,13 +35,13 @@ class Streams:
     saved. When the station drains, streams are saved into the store, from which any process can take them up.
 
     Args:
-        pools: by model; the first is the default.
+        station: has the pools.
         limits: the station's.
         store: of saved streams; None = in this process.
     """
 
-    def __init__(self, pools: Mapping[str, Pool], limits: Limits, store: ResumeStore | None = None) -> None:
-        self._pools, self._limits = pools, limits
+    def __init__(self, station: Served, limits: Limits, store: ResumeStore | None = None) -> None:
+        self._station, self._limits = station, limits
         self.store = MemoryStore(limits.kept_bytes) if store is None else store
         self._live: dict[str, LiveStream] = {}
         self._parked: OrderedDict[str, float] = OrderedDict()  # name -> until, on the loop's clock
@@ -211,10 +211,11 @@ class Streams:
         return stream
 
     def _pool(self, model: str) -> Pool:
-        name = model or next(iter(self._pools))
-        if name not in self._pools:
-            raise StreamEnds("unknown_model", f"model {name!r}: there are {', '.join(self._pools)}")
-        return self._pools[name]
+        pools = self._station.pools
+        name = model or next(iter(pools))
+        if name not in pools:
+            raise StreamEnds("unknown_model", f"model {printable(name)!r}: there are {', '.join(pools)}")
+        return pools[name]
 
     async def _seat(self, pool: Pool, stream: LiveStream, snapshot: Snapshot | None) -> None:
         """Give the stream a seat; where all are taken, the oldest that waits for the same client gives up its own."""
@@ -261,7 +262,9 @@ class Streams:
         return sum(self._live[name].outbox.size for name in self._parked) > self._limits.kept_bytes
 
     def _delivery(self, stream: LiveStream) -> LoopDelivery:
-        return self._delivery_of(next(pool for pool in self._pools.values() if pool.model is stream.model))
+        return self._delivery_of(
+            next(pool for pool in self._station.pools.values() if pool.model is stream.model)
+        )
 
     def _delivery_of(self, pool: Pool) -> LoopDelivery:
         found = self._deliveries.get(id(pool))
