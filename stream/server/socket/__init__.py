@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute, WebSocketRoute
 
-from stream.server.socket.endpoint import StreamEndpoint
 from stream.server.socket.all_streams import Streams
+from stream.server.socket.endpoint import StreamEndpoint
 
 if TYPE_CHECKING:
     from stream.server.access.access import Access

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from stream.server.access.access import Access
     from stream.server.http.draining import Draining
     from stream.server.limits import Limits
-    from stream.server.socket.live_stream import LiveStream
     from stream.server.socket.all_streams import Streams
+    from stream.server.socket.live_stream import LiveStream
 
 ROUND_SECONDS = 0.5
 CHECKPOINT_SECONDS = 2.0  # between two states of a stream in a store that others see
