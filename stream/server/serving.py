@@ -26,6 +26,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from stream.errors import UsageError
 from stream.server.limits import Limits
 from stream.server.refusals import error_json
+from stream.server.socket.server_protocol import StreamProtocol
 
 log = logging.getLogger(__name__)
 CLOSE_SECONDS = 2  # that connections get behind the drain, before they are cut
@@ -117,8 +118,8 @@ def make_server(
     config = uvicorn.Config(
         app,
         http=_protocol(limits.header_seconds),
-        ws="websockets-sansio",
-        ws_max_size=limits.message_bytes,
+        ws=StreamProtocol,
+        ws_max_size=2 * limits.message_bytes,  # what is only somewhat too large is refused in words
         ws_per_message_deflate=False,  # sound does not shrink, and a bomb of zeros would grow
         lifespan="on",
         log_config=None,  # ours
