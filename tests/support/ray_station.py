@@ -56,14 +56,22 @@ class RayStation:
     def replicas(self) -> list[int]:
         """Ids of the processes."""
         listed = subprocess.run(
-            ["ps", "-A", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True, timeout=20
+            ["ps", "-A", "-o", "pid=,ppid=,stat=,args="],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
         )
         rows = [line.split(None, 3) for line in listed.stdout.splitlines()]
         ours, size = {str(self.child.pid)}, 0
         while size < len(ours):
             size = len(ours)
             ours |= {row[0] for row in rows if row[1] in ours}
-        return [int(row[0]) for row in rows if row[0] in ours and "ray::ServeReplica" in row[-1] and row[2][0] != "Z"]
+        return [
+            int(row[0])
+            for row in rows
+            if row[0] in ours and "ray::ServeReplica" in row[-1] and row[2][0] != "Z"
+        ]
 
     def wait_until_running(self, count: int) -> None:
         """Until as many replicas run."""
@@ -152,7 +160,9 @@ async def speak(url: str, sound: bytes, stop: asyncio.Event, **hello: Any) -> Sp
     return spoken
 
 
-def speak_during(url: str, sounds: list[bytes], during: Callable[[], None], seconds: float = 2.0) -> list[Spoken]:
+def speak_during(
+    url: str, sounds: list[bytes], during: Callable[[], None], seconds: float = 2.0
+) -> list[Spoken]:
     """One stream for each sound, while ``during`` runs in a thread, and for some seconds before and behind it."""
 
     async def go() -> list[Spoken]:

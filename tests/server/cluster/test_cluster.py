@@ -64,6 +64,7 @@ def test_a_replica_is_killed_and_its_streams_go_on_in_the_other(
     assert first not in station.replicas
 
 
+@pytest.mark.long
 def test_every_replica_is_replaced_and_no_sound_is_lost(
     station: RayStation, model: Model, sounds: list[bytes]
 ) -> None:
@@ -78,7 +79,16 @@ def test_every_replica_is_replaced_and_no_sound_is_lost(
 
 @pytest.mark.long
 def test_replicas_come_with_the_streams(model_file: Path, model: Model, sounds: list[bytes]) -> None:
-    words = ("--replicas", "1..2", "--max-streams", "6", "--model", str(model_file), "--limit", "drain_seconds=3")
+    words = (
+        "--replicas",
+        "1..2",
+        "--max-streams",
+        "6",
+        "--model",
+        str(model_file),
+        "--limit",
+        "drain_seconds=3",
+    )
     with ray_station(*words) as station:
         assert len(station.replicas) == 1
         spoken = speak_during(station.url, sounds, lambda: station.wait_until_running(2))
