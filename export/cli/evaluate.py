@@ -87,7 +87,7 @@ def evaluate(
     from export.evaluation.evaluate import headline
     from export.evaluation.pictures import draw
     from stream.cli.models import load_model
-    from stream.cli.rules import detector_spec
+    from stream.settings.rule_texts import detector_spec
     from stream.printable import printable
 
     loaded = load_model(model)

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from stream.cli.options import Options
 from stream.cli.outputs import check_output_options, take_output_values
-from stream.cli.rules import groups_of, rule_settings
+from stream.settings.rule_texts import groups_of, rule_settings
 from stream.cli.values import check_input, unfit_options
 from stream.cli.vocabulary import converted, keys_of, vocabulary_of
 from stream.decisions.derived import DerivedSpec

@@ -143,6 +143,7 @@ class DrainingServer(uvicorn.Server):
         self._app, self._reload = app, reload
         self._asked = self._reload_asked = False
         self._deadline: float | None = None
+        self._ending: asyncio.Task[None] | None = None  # the station's own part
 
     def drain(self) -> None:
         """Begin the end. From any thread, or a signal handler."""
@@ -166,8 +167,8 @@ class DrainingServer(uvicorn.Server):
         if self._asked and self._deadline is None:
             self._deadline = time.monotonic() + self._app.state.limits.drain_seconds
             log.info("draining: clients are told to connect again later")
-            self._app.state.station.drain()
             self._app.state.draining.begin()
+            self._ending = asyncio.create_task(asyncio.to_thread(self._app.state.station.drain))
         if self._deadline is not None and (not self.server_state.tasks or time.monotonic() >= self._deadline):
             return True
         return await super().on_tick(counter)
