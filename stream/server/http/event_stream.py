@@ -50,7 +50,8 @@ async def pieces(
             try:
                 while not end.done():
                     waiting = waiting or asyncio.ensure_future(anext(following, None))
-                    await asyncio.wait({waiting, end}, timeout=heartbeat, return_when=asyncio.FIRST_COMPLETED)
+                    both: set[asyncio.Future[Any]] = {waiting, end}
+                    await asyncio.wait(both, timeout=heartbeat, return_when=asyncio.FIRST_COMPLETED)
                     if waiting.done():
                         message, waiting = waiting.result(), None
                         if message is None:
