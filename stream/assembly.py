@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from stream.decisions.spec import DetectorSpec
     from stream.inference.engine import Engine
     from stream.inference.session import Model
-    from stream.listening import Listening
     from stream.messages import SourceInfo
     from stream.outputs.jsonl import JsonLines
     from stream.outputs.kept import KeptSounds
     from stream.outputs.outputs import Outputs
     from stream.settings.layered_rules import Origins
+    from stream.source_listening import Listening
 
 
 def make_classifier(model: Model, options: Listening, engine: Engine | None = None) -> StreamClassifier:

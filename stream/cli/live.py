@@ -21,7 +21,7 @@ from stream.errors import UsageError
 if TYPE_CHECKING:
     from stream.capture.source import AudioSource
     from stream.classifier import StreamClassifier
-    from stream.cli.options import Options
+    from stream.cli.resolving import Options
     from stream.outputs.jsonl import JsonLines
     from stream.outputs.kept import KeptSounds
     from stream.outputs.outputs import Outputs

@@ -11,7 +11,6 @@ import click
 from click.core import ParameterSource
 
 from stream.capture.fitting import check_input, unfit_options
-from stream.cli.options import Options
 from stream.cli.vocabulary import converted, keys_of, vocabulary_of
 from stream.decisions.derived import DerivedSpec
 from stream.errors import StreamClassifyError, UsageError
@@ -21,10 +20,20 @@ from stream.settings.keys import RULE_KEYS
 from stream.settings.layered_rules import RuleSetting
 from stream.settings.reading import Settings, read_settings
 from stream.settings.rule_texts import groups_of, rule_settings
+from stream.source_listening import Listening
 
 PREFIX = "STREAM_CLASSIFY_"
 DEFAULT, FILE, ENVIRONMENT, OPTION = range(4)
 _INPUTS = ("input", "device", "demo")  # each of them says what to listen to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(Listening):
+    """Options of the root command, by their long names, as file, environment and command line together have them."""
+
+    heard: str
+    screenshot: str | None
+    verbose: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stream.inference.session import Model
     from stream.server.access.access import Access
     from stream.server.station import Station
-    from stream.server.station.settings import StationReader, StationSettings
+    from stream.server.station.station_file import StationReader, StationSettings
 
 log = logging.getLogger(__name__)
 DEFAULT_PORT = 8765
@@ -144,7 +144,7 @@ def serve(ctx: click.Context, /, **given: Any) -> None:
     from stream.server.http.app import make_app
     from stream.server.serving import bind
     from stream.server.serving import serve as serve_app
-    from stream.server.station.settings import StationReader
+    from stream.server.station.station_file import StationReader
 
     reader = StationReader(source_vocabulary(), server_keys(ctx))
     file = reader.read(given["settings"]) if given["settings"] else None
@@ -195,6 +195,8 @@ def make_station(models: tuple[str, ...], file: StationSettings | None, streams:
         file: its settings.
         streams: most of one model.
     """
+    from pathlib import Path
+
     from stream.cli.models import load_model
     from stream.cli.patience import interruptible
     from stream.server.station import Station
@@ -203,16 +205,13 @@ def make_station(models: tuple[str, ...], file: StationSettings | None, streams:
         return load_model(name, provider)
 
     def make() -> Station:
-        station = Station(
-            () if file is None else file.sources,
-            load=load,
-            model=models[0],
-            provider="cpu",
-            max_streams=streams,
-        )
-        for name in models[1:]:
-            station.serve_model(name)
-        return station
+        served: dict[str, Model] = {}
+        for name in models:
+            short = Path(name).stem if Path(name).suffix else name
+            if short in served:
+                raise UsageError(f"--model {name}: there is a model of this name already; rename the file")
+            served[short] = load(name, "cpu")
+        return Station(() if file is None else file.sources, served, load=load, max_streams=streams)
 
     return interruptible(make)
 

@@ -20,7 +20,7 @@ from stream.recording import merge
 from stream.server.hub import Hub
 from stream.server.hub_message import KINDS, HubMessage
 from stream.server.station import SourceSpec, Station
-from stream.server.station.settings import StationReader
+from stream.server.station.station_file import StationReader
 from tests.support.command import DEADLINE_SECONDS, wait_for
 from tests.support.toy_models import toy_bytes
 
@@ -123,7 +123,7 @@ class Watch:
         self._thread.start()
         assert self._ready.wait(DEADLINE_SECONDS)
 
-    def wait(self) -> None:
+    def joined(self) -> None:
         """Until the hub ends it."""
         self._thread.join(DEADLINE_SECONDS)
         assert not self._thread.is_alive(), "the watcher did not end"

@@ -8,8 +8,8 @@ from typing import Any
 
 from stream.capture.network.url import redacted
 from stream.errors import UsageError
-from stream.listening import Listening
 from stream.printable import printable
+from stream.source_listening import Listening
 
 LONGEST_NAME = 64
 _NAME = re.compile(r"\w[\w .-]*(?<![ .])")

@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import PurePath
 from typing import Protocol
 
 import msgspec
@@ -20,6 +19,7 @@ from stream.outputs.sink import Sink
 from stream.server.hub import Hub
 from stream.server.pool import Pool
 from stream.server.station.claims import SHARED, check_claims
+from stream.server.station.models import Models
 from stream.server.station.source_glance import SourceGlance
 from stream.server.station.source_run import STOP_SECONDS, SourceRun, nothing_beside, patient
 from stream.server.station.source_spec import SourceSpec
@@ -31,7 +31,7 @@ MAX_SOURCES = 1000
 
 
 class SpecReader(Protocol):
-    """Reads what sources are wanted; `stream.server.station.settings` has it."""
+    """Reads what sources are wanted; `stream.server.station.station_file` has it."""
 
     def read_sources(self, path: str) -> Sequence[SourceSpec]:
         """Those of a settings file."""
@@ -54,17 +54,17 @@ class Station:
 
     Args:
         specs: sources to begin with.
+        models: for streams from outside, by the names that clients use; the first is the default.
         load: gives the model of a name and a provider; raises `ModelError`.
-        model: name of the model for streams that come from outside.
-        provider: where that runs.
-        max_streams: of one model at a time, those from outside too.
+        max_streams: of one model at a time.
         deadline: of a `Pool`, seconds.
         beside: makes sinks for each run of a source, beside its outputs.
         patience: makes the pauses between starts of a source that fails.
 
     Attributes:
         hub: what all sources say.
-        model_name: of the model for streams from outside.
+        pools: of ``models``, by their names.
+        started_at: seconds since 1970.
 
     Raises:
         UsageError, SpecError: sources that contradict each other, or rules that do not fit the model.
@@ -74,59 +74,31 @@ class Station:
     def __init__(
         self,
         specs: Iterable[SourceSpec] = (),
+        models: Mapping[str, Model] | None = None,
         *,
         load: Callable[[str, str], Model],
-        model: str = "default",
-        provider: str = "auto",
         max_streams: int = 1000,
         deadline: float = 0.010,
         beside: Callable[[SourceSpec], Sequence[Sink]] = nothing_beside,
         patience: Callable[[], Backoff] = patient,
     ) -> None:
         self.hub = Hub()
-        self.model_name = model
-        self._provider = provider
-        self._load, self._beside, self._patience = load, beside, patience
-        self._max_streams, self._deadline = max_streams, deadline
-        self._changing = threading.RLock()
-        self._pools: dict[tuple[str, str], Pool] = {}  # model and provider, as they were named
-        self._sources: Mapping[str, SourceRun] = {}  # replaced whole, so that readers need no lock
-        self._served = {(model, provider)}  # kept, whether or not a source uses them
-        self._from_file: frozenset[str] = frozenset()
-        self._started = self._closed = False
         self.started_at = time.time()
+        self._models = Models(models or {}, load, max_streams=max_streams, deadline=deadline)
+        self.pools: Mapping[str, Pool] = self._models.served
+        self._beside, self._patience = beside, patience
+        self._changing = threading.RLock()
+        self._sources: Mapping[str, SourceRun] = {}  # replaced whole, so that readers need no lock
+        self._started = self._closed = False
         specs = tuple(specs)
-        try:
-            self.pool()
-            self._check(specs)
-            self._sources = {spec.name: self._make(spec) for spec in specs}
-        except BaseException:
-            self._close_pools()
-            raise
+        self._check(specs)
+        self._sources = {spec.name: self._make(spec) for spec in specs}
         self._from_file = frozenset(self._sources)
 
     @property
     def sources(self) -> Mapping[str, SourceRun]:
         """By name, in the order in which they were added. It does not change; ask again for what is so then."""
         return self._sources
-
-    @property
-    def pools(self) -> Mapping[str, Pool]:
-        """By name of the model, a file's without folder and suffix; that for streams from outside comes first."""
-        found: dict[str, Pool] = {}
-        for (name, _), pool in list(self._pools.items()):
-            found.setdefault(PurePath(name).stem if PurePath(name).suffix else name, pool)
-        return found
-
-    def serve_model(self, model: str) -> None:
-        """Have one more model for streams from outside, whether or not a source uses it.
-
-        Raises:
-            ModelError: it cannot be used.
-        """
-        with self._changing:
-            self.pool(model)
-            self._served.add((model, self._provider))
 
     @property
     def history(self) -> str | None:
@@ -137,45 +109,30 @@ class Station:
                     return str(asked.target)
         return None
 
-    def pool(self, model: str | None = None, provider: str | None = None) -> Pool:
-        """The pool of a model, made when it is first asked for.
-
-        Args:
-            model: by name; None = that for streams from outside.
-            provider: where it runs; None = as for those.
-
-        Raises:
-            ModelError: the model cannot be used.
-        """
-        key = self.model_name if model is None else model, provider or self._provider
-        with self._changing:
-            if key not in self._pools:
-                pool = Pool(self._load(*key), max_streams=self._max_streams, deadline=self._deadline)
-                pool.start()
-                self._pools[key] = pool
-            return self._pools[key]
-
     def start(self) -> None:
         """Start every source. Nothing is waited for."""
         with self._changing:
             self._started = True
+            self._models.start()
             for run in self._sources.values():
                 run.start()
 
-    def drain(self, reason: str = "the station stops") -> None:
-        """End every source and every watcher; streams from outside go on.
-
-        Takes a few seconds at most: a source that hangs is left behind.
-        """
-        with self._changing:
-            self._closed = True
-            self._stop(list(self._sources.values()))
-        self.hub.close(reason)
+    def drain(self) -> None:
+        """The end is near: take no more changes, and let the sources begin to end. Returns at once."""
+        self._closed = True
+        for run in self._sources.values():
+            run.begin_stop()
 
     def close(self) -> None:
-        """End everything. A second call does nothing."""
-        self.drain()
-        self._close_pools()
+        """End everything: sources, with what waits in their outputs, watchers, streams from outside.
+
+        Takes some seconds at most, as a source that hangs is left behind. A second call does nothing.
+        """
+        self._closed = True
+        with self._changing:
+            self._stop(list(self._sources.values()))
+            self.hub.close("the station stops")
+            self._models.close()
 
     def __enter__(self) -> Station:
         self.start()
@@ -276,10 +233,10 @@ class Station:
             raise UsageError(f"{len(specs)} sources: a station has up to {MAX_SOURCES}; start another one")
         check_claims(specs)
         for spec in specs:
-            make_rules(self.pool(spec.model, spec.provider).model, spec)
+            make_rules(self._models.model(spec.model, spec.provider), spec)
 
     def _make(self, spec: SourceSpec) -> SourceRun:
-        pool = self.pool(spec.model, spec.provider)
+        pool = self._models.pool(spec.model, spec.provider)
         return SourceRun(spec, pool, self.hub, beside=self._beside, patience=self._patience)
 
     def _apply(self, wanted: Mapping[str, SourceSpec]) -> Reloaded:
@@ -298,7 +255,7 @@ class Station:
             for name, run in self._sources.items():
                 if name not in same:
                     run.start()
-        self._close_idle_pools()
+        self._models.keep({(run.spec.model, run.spec.provider) for run in self._sources.values()})
         return Reloaded(
             added=tuple(name for name in wanted if name not in before),
             changed=tuple(name for name in wanted if name in before and name not in same),
@@ -313,16 +270,3 @@ class Station:
         end = time.monotonic() + STOP_SECONDS
         for run in runs:
             run.stop(max(0.0, end - time.monotonic()))
-
-    def _close_idle_pools(self) -> None:
-        """Give up models that nobody uses any more."""
-        used = {(run.spec.model, run.spec.provider) for run in self._sources.values()}
-        used |= self._served
-        for key in [key for key, pool in self._pools.items() if key not in used and not pool.streams]:
-            self._pools.pop(key).close()
-
-    def _close_pools(self) -> None:
-        with self._changing:
-            pools, self._pools = self._pools, {}
-        for pool in pools.values():
-            pool.close()

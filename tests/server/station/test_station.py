@@ -23,7 +23,7 @@ def test_a_source_that_ends_has_ended_and_was_heard_as_alone() -> None:
         watch = Watch(made.hub)
         wait_for_state(made, "short", "ended")
         assert made.source("short").glance().restarts == 0
-    watch.wait()
+    watch.joined()
     (results,) = heard.runs["short"]
     assert_as_offline(results, asked)
     assert watch.reason == "the station stops"
@@ -73,10 +73,10 @@ def test_a_source_that_hangs_keeps_nobody_from_stopping(monkeypatch: pytest.Monk
 
 def test_two_sources_of_one_model_share_its_pool() -> None:
     with station([spec("one", ENDLESS), spec("two", ENDLESS)]) as (made, _):
-        wait_for(lambda: made.pool().streams == 2, "both in one pool")
+        wait_for(lambda: made.sources["one"].pool.streams == 2, "both in one pool")
         assert made.sources["one"].pool is made.sources["two"].pool
         made.remove_source("one")
-        assert made.pool().streams == 1
+        assert made.sources["two"].pool.streams == 1
 
 
 def test_a_model_that_gives_no_probabilities_ends_its_source_only(monkeypatch: pytest.MonkeyPatch) -> None:
