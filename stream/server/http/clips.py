@@ -44,10 +44,10 @@ def _clip(history: str, run: int, number: int) -> tuple[Path, str] | None:
         handle = os.open(named, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError:
         return None
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return None
-        media = _KINDS.get(file.read(4))
+    try:
+        media = _KINDS.get(os.read(handle, 4)) if stat.S_ISREG(os.fstat(handle).st_mode) else None
+    finally:
+        os.close(handle)
     return None if media is None else (Path(named), media)
 
 
