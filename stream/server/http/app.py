@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 
 from stream.errors import StreamClassifyError
 from stream.server.access.access import Access
-from stream.server.http import classify, clips, events, health, metrics, model, openapi, sources
+from stream.server.http import classify, clip_files, event_routes, health, metrics, model, openapi, sources
 from stream.server.http.answers import error_answer, refusal_answer
 from stream.server.http.draining import Draining
 from stream.server.http.gate import Gate
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from stream.server.http.served import Served
     from stream.server.station import SourceSpec
 
-_PARTS = (health, model, classify, sources, events, clips, metrics, openapi)
+_PARTS = (health, model, classify, sources, event_routes, clip_files, metrics, openapi)
 OPERATIONS: tuple[Operation, ...] = tuple(each for part in _PARTS for each in part.OPERATIONS)
 
 
