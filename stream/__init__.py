@@ -102,7 +102,7 @@ _HOMES = {
     "stream.capture.device.microphone": ["Microphone"],
     "stream.capture.opening": ["open_source"],
     "stream.capture.source": ["ArraySource", "AudioSource", "SourceReport"],
-    "stream.classifier": ["StreamClassifier"],
+    "stream.classifier.stream_classifier": ["StreamClassifier"],
     "stream.recording": ["classify"],
     "stream.decisions.detector": ["Detector"],
     "stream.decisions.derived": ["DerivedSpec"],
