@@ -53,9 +53,9 @@ class Batch:
         self, asked: list[tuple[int, Frames]], places: list[int], answers: list[Probs | Exception]
     ) -> None:
         rows = np.array([asked[place][0] for place in places], np.intp)
-        together = np.concatenate([asked[place][1] for place in places])
-        frames = together.reshape(len(places), -1, together.shape[1])
         try:
+            together = np.concatenate([asked[place][1] for place in places])
+            frames = together.reshape(len(places), -1, together.shape[1])
             probs, state = run_blocks(self._table.model, frames, self._table.rows_state(rows))
         except Exception as error:  # of whichever: each alone shows whose it is
             if len(places) == 1:

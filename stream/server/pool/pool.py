@@ -62,7 +62,8 @@ class Pool:
         self._table = StateTable(model, 2 * max_streams)
         self._batch = Batch(self._table)
         self._free = list(range(2 * max_streams - 1, -1, -1))  # the lowest row is taken first
-        self._left: list[int] = []  # rows of those who left
+        self._running = False  # a batch
+        self._left: list[int] = []  # rows of those who left meanwhile
         self._members: set[Member] = set()
         self._taken = 0
         self._waiting: list[Member] = []
@@ -170,7 +171,7 @@ class Pool:
     def _give_back(self, row: int) -> None:
         with self._lock:
             self._taken -= 1
-            self._left.append(row)
+            (self._left if self._running else self._free).append(row)
 
     def _add(self, member: M) -> M:
         with self._lock:
@@ -195,18 +196,25 @@ class Pool:
                 self._wake.notify()
 
     def _run(self) -> None:
-        while (members := self._next()) is not None:
-            self._run_batch(members)
-            self._tell()
+        error: Exception = ClosedError("the pool was closed")
+        try:
+            while (members := self._next()) is not None:
+                self._run_batch(members)
+                self._tell()
+        except Exception as unexpected:  # nobody is left waiting for a thread that is gone
+            log.exception("%r ends", self)
+            error = unexpected
         with self._lock:
+            self._closed = True
             left, self._members = self._members, set()
         for member in left:
-            member.end(ClosedError("the pool was closed"))
+            member.end(error)
         self._tell()
 
     def _next(self) -> list[Member] | None:
         """Wait for something to do, and for what else comes before the deadline; None where the pool is closed."""
         with self._lock:
+            self._running = False
             self._free += self._left
             self._left.clear()
             while not (self._waiting or self._closed):
@@ -216,6 +224,7 @@ class Pool:
             time.sleep(self.deadline)
         with self._lock:
             members, self._waiting = self._waiting, []
+            self._running = True
             return None if self._closed else members
 
     def _run_batch(self, members: list[Member]) -> None:
@@ -237,4 +246,7 @@ class Pool:
 
     def _tell(self) -> None:
         for listener in self._listeners:
-            listener()
+            try:
+                listener()
+            except Exception:  # of one listener: the others are told as well
+                log.exception("%r: a listener failed", self)
