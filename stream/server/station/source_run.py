@@ -26,8 +26,10 @@ from stream.server.hub import Hub
 from stream.server.hub_message import HubMessage, SourceCondition, SourceRecord
 from stream.server.pool import Pool, PoolEngine
 from stream.server.station.hub_sink import Hearing, HubSink
+from stream.server.station.listened import look
 from stream.server.station.source_glance import SourceGlance
 from stream.server.station.source_spec import SourceSpec
+from stream.telemetry import Telemetry
 from stream.tuning import Tuning
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ class SourceRun:
 
     Attributes:
         spec, pool: as given.
+        telemetry: of the present run, or of the last one; None before the first.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class SourceRun:
         self._sink: HubSink | None = None
         self._tuning: Tuning | None = None
         self._outputs: Outputs | None = None
+        self.telemetry: Telemetry | None = None
         self._placed: dict[str, float] = {}
         self._thread = threading.Thread(target=self._supervise, name=f"source {spec.name}", daemon=True)
 
@@ -141,57 +145,35 @@ class SourceRun:
         return self._thread.is_alive()
 
     def place_threshold(self, label: str, threshold: float) -> str:
-        """Move the threshold of a class, until its settings change; what to show.
-
-        Raises:
-            UsageError: no such class is reported, a threshold out of range, or nothing is heard just now.
-        """
-        tuning = self._tuning
-        if tuning is None:
-            raise UsageError(f"{self.name}: is not heard just now; try again when it is")
-        words = tuning.place(label, threshold)
+        """See `Listened`. It holds until the settings of the source change, also when it is started again."""
+        words = self._heard().place(label, threshold)
         self._placed[label] = threshold
         return words
 
     def mute(self, label: str) -> str:
-        """Ask for no more events of a class, or for them again; what to show."""
-        tuning = self._tuning
-        if tuning is None:
-            raise UsageError(f"{self.name}: is not heard just now; try again when it is")
-        return tuning.mute(label)
+        """See `Listened`."""
+        return self._heard().mute(label)
 
     def glance(self) -> SourceGlance:
         """How it is doing. From any thread."""
         with self._lock:
-            state, detail, since = self._condition
+            condition = self._condition
             running, sink, tuning, outputs = self._running, self._sink, self._tuning, self._outputs
             restarts, error, retry_at = self._restarts, self._error, self._retry_at
         hearing = Hearing() if sink is None else sink.hearing()
         if running:
-            state, detail, since = hearing.state, hearing.detail, hearing.since or since
-        return SourceGlance(
-            name=self.name,
-            input=self.spec.listens_to,
-            model=self.pool.model.card.name,
-            labels=self.spec.derived.labels(self.pool.model.labels),
-            state=state,
-            detail=detail,
-            since=round(since, 3),
+            condition = hearing.state, hearing.detail, hearing.since
+        return look(
+            self.name,
+            self.spec.listens_to,
+            self.pool.model.card,
+            self.spec.derived.labels(self.pool.model.labels),
+            hearing,
+            condition,
             restarts=restarts,
             error=error,
             retry_in=None if retry_at is None else round(max(0.0, retry_at - self._clock()), 3),
-            probs=hearing.probs if running else {},
-            on=hearing.on if running else (),
             thresholds={} if tuning is None else tuning.thresholds(),
-            last_event=hearing.last_event,
-            rms_dbfs=hearing.rms_dbfs if running else None,
-            peak_dbfs=hearing.peak_dbfs if running else None,
-            seconds=hearing.seconds,
-            lost_seconds=hearing.lost_seconds,
-            rows=hearing.rows,
-            events=hearing.events,
-            lag_seconds=hearing.lag_seconds if running else None,
-            busy_seconds=hearing.busy_seconds,
             outputs=() if outputs is None else tuple(outputs.reports()),
         )
 
@@ -254,18 +236,38 @@ class SourceRun:
             stack.callback(outputs.close)
             origin = Origin(spec.name, model.card.name, model.sha256)
             sink = HubSink(self._hub, origin, info, model.card, classifier.labels)
+            telemetry = Telemetry(
+                model.card,
+                info,
+                classifier.detector_spec,
+                provider=model.provider,
+                labels=classifier.labels,
+                outputs=outputs.reports,
+            )
             told: list[Sink] = [sink, *self._beside(spec), *lines, outputs]
-            tuning = Tuning(classifier, None, told, outputs.marks)
+            tuning = Tuning(classifier, telemetry, told, outputs.marks)
             for label, threshold in self._placed.items():
                 tuning.place(label, threshold)
             with self._lock:
                 self._sink, self._tuning, self._outputs = sink, tuning, outputs
+                self.telemetry = telemetry
                 self._running = True
             self._tell("listening", "")
-            run(source, classifier, [tuning, *told], history_seconds=outputs.history_seconds or None)
+            run(
+                source,
+                classifier,
+                [tuning, telemetry, *told],
+                history_seconds=outputs.history_seconds or None,
+            )
         if info.live and info.duration is None and kind_of_input(spec.input, spec.demo) not in ENDING:
             return None
         return source.report().truncated
+
+    def _heard(self) -> Tuning:
+        tuning = self._tuning
+        if tuning is None:
+            raise UsageError(f"{self.name}: is not heard just now; try again when it is")
+        return tuning
 
     def _forget(self) -> None:
         with self._lock:
