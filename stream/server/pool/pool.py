@@ -17,7 +17,7 @@ from stream.features.repair import Method
 from stream.inference.session import Model
 from stream.inference.state_table import SlabRow, StateTable
 from stream.messages import Result
-from stream.server.pool.batch import Batch, Frames
+from stream.server.pool.micro_batch import MicroBatch, Frames
 from stream.server.pool.member import Member
 from stream.server.pool.pool_engine import PoolEngine
 from stream.server.pool.seat import Seat
@@ -60,7 +60,7 @@ class Pool:
         self._wake = threading.Condition(self._lock)
         # A row is free again only behind the batch that may be running it, so there are more rows than streams.
         self._table = StateTable(model, 2 * max_streams)
-        self._batch = Batch(self._table)
+        self._batch = MicroBatch(self._table)
         self._free = list(range(2 * max_streams - 1, -1, -1))  # the lowest row is taken first
         self._running = False  # a batch
         self._left: list[int] = []  # rows of those who left meanwhile

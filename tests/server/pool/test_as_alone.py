@@ -21,7 +21,7 @@ from stream.outputs.sink import Sink
 from stream.runner import run
 from stream.snapshot import pack, unpack
 from tests.inference.test_slab import made
-from tests.server.pool.pooled import Listener, assert_as_alone, cut, running
+from tests.support.pooled import Listener, assert_as_alone, cut, running
 from tests.support.sounds import make
 
 MODELS: dict[str, Callable[[], Model]] = {

@@ -17,7 +17,7 @@ from stream.inference.session import Model
 from stream.messages import Chunk, Result
 from stream.server.pool import LoopDelivery, Pool
 from stream.snapshot import pack, unpack
-from tests.server.pool.pooled import WAIT, Listener, alone, assert_as_alone, cut, running
+from tests.support.pooled import WAIT, Listener, alone, assert_as_alone, cut, running
 from tests.support.sounds import make
 from tests.support.toy_models import toy_bytes, toy_card, toy_graph
 

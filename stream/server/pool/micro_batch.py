@@ -1,4 +1,4 @@
-"""Batch: the model run for many rows of a state table at once."""
+"""MicroBatch: the model run for many rows of a state table at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Frames = NDArray[np.float32]
 Probs = NDArray[np.float32]
 
 
-class Batch:
+class MicroBatch:
     """Runs the model of a table for some of its rows, each with frames of its own.
 
     Rows with the same number of frames go together, along the graph's batch axis. A row's probabilities do not depend
