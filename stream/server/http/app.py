@@ -30,8 +30,8 @@ from stream.server.socket import routes as stream_routes
 
 if TYPE_CHECKING:
     from stream.server.http.served import Served
-    from stream.server.station import SourceSpec
     from stream.server.socket.resume_store import ResumeStore
+    from stream.server.station import SourceSpec
 
 _PARTS = (health, model, classify, sources, event_routes, clip_files, metrics, openapi)
 OPERATIONS: tuple[Operation, ...] = tuple(each for part in _PARTS for each in part.OPERATIONS)
