@@ -152,11 +152,17 @@ def serve(**options: Any) -> None:
 def _run(
     listener: Any, models: dict[str, Model], access: Access, limits: Limits, tls: Any, options: Any
 ) -> None:
+    from stream.capture.device.presence import has_sound
     from stream.server.http.app import make_app
     from stream.server.serving import serve as serve_app
 
     host, port = listener.getsockname()[:2]
     say(f"stream-classify: serving on {address(host, port, secure=tls is not None)}; Ctrl-C ends it")
+    if not has_sound():
+        say(
+            "stream-classify: no sound card and no sound server here: network streams, files and browsers' microphones "
+            "work, microphones of this machine do not"
+        )
     app = make_app(_Models(models, limits), access, limits, page=options["page"])
     serve_app(app, listener, tls=tls, access_log=options["access_log"], reload=access.reload, **_watchdog())
 
