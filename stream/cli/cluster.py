@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from stream.errors import StreamClassifyError, UsageError
 
 if TYPE_CHECKING:
     from stream.server.cluster.plan import ClusterPlan, Replicas
+    from stream.server.station.source_spec import SourceSpec
 
 LOOK_SECONDS = 2.0
 _ALONE = {  # option -> why it does not go with --ray
@@ -23,8 +24,12 @@ _ALONE = {  # option -> why it does not go with --ray
 }
 
 
-def check_ray(options: dict[str, Any]) -> None:
+def check_ray(options: dict[str, Any], sources: Sequence[SourceSpec] = ()) -> None:
     """Refuse options that contradict one another.
+
+    Args:
+        options: of the command.
+        sources: of the settings file.
 
     Raises:
         UsageError: they do, or Ray is not installed.
@@ -37,6 +42,11 @@ def check_ray(options: dict[str, Any]) -> None:
     for name, reason in _ALONE.items():
         if options[name]:
             raise UsageError(f"--{name.replace('_', '-')} with --ray: {reason}; leave it out")
+    if sources:
+        raise UsageError(
+            f"source {sources[0].name!r} with --ray: every replica would listen to it; run another stream-classify "
+            "serve for the sources, without --ray, on the machine where they are"
+        )
     if find_spec("ray") is None:
         from stream.installation import install_command
 
