@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
@@ -68,6 +69,12 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
+async def _until(messages: AsyncIterator[dict[str, Any]], kind: str) -> dict[str, Any]:
+    while (message := await anext(messages))["type"] != kind:
+        pass
+    return message
+
+
 def test_it_waits_for_a_station_and_begins_again_where_that_one_knows_nothing(model: Model) -> None:
     sound = as_s16(noise(6, seed=8))
     second = 2 * RATE
@@ -77,25 +84,19 @@ def test_it_waits_for_a_station_and_begins_again_where_that_one_knows_nothing(mo
             messages = aiter(client)
             for at in range(0, 3 * second, second):
                 await client.send(sound[at : at + second])
-            while (await anext(messages))["type"] != "lag":
-                pass
+            await _until(messages, "lag")
             front.target = None
             front.cut()
-            waiting = asyncio.ensure_future(anext(messages))
+            begun = asyncio.create_task(_until(messages, "begun_again"))
             for at in range(3 * second, 5 * second, second):
                 await client.send(sound[at : at + second])
             while not front.refused:
                 await asyncio.sleep(0.01)
             front.target = other
-            got = []
-            while True:
-                got.append(await waiting)
-                if got[-1]["type"] == "begun_again":
-                    break
-                waiting = asyncio.ensure_future(anext(messages))
+            position = (await begun)["position"]
             await client.send(sound[5 * second :])
             await client.flush()
-            return [message async for message in messages], got[-1]["position"]
+            return [message async for message in messages], position
 
     async def bounded(first: ServedApp, other: ServedApp) -> tuple[list[dict[str, Any]], int]:
         async with asyncio.timeout(DEADLINE_SECONDS):
