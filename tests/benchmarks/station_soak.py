@@ -198,7 +198,9 @@ class StationSoak:
         watch.joined()
         found.hub_events = sum(isinstance(each.record, EventRecord) for each in watch.messages)
         with closing(sqlite3.connect(self._history)) as file:
-            (found.history_events,) = file.execute("SELECT count(*) FROM events WHERE offset IS NOT NULL").fetchone()
+            (found.history_events,) = file.execute(
+                "SELECT count(*) FROM events WHERE offset IS NOT NULL"
+            ).fetchone()
             (found.history_runs,) = file.execute("SELECT count(*) FROM runs").fetchone()
         found.wall_seconds = time.monotonic() - begin
         return found
@@ -268,7 +270,8 @@ def main() -> None:
         soak = StationSoak(Model.bundled(asked.model), asked.hours, asked.sources, asked.seed, Path(folder))
         found = soak.run(
             lambda look: print(
-                f"{look.hours:8.2f} {look.resident_mib:8.1f} {look.descriptors:6d} {look.threads:8d}", flush=True
+                f"{look.hours:8.2f} {look.resident_mib:8.1f} {look.descriptors:6d} {look.threads:8d}",
+                flush=True,
             )
         )
     print(

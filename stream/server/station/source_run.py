@@ -11,10 +11,11 @@ from contextlib import ExitStack, closing
 import msgspec
 
 from stream.assembly import make_classifier, make_json_lines, make_outputs
+from stream.capture.device.portaudio import reinitialise
 from stream.capture.fitting import kind_of_input
 from stream.capture.live.supervisor import Backoff
 from stream.capture.source import AudioSource
-from stream.errors import StreamClassifyError, UsageError
+from stream.errors import DeviceError, StreamClassifyError, UsageError
 from stream.outputs.outputs import Outputs
 from stream.outputs.records import Origin
 from stream.outputs.schema import SCHEMA_VERSION
@@ -90,6 +91,7 @@ class SourceRun:
         self._running = False
         self._restarts, self._error = 0, ""
         self._retry_at: float | None = None
+        self._was_missing = False
         self._source: AudioSource | None = None
         self._engine: PoolEngine | None = None
         self._sink: HubSink | None = None
@@ -188,6 +190,7 @@ class SourceRun:
             except Exception as error:  # of a source, a model, an output: whatever it is, the others go on
                 if not isinstance(error, StreamClassifyError):
                     log.debug("%s", self.name, exc_info=True)
+                self._was_missing = isinstance(error, DeviceError)
                 kind = "" if isinstance(error, StreamClassifyError) else f"{type(error).__name__}: "
                 reason = printable(" ".join(f"{kind}{error}".split()))
             else:
@@ -218,6 +221,9 @@ class SourceRun:
     def _listen(self) -> str | None:
         """One run. What to say where the sound came to its end; None where it should have gone on."""
         spec = self.spec
+        if self._was_missing:
+            self._was_missing = False
+            reinitialise()  # PortAudio's list of devices is from when it was loaded
         source = spec.open()
         with ExitStack() as stack:
             stack.enter_context(closing(source))
