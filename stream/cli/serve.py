@@ -158,7 +158,7 @@ def _run(
     host, port = listener.getsockname()[:2]
     say(f"stream-classify: serving on {address(host, port, secure=tls is not None)}; Ctrl-C ends it")
     app = make_app(_Models(models, limits), access, limits, page=options["page"])
-    serve_app(app, listener, tls=tls, access_log=options["access_log"], reload=access.reload)
+    serve_app(app, listener, tls=tls, access_log=options["access_log"], reload=access.reload, **_watchdog())
 
 
 class _Models:
@@ -177,6 +177,14 @@ class _Models:
     def close(self) -> None:
         for pool in self.pools.values():
             pool.close()
+
+
+def _watchdog() -> dict[str, Any]:
+    """What tells systemd that the server serves, where systemd started it."""
+    from stream.cli.notify import SystemdWatchdog
+
+    watchdog = SystemdWatchdog.from_environment()
+    return {} if watchdog is None else {"alive": watchdog.alive}
 
 
 def address(host: str, port: int, *, secure: bool) -> str:

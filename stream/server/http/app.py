@@ -25,30 +25,41 @@ from stream.server.http.gate import Gate
 from stream.server.http.operation import Operation
 from stream.server.limits import Limits
 from stream.server.refusals import Refused
+from stream.server.socket import Streams
+from stream.server.socket import routes as stream_routes
 
 if TYPE_CHECKING:
     from stream.server.http.served import Served
+    from stream.server.socket.resume_store import ResumeStore
 
 OPERATIONS: tuple[Operation, ...] = (*health.OPERATIONS, *model.OPERATIONS)
 
 
 def make_app(
-    station: Served, access: Access, limits: Limits | None = None, *, page: bool = True
+    station: Served,
+    access: Access,
+    limits: Limits | None = None,
+    *,
+    page: bool = True,
+    resume_store: ResumeStore | None = None,
 ) -> Starlette:
     """The ASGI application of a station.
 
-    Its lifespan starts the station and closes it. ``app.state`` has ``station``, ``access``, ``limits`` and
-    ``draining``.
+    Its lifespan starts the station and closes it. ``app.state`` has ``station``, ``access``, ``limits``, ``draining``
+    and ``streams``.
 
     Args:
         station: what is served.
         access: who may do what.
         limits: every bound.
         page: also the page for people.
+        resume_store: where streams wait for their clients when the station ends; None = in this process.
     """
     limits = limits or Limits()
+    draining = Draining()
+    streams = Streams(station, limits, resume_store)
     app = Starlette(
-        routes=_routes(page),
+        routes=[*_routes(page), *stream_routes(streams, access, limits, draining)],
         middleware=[Middleware(Gate, access=access, limits=limits), *_cross_origin(access)],
         exception_handlers={
             Refused: _refused,
@@ -60,7 +71,7 @@ def make_app(
     )
     app.router.redirect_slashes = False
     app.state.station, app.state.access, app.state.limits = station, access, limits
-    app.state.draining = Draining()
+    app.state.draining, app.state.streams = draining, streams
     return app
 
 
@@ -91,6 +102,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
     finally:
         app.state.draining.begin()
+        app.state.streams.close()
         await asyncio.to_thread(station.close)
 
 
