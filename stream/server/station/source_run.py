@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 
 import msgspec
 
-from stream.assembly import make_classifier, make_json_lines, make_outputs
+from stream.assembly import make_classifier, make_json_lines, make_outputs, make_rules
 from stream.capture.device.portaudio import reinitialise
 from stream.capture.fitting import kind_of_input
 from stream.capture.live.supervisor import Backoff
@@ -146,6 +146,25 @@ class SourceRun:
         """Whether its thread runs."""
         return self._thread.is_alive()
 
+    def adopt(self, spec: SourceSpec) -> bool:
+        """Go on by other rules of the detector, without losing a sample.
+
+        Returns:
+            Whether that is possible: nothing else differs, and the same classes are reported.
+        """
+        if not self.spec.differs_in_rules_only(spec):
+            return False
+        before, now = (make_rules(self.pool.model, each)[0] for each in (self.spec, spec))
+        labels = self.spec.derived.labels(self.pool.model.labels)
+        if any(before.rule(label).enabled != now.rule(label).enabled for label in labels):
+            return False
+        with self._lock:
+            self.spec, tuning = spec, self._tuning
+            self._placed.clear()
+        if tuning is not None:
+            tuning.take(now)
+        return True
+
     def place_threshold(self, label: str, threshold: float) -> str:
         """See `Listened`. It holds until the settings of the source change, also when it is started again."""
         words = self._heard().place(label, threshold)
@@ -258,6 +277,9 @@ class SourceRun:
                 self._sink, self._tuning, self._outputs = sink, tuning, outputs
                 self.telemetry = telemetry
                 self._running = True
+                adopted = self.spec
+            if adopted is not spec:  # while this was made
+                tuning.take(make_rules(model, adopted)[0])
             self._tell("listening", "")
             run(
                 source,
