@@ -242,7 +242,7 @@ class StationSoak:
     def _take_done(self) -> None:
         found = self.figures
         while not self._done.empty():
-            run = self._done.get()
+            run = self._done.get_nowait()
             found.runs += 1
             found.hours += run.seconds / 3600
             found.events += run.events
