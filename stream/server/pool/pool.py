@@ -17,8 +17,8 @@ from stream.features.repair import Method
 from stream.inference.session import Model
 from stream.inference.state_table import SlabRow, StateTable
 from stream.messages import Result
-from stream.server.pool.micro_batch import MicroBatch, Frames
 from stream.server.pool.member import Member
+from stream.server.pool.micro_batch import Frames, MicroBatch
 from stream.server.pool.pool_engine import PoolEngine
 from stream.server.pool.seat import Seat
 from stream.snapshot import Snapshot
