@@ -7,7 +7,7 @@ from typing import Any
 
 from stream.errors import UsageError
 from stream.server.cluster.plan import ClusterPlan
-from stream.server.cluster.ray_store import close_shelves, open_shelves
+from stream.server.cluster.ray_store import close_actors, open_shelves
 from stream.server.cluster.replica import Replica
 
 APPLICATION = "stream-classify"
@@ -82,16 +82,12 @@ def deploy(plan: ClusterPlan) -> None:
         ) from None
 
 
-def remove(shelves: int) -> None:
-    """End the application: streams are told, events end, replicas stop.
-
-    Args:
-        shelves: actors to end with it.
-    """
+def remove() -> None:
+    """End the application: streams are told, events end, replicas stop, and our actors with them."""
     from ray import serve
 
     serve.delete(APPLICATION)
-    close_shelves(shelves)
+    close_actors()
 
 
 def replica_states() -> dict[str, int]:

@@ -8,6 +8,7 @@ as before; streams whose replica died in between go on with a gap.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import zlib
@@ -117,15 +118,14 @@ def open_shelves(count: int, most_bytes: int) -> list[Any]:
     return [actor.options(name=shelf_name(index), **options).remote(most_bytes) for index in range(count)]
 
 
-def close_shelves(count: int) -> None:
-    """End the actors, and forget what they hold."""
+def close_actors() -> None:
+    """End all actors of ours, and forget what they hold."""
     import ray
 
-    for index in range(count):
-        try:
-            ray.kill(ray.get_actor(shelf_name(index), namespace=NAMESPACE))
-        except ValueError:
-            continue  # it is not there
+    for each in ray.util.list_named_actors(all_namespaces=True):
+        if each["namespace"] == NAMESPACE:
+            with contextlib.suppress(ValueError):  # it has just ended
+                ray.kill(ray.get_actor(each["name"], namespace=NAMESPACE))
 
 
 def shelf_name(index: int) -> str:
