@@ -93,15 +93,17 @@ class StreamingMfcc:
             x = self._emphasise(x)
         total = self._filled - self._begin + count
         frames = 0 if total < self._n_fft else 1 + (total - self._n_fft) // self._hop
-        if frames <= 1 and self._filled + count <= len(self._buffer):
-            # The live case: no more than one frame, and room for it where the last one lies.
+        if self._filled + count <= len(self._buffer) and self._row + frames <= ROWS:
+            # The live case: room behind the last samples, and no frame or few.
             self._buffer[self._filled : self._filled + count] = x
             self._filled += count
-            if frames:
+            if frames == 1:
                 out = self._kernel.compute_one(self._prepared[self._row])
-                self._consume(1)
             else:
-                out = np.empty((0, self._kernel.width), np.float32)
+                out = np.empty((frames, self._kernel.width), np.float32)
+                if frames:
+                    self._kernel.compute(self._frames[self._row : self._row + frames], out[:, None])
+            self._consume(frames)
         else:
             out = np.empty((frames, self._kernel.width), np.float32)
             self._push_blocks(x, out[:, None])
