@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SAMPLE_BYTES = {"s16le": 2, "f32le": 4}
 Message = dict[str, Any]
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-_RESUMABLE = ("draining", "idle_timeout", "slow_reader", "full")  # codes after which another try makes sense
+_RESUMABLE = ("draining", "idle_timeout", "slow_reader", "full", "store_unavailable")  # codes after which another try makes sense
 
 
 class StreamRefused(StreamClassifyError):

@@ -66,6 +66,7 @@ class Connection:
         gone: the peer is.
         left_on_purpose: it closed, and said that it is done.
         deaf: sound that comes is no part of the stream any more.
+        sending_since: since when a reply is on its way that the peer does not take yet; None where there is none.
         closing_since: since when the end is on its way; None before.
     """
 
@@ -75,6 +76,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self.stream: LiveStream | None = None
         self.last_heard = self._loop.time()
+        self.sending_since: float | None = None
         self.closing_since: float | None = None
         self.gone = False
         self.left_on_purpose = False
@@ -268,7 +270,7 @@ class Connection:
                 else:
                     self._waiter = self._loop.create_future()
                     await self._waiter
-                message = stream.outbox.take() if stream.connection is self and not self.gone else None
+                message = stream.next_reply() if stream.connection is self and not self.gone else None
             if not self.gone and self._ending is not None:
                 await self._last_words(self._ending, self.token)
         except _GONE:
@@ -287,7 +289,9 @@ class Connection:
             self.gone = True
 
     async def _say(self, message: bytes) -> None:
+        self.sending_since = self._loop.time()
         await self._send({"type": "websocket.send", "text": message.decode()})
+        self.sending_since = None
 
 
 def decode_text(text: str) -> ClientMessage:

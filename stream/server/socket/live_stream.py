@@ -86,6 +86,7 @@ class LiveStream:
         self._next_in = self.position = hello.start or 0
         self._heard_until: int | None = None
         self._lag_due = self.position + self.rate
+        self._left_out_told = 0
         self.saved: int | None = None
         self.checksum = RowsChecksum()
         self.rows = self.events = self.lost = self.repaired = 0
@@ -192,6 +193,13 @@ class LiveStream:
             self.outbox.promise_last(self._end())
         self._wake()
 
+    def next_reply(self) -> bytes | None:
+        """What to send next; None where nothing waits. Rows that were left out are told."""
+        if self.outbox.left_out > self._left_out_told:
+            self._left_out_told = self.outbox.left_out
+            self.tell_lag()
+        return self.outbox.take()
+
     def tell_lag(self) -> None:
         """Say how far the stream is."""
         self._lag_due = self.position + self.rate
@@ -205,14 +213,9 @@ class LiveStream:
                 repaired=self.repaired,
             )
         )
-        self._wake()
 
     def _wake(self) -> None:
-        if self.connection is None:
-            return
-        if self.outbox.overfull:
-            self.connection.end(StreamEnds("slow_reader", "replies are not read: too many events wait"))
-        else:
+        if self.connection is not None:
             self.connection.wake()
 
     def _advance(self, samples: int) -> None:
@@ -231,6 +234,7 @@ class LiveStream:
         self.position = self._heard_until = self._next_in
         if self.position >= self._lag_due:
             self.tell_lag()
+            self._wake()
 
     def _jump(self) -> None:
         """Nothing will come before ``_next_in``: what a long gap ends, ends now."""

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import socket
+from asyncio import BaseTransport
+from contextlib import suppress
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from stream.server.socket.connection import ABORT, NOT_UTF8
 
+SEND_BYTES = 64 << 10
+
 
 class StreamProtocol(WebSocketsSansIOProtocol):
     """For ``uvicorn.Config(ws=…)``."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """There is a connection. What the system keeps for a slow reader is bounded: it is memory, and cannot be sent
+        again."""
+        super().connection_made(transport)
+        with suppress(OSError):
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
 
     def handle_connect(self, event: Any) -> None:
         """A handshake."""
