@@ -1,0 +1,1 @@
+"""The page for people: plain HTML, CSS and JavaScript modules."""
