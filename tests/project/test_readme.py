@@ -58,6 +58,10 @@ NOT_RUN = {
         "needs PulseAudio",
         "needs PulseAudio",
     ],
+    "stream/server/README.md": [
+        "needs systemd",
+        "needs Docker",
+    ],
     "export/README.md": [
         "needs recordings and a microphone",
         "needs recordings",

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +48,8 @@ class BreakingLine:
         for pair in pairs:
             for each in pair:
                 each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                try:
+                with suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
                 each.close()
 
     def close(self) -> None:
@@ -62,9 +60,13 @@ class BreakingLine:
         while True:
             try:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(self.address, timeout=DEADLINE)
             except OSError:
                 return
+            try:
+                far = socket.create_connection(self.address, timeout=DEADLINE)
+            except OSError:
+                near.close()
+                continue
             self._pairs.append((near, far))
             for pair in ((near, far), (far, near)):
                 threading.Thread(target=self._copy, args=pair, daemon=True).start()
@@ -96,11 +98,16 @@ async def feed(client: StreamClient, data: bytes, step: int, between: Callable[[
 @asynccontextmanager
 async def fed(client: StreamClient, data: bytes, between: Callable[[int], None]) -> AsyncIterator[None]:
     task = asyncio.create_task(feed(client, data, 3200, between))
-    yield
-    await task
+    try:
+        yield
+        await task
+    finally:
+        task.cancel()
 
 
-async def heard(client: StreamClient, data: bytes, between: Callable[[int], None] = lambda _: None) -> list[Message]:
+async def heard(
+    client: StreamClient, data: bytes, between: Callable[[int], None] = lambda _: None
+) -> list[Message]:
     async with asyncio.timeout(DEADLINE), client, fed(client, data, between):
         return [message async for message in client]
 
@@ -121,7 +128,9 @@ def test_with_breaks(line: BreakingLine, model: Model) -> None:
     offline = Offline(model, [Chunk(from_s16(sound), 0, 16_000)])
     rng = np.random.default_rng(71)
     messages = asyncio.run(
-        heard(StreamClient(line.url, rate=16_000), sound, lambda _: line.cut() if rng.random() < 0.1 else None)
+        heard(
+            StreamClient(line.url, rate=16_000), sound, lambda _: line.cut() if rng.random() < 0.1 else None
+        )
     )
     assert line.broken > 3
     end = messages[-1]

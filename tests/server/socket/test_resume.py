@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from stream.server.limits import Limits
 from tests.support.command import wait_for
 from tests.support.served import ServedApp
 from tests.support.stream_peer import Message, Offline, Peer, as_s16, from_s16, noise, told_events
+
 
 class Returning:
     """A client that connects again whenever a test cuts its connection.
@@ -230,11 +231,11 @@ def test_only_so_many_streams_wait(serve: Callable[..., ServedApp]) -> None:
 
 
 @pytest.fixture
-def tokens(tmp_path: Path) -> Iterator[tuple[Access, dict[str, str]]]:
+def tokens(tmp_path: Path) -> tuple[Access, dict[str, str]]:
     path = tmp_path / "tokens"
     names = {name: add_token(path, name, ["listen"]) for name in ("anna", "bert")}
     names["reader"] = add_token(path, "reader", ["read"])
-    yield Access(TokenFile(path)), names
+    return Access(TokenFile(path)), names
 
 
 def test_a_stream_is_its_owners(
