@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
 import socket
-import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -19,7 +16,6 @@ from stream.client import Message, StreamClient, StreamRefused, listen
 from stream.errors import UsageError
 from stream.inference.session import Model
 from stream.messages import Chunk
-from stream.server import page
 from stream.server.access.access import Access
 from stream.server.access.tokens import TokenFile, add_token
 from stream.server.limits import Limits
@@ -197,58 +193,3 @@ def test_what_is_refused_is_one_error(
         list(listen(url, [b"abc"], rate=16_000))
     with pytest.raises(UsageError, match="format 'mp3'"):
         StreamClient(url, rate=16_000, format="mp3")
-
-
-SCRIPT = """
-import {{ StreamClient }} from {module};
-import {{ readFileSync, writeSync }} from "node:fs";
-const sound = readFileSync({sound});
-const client = new StreamClient({url}, {{ rate: 16000, scores: "all", exact: true }}, {{
-  onMessage(message) {{
-    writeSync(1, JSON.stringify(message) + "\\n");
-    if (message.type === "end") process.exitCode = 0;
-  }},
-  onState(state) {{
-    if (!state.connected) writeSync(2, JSON.stringify(state) + "\\n");
-  }},
-}});
-process.exitCode = 3;
-for (let at = 0; at < sound.length; at += 3200) {{
-  client.send(sound.subarray(at, at + 3200));
-  await new Promise((go) => setTimeout(go, 2));
-}}
-client.flush();
-"""
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-def test_in_javascript(line: BreakingLine, model: Model, tmp_path: Path) -> None:
-    data = as_s16(noise(10, seed=74))
-    offline = Offline(model, [Chunk(from_s16(data), 0, 16_000)])
-    sound, script = tmp_path / "sound", tmp_path / "script.mjs"
-    sound.write_bytes(data)
-    client = (Path(page.__file__).parent / "client.js").resolve()
-    module = tmp_path / "client.mjs"
-    module.write_text(client.read_text())
-    values = {"module": module.as_uri(), "sound": str(sound), "url": line.url + "/v1/stream"}
-    script.write_text(SCRIPT.format(**{name: json.dumps(value) for name, value in values.items()}))
-    # Node has had a WebSocket of its own since 22, and behind this option before.
-    command = ["node", "--experimental-websocket", "--no-warnings", str(script)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as node:
-        timer = threading.Timer(DEADLINE, node.kill)
-        timer.start()
-        assert node.stdout is not None
-        assert node.stderr is not None
-        messages: list[Message] = []
-        for line_read in node.stdout:
-            messages.append(json.loads(line_read))
-            if len(messages) in (5, 60):
-                line.cut()
-        errors = node.stderr.read().decode()
-        timer.cancel()
-    assert node.returncode == 0, errors
-    assert line.broken == 2
-    end = messages[-1]
-    assert (end["checksum"], end["lost"]) == (offline.checksum, 0)
-    assert told_events(messages) == offline.told
-    assert errors.count('"connected":false') == 2

@@ -1,1 +1,0 @@
-"""The page for people: plain HTML, CSS and JavaScript modules."""
