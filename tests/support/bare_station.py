@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from stream.inference.session import Model
-from stream.server.pool import Pool
+from stream.server.station import Station
+from tests.support.stations import hasty
 
 
-class BareStation:
+class BareStation(Station):
+    """Without sources: for streams and recordings from outside."""
+
     def __init__(self, *models: Model) -> None:
-        self.pools = {model.card.name: Pool(model, max_streams=4) for model in models}
-        self.said: list[str] = []
+        named = {model.card.name: model for model in models}
 
-    def start(self) -> None:
-        self.said.append("start")
-        for pool in self.pools.values():
-            pool.start()
+        def load(name: str, provider: str) -> Model:
+            return named[name]
 
-    def drain(self) -> None:
-        self.said.append("drain")
-
-    def close(self) -> None:
-        self.said.append("close")
-        for pool in self.pools.values():
-            pool.close()
+        super().__init__(models=named, load=load, patience=hasty, max_streams=4, deadline=0.002)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 
 from stream.errors import StreamClassifyError
 from stream.server.access.access import Access
-from stream.server.http import health, model
+from stream.server.http import classify, clip_files, event_routes, health, metrics, model, openapi, sources
 from stream.server.http.answers import error_answer, refusal_answer
 from stream.server.http.draining import Draining
 from stream.server.http.gate import Gate
@@ -31,8 +31,10 @@ from stream.server.socket import routes as stream_routes
 if TYPE_CHECKING:
     from stream.server.http.served import Served
     from stream.server.socket.resume_store import ResumeStore
+    from stream.server.station import SourceSpec
 
-OPERATIONS: tuple[Operation, ...] = (*health.OPERATIONS, *model.OPERATIONS)
+_PARTS = (health, model, classify, sources, event_routes, clip_files, metrics, openapi)
+OPERATIONS: tuple[Operation, ...] = tuple(each for part in _PARTS for each in part.OPERATIONS)
 
 
 def make_app(
@@ -41,6 +43,7 @@ def make_app(
     limits: Limits | None = None,
     *,
     page: bool = True,
+    read_source: Callable[[Mapping[str, Any]], SourceSpec] | None = None,
     resume_store: ResumeStore | None = None,
 ) -> Starlette:
     """The ASGI application of a station.
@@ -53,6 +56,7 @@ def make_app(
         access: who may do what.
         limits: every bound.
         page: also the page for people.
+        read_source: makes a source of the table that a client sent; None: none can be added.
         resume_store: where streams wait for their clients when the station ends; None = in this process.
     """
     limits = limits or Limits()
@@ -72,6 +76,9 @@ def make_app(
     app.router.redirect_slashes = False
     app.state.station, app.state.access, app.state.limits = station, access, limits
     app.state.draining, app.state.streams = draining, streams
+    app.state.read_source, app.state.operations = read_source, OPERATIONS
+    app.state.turns, app.state.followers = classify.Turns(limits), 0
+    app.state.metrics = metrics.Metrics(app)
     return app
 
 
@@ -98,16 +105,21 @@ def _cross_origin(access: Access) -> list[Middleware]:
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     station: Served = app.state.station
     await asyncio.to_thread(station.start)
+    counting = asyncio.create_task(app.state.metrics.follow(app))
     try:
         yield
     finally:
         app.state.draining.begin()
+        counting.cancel()
+        with suppress(asyncio.CancelledError):
+            await counting
         app.state.streams.close()
         await asyncio.to_thread(station.close)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
+    request.app.state.metrics.refused.labels(error.code).inc()
     return refusal_answer(error)
 
 
