@@ -10,7 +10,8 @@
 
 After a broken connection it connects again, goes on with the same stream, and sends what the station does not have. It
 keeps that much of the sound; what was too old is told to the station as lost. Events come exactly once. Where the
-station does not know the stream any more, another one begins at the sample that comes next, with a "ready" of its own.
+station knows nothing of the stream any more, another one begins with the oldest sound that is kept, behind a message
+{"type": "begun_again", "position": its first sample}; ids of events begin again as well.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ class StreamClient:
         self._flushed = False
         self._sending = asyncio.Lock()
         self._socket: ClientConnection | None = None
+        self._begun_again: int | None = None
         self.ready: Message = {}
 
     async def __aenter__(self) -> StreamClient:
@@ -138,11 +140,11 @@ class StreamClient:
                 message = json.loads(await self._socket.recv())
             except ConnectionClosed:
                 self._socket = None
-                before = self.ready["stream"]
                 await self._connect()
                 await self._pump()
-                if self.ready["stream"] != before:
-                    yield self.ready
+                if self._begun_again is not None:
+                    yield {"type": "begun_again", "position": self._begun_again}
+                    self._begun_again = None
                 continue
             if message["type"] == "error" and message["error"]["code"] not in _AGAIN:
                 raise StreamRefused(**message["error"])
@@ -248,11 +250,16 @@ class StreamClient:
         await socket.close()
         code = answer["error"]["code"]
         if self.ready and code in _ANEW:
-            self.ready, self._received = {}, 0
-            self._hello["start"] = self._kept[0][0] if self._kept else self._next
+            self._begin_again()
         elif code not in _AGAIN:
             raise StreamRefused(**answer["error"])
         return False
+
+    def _begin_again(self) -> None:
+        """The station knows nothing of the stream any more: another one, from the oldest sound that is still here."""
+        self._begun_again = self._kept[0][0] if self._kept else self._next
+        self._hello["start"] = self._begun_again
+        self.ready, self._received = {}, 0
 
 
 def listen(url: str, blocks: Iterable[bytes], **options: Any) -> Iterator[Message]:
