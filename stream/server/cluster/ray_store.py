@@ -33,13 +33,20 @@ class _Place(msgspec.Struct):
     until: float
     owner: str
     state: bytes
+    lender: str = ""
+    lent: bytes = b""
+
+    @property
+    def size(self) -> int:
+        return len(self.state) + len(self.lent) + OVERHEAD_BYTES
 
 
 class Shelf:
     """What one actor holds: states by the names of streams, each for a while.
 
     A stream belongs to the replica that put it there first, or took it last. What another one puts is passed over: it
-    kept the stream for a client that has gone on elsewhere since.
+    kept the stream for a client that has gone on elsewhere since. Whoever puts back what it took, as its client was not
+    the right one, has changed nothing.
 
     Args:
         most_bytes: of all states together; beyond, the oldest are dropped.
@@ -57,7 +64,9 @@ class Shelf:
         self._clear(now)
         for stream, state, seconds in batch:
             place = self._places.get(stream)
-            if place is None or place.owner == owner:
+            if place is not None and place.owner == owner and place.lender and state == place.lent:
+                self._set(stream, _Place(now + seconds, place.lender, state))
+            elif place is None or place.owner == owner:
                 self._set(stream, _Place(now + seconds, owner, state))
         while self._bytes > self._most_bytes:
             self._remove(next(iter(self._places)))
@@ -68,7 +77,7 @@ class Shelf:
         place = self._places.get(stream)
         if place is None or not place.state or place.until <= now:
             return None
-        self._set(stream, _Place(now + seconds, owner, b""))
+        self._set(stream, _Place(now + seconds, owner, b"", place.owner, place.state))
         return place.state
 
     def drop(self, owner: str, stream: str) -> None:
@@ -88,12 +97,12 @@ class Shelf:
     def _set(self, stream: str, place: _Place) -> None:
         self._remove(stream)
         self._places[stream] = place
-        self._bytes += len(place.state) + OVERHEAD_BYTES
+        self._bytes += place.size
 
     def _remove(self, stream: str) -> None:
         place = self._places.pop(stream, None)
         if place is not None:
-            self._bytes -= len(place.state) + OVERHEAD_BYTES
+            self._bytes -= place.size
 
 
 def open_shelves(count: int, most_bytes: int) -> list[Any]:
@@ -165,20 +174,21 @@ class RayStore:
         await asyncio.shield(sending)
 
     async def take(self, stream: str) -> bytes | None:
-        """What is kept, at most once; None as well where the actor does not answer."""
-        try:
-            found: bytes | None = await self._ask(self._index(stream), "take", stream, OWNER_SECONDS)
-        except OutputError as error:
-            log.warning("a stream cannot go on: %s", error)
-            return None
+        """What is kept, at most once.
+
+        Raises:
+            OutputError: the actor does not answer.
+        """
+        found: bytes | None = await self._ask(self._index(stream), "take", stream, OWNER_SECONDS)
         return found
 
     async def drop(self, stream: str) -> None:
-        """Keep it no longer."""
-        try:
-            await self._ask(self._index(stream), "drop", stream)
-        except OutputError as error:
-            log.warning("the state of a stream is kept until it is old: %s", error)
+        """Keep it no longer.
+
+        Raises:
+            OutputError: the actor does not answer.
+        """
+        await self._ask(self._index(stream), "drop", stream)
 
     def _index(self, stream: str) -> int:
         return zlib.crc32(stream.encode()) % len(self._shelves)
