@@ -143,6 +143,16 @@ class HistoryReader:
         )
         return (each for each in rows if each.offset >= since and source in (None, each.run.source))
 
+    def clip(self, run: int, number: int, label: str) -> str | None:
+        """Path of the sound of one event; None without, and where there is no such event."""
+        rows = self._read(
+            "SELECT clip FROM events WHERE run = ? AND number = ? AND label = ? AND clip IS NOT NULL",
+            lambda row: _text(row["clip"]),
+            (run, number, label),
+        )
+        found: str | None = next(rows, None)
+        return found
+
     def minutes(
         self, *, since: float = -math.inf, until: float = math.inf, source: str | None = None
     ) -> Iterator[Minute]:
@@ -235,7 +245,7 @@ class HistoryReader:
         return (each for each in rows if source in (None, each.run.source))
 
     def _read(
-        self, sql: str, make: Callable[[Mapping[str, Any]], Any], values: tuple[float, ...] = ()
+        self, sql: str, make: Callable[[Mapping[str, Any]], Any], values: tuple[float | str, ...] = ()
     ) -> Iterator[Any]:
         with sqlite_errors(self.path):
             cursor = self._connection.execute(sql, values)

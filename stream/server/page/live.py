@@ -1,0 +1,105 @@
+"""Live: how sources stand, as server-sent events for as long as a page watches."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from stream.printable import printable_json
+from stream.server.page.telling import GlanceTelling, SourceTelling, Told, glance
+from stream.server.page.watched import WatchedStation, feeds_of, stopped, waiting
+from stream.server.refusals import Refused
+
+LOOK_SECONDS = 0.1  # between two looks at a source,
+GLANCE_SECONDS = 0.25  # and at all of them
+BREATH_SECONDS = 5.0  # between signs of life, so that a page notices a connection that has died
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # a proxy hands on what comes, at once
+
+
+async def live_station(request: Request, _: Any) -> Response:
+    """All sources in a few lines each."""
+    return _stream(request, _all(request.app.state.station))
+
+
+async def live_source(request: Request, _: Any) -> Response:
+    """One source with everything that is drawn of it."""
+    station: WatchedStation = request.app.state.station
+    name = request.path_params["name"]
+    if name not in station.sources:
+        raise Refused(
+            "unknown_source", f"{name}: there is no source of this name; see /v1/sources", status=404
+        )
+    may_change = request.app.state.access.identify(request).may("admin")
+    return _stream(request, _one(station, name, may_change))
+
+
+async def _all(station: WatchedStation) -> AsyncIterator[Told | None]:
+    feeds, telling = feeds_of(station), GlanceTelling()
+    names: list[str] | None = None
+    while True:
+        sources = dict(station.sources)
+        feeds.keep(list(sources))
+        now = time.monotonic()
+        changed = []
+        for name, source in sources.items():
+            condition, telemetry = source.condition, source.telemetry
+            state = None if condition is None else waiting(condition)
+            if telemetry is None:
+                if telling.is_due(name, str(state), now):
+                    changed.append({"name": name, "labels": [], "state": state, "recent": [], "last": None})
+                continue
+            readings = await feeds.of(name, telemetry).read()
+            if telling.is_due(name, (id(telemetry), readings.version, str(state)), now):
+                changed.append(glance(name, readings) | stopped(state))
+        if changed or names != list(sources):
+            names = list(sources)
+            yield "glance", {"names": names, "changed": changed, "streams": station.stream_count}
+        else:
+            yield None
+        await asyncio.sleep(GLANCE_SECONDS)
+
+
+async def _one(station: WatchedStation, name: str, may_change: bool) -> AsyncIterator[Told | None]:
+    feeds, telling = (
+        feeds_of(station),
+        SourceTelling(name, lambda event: station.sources[name].clip(event) is not None),
+    )
+    while (source := station.sources.get(name)) is not None:
+        condition, telemetry = source.condition, source.telemetry
+        state = None if condition is None else waiting(condition)
+        if telemetry is not None:
+            feed = feeds.of(name, telemetry)
+            extra = {"rules": may_change}
+            for kind, value in telling.tell(await feed.read(), feed.epoch, time.monotonic(), extra):
+                yield kind, value | stopped(state) if kind == "moment" else value
+        elif state is not None:
+            yield "waiting", {"state": state}
+        yield None
+        await asyncio.sleep(LOOK_SECONDS if state is None else GLANCE_SECONDS)
+
+
+def _stream(request: Request, told: AsyncIterator[Told | None]) -> Response:
+    draining = request.app.state.draining
+
+    async def lines() -> AsyncIterator[bytes]:
+        said_at = time.monotonic()
+        yield b": begins\n\n"
+        async for each in told:
+            if draining.begun:
+                return
+            now = time.monotonic()
+            if each is not None:
+                name, value = each
+                yield f"event: {name}\ndata: ".encode() + printable_json(msgspec.json.encode(value)) + b"\n\n"
+                said_at = now
+            elif now - said_at > BREATH_SECONDS:
+                yield b": alive\n\n"
+                said_at = now
+
+    return StreamingResponse(lines(), media_type="text/event-stream", headers=HEADERS)
