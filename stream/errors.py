@@ -8,6 +8,7 @@ Exit codes belong to the command line (``stream.cli``), not here.
     ├── UsageError            a combination of options that makes no sense
     ├── SpecError             a MfccSpec, DetectorSpec or other setting out of range (also a ValueError)
     ├── ClosedError           push after flush, a source after close
+    ├── PoolFull              every place for a stream is taken
     ├── SnapshotInvalid       a state that cannot be saved, or fits nothing here
     ├── SourceError           sound cannot be had
     │   ├── UnreadableAudio   a file that is empty, truncated or not audio
@@ -60,6 +61,10 @@ class ClosedError(StreamClassifyError):
 
     Call ``reset`` to start a new stream, or open the source again.
     """
+
+
+class PoolFull(StreamClassifyError):
+    """Every place for a stream is taken. Try again when another stream has ended, or allow more of them."""
 
 
 class SnapshotInvalid(StreamClassifyError):

@@ -31,6 +31,7 @@ _OWN = {
     "replay": ("stream.cli.replay", "replay", "Hear a recorded session again: are the results the same?"),
     "explain": ("stream.cli.explain", "explain", "Show why there was an event in a session, or none."),
     "scan": ("stream.cli.scan", "scan", "Listen to an archive of recordings, on all cores."),
+    "serve": ("stream.cli.serve", "serve", "Serve streams, files and events over HTTP and WebSocket."),
     "doctor": ("stream.cli.doctor", "doctor", "Listen, and say in plain words what is wrong."),
     "redact": ("stream.cli.redact", "redact", "Write sound without the speech in it, for other programs."),
     "settings": ("stream.cli.in_force", "settings", "Print what is in force, and where it comes from."),

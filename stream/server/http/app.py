@@ -1,0 +1,115 @@
+"""make_app: all routes of a station, and how errors become answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from stream.errors import StreamClassifyError
+from stream.server.access.access import Access
+from stream.server.http import health, model
+from stream.server.http.answers import error_answer, refusal_answer
+from stream.server.http.draining import Draining
+from stream.server.http.gate import Gate
+from stream.server.http.operation import Operation
+from stream.server.limits import Limits
+from stream.server.refusals import Refused
+
+if TYPE_CHECKING:
+    from stream.server.http.served import Served
+
+OPERATIONS: tuple[Operation, ...] = (*health.OPERATIONS, *model.OPERATIONS)
+
+
+def make_app(
+    station: Served, access: Access, limits: Limits | None = None, *, page: bool = True
+) -> Starlette:
+    """The ASGI application of a station.
+
+    Its lifespan starts the station and closes it. ``app.state`` has ``station``, ``access``, ``limits`` and
+    ``draining``.
+
+    Args:
+        station: what is served.
+        access: who may do what.
+        limits: every bound.
+        page: also the page for people.
+    """
+    limits = limits or Limits()
+    app = Starlette(
+        routes=_routes(page),
+        middleware=[Middleware(Gate, access=access, limits=limits), *_cross_origin(access)],
+        exception_handlers={
+            Refused: _refused,
+            HTTPException: _unroutable,
+            StreamClassifyError: _invalid,
+            Exception: _internal,
+        },
+        lifespan=_lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.station, app.state.access, app.state.limits = station, access, limits
+    app.state.draining = Draining()
+    return app
+
+
+def _routes(page: bool) -> Sequence[BaseRoute]:
+    return [each.route() for each in OPERATIONS]
+
+
+def _cross_origin(access: Access) -> list[Middleware]:
+    """What lets the pages of allowed origins read answers; without any, browsers do not let them."""
+    if not access.origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=[each.rstrip("/") for each in access.origins],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Range"],
+            max_age=600,
+        )
+    ]
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    station: Served = app.state.station
+    await asyncio.to_thread(station.start)
+    try:
+        yield
+    finally:
+        app.state.draining.begin()
+        await asyncio.to_thread(station.close)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return refusal_answer(error)
+
+
+async def _unroutable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
+    message = {404: "there is nothing at this path; see /v1/openapi.json", 405: "not with this method"}
+    return error_answer(code, message.get(error.status_code, error.detail), error.status_code, error.headers)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    return error_answer("invalid", str(error), 400)
+
+
+async def _internal(request: Request, error: Exception) -> Response:
+    # The server logs the error; whoever asked learns nothing about the inside.
+    return error_answer("internal", "an error of the station; its log says more", 500)

@@ -1,0 +1,65 @@
+"""A station's application behind a real socket, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from stream.server.serving import DrainingServer, bind, make_server
+from tests.support.command import DEADLINE_SECONDS, wait_for
+
+
+class ServedApp:
+    """What is served, and where.
+
+    Attributes:
+        url: without a slash at the end.
+        server: its ``drain()`` is what a signal does.
+    """
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        self.server: DrainingServer = make_server(app, **options)
+        self._listener = bind("127.0.0.1", 0)
+        self.address: tuple[str, int] = self._listener.getsockname()[:2]
+        scheme = "https" if options.get("tls") else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.address[1]}"
+        self._thread = threading.Thread(target=self._run, name="server", daemon=True)
+
+    def _run(self) -> None:
+        asyncio.run(self.server.serve(sockets=[self._listener]))
+
+    def start(self) -> None:
+        self._thread.start()
+        wait_for(lambda: self.server.started or not self._thread.is_alive(), "the server")
+
+    def join_thread(self) -> None:
+        """Until it has ended; a deadline fails the test."""
+        self._thread.join(DEADLINE_SECONDS)
+        assert not self._thread.is_alive(), "the server did not end"
+
+    def stop(self) -> None:
+        self.server.drain()
+        self.join_thread()
+
+
+@contextmanager
+def served(app: Any, **options: Any) -> Iterator[ServedApp]:
+    """The application served for a block; ``options`` as `make_server` takes them."""
+    each = ServedApp(app, **options)
+    each.start()
+    try:
+        yield each
+    finally:
+        each.stop()
+
+
+@contextmanager
+def client_of(app: Any, **options: Any) -> Iterator[httpx.Client]:
+    """A client of the application, served for a block."""
+    with served(app) as each, httpx.Client(base_url=each.url, timeout=DEADLINE_SECONDS, **options) as client:
+        yield client
