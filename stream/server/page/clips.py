@@ -12,6 +12,8 @@ from stream.server.refusals import Refused
 # What a clip may be, by its first bytes: a history names any path, and nothing but sound is read out of it.
 KINDS = {b"fLaC": "audio/flac", b"RIFF": "audio/wav"}
 
+LARGEST = 2**63  # from here on, no number of SQLite's
+
 
 def clip_of_history(history: str, run: int, number: int, label: str) -> Path | None:
     """Where the clip of an event lies; None where the history knows of none.
@@ -19,6 +21,8 @@ def clip_of_history(history: str, run: int, number: int, label: str) -> Path | N
     Raises:
         HistoryInvalid, OutputError, TryAgain: the history cannot be read.
     """
+    if max(run, number) >= LARGEST:
+        return None
     with HistoryReader(history) as reader:
         found = reader.clip(run, number, label)
     return None if found is None else Path(found)

@@ -137,4 +137,4 @@ def _event(event: HeardEvent, day: Day, index: Mapping[str, int]) -> dict[str, A
 
 def clip_path(run: int, number: int, label: str) -> str:
     """Where a page finds the sound of an event of a history."""
-    return f"v1/clips/{run}/{number}/{quote(label, safe='')}"
+    return f"page/clips/{run}/{number}/{quote(label, safe='')}"

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from stream.printable import printable_json
+from stream.printable import printable, printable_json
 from stream.server.page.telling import GlanceTelling, SourceTelling, Told, glance
-from stream.server.page.watched import WatchedStation, feeds_of, stopped, waiting
+from stream.server.page.watched import WatchedSource, WatchedStation, feeds_of, stopped, waiting
 from stream.server.refusals import Refused
 
 LOOK_SECONDS = 0.1  # between two looks at a source,
-GLANCE_SECONDS = 0.25  # and at all of them
+GLANCE_SECONDS = 0.25  # and at all of them,
+LEISURE = 10  # or so many times as long as the last look took: many sources are looked at less often
 BREATH_SECONDS = 5.0  # between signs of life, so that a page notices a connection that has died
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # a proxy hands on what comes, at once
 
@@ -29,14 +30,22 @@ async def live_station(request: Request, _: Any) -> Response:
 
 async def live_source(request: Request, _: Any) -> Response:
     """One source with everything that is drawn of it."""
-    station: WatchedStation = request.app.state.station
-    name = request.path_params["name"]
-    if name not in station.sources:
-        raise Refused(
-            "unknown_source", f"{name}: there is no source of this name; see /v1/sources", status=404
-        )
+    find_source(request)
     may_change = request.app.state.access.identify(request).may("admin")
-    return _stream(request, _one(station, name, may_change))
+    return _stream(request, _one(request.app.state.station, request.path_params["name"], may_change))
+
+
+def find_source(request: Request) -> WatchedSource:
+    """The source that a path names.
+
+    Raises:
+        Refused: there is none of this name.
+    """
+    sources: Mapping[str, WatchedSource] = request.app.state.station.sources
+    name = request.path_params["name"]
+    if name not in sources:
+        raise Refused("unknown_source", f"{printable(name)}: there is no source of this name", status=404)
+    return sources[name]
 
 
 async def _all(station: WatchedStation) -> AsyncIterator[Told | None]:
@@ -62,7 +71,7 @@ async def _all(station: WatchedStation) -> AsyncIterator[Told | None]:
             yield "glance", {"names": names, "changed": changed, "streams": station.stream_count}
         else:
             yield None
-        await asyncio.sleep(GLANCE_SECONDS)
+        await asyncio.sleep(max(GLANCE_SECONDS, LEISURE * (time.monotonic() - now)))
 
 
 async def _one(station: WatchedStation, name: str, may_change: bool) -> AsyncIterator[Told | None]:

@@ -70,7 +70,7 @@ class SourceTelling:
 
     def _clip(self, one: Event) -> str | None:
         has = self._events[one.id][1]
-        return f"v1/sources/{quote(self._name, safe='')}/clips/{one.id}" if has else None
+        return f"page/sources/{quote(self._name, safe='')}/clips/{one.id}" if has else None
 
 
 class GlanceTelling:

@@ -68,13 +68,26 @@ function level(day, x, from) {
     made.push(words(LEFT - 10, y(value) + 4, String(value), "axis", "end"));
   }
   const { step, mean, loudest } = day.level;
-  mean.forEach((value, i) => {
-    if (value === null) return;
-    const [at, wide] = [x(i * step), x((i + 1) * step) - x(i * step) + 0.15];
-    made.push(rectangle(at, y(loudest[i]), wide, y(value) - y(loudest[i]), "loudest"));
-    made.push(rectangle(at, y(value), wide, from + LEVEL - y(value), "mean"));
-  });
+  for (const [begin, end] of stretches(mean)) {
+    const edges = (values) => values.slice(begin, end).flatMap((value, i) =>
+      [0, 1].map((side) => `${x((begin + i + side) * step).toFixed(1)},${y(value).toFixed(1)}`));
+    const floor = [end, begin].map((i) => `${x(i * step).toFixed(1)},${from + LEVEL}`);
+    for (const [values, look] of [[loudest, "loudest"], [mean, "mean"]]) {
+      made.push(svg("polygon", { points: [...edges(values), ...floor].join(" "), class: look }));
+    }
+  }
   return made;
+}
+
+/** Where there are values without a break: first place, and one past the last. */
+function stretches(values) {
+  const found = [];
+  values.forEach((value, i) => {
+    if (value === null) return;
+    if (found.length && found.at(-1)[1] === i) found.at(-1)[1] = i + 1;
+    else found.push([i, i + 1]);
+  });
+  return found;
 }
 
 function bars(day, x, from) {
@@ -114,9 +127,17 @@ function words(x, y, text, look, anchor) {
   return svg("text", { x, y, class: look, "text-anchor": anchor }, text);
 }
 
+/** Hold back all classes but one; -1 shows them all. */
+export function choose(picture, index) {
+  for (const shape of picture.querySelectorAll("[data-index]")) {
+    shape.classList.toggle("held", index >= 0 && Number(shape.dataset.index) !== index);
+  }
+}
+
 const title = (tip) => (tip ? [svg("title", {}, tip)] : []);
 
 function classed(shape, index) {
   shape.style.setProperty("--class", colour(index));
+  shape.dataset.index = index;
   return shape;
 }

@@ -2,7 +2,7 @@
 
 import { json } from "../connection/api.js";
 import { el, empty, problem, command } from "../drawing/dom.js";
-import { dayPicture } from "../drawing/day_picture.js";
+import { choose, dayPicture } from "../drawing/day_picture.js";
 import { EventTable } from "../drawing/event_table.js";
 import { colour, onGround } from "../state/look.js";
 
@@ -49,7 +49,7 @@ class DayView {
   async #load() {
     const source = this.source ? `?source=${encodeURIComponent(this.source)}` : "";
     try {
-      this.day = await json(`v1/days/${encodeURIComponent(this.date)}${source}`, { signal: this.stopped.signal });
+      this.day = await json(`page/days/${encodeURIComponent(this.date)}${source}`, { signal: this.stopped.signal });
     } catch (error) {
       if (error.name === "AbortError") return;
       this.body.replaceChildren(error.code === "no_history" ? noHistory() : problem(error.message));
@@ -73,21 +73,25 @@ class DayView {
       return;
     }
     this.table = new EventTable("history");
+    this.picture = dayPicture(day);
     this.count = el("p", { class: "quiet", role: "status" });
     this.body.replaceChildren(
       el("dl", { class: "facts" }, day.facts.map(({ name, value }) => el("div", {}, [el("dt", {}, name), el("dd", {}, value)]))),
       el("section", { class: "panel" }, [
         el("h2", {}, "Timeline"),
-        el("div", { class: "wide", role: "region", tabindex: "0", "aria-label": "Timeline" }, dayPicture(day)),
+        el("div", { class: "wide", role: "region", tabindex: "0", "aria-label": "Timeline" }, this.picture),
       ]),
-      el("h2", { class: "apart" }, "Events"), this.count, this.table.element,
-      el("h2", { class: "apart" }, "By hour"), hours(day),
+      el("div", { class: "beside" }, [
+        el("section", { class: "day-events" }, [el("h2", {}, "Events"), this.count, this.table.element]),
+        el("section", {}, [el("h2", {}, "By hour"), hours(day)]),
+      ]),
     );
     this.#search();
   }
 
   #search() {
     this.label = this.classes.value;
+    choose(this.picture, this.day.labels.indexOf(this.label));
     const found = this.day.events.filter((event) => !this.label || event.label === this.label).reverse();
     this.table.show(found.map((event) => ({ ...event, offset: event.on ? null : 0 })), 1000);
     const left = this.day.left_out ? `, and ${this.day.left_out} more that are not shown` : "";

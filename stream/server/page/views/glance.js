@@ -31,7 +31,7 @@ export function glance(main) {
     else if (names.length) rest.replaceChildren();
   }
 
-  const live = new Live("v1/live", (name, value) => name === "glance" && show(value), (state) => {
+  const live = new Live("page/live", (name, value) => name === "glance" && show(value), (state) => {
     showConnection(state);
     grid.classList.toggle("lost", !state.connected);
     if (state.final) rest.replaceChildren(problem(state.problem));

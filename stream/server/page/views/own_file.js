@@ -14,7 +14,7 @@ export class FilePart {
   constructor(display, begin) {
     Object.assign(this, { display, begin });
     this.input = el("input", {
-      id: "file", type: "file", accept: "audio/*,video/*,.flac,.wav,.ogg,.opus,.mp3,.m4a,.aiff",
+      id: "file", type: "file", class: "unseen", accept: "audio/*,video/*,.flac,.wav,.ogg,.opus,.mp3,.m4a,.aiff",
       change: () => this.input.files[0] && this.#listen(this.input.files[0]),
     });
     this.progress = el("progress", { max: 1, value: 0, "aria-label": "How much of the recording has been heard" });
@@ -39,7 +39,10 @@ export class FilePart {
         over(false)(event);
         if (event.dataTransfer.files[0]) this.#listen(event.dataTransfer.files[0]);
       },
-    }, [el("p", {}, el("label", { for: "file" }, "Drop a recording here, or choose one")), this.input]);
+    }, [
+      el("p", { class: "quiet" }, "Drop a recording here, or"),
+      this.input, el("label", { for: "file", class: "button" }, "Choose a recording"),
+    ]);
     return place;
   }
 

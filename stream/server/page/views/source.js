@@ -20,7 +20,7 @@ export function source(main, name) {
 class SourceView {
   constructor(main, name) {
     this.name = name;
-    this.path = `v1/sources/${encodeURIComponent(name)}`;
+    this.path = encodeURIComponent(name);
     this.source = new Source();
     this.closers = [];
     this.state = el("p", { class: "state" });
@@ -33,7 +33,7 @@ class SourceView {
       this.facts, this.detail, this.body,
     ]);
     main.append(this.element);
-    this.live = new Live(`${this.path}/live`, (kind, value) => this.#arrived(kind, value), (state) => this.#connection(state));
+    this.live = new Live(`page/sources/${this.path}/live`, (kind, value) => this.#arrived(kind, value), (state) => this.#connection(state));
   }
 
   #connection(state) {
@@ -120,7 +120,7 @@ class SourceView {
 
   async #move(label, threshold) {
     try {
-      await send("PATCH", `${this.path}/rules`, { label, threshold });
+      await send("PATCH", `v1/sources/${this.path}/rules`, { label, threshold });
       say(this.said, `${label}: threshold ${threshold.toFixed(2)}`);
     } catch (error) {
       say(this.said, `${label}: the threshold was not moved: ${error.message}`);

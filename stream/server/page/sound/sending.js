@@ -1,0 +1,1 @@
+export async function openStream() { throw new Error("not yet"); }
