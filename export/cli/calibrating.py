@@ -192,7 +192,7 @@ def calibrate(
 
 def check_outputs(model: Path, output: Path, picture: Path | None, inputs: list[str | None]) -> None:
     """Refuse, before hours are spent, outputs that could not be written or would be written over an input."""
-    from stream.cli.assembly import same_file
+    from stream.assembly import same_file
 
     if output.suffix != ".onnx":
         raise OutputError(f"-o {output}: is a model; give it a name that ends in .onnx")

@@ -106,9 +106,9 @@ def _listen(
         for path, note in notes:
             say(note if str(path) in note else f"{path}: {note}")
     elif store.hours < enough:
+        from stream.assembly import warm_up
         from stream.capture.opening import open_source
         from stream.classifier import StreamClassifier
-        from stream.cli.assembly import warm_up
         from stream.cli.quiet import quieten_portaudio
         from stream.cli.stopping import stop_signals
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stream.capture.fitting import check_input
 from stream.cli.completion import complete_model
 from stream.cli.help import TaskCommand, section
-from stream.cli.values import SAMPLE_RATES, Number, check_input
+from stream.cli.values import SAMPLE_RATES, Number
 
 if TYPE_CHECKING:
     from stream.capture.device.sound_server import ServerSource

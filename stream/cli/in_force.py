@@ -57,7 +57,7 @@ def print_settings(ctx: click.Context, /, **values: Any) -> None:
     Takes the options of listening, and prints what they, the environment, the settings file and the model's card come
     to, as a settings file. Nothing is opened but the model. What is secret is not shown.
     """
-    from stream.cli.assembly import make_rules
+    from stream.assembly import make_rules
     from stream.cli.models import load_model
     from stream.cli.resolving import resolve
 
@@ -108,9 +108,10 @@ def settings_lines(
 
 
 def _acting_lines(resolved: Resolved) -> Iterator[str]:
-    acting, file = resolved.options.acting, resolved.options.file
-    if file is None:
+    acting = resolved.options.acting
+    if not resolved.options.files:
         return
+    (file,) = resolved.options.files
     if acting.schedules:
         yield from ("", "[schedules]")
         for name, schedule in acting.schedules.items():

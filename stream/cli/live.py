@@ -7,11 +7,12 @@ import signal
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from stream.cli.assembly import make_classifier, make_json_lines, make_kept, make_outputs, warm_up
+from stream.assembly import make_classifier, make_json_lines, make_outputs, warm_up
 from stream.cli.closing import report_lines, report_outputs, report_run, show_closing, teaching_lines
 from stream.cli.hints import HintLog
 from stream.cli.models import load_model
 from stream.cli.patience import interruptible
+from stream.cli.quiet import quieten_portaudio
 from stream.cli.say import set_up_log
 from stream.cli.screen import held_back_stderr, is_terminal, show, terminal_can_draw
 from stream.cli.stopping import stop_signals
@@ -20,7 +21,7 @@ from stream.errors import UsageError
 if TYPE_CHECKING:
     from stream.capture.source import AudioSource
     from stream.classifier import StreamClassifier
-    from stream.cli.options import Options
+    from stream.cli.resolving import Options
     from stream.outputs.jsonl import JsonLines
     from stream.outputs.kept import KeptSounds
     from stream.outputs.outputs import Outputs
@@ -38,6 +39,7 @@ NO_SOUND_KEPT = "no sound is kept: --no-audio"  # what the keys that keep sounds
 def listen(options: Options) -> None:
     """Run until the source ends, q or Ctrl-C is pressed, or SIGTERM comes."""
     set_up_log(options.verbose)
+    quieten_portaudio()
     if options.no_audio or options.no_speech:
         from stream.outputs.catalogue import refuse_sound
 
@@ -100,6 +102,13 @@ def listen(options: Options) -> None:
             report_outputs(outputs)
 
 
+def make_kept(options: Options) -> KeptSounds | None:
+    """What the keys keep; None where no sound may be kept."""
+    from stream.outputs.kept import KeptSounds
+
+    return None if options.no_audio else KeptSounds(options.heard)
+
+
 def next_device(source: AudioSource, telemetry: Telemetry) -> str:
     """Listen to the next microphone; what to show."""
     from stream.capture.device.microphone import Microphone
@@ -141,11 +150,11 @@ def run_dashboard(
     options: Options,
 ) -> None:
     """The loop on a worker thread, the dashboard on this one."""
-    from stream.cli.tuning import Tuning
     from stream.dashboard import Dashboard, Key
     from stream.outputs.queued import DEADLINE_SECONDS
     from stream.runner import Worker, run
     from stream.telemetry import Telemetry
+    from stream.tuning import Tuning
 
     telemetry = Telemetry(
         classifier.model.card,

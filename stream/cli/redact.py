@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from stream.capture.fitting import check_input
 from stream.cli.help import TaskCommand, section
-from stream.cli.sound_in import SOUND_IN, SoundIn
-from stream.cli.values import check_input
+from stream.cli.sound_in import SOUND_IN
 from stream.errors import UsageError
 
 if TYPE_CHECKING:
+    from stream.capture.sound_in import SoundIn
     from stream.privacy.sound_writers import Format, Write
 
 log = logging.getLogger("stream")
@@ -59,6 +60,7 @@ def redact(ctx: click.Context, /, output: str, output_format: Format, verbose: b
     Speech is silenced, with some of what is around it, by the bundled model. Sound comes out about a second later than
     it went in, mono, at the rate of the source, and not one sample more or less: what was lost on the way is silence.
     """
+    from stream.capture.sound_in import SoundIn
     from stream.cli.say import set_up_log
 
     set_up_log(verbose)
@@ -76,7 +78,7 @@ def check_output(output: str, output_format: Format, source: str | None) -> None
         UsageError: a terminal, the file that is read, or a suffix that means nothing.
         OutputError: a folder that cannot be written to.
     """
-    from stream.cli.assembly import same_file
+    from stream.assembly import same_file
     from stream.cli.screen import is_terminal
     from stream.privacy.sound_writers import check_path
 
@@ -94,10 +96,12 @@ def check_output(output: str, output_format: Format, source: str | None) -> None
 def run_redact(sound: SoundIn, output: str, output_format: Format) -> None:
     """Listen, silence and write until the source ends, or Ctrl-C or SIGTERM comes."""
     from stream.cli.patience import interruptible
+    from stream.cli.quiet import quieten_portaudio
     from stream.cli.stopping import stop_signals
     from stream.privacy.filtering import filter_speech
     from stream.privacy.guarding import warm_redactor
 
+    quieten_portaudio()
     redactor = interruptible(warm_redactor)
     source = interruptible(sound.open)
     with source, open_writer(output, output_format, source.sample_rate) as write:

@@ -227,7 +227,7 @@ def _sizes(chunk: str | None, seed: int) -> Any:
 
 
 def _json_lines(session: RecordedSession, model: Model, path: str, *, scores: bool, onsets: bool) -> Any:
-    from stream.cli.assembly import same_file
+    from stream.assembly import same_file
     from stream.outputs.jsonl import JsonLines
     from stream.outputs.records import Origin
     from stream.outputs.session_times import SessionTimes

@@ -10,21 +10,30 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from stream.cli.options import Options
-from stream.cli.outputs import check_output_options, take_output_values
+from stream.capture.fitting import check_input, unfit_options
 from stream.cli.rules import groups_of, rule_settings
-from stream.cli.values import check_input, unfit_options
 from stream.cli.vocabulary import converted, keys_of, vocabulary_of
 from stream.decisions.derived import DerivedSpec
 from stream.errors import StreamClassifyError, UsageError
 from stream.outputs.acting_rule import ActingRules
+from stream.outputs.catalogue import check_output_options, take_output_values
 from stream.settings.keys import RULE_KEYS
 from stream.settings.layered_rules import RuleSetting
 from stream.settings.reading import Settings, read_settings
+from stream.source_listening import Listening
 
 PREFIX = "STREAM_CLASSIFY_"
 DEFAULT, FILE, ENVIRONMENT, OPTION = range(4)
 _INPUTS = ("input", "device", "demo")  # each of them says what to listen to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(Listening):
+    """Options of the root command, by their long names, as file, environment and command line together have them."""
+
+    heard: str
+    screenshot: str | None
+    verbose: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +104,7 @@ def resolve(ctx: click.Context, values: Mapping[str, Any]) -> Resolved:
         outputs=outputs,
         output_tables=() if file is None else tuple(file.outputs),
         acting=ActingRules() if file is None else file.acting,
-        file=file,
+        files=() if file is None else (file,),
     )
     return Resolved(options, found, origins)
 

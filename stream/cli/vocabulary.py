@@ -13,6 +13,7 @@ from stream.settings.keys import RULE_KEYS, Key, Vocabulary
 
 # Options that settings files have in another form, or not at all: [groups] and the file itself.
 NOT_KEYS = {"group", "settings"}
+OF_TERMINALS = {"heard", "screenshot", "verbose", "settings"}  # what sources of a station do not have
 NUMBERED = {"device", "channel"}  # text that may be a number
 
 
@@ -39,6 +40,21 @@ def vocabulary_of(ctx: click.Context) -> Vocabulary:
             if name not in RULE_KEYS
         },
         outputs={kind: tuple(found.OPTIONS) for kind, found in output_classes().items()},
+    )
+
+
+def source_vocabulary() -> Vocabulary:
+    """What one source of several may have: the options of listening, but those of the terminal."""
+    from stream.cli.app import app
+
+    with app.make_context(app.name, []) as ctx:
+        found = vocabulary_of(ctx)
+        options = keys_of(ctx)
+        values = {
+            name: ctx.params[str(options[name].name)] for name in found.keys if name not in OF_TERMINALS
+        }
+    return Vocabulary(
+        keys={name: found.keys[name] for name in values}, outputs=found.outputs, defaults=values
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
@@ -161,6 +161,29 @@ def open_outputs(
         guard=guard,
         marks=context.marks,
     )
+
+
+def take_output_values(values: dict[str, Any]) -> Mapping[str, Any]:
+    """Take the values of the outputs' options out of those of a command."""
+    keywords = [option.keyword for kind in output_classes().values() for option in kind.OPTIONS]
+    return {keyword: values.pop(keyword) for keyword in keywords}
+
+
+def check_output_options(outputs: Mapping[str, Any], given: Collection[str]) -> None:
+    """Refuse an option of an output that nobody asked for: it would do nothing.
+
+    Args:
+        outputs: values of the outputs' options by keyword.
+        given: keywords of the options on the command line.
+
+    Raises:
+        UsageError: naming both options.
+    """
+    for kind in output_classes().values():
+        first, *others = kind.OPTIONS
+        for option in others:
+            if option.keyword in given and not outputs[first.keyword]:
+                raise UsageError(f"--{option.name} belongs to --{first.name}: add that, or leave it out")
 
 
 def _place(target: Any) -> Any:

@@ -31,10 +31,14 @@ class Vocabulary:
     Attributes:
         keys: by name: those of listening, of all outputs too. Where there are several sources, each may have its own.
         outputs: kind -> its options; the first of them asks for it.
+        defaults: by name of a key, the value where none is given.
+        elsewhere: keys and tables that stand beside them and that somebody else reads.
     """
 
     keys: Mapping[str, Key]
     outputs: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
 
 
 def number(low: float, high: float) -> Callable[[Any], float]:

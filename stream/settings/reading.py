@@ -73,7 +73,13 @@ def read_settings(path: str, vocabulary: Vocabulary) -> Settings:
     return read_table(document, (), document.values, vocabulary)
 
 
-def read_table(document: Document, at: Path, table: Mapping[str, Any], vocabulary: Vocabulary) -> Settings:
+def read_table(
+    document: Document,
+    at: Path,
+    table: Mapping[str, Any],
+    vocabulary: Vocabulary,
+    above: Settings | None = None,
+) -> Settings:
     """Read the settings of one table: of a whole file, or of one source of several.
 
     Args:
@@ -81,14 +87,23 @@ def read_table(document: Document, at: Path, table: Mapping[str, Any], vocabular
         at: path of the table.
         table: what stands in it.
         vocabulary: the keys that it may have.
+        above: settings that these are laid over; their schedules can be named here.
     """
-    return _Reader(document, vocabulary).read(at, table)
+    return _Reader(document, vocabulary, above).read(at, table)
+
+
+def read_keys(
+    document: Document, at: Path, table: Any, known: Mapping[str, Key], what: str
+) -> dict[str, Any]:
+    """The values of a table that has these keys only, by keyword; ``what`` says how it is written, "server"."""
+    return _Reader(document, Vocabulary(keys={})).keys(at, table, known, what)
 
 
 class _Reader:
-    def __init__(self, document: Document, vocabulary: Vocabulary) -> None:
+    def __init__(self, document: Document, vocabulary: Vocabulary, above: Settings | None = None) -> None:
         self._document, self._vocabulary = document, vocabulary
         self._found = Settings(document)
+        self._schedules_above = {} if above is None else above.acting.schedules
 
     def read(self, at: Path, table: Mapping[str, Any]) -> Settings:
         found, keys = self._found, self._vocabulary.keys
@@ -96,6 +111,8 @@ class _Reader:
         for written, value in table.items():
             name = written.replace("_", "-")
             path = (*at, written)
+            if name in self._vocabulary.elsewhere:
+                continue
             if name in TABLES:
                 if name in tables:
                     raise self._twice(path, name)
@@ -111,7 +128,9 @@ class _Reader:
                     raise self._twice(path, name)
                 found.rules.append(rule)
             elif name not in keys:
-                raise self._document.unknown(path, f"key {written}", [*keys, *RULE_KEYS, *TABLES])
+                raise self._document.unknown(
+                    path, f"key {written}", [*keys, *RULE_KEYS, *TABLES, *self._vocabulary.elsewhere]
+                )
             elif name in found.values:
                 raise self._twice(path, name)
             else:
@@ -151,7 +170,7 @@ class _Reader:
         for label, rules in self._table(at, table, "class.NAME").items():
             path = (*at, label)
             self._found.named_classes.append((path, label))
-            read = self._keys(path, rules, CLASS_KEYS, "class.NAME")
+            read = self.keys(path, rules, CLASS_KEYS, "class.NAME")
             for (written, _), (field_, value) in zip(rules.items(), read.items(), strict=True):
                 where = self._document.where((*path, written))
                 self._found.rules.append(RuleSetting(field_, label, value, where))
@@ -159,7 +178,7 @@ class _Reader:
     def _schedules(self, at: Path, table: Any) -> None:
         schedules: dict[str, Schedule] = {}
         for name, values in self._table(at, table, "schedules.NAME").items():
-            schedules[name] = Schedule(**self._keys((*at, name), values, _SCHEDULE, "schedules.NAME"))
+            schedules[name] = Schedule(**self.keys((*at, name), values, _SCHEDULE, "schedules.NAME"))
         self._found.acting = ActingRules(schedules=schedules)
 
     def _acting(self, at: Path, table: Any) -> None:
@@ -179,7 +198,7 @@ class _Reader:
 
     def _rule(self, at: Path, table: Any) -> dict[str, Any]:
         """Fields of one rule of acting."""
-        fields = self._keys(at, table, _ACTING, "acting")
+        fields = self.keys(at, table, _ACTING, "acting")
         for written in table:
             name = written.replace("_", "-")
             if name in ("classes", "schedule"):
@@ -188,8 +207,8 @@ class _Reader:
                     path = (*at, written, place)
                     if name == "classes":
                         self._found.named_classes.append((path, value))
-                    elif value not in self._found.acting.schedules:
-                        raise self._document.unknown(path, f"schedule {value}", self._found.acting.schedules)
+                    elif value not in (known := {**self._schedules_above, **self._found.acting.schedules}):
+                        raise self._document.unknown(path, f"schedule {value}", known)
         return fields
 
     def _outputs(self, at: Path, tables: Any) -> None:
@@ -205,7 +224,7 @@ class _Reader:
             kind = asking[asked[0].replace("_", "-")]
             known = {option.name: self._vocabulary.keys[option.name] for option in kinds[kind]}
             known |= {"name": Key("name", _text), "acting": Key("acting", lambda value: value)}
-            values = self._keys(path, table, known, "output")
+            values = self.keys(path, table, known, "output")
             target = values.pop(kinds[kind][0].keyword)
             if isinstance(target, tuple):
                 if len(target) != 1:
@@ -227,7 +246,7 @@ class _Reader:
         except StreamClassifyError as error:
             raise self._document.error(at, f"acting of {kind}: {error}") from None
 
-    def _keys(self, at: Path, table: Any, known: Mapping[str, Key], what: str) -> dict[str, Any]:
+    def keys(self, at: Path, table: Any, known: Mapping[str, Key], what: str) -> dict[str, Any]:
         """The values of a table all of whose keys are known, by keyword."""
         values: dict[str, Any] = {}
         for written, value in self._table(at, table, what).items():

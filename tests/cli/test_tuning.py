@@ -14,12 +14,12 @@ from msgspec.structs import replace
 
 from stream import Model, StreamClassifier
 from stream.capture.source import ArraySource
-from stream.cli.tuning import Tuning
 from stream.logbook.reader import HistoryReader
 from stream.messages import Chunk, Event, Status
 from stream.outputs.marks import Marks
 from stream.runner import run
 from stream.telemetry import Telemetry
+from stream.tuning import Tuning
 from tests.support.command import ROOT, stream_classify
 from tests.support.sinks import Collected
 from tests.support.terminal import Terminal

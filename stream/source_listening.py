@@ -1,4 +1,4 @@
-"""What was asked for."""
+"""Listening: everything that can be asked of listening to one source, whoever asks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stream.cli.sound_in import SoundIn
+from stream.capture.sound_in import SoundIn
 from stream.decisions.derived import DerivedSpec
 from stream.outputs.acting_rule import ActingRules
 from stream.outputs.catalogue import OutputTable
@@ -15,8 +15,8 @@ from stream.settings.reading import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options(SoundIn):
-    """The options of the root command, by their long names, as file, environment and command line together have them.
+class Listening(SoundIn):
+    """One source, what listens to it, and what happens then. Names are those of the options.
 
     Attributes:
         rules: changes of the card's rules, later ones win.
@@ -24,7 +24,7 @@ class Options(SoundIn):
         outputs: values of the outputs' options, by keyword.
         output_tables: outputs with settings of their own.
         acting: rules of acting.
-        file: the settings file, for what can be checked only once the model is known.
+        files: settings files, for what can be checked only once the model is known.
     """
 
     model: str
@@ -37,12 +37,9 @@ class Options(SoundIn):
     jsonl: str | None
     scores: bool
     onsets: bool
-    heard: str
-    screenshot: str | None
-    verbose: bool
     no_audio: bool
     no_speech: bool
     outputs: Mapping[str, Any]
     output_tables: tuple[OutputTable, ...]
     acting: ActingRules
-    file: Settings | None
+    files: tuple[Settings, ...]

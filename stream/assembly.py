@@ -10,18 +10,19 @@ from stream.errors import UsageError
 
 if TYPE_CHECKING:
     from stream.classifier import StreamClassifier
-    from stream.cli.options import Options
     from stream.decisions.spec import DetectorSpec
+    from stream.inference.engine import Engine
     from stream.inference.session import Model
     from stream.messages import SourceInfo
     from stream.outputs.jsonl import JsonLines
     from stream.outputs.kept import KeptSounds
     from stream.outputs.outputs import Outputs
     from stream.settings.layered_rules import Origins
+    from stream.source_listening import Listening
 
 
-def make_classifier(model: Model, options: Options) -> StreamClassifier:
-    """The classifier, with the rules of the card and the changes that were asked for."""
+def make_classifier(model: Model, options: Listening, engine: Engine | None = None) -> StreamClassifier:
+    """The classifier, with the rules of the card and the changes that were asked for; ``engine`` as it takes it."""
     from stream.classifier import StreamClassifier
     from stream.features.conditioner import MAX_GAP_SECONDS
 
@@ -33,17 +34,18 @@ def make_classifier(model: Model, options: Options) -> StreamClassifier:
         repair=options.repair,  # type: ignore[arg-type]  # click has checked it
         max_gap=MAX_GAP_SECONDS if options.max_gap is None else options.max_gap,
         reset_after=options.reset_after,
+        engine=engine,
     )
 
 
-def make_rules(model: Model, options: Options) -> tuple[DetectorSpec, Origins]:
+def make_rules(model: Model, options: Listening) -> tuple[DetectorSpec, Origins]:
     """The rules in force, and where they come from."""
     from stream.decisions.derived import LOUD
     from stream.settings.layered_rules import lay_over
 
-    if options.file is not None:
+    for file in options.files:
         known = [*model.labels, *options.derived.groups, *(() if options.derived.loud is None else (LOUD,))]
-        options.file.check_classes(model.labels, known)
+        file.check_classes(model.labels, known)
     return lay_over(
         options.derived.detector(model.card.detector),
         options.derived.labels(model.labels),
@@ -64,7 +66,7 @@ def warm_up(classifier: StreamClassifier) -> None:
 
 
 def make_json_lines(
-    options: Options, model: Model, source: str, live: bool, dashboard: bool
+    options: Listening, model: Model, source: str, live: bool, dashboard: bool
 ) -> list[JsonLines]:
     """The JSON lines that were asked for: one sink or none."""
     from stream.outputs.jsonl import JsonLines
@@ -84,15 +86,8 @@ def make_json_lines(
     return [JsonLines(path, origin, live=live, onsets=options.onsets, scores=options.scores, waits=waits)]
 
 
-def make_kept(options: Options) -> KeptSounds | None:
-    """What the keys keep; None where no sound may be kept."""
-    from stream.outputs.kept import KeptSounds
-
-    return None if options.no_audio else KeptSounds(options.heard)
-
-
 def make_outputs(
-    options: Options, classifier: StreamClassifier, source: SourceInfo, kept: KeptSounds | None = None
+    options: Listening, classifier: StreamClassifier, source: SourceInfo, kept: KeptSounds | None = None
 ) -> Outputs:
     """The outputs that were asked for, ready before the first sound; with --no-speech, ``kept`` behind their guard."""
     from stream.attaching import context_of

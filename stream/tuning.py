@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from stream.errors import UsageError
 from stream.messages import Status
+from stream.settings.document import unknown
 
 if TYPE_CHECKING:
     from stream.classifier import StreamClassifier
@@ -32,13 +34,17 @@ class Tuning:
 
     Args:
         classifier: whose thresholds are changed, in the thread of its run.
-        telemetry: shows them.
+        telemetry: shows them; None where nobody looks.
         told: who gets the status.
         marks: where marks go besides.
     """
 
     def __init__(
-        self, classifier: StreamClassifier, telemetry: Telemetry, told: Sequence[Sink], marks: Marks
+        self,
+        classifier: StreamClassifier,
+        telemetry: Telemetry | None,
+        told: Sequence[Sink],
+        marks: Marks,
     ) -> None:
         self._marks = marks
         self._classifier, self._telemetry, self._told = classifier, telemetry, told
@@ -48,6 +54,28 @@ class Tuning:
         self._asked: deque[tuple[str, ClassRule | None, str]] = deque()  # label, rule (None = a mark), words
         self._state: SourceState = "listening"
         self._lock = threading.Lock()
+
+    def thresholds(self) -> dict[str, float | None]:
+        """Of each class that is reported, what was asked for last; None while it is muted. From any thread."""
+        with self._lock:
+            return {
+                label: None if label in self._muted else rule.threshold for label, rule in self._rules.items()
+            }
+
+    def place(self, label: str, threshold: float) -> str:
+        """Ask for this very threshold; what to show.
+
+        Raises:
+            UsageError: no such class is reported, or the threshold is not above 0 and at most 1.
+        """
+        if not 0 < threshold <= 1:  # also NaN
+            raise UsageError(f"threshold {threshold:g}: want a number above 0, and at most 1")
+        with self._lock:
+            if (rule := self._rules.get(label)) is None:
+                raise UsageError(unknown(f"class {label}", self._rules))
+            self._rules[label] = rule = _moved(rule, round(threshold, 4))
+            self._muted.discard(label)
+            return self._ask(label, rule)
 
     def move(self, label: str, steps: int) -> str:
         """Ask for another threshold; what to show."""
@@ -88,7 +116,8 @@ class Tuning:
             label, rule, words = self._asked.popleft()
             if rule is not None:
                 changed[label] = rule
-                self._telemetry.set_threshold(label, rule.threshold if rule.enabled else math.nan)
+                if self._telemetry is not None:
+                    self._telemetry.set_threshold(label, rule.threshold if rule.enabled else math.nan)
             status = Status(self._state, chunk.start, chunk.sample_rate, words, chunk.captured_at, "person")
             for sink in self._told:
                 sink.status(status)

@@ -1,0 +1,95 @@
+"""Models: each file once, with one pool, whoever asks for it and by which name."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+
+from stream.inference.session import Model
+from stream.server.pool import Pool
+
+AsNamed = tuple[str, str]  # name and provider, as settings have them
+AsRun = tuple[str, str]  # digest of the file, and where it runs
+
+
+class Models:
+    """The models of a station and their pools.
+
+    Args:
+        served: by the names that clients use; they stay for as long as the station.
+        load: gives the model of a name and a provider.
+        max_streams, deadline: of each `Pool`.
+
+    Attributes:
+        served: their pools, by name.
+    """
+
+    def __init__(
+        self,
+        served: Mapping[str, Model],
+        load: Callable[[str, str], Model],
+        *,
+        max_streams: int,
+        deadline: float,
+    ) -> None:
+        self._load, self._max_streams, self._deadline = load, max_streams, deadline
+        self._lock = threading.RLock()
+        self._named: dict[AsNamed, Model] = {}
+        self._pools: dict[AsRun, Pool] = {}
+        self._started = False
+        self.served: Mapping[str, Pool] = {name: self._pool_of(model) for name, model in served.items()}
+        self._kept = {_as_run(pool.model) for pool in self.served.values()}
+        self._named.update({(name, "auto"): model for name, model in served.items()})
+        self._always = set(self._named)
+
+    def model(self, name: str, provider: str) -> Model:
+        """A model, loaded when it is first asked for.
+
+        Raises:
+            ModelError: it cannot be used.
+        """
+        with self._lock:
+            if (name, provider) not in self._named:
+                self._named[name, provider] = self._load(name, provider)
+            return self._named[name, provider]
+
+    def pool(self, name: str, provider: str) -> Pool:
+        """The pool that runs a model; raises as `model`."""
+        with self._lock:
+            return self._pool_of(self.model(name, provider))
+
+    def start(self) -> None:
+        """Start every pool, and each that is made later when it is made."""
+        with self._lock:
+            self._started = True
+            for pool in self._pools.values():
+                pool.start()
+
+    def keep(self, used: Collection[AsNamed]) -> None:
+        """Forget the models that nobody uses any more: neither these, nor served, nor with a stream on."""
+        with self._lock:
+            self._named = {
+                named: model for named, model in self._named.items() if named in used or named in self._always
+            }
+            wanted = {_as_run(model) for model in self._named.values()} | self._kept
+            for key in [key for key, pool in self._pools.items() if key not in wanted and not pool.streams]:
+                self._pools.pop(key).close()
+
+    def close(self) -> None:
+        """Close every pool."""
+        with self._lock:
+            pools = list(self._pools.values())
+        for pool in pools:
+            pool.close()
+
+    def _pool_of(self, model: Model) -> Pool:
+        key = _as_run(model)
+        if key not in self._pools:
+            self._pools[key] = Pool(model, max_streams=self._max_streams, deadline=self._deadline)
+            if self._started:
+                self._pools[key].start()
+        return self._pools[key]
+
+
+def _as_run(model: Model) -> AsRun:
+    return model.sha256, model.provider

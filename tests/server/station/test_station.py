@@ -1,0 +1,155 @@
+"""Sources of a station: each as if it were alone, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream.errors import ModelError, UsageError
+from stream.server.station import source_run
+from tests.support.command import wait_for
+from tests.support.stations import Watch, assert_as_offline, spec, state, station, toy_model, wait_for_state
+
+SHORT = "sim:noise?length=3s&seed=4&xrun@1s&n=700&nan@2s&for=100ms"
+ENDLESS = "sim:tone?loop=forever"
+
+
+def test_a_source_that_ends_has_ended_and_was_heard_as_alone() -> None:
+    asked = spec("short", SHORT, fast=True)
+    with station([asked]) as (made, heard):
+        watch = Watch(made.hub)
+        wait_for_state(made, "short", "ended")
+        assert made.source("short").glance().restarts == 0
+    watch.joined()
+    (results,) = heard.runs["short"]
+    assert_as_offline(results, asked)
+    assert watch.reason == "the station stops"
+
+
+def test_a_file_that_is_not_there_is_tried_again_and_heard_when_it_comes(tmp_path: Path) -> None:
+    import soundfile
+
+    from tests.support.sounds import make
+
+    path = tmp_path / "late.wav"
+    other = spec("other", SHORT, fast=True)
+    with station([spec("late", str(path), fast=True), other]) as (made, heard):
+        wait_for(lambda: made.source("late").glance().restarts >= 2, "two more tries")
+        glance = made.source("late").glance()
+        assert glance.state in ("waiting", "starting")
+        assert "no such file" in glance.error
+        soundfile.write(tmp_path / "part.wav", make("speech", 16000), 16000)
+        (tmp_path / "part.wav").rename(path)
+        wait_for_state(made, "late", "ended")
+        wait_for_state(made, "other", "ended")
+    assert_as_offline(heard.runs["late"][-1], spec("late", str(path), fast=True))
+    assert_as_offline(heard.runs["other"][0], other)
+
+
+def test_a_source_that_hangs_keeps_nobody_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_run, "STOP_SECONDS", 0.3)
+    monkeypatch.setattr("stream.server.station.station.STOP_SECONDS", 0.3)
+    hangs = threading.Event()
+    asked = spec("hangs", ENDLESS)
+
+    def open_slowly(*_: Any, **__: Any) -> Any:
+        hangs.set()
+        assert again.wait(20)
+        raise UsageError("never mind")
+
+    again = threading.Event()
+    with station([spec("good", SHORT, fast=True)]) as (made, _):
+        wait_for_state(made, "good", "ended")
+        monkeypatch.setattr("stream.capture.opening.open_source", open_slowly)
+        made.add_source(asked)
+        assert hangs.wait(20)
+        made.remove_source("hangs")
+        assert list(made.sources) == ["good"]
+    again.set()
+
+
+def test_two_sources_of_one_model_share_its_pool() -> None:
+    with station([spec("one", ENDLESS), spec("two", ENDLESS)]) as (made, _):
+        wait_for(lambda: made.sources["one"].pool.streams == 2, "both in one pool")
+        assert made.sources["one"].pool is made.sources["two"].pool
+        made.remove_source("one")
+        assert made.sources["two"].pool.streams == 1
+
+
+def test_a_model_that_gives_no_probabilities_ends_its_source_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+
+    from stream.server.pool import PoolEngine
+
+    honest = PoolEngine.run
+    broken: list[PoolEngine] = []
+
+    def run(self: PoolEngine, frames: Any) -> Any:
+        broken.append(self) if not broken else None
+        probs = honest(self, frames)
+        return np.full_like(probs, np.nan) if self is broken[0] else probs
+
+    monkeypatch.setattr(PoolEngine, "run", run)
+    with station([spec("bad", SHORT, fast=True)]) as (made, heard):
+        wait_for(lambda: made.source("bad").glance().restarts >= 1, "another start")
+        assert "probabilit" in made.source("bad").glance().error
+        wait_for_state(made, "bad", "ended")
+    assert_as_offline(heard.runs["bad"][-1], spec("bad", SHORT, fast=True))
+
+
+def test_sources_come_change_and_go_while_another_loses_no_sample() -> None:
+    asked = spec("steady", "sim:noise?length=120s&seed=9", fast=True)
+    with station([asked]) as (made, heard):
+        for turn in range(6):
+            made.add_source(spec("guest", ENDLESS))
+            wait_for_state(made, "guest", "listening")
+            made.change_source("guest", spec("guest", f"sim:tone?loop=forever&freq={300 + turn}"))
+            made.change_source("guest", spec("renamed", "sim:noise?loop=forever"))
+            assert list(made.sources) == ["steady", "renamed"]
+            made.remove_source("renamed")
+        wait_for_state(made, "steady", "ended")
+    (results,) = heard.runs["steady"]
+    assert_as_offline(results, asked)
+
+
+def test_what_cannot_be_is_refused_by_name_and_changes_nothing(tmp_path: Path) -> None:
+    one = spec("one", ENDLESS, jsonl=str(tmp_path / "x.jsonl"))
+
+    def load(name: str, provider: str) -> Any:
+        if name == "default":
+            return toy_model()
+        raise ModelError(f"model {name}: is not there")
+
+    with station([one], load=load) as (made, _):
+        before = made.sources
+        for wrong, words in (
+            (spec("one", ENDLESS), "there is one of this name"),
+            (
+                spec("two", ENDLESS, jsonl=str(tmp_path / "x.jsonl")),
+                r"'one' and 'two': both write to .*x\.jsonl",
+            ),
+            (spec("two", ENDLESS, clips=str(tmp_path / "x.jsonl")), "both write to"),
+            (spec("two", ENDLESS, model="nothing.onnx"), "nothing.onnx: is not there"),
+        ):
+            with pytest.raises((UsageError, ModelError), match=words):
+                made.add_source(wrong)
+        for call in (made.remove_source, lambda name: made.change_source(name, spec("on", ENDLESS))):
+            with pytest.raises(UsageError, match="did you mean 'one'"):
+                call("on")
+        assert made.sources is before
+        assert state(made, "one") != "stopped"
+
+
+def test_a_threshold_that_was_moved_holds_over_a_new_start() -> None:
+    with station([spec("one", ENDLESS)]) as (made, _):
+        wait_for_state(made, "one", "listening")
+        run = made.source("one")
+        run.place_threshold("speech", 0.71)
+        with pytest.raises(UsageError, match="did you mean 'speech'"):
+            run.place_threshold("speeech", 0.5)
+        with pytest.raises(UsageError, match="want a number above 0"):
+            run.place_threshold("speech", 1.5)
+        wait_for(lambda: run.glance().thresholds.get("speech") == 0.71, "the new threshold")
