@@ -18,6 +18,7 @@ from stream.outputs.locking import lock
 from stream.printable import unicode_text
 
 VERSION = 1
+LOOKING_SECONDS = 10.0  # that a reader of the file may hold up what is written
 _MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = 0x53434C41  # "SCLA", in the file's header
 _TABLES = f"""
@@ -57,7 +58,8 @@ class Journal:
         self._setup = setup
         with self._errors():
             self._file = open(path, "ab")  # noqa: SIM115  # held open for its lock
-            self._connection = sqlite3.connect(path, isolation_level=None, timeout=0.0)
+            # Who else writes is told by the lock; who only looks in lets go after a moment.
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=LOOKING_SECONDS)
         try:
             try:
                 lock(self._file.fileno())

@@ -85,23 +85,29 @@ class Heard:
     history: str = ""
 
 
+def load_model(setup: Setup) -> Model:
+    """The model of a setup.
+
+    Raises:
+        ModelError: it cannot be loaded, or is another one by now.
+    """
+    model = Model.load(setup.model, "cpu")
+    if model.sha256 != setup.sha256:
+        raise ModelError(f"model {setup.model}: has changed since the scan began; start again with it")
+    return model
+
+
 class Listener:
     """Listens to recordings, one after the other, with one model.
 
     Args:
         setup: how.
-        folder: for histories.
-
-    Raises:
-        ModelError: the model cannot be loaded, or is another one by now.
+        model: of the setup.
     """
 
-    def __init__(self, setup: Setup, folder: str) -> None:
+    def __init__(self, setup: Setup, model: Model) -> None:
         self._setup = setup
-        self._folder = folder
-        self._model = Model.load(setup.model, "cpu")
-        if self._model.sha256 != setup.sha256:
-            raise ModelError(f"model {setup.model}: has changed since the scan began; start again with it")
+        self._model = model
         self._classifier = StreamClassifier(
             self._model,
             setup.rules,
@@ -111,11 +117,15 @@ class Listener:
             reset_after=setup.reset_after,
         )
 
-    def listen(self, recording: Recording, progress: Callable[[float], None]) -> Heard:
+    def listen(
+        self, recording: Recording, named: float | None, folder: str, progress: Callable[[float], None]
+    ) -> Heard:
         """Listen to the end.
 
         Args:
             recording: whichever.
+            named: when it began by its name, seconds since 1970, as the machine reads it on which the scan was started.
+            folder: for its history; private to this scan.
             progress: told the seconds of sound so far, about twice a second.
 
         Returns:
@@ -127,7 +137,7 @@ class Listener:
             return Heard(problem=printable(str(error)), failed=True)
         info = source.info()
         known = info.duration / info.sample_rate if info.duration else 0.0
-        began = recorded_at(recording.path, recording.modified_ns, known)
+        began = recorded_at(named, recording.modified_ns, known)
         card = self._model.card
         origin = Origin(recording.name, card.name, self._model.sha256)
         notes = _Notes(origin, began, progress, scores=self._setup.scores)
@@ -135,7 +145,7 @@ class Listener:
         sinks: list[Sink] = [notes]
         history = ""
         if self._setup.history:
-            history = tempfile.mktemp(".sqlite", dir=self._folder)  # the folder is private to this scan
+            history = tempfile.mktemp(".sqlite", dir=folder)
             sinks.append(History(self._context(origin, info, began), history=history))
         timed = _Timed(source)
         try:

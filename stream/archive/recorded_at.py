@@ -12,21 +12,29 @@ _NAMED = re.compile(
 )
 
 
-def recorded_at(path: str, modified_ns: int, seconds: float) -> float:
+def named_time(path: str) -> float | None:
+    """Seconds since 1970 that a file name says, in this machine's time zone, or in UTC with a Z behind it.
+
+    None if it says none.
+    """
+    found = _NAMED.search(os.path.basename(path))
+    if found is None:
+        return None
+    try:
+        year, month, day, hour, minute, second = map(int, found.groups()[:6])
+        zone = UTC if found[7] else None
+        return datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp()
+    except (ValueError, OverflowError, OSError):  # such as month 13: only digits
+        return None
+
+
+def recorded_at(named: float | None, modified_ns: int, seconds: float) -> float:
     """Seconds since 1970 at which a recording began.
 
     Args:
-        path: a date and time in its file name is taken, in this machine's time zone, or UTC with a Z behind it.
+        named: what its name says.
         modified_ns: when the file was last written, nanoseconds since 1970: taken for the end of the recording,
             where the name says nothing.
         seconds: how long the recording is.
     """
-    found = _NAMED.search(os.path.basename(path))
-    if found is not None:
-        try:
-            year, month, day, hour, minute, second = map(int, found.groups()[:6])
-            zone = UTC if found[7] else None
-            return datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp()
-        except (ValueError, OverflowError, OSError):  # such as month 13: only digits
-            pass
-    return modified_ns / 1e9 - seconds
+    return modified_ns / 1e9 - seconds if named is None else named

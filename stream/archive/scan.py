@@ -10,12 +10,15 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from stream.archive.crew import Crew, Done
 from stream.archive.inventory import Recording
 from stream.archive.journal import Entry, Journal
 from stream.archive.listener import Heard, Setup
 from stream.archive.result_tables import write_table, writer_for
-from stream.archive.workers import Done, listen_to_all
+from stream.archive.workers import processes
 from stream.logbook.merging import take_in
+
+ALONE = processes(1)
 
 
 @dataclass(slots=True)
@@ -69,7 +72,7 @@ def scan(
     outputs: Sequence[str],
     *,
     history: str | None = None,
-    jobs: int = 1,
+    crew: Crew = ALONE,
     progress: Callable[[Standing], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Entry]:
@@ -83,7 +86,7 @@ def scan(
         setup: how is listened.
         outputs: files for the results, by suffix; written when all is done.
         history: a history file that takes in what is heard.
-        jobs: processes.
+        crew: who listens.
         progress: told how things stand, some times a second.
         clock: seconds, for what is told.
 
@@ -105,7 +108,7 @@ def scan(
             standing = Standing(
                 len(recordings), len(recordings) - len(left), bytes=sum(each.size for each in left)
             )
-            _listen(left, setup, jobs, folder, journal, history, standing, progress, clock)
+            _listen(left, setup, crew, folder, journal, history, standing, progress, clock)
             wanted = {each.path for each in recordings}
             for path, writer in writers:
                 write_table(path, writer, journal.entries(wanted))
@@ -127,7 +130,7 @@ def _is_done(entry: Entry | None, recording: Recording) -> bool:
 def _listen(
     left: Sequence[Recording],
     setup: Setup,
-    jobs: int,
+    crew: Crew,
     folder: str,
     journal: Journal,
     history: str | None,
@@ -138,7 +141,7 @@ def _listen(
     begin = clock()
     sound = _Sound()
     progress(standing)
-    with closing(listen_to_all(left, setup, jobs, folder)) as messages:
+    with closing(crew(left, setup, folder)) as messages:
         for message in messages:
             path = message.recording.path
             if isinstance(message, Done):

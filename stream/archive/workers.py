@@ -12,31 +12,13 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from stream.archive.crew import ATTEMPTS, PATIENCE_SECONDS, Crew, Done, Progress, given_up
 from stream.archive.inventory import Recording
-from stream.archive.listener import Heard, Listener, Setup
+from stream.archive.listener import Heard, Listener, Setup, load_model
+from stream.archive.recorded_at import named_time
 from stream.errors import ModelError, StreamClassifyError
 
-PATIENCE_SECONDS = (
-    120.0  # without a sign of life, until a process counts as hung: a decoder at a damaged place
-)
 POLL_SECONDS = 0.2
-ATTEMPTS = 2  # a process may have been ended by somebody who needed its memory
-
-
-@dataclass(slots=True)
-class Progress:
-    """A sign of life: seconds of sound that a recording has been listened to."""
-
-    recording: Recording
-    seconds: float
-
-
-@dataclass(slots=True)
-class Done:
-    """A recording that is finished, or given up."""
-
-    recording: Recording
-    heard: Heard
 
 
 @dataclass(slots=True)
@@ -45,6 +27,11 @@ class _Worker:
     pipe: Connection
     recording: Recording | None = None
     alive_at: float = field(default_factory=time.monotonic)
+
+
+def processes(jobs: int) -> Crew:
+    """A crew of so many processes of this machine."""
+    return lambda recordings, setup, folder: listen_to_all(recordings, setup, jobs, folder)
 
 
 def listen_to_all(
@@ -141,8 +128,7 @@ def _replaced(
         return
     code = worker.process.exitcode
     ended = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    problem = f"{recording.name}: {why or f'ended the process that listened to it ({ended}), twice'}"
-    yield Done(recording, Heard(problem=problem, failed=True))
+    yield given_up(recording, why or f"ended the process that listened to it ({ended}), twice")
 
 
 def _end(worker: _Worker) -> None:
@@ -157,11 +143,11 @@ def _work(pipe: Connection, setup: Setup, folder: str) -> None:
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches every process of a terminal; the parent acts on it
     try:
-        listener = Listener(setup, folder)
+        listener = Listener(setup, load_model(setup))
     except StreamClassifyError as error:
         pipe.send(error)
         return
     with suppress(EOFError, OSError):  # the parent is done, or gone
         while True:
             recording = pipe.recv()
-            pipe.send(listener.listen(recording, pipe.send))
+            pipe.send(listener.listen(recording, named_time(recording.path), folder, pipe.send))

@@ -22,6 +22,9 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",  # nothing here gains from a threaded BLAS; its threads spin between calls
     "SOXR_MIN_DFT_SIZE": "8",  # the shortest blocks, and so the shortest delay: see stream/features/resample.py
     "SOXR_LARGE_DFT_SIZE": "8",
+    # Ray reports nothing to its makers, and does not write about its processes onto our output: we say what failed.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
 }
 
 

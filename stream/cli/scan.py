@@ -19,6 +19,7 @@ from stream.errors import UsageError
 from stream.printable import printable
 
 if TYPE_CHECKING:
+    from stream.archive.crew import Crew
     from stream.archive.inventory import Recording
     from stream.archive.listener import Setup
     from stream.archive.scan import Standing
@@ -29,6 +30,7 @@ Examples:
   stream-classify scan 'field/**/*.flac' -o field.tsv --threshold speech=0.8
   stream-classify scan list.csv -o events.parquet --picture events.svg
   stream-classify scan archive/ --history heard.sqlite
+  stream-classify scan /mnt/archive -o events.parquet --ray head:6379
   find /mnt -name '*.WAV' -newer old.txt | stream-classify scan - -o new.jsonl
 
 Stopped or killed, it goes on with the same command; repeated, it listens only to what is new, changed or failed.
@@ -84,6 +86,11 @@ PLAIN_SECONDS = 10.0  # between lines of progress where nothing can be drawn
         metavar="N",
         help="Processes that listen side by side. Default: one a core.",
     ),
+    click.option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Listen on a Ray cluster: HOST:PORT of its head, auto on one of its machines, local for one here.",
+    ),
     click.option("-q", "--quiet", is_flag=True, help="No progress."),
 )
 @detection_options
@@ -124,7 +131,7 @@ def scan(paths: tuple[str, ...], **options: Any) -> None:
                 setup,
                 outputs,
                 history=options["history"],
-                jobs=options["jobs"] or os.cpu_count() or 1,
+                crew=make_crew(options["ray"], options["jobs"]),
                 progress=progress,
             )
     except KeyboardInterrupt:
@@ -161,6 +168,18 @@ def make_setup(options: dict[str, Any]) -> Setup:
         scores=options["scores"],
         history=options["history"] is not None,
     )
+
+
+def make_crew(ray: str | None, jobs: int | None) -> Crew:
+    """Who listens: processes of this machine, or a Ray cluster."""
+    if ray is not None:
+        from stream.archive.ray_crew import on_ray
+        from stream.cli import ENVIRONMENT
+
+        return on_ray(ray, jobs, {name: os.environ[name] for name in ENVIRONMENT if name in os.environ})
+    from stream.archive.workers import processes
+
+    return processes(jobs or os.cpu_count() or 1)
 
 
 def check_folder(path: str) -> None:

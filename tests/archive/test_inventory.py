@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stream.archive.inventory import find_recordings
-from stream.archive.recorded_at import recorded_at
+from stream.archive.recorded_at import named_time, recorded_at
 from stream.errors import StreamClassifyError, UsageError
 
 
@@ -115,10 +115,12 @@ def test_names_that_are_no_utf8_can_be_written_and_opened(archive: Path) -> None
 )
 def test_the_name_says_when_it_was_recorded(name: str, moment: tuple[int, ...]) -> None:
     year, month, day, hour, minute, second = moment
-    assert recorded_at(name, 0, 10.0) == datetime(year, month, day, hour, minute, second).timestamp()
+    assert (
+        recorded_at(named_time(name), 0, 10.0) == datetime(year, month, day, hour, minute, second).timestamp()
+    )
     in_utc = name.replace("58", "58Z")
     assert (
-        recorded_at(in_utc, 0, 10.0)
+        recorded_at(named_time(in_utc), 0, 10.0)
         == datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
     )
 
@@ -127,4 +129,4 @@ def test_the_name_says_when_it_was_recorded(name: str, moment: tuple[int, ...]) 
     "name", ["talk.wav", "20261399_996199.wav", "120260131_2359581.wav", "serial_123456.wav"]
 )
 def test_else_the_file_was_written_when_the_recording_ended(name: str) -> None:
-    assert recorded_at(name, 2_000_000_000_000_000_000, 50.0) == 2_000_000_000 - 50
+    assert recorded_at(named_time(name), 2_000_000_000_000_000_000, 50.0) == 2_000_000_000 - 50

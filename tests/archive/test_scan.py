@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import multiprocessing
 import os
 import random
@@ -19,64 +18,25 @@ import numpy as np
 import pytest
 import soundfile
 
+from stream.archive.crew import Done, Progress
 from stream.archive.inventory import Recording, find_recordings
 from stream.archive.journal import Journal, discard_journal
-from stream.archive.listener import Setup
 from stream.archive.scan import scan
-from stream.archive.workers import Done, Progress, listen_to_all
+from stream.archive.workers import listen_to_all, processes
 from stream.classifier import StreamClassifier
-from stream.decisions.derived import DerivedSpec
 from stream.errors import ModelError, OutputError, UsageError
 from stream.inference.session import Model
 from stream.logbook.reader import HistoryReader
 from stream.outputs.schema import json_schema
+from tests.support.archives import done_in, lines, setup
 from tests.support.command import DEADLINE_SECONDS, running, start, stream_classify
-from tests.support.toy_models import toy_bytes
 
 RATE = 16_000
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "toy.onnx"
-    path.write_bytes(toy_bytes())
-    return path
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten recordings of some seconds, one of them at another rate, one cut off, and one that is no sound."""
-    folder = tmp_path_factory.mktemp("archive")
-    rng = np.random.default_rng(4)
-    for number in range(10):
-        seconds, rate = 1 + number / 3, 44_100 if number == 3 else RATE
-        loud = 0.3 * (rng.uniform(size=round(4 * seconds)) > 0.5).repeat(rate // 4)
-        file = folder / f"20260101_12{number:02}00.wav"
-        soundfile.write(file, loud * rng.normal(size=len(loud)).clip(-3, 3), rate)
-    cut = folder / "cut.wav"
-    cut.write_bytes((folder / "20260101_120900.wav").read_bytes()[:90_001])
-    (folder / "broken.wav").write_bytes(b"this is no sound")
-    return folder
-
-
-def setup(model: Path, **changes: object) -> Setup:
-    loaded = Model.load(model, "cpu")
-    fields = {
-        "model": str(model),
-        "sha256": loaded.sha256,
-        "rules": loaded.card.detector,
-        "derived": DerivedSpec(),
-    }
-    return Setup(**(fields | changes))  # type: ignore[arg-type]
-
-
-def lines(path: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def test_results_are_those_of_each_recording_alone(archive: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
-    entries = scan(find_recordings([str(archive)]), setup(model, scores=True), [str(out)], jobs=2)
+    entries = scan(find_recordings([str(archive)]), setup(model, scores=True), [str(out)], crew=processes(2))
     assert [entry.heard.failed for entry in entries] == [False] * 10 + [True, False]
     assert "cut off" in entries[-1].heard.problem
     found = lines(out)
@@ -101,7 +61,7 @@ def test_results_are_those_of_each_recording_alone(archive: Path, model: Path, t
 def test_parquet_and_tables_say_the_same(archive: Path, model: Path, tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
     outputs = [str(tmp_path / name) for name in ("out.jsonl", "out.tsv", "out.parquet")]
-    scan(find_recordings([str(archive)]), setup(model), outputs, jobs=2)
+    scan(find_recordings([str(archive)]), setup(model), outputs, crew=processes(2))
     events = [line for line in lines(tmp_path / "out.jsonl") if line["type"] == "event"]
     with open(tmp_path / "out.tsv", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
@@ -121,7 +81,7 @@ def test_parquet_and_tables_say_the_same(archive: Path, model: Path, tmp_path: P
 def test_kills_change_nothing(archive: Path, model: Path, tmp_path: Path) -> None:
     """Killed at random moments and started again, the files are the same bytes, and the history has each run once."""
     undisturbed = tmp_path / "undisturbed.jsonl"
-    entries = scan(find_recordings([str(archive)]), setup(model), [str(undisturbed)], jobs=1)
+    entries = scan(find_recordings([str(archive)]), setup(model), [str(undisturbed)], crew=processes(1))
     out, history = tmp_path / "out.jsonl", tmp_path / "heard.sqlite"
     words = (
         "scan",
@@ -143,7 +103,7 @@ def test_kills_change_nothing(archive: Path, model: Path, tmp_path: Path) -> Non
         assert time.monotonic() < deadline
         with running(start(*words, start_new_session=True)) as child:
             until = kills + draw.randrange(1, 3)
-            while child.poll() is None and kills < 4 and _done(out) < until:
+            while child.poll() is None and kills < 4 and done_in(out) < until:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
             if child.poll() is None and kills < 4:
@@ -158,17 +118,6 @@ def test_kills_change_nothing(archive: Path, model: Path, tmp_path: Path) -> Non
         events = list(reader.events())
     assert heard == sorted(entry.recording.name for entry in entries if not entry.heard.failed)
     assert len(events) == sum(sum((entry.heard.events or {}).values()) for entry in entries)
-
-
-def _done(out: Path) -> int:
-    journal = Path(f"{out}.scan")
-    if not journal.exists():
-        return 0
-    try:
-        with sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=1) as connection:
-            return int(connection.execute("SELECT count(*) FROM recordings").fetchone()[0])
-    except sqlite3.Error:  # not made yet
-        return 0
 
 
 def test_a_repetition_listens_to_what_is_new_or_changed(archive: Path, model: Path, tmp_path: Path) -> None:
@@ -249,17 +198,6 @@ def test_two_scans_do_not_share_a_journal(model: Path, tmp_path: Path) -> None:
         Journal(str(tmp_path / "x.scan"), setup(model))
     first.close()
     Journal(str(tmp_path / "x.scan"), setup(model)).close()
-
-
-@pytest.fixture(scope="module")
-def long_recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
-    """Far more sound than any test listens to."""
-    path = tmp_path_factory.mktemp("long") / "long.flac"
-    block = np.zeros(600 * RATE, np.int16)
-    with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16", format="FLAC") as file:
-        for _ in range(60):
-            file.write(block)
-    return find_recordings([str(path)])[0]
 
 
 def children() -> Iterator[int]:
@@ -370,7 +308,7 @@ def test_ctrl_c_keeps_what_is_done(
     words = ("scan", str(archive), long_recording.path, "-o", str(out), "-j", "1", "-m", str(model))
     with running(start(*words)) as child:
         deadline = time.monotonic() + DEADLINE_SECONDS
-        while _done(out) < 3:
+        while done_in(out) < 3:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         child.send_signal(signal.SIGINT)
@@ -378,7 +316,7 @@ def test_ctrl_c_keeps_what_is_done(
         assert child.returncode == 130
     assert b"the same command goes on" in said
     assert b"Traceback" not in said
-    assert _done(out) >= 3
+    assert done_in(out) >= 3
     assert not out.exists()
 
 
@@ -387,7 +325,7 @@ def test_a_stream_of_a_recording_starts_as_new(archive: Path, model: Path, tmp_p
     out = tmp_path / "out.jsonl"
     name = str(archive / "20260101_120700.wav")
     (tmp_path / "z.wav").write_bytes(Path(name).read_bytes())
-    scan(find_recordings([name, str(tmp_path / "z.wav")]), setup(model), [str(out)], jobs=1)
+    scan(find_recordings([name, str(tmp_path / "z.wav")]), setup(model), [str(out)], crew=processes(1))
     found = [line for line in lines(out) if line["type"] == "event"]
     half = len(found) // 2
     keep = ("label", "onset_sample", "offset_sample", "peak", "mean", "id")

@@ -46,6 +46,7 @@ NOT_RUN = {
         "needs a broker",
         "needs a person at a terminal",
         "needs clips that were judged",
+        "needs a cluster",
         "sends messages",
         "needs a microphone and ffmpeg",
         "needs systemd",
