@@ -68,7 +68,7 @@ async def _all(station: WatchedStation) -> AsyncIterator[Told | None]:
                 changed.append(glance(name, readings) | stopped(state))
         if changed or names != list(sources):
             names = list(sources)
-            yield "glance", {"names": names, "changed": changed, "streams": station.stream_count}
+            yield "glance", {"names": names, "changed": changed}
         else:
             yield None
         await asyncio.sleep(max(GLANCE_SECONDS, LEISURE * (time.monotonic() - now)))

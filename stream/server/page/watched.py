@@ -40,8 +40,8 @@ class WatchedStation(Protocol):
         ...
 
     @property
-    def stream_count(self) -> int:
-        """How many streams from outside there are."""
+    def history(self) -> str | None:
+        """The history file; None where none is kept."""
         ...
 
 

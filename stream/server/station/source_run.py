@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import msgspec
 
@@ -28,6 +29,7 @@ from stream.server.pool import Pool, PoolEngine
 from stream.server.station.hub_sink import Hearing, HubSink
 from stream.server.station.source_glance import SourceGlance
 from stream.server.station.source_spec import SourceSpec
+from stream.telemetry import Telemetry
 from stream.tuning import Tuning
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,7 @@ class SourceRun:
         self._source: AudioSource | None = None
         self._engine: PoolEngine | None = None
         self._sink: HubSink | None = None
+        self._telemetry: Telemetry | None = None
         self._tuning: Tuning | None = None
         self._outputs: Outputs | None = None
         self._placed: dict[str, float] = {}
@@ -159,6 +162,23 @@ class SourceRun:
         if tuning is None:
             raise UsageError(f"{self.name}: is not heard just now; try again when it is")
         return tuning.mute(label)
+
+    @property
+    def telemetry(self) -> Telemetry | None:
+        """What this run has heard, or the last one did: another one for each; None before the first."""
+        return self._telemetry
+
+    @property
+    def condition(self) -> tuple[SourceCondition, str] | None:
+        """What it does while it does not listen, and why; None while it listens."""
+        with self._lock:
+            state, detail, _ = self._condition
+            return None if self._running else (state, detail)
+
+    def clip(self, event: int) -> Path | None:
+        """The sound of an event of this run, by its id, where an output keeps it."""
+        outputs = self._outputs
+        return None if outputs is None else outputs.clips.of("", self.pool.model.id, event)
 
     def glance(self) -> SourceGlance:
         """How it is doing. From any thread."""
@@ -254,15 +274,24 @@ class SourceRun:
             stack.callback(outputs.close)
             origin = Origin(spec.name, model.card.name, model.sha256)
             sink = HubSink(self._hub, origin, info, model.card, classifier.labels)
+            telemetry = Telemetry(
+                model.card,
+                source.info(),
+                classifier.detector_spec,
+                model.provider,
+                labels=classifier.labels,
+                outputs=outputs.reports,
+            )
             told: list[Sink] = [sink, *self._beside(spec), *lines, outputs]
-            tuning = Tuning(classifier, None, told, outputs.marks)
+            tuning = Tuning(classifier, telemetry, told, outputs.marks)
             for label, threshold in self._placed.items():
                 tuning.place(label, threshold)
             with self._lock:
                 self._sink, self._tuning, self._outputs = sink, tuning, outputs
+                self._telemetry = telemetry
                 self._running = True
             self._tell("listening", "")
-            run(source, classifier, [tuning, *told], history_seconds=outputs.history_seconds or None)
+            run(source, classifier, [tuning, telemetry, *told], history_seconds=outputs.history_seconds or None)
         if info.live and info.duration is None and kind_of_input(spec.input, spec.demo) not in ENDING:
             return None
         return source.report().truncated

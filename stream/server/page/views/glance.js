@@ -14,7 +14,7 @@ export function glance(main) {
   main.append(el("h1", { tabindex: "-1" }, "Station"), count, grid, rest);
   rest.append(el("p", { class: "quiet" }, "Looking for sources…"));
 
-  function show({ names, changed, streams }) {
+  function show({ names, changed }) {
     for (const [name, card] of cards) {
       if (names.includes(name)) continue;
       card.close();
@@ -26,7 +26,7 @@ export function glance(main) {
     }
     const order = names.filter((name) => cards.has(name)).map((name) => cards.get(name).element);
     if (order.some((element, i) => grid.children[i] !== element)) grid.replaceChildren(...order);
-    say(count, heading(names.length, streams));
+    say(count, names.length === 1 ? "1 source" : `${names.length} sources`);
     if (names.length === 0 && !rest.querySelector(".empty")) rest.replaceChildren(nothing());
     else if (names.length) rest.replaceChildren();
   }
@@ -40,12 +40,6 @@ export function glance(main) {
     live.stop();
     cards.forEach((card) => card.close());
   };
-}
-
-function heading(sources, streams) {
-  const parts = [sources === 1 ? "1 source" : `${sources} sources`];
-  if (streams) parts.push(streams === 1 ? "1 stream from outside" : `${streams} streams from outside`);
-  return parts.join(" · ");
 }
 
 function nothing() {

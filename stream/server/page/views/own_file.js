@@ -75,7 +75,7 @@ export class FilePart {
 
   async #read(file, stopped, trial, panel, seconds) {
     this.said.classList.remove("problem");
-    const response = await request("v1/classify?scores=all&onsets=true", {
+    const response = await request("v1/classify?scores=true&onsets=true", {
       method: "POST", body: file, signal: stopped.signal, headers: { "Content-Type": file.type || "application/octet-stream" },
     });
     for await (const line of lines(response)) {

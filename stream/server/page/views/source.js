@@ -120,7 +120,7 @@ class SourceView {
 
   async #move(label, threshold) {
     try {
-      await send("PATCH", `v1/sources/${this.path}/rules`, { label, threshold });
+      await send("PATCH", `v1/sources/${this.path}`, { thresholds: { [label]: threshold } });
       say(this.said, `${label}: threshold ${threshold.toFixed(2)}`);
     } catch (error) {
       say(this.said, `${label}: the threshold was not moved: ${error.message}`);
