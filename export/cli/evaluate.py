@@ -87,8 +87,8 @@ def evaluate(
     from export.evaluation.evaluate import headline
     from export.evaluation.pictures import draw
     from stream.cli.models import load_model
-    from stream.cli.rules import detector_spec
     from stream.printable import printable
+    from stream.settings.rule_texts import detector_spec
 
     loaded = load_model(model)
     rules = detector_spec(loaded.card.detector, loaded.labels, {"threshold": threshold})

@@ -11,7 +11,6 @@ import click
 from click.core import ParameterSource
 
 from stream.capture.fitting import check_input, unfit_options
-from stream.cli.rules import groups_of, rule_settings
 from stream.cli.vocabulary import converted, keys_of, vocabulary_of
 from stream.decisions.derived import DerivedSpec
 from stream.errors import StreamClassifyError, UsageError
@@ -20,6 +19,7 @@ from stream.outputs.catalogue import check_output_options, take_output_values
 from stream.settings.keys import RULE_KEYS
 from stream.settings.layered_rules import RuleSetting
 from stream.settings.reading import Settings, read_settings
+from stream.settings.rule_texts import groups_of, rule_settings
 from stream.source_listening import Listening
 
 PREFIX = "STREAM_CLASSIFY_"

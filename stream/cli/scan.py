@@ -152,8 +152,8 @@ def make_setup(options: dict[str, Any]) -> Setup:
     from stream.archive.listener import Setup
     from stream.capture.channels import parse_channel
     from stream.cli.models import load_model, model_path
-    from stream.cli.rules import detector_spec, groups_of
     from stream.decisions.derived import DerivedSpec
+    from stream.settings.rule_texts import detector_spec, groups_of
 
     model = load_model(options["model"], "cpu")
     derived = DerivedSpec(groups=groups_of(options["group"]), loud=options["loud"])

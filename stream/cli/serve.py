@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,13 +12,14 @@ import click
 from stream.cli.completion import complete_model
 from stream.cli.help import TaskCommand, section
 from stream.cli.say import say, set_up_log
-from stream.errors import UsageError
+from stream.errors import StreamClassifyError, UsageError
 from stream.printable import printable
 
 if TYPE_CHECKING:
     from stream.inference.session import Model
     from stream.server.access.access import Access
-    from stream.server.limits import Limits
+    from stream.server.station import Station
+    from stream.server.station.station_file import StationReader, StationSettings
 
 log = logging.getLogger(__name__)
 DEFAULT_PORT = 8765
@@ -55,6 +58,13 @@ read again.
 )
 @section(
     "What",
+    click.option(
+        "-s",
+        "--settings",
+        type=click.Path(),
+        metavar="FILE",
+        help="Sources of the station, and any of these options: a TOML file, see the guide.",
+    ),
     click.option(
         "-m",
         "--model",
@@ -120,12 +130,50 @@ read again.
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("--access-log", is_flag=True, help="Log every request.")
-def serve(**options: Any) -> None:
+@click.pass_context
+def serve(ctx: click.Context, /, **given: Any) -> None:
     """Serve streams, files and events over HTTP and WebSocket, and a page to watch them."""
-    if options["new_token"] is not None:
-        _print_new_token(options["new_token"], options["scopes"], options["token_file"])
+    if given["new_token"] is not None:
+        print_new_token(given["new_token"], given["scopes"], given["token_file"])
         return
-    set_up_log(options["verbose"])
+    set_up_log(given["verbose"])
+    refuse_missing_parts()
+    from stream.cli.quiet import quieten_portaudio
+    from stream.cli.serve_settings import in_force, limits_in_force, make_access, server_keys, tls_files
+    from stream.cli.vocabulary import source_vocabulary
+    from stream.server.http.app import make_app
+    from stream.server.serving import bind
+    from stream.server.serving import serve as serve_app
+    from stream.server.station.station_file import StationReader
+
+    reader = StationReader(source_vocabulary(), server_keys(ctx))
+    file = reader.read(given["settings"]) if given["settings"] else None
+    server = {} if file is None else file.server
+    options = in_force(ctx, server)
+    limits = limits_in_force(options, server)
+    access, tls = make_access(options, limits), tls_files(options)
+    quieten_portaudio()
+    with bind(options["host"], options["port"]) as listener:
+        station = make_station(options["models"] or ("default",), file, limits.streams)
+        app = make_app(station, access, limits, page=options["page"], read_source=reader.read_source)
+        for line in opening_lines(listener, station, options, secure=tls is not None):
+            say(line)
+        serve_app(
+            app,
+            listener,
+            tls=tls,
+            access_log=options["access_log"],
+            reload=reloading(access, station, reader, file),
+        )
+    say("stream-classify: ended; all events and outputs are closed")
+
+
+def refuse_missing_parts() -> None:
+    """Say in one line what to install, where the extra is missing.
+
+    Raises:
+        UsageError: it is.
+    """
     try:
         import prometheus_client  # noqa: F401
         import starlette  # noqa: F401
@@ -137,46 +185,82 @@ def serve(**options: Any) -> None:
         raise UsageError(
             f"serve needs {error.name}, which is not installed; run: {install_command('server')}"
         ) from None
-    from stream.server.serving import bind, check_tls
-
-    limits = _limits(options)
-    access = _access(options, limits)
-    tls = _tls(options)
-    if tls is not None:
-        check_tls(*tls)
-    models = _load(options["models"] or ("default",))
-    with bind(options["host"], options["port"]) as listener:
-        _run(listener, models, access, limits, tls, options)
 
 
-def _run(
-    listener: Any, models: dict[str, Model], access: Access, limits: Limits, tls: Any, options: Any
-) -> None:
-    from stream.server.http.app import make_app
-    from stream.server.serving import serve as serve_app
+def make_station(models: tuple[str, ...], file: StationSettings | None, streams: int) -> Station:
+    """The station, with its models loaded.
 
+    Args:
+        models: names or files; the first is for streams from outside that name none.
+        file: its settings.
+        streams: most of one model.
+    """
+    from pathlib import Path
+
+    from stream.cli.models import load_model
+    from stream.cli.patience import interruptible
+    from stream.server.station import Station
+
+    def load(name: str, provider: str) -> Model:
+        return load_model(name, provider)
+
+    def make() -> Station:
+        served: dict[str, Model] = {}
+        for name in models:
+            short = Path(name).stem if Path(name).suffix else name
+            if short in served:
+                raise UsageError(f"--model {name}: there is a model of this name already; rename the file")
+            served[short] = load(name, "cpu")
+        return Station(() if file is None else file.sources, served, load=load, max_streams=streams)
+
+    return interruptible(make)
+
+
+def reloading(
+    access: Access, station: Station, reader: StationReader, file: StationSettings | None
+) -> Callable[[], None]:
+    """What SIGHUP does: tokens and sources as their files say them now. What cannot be used changes nothing."""
+
+    def reload() -> None:
+        try:
+            access.reload()
+            if file is None:
+                log.warning("tokens were read again")
+                return
+            found = station.reload(str(file.document.path), reader)
+        except StreamClassifyError as error:
+            log.warning("not reloaded: %s", error)
+            return
+        words = [
+            f"{kind} {', '.join(names)}"
+            for kind, names in (
+                ("added", found.added),
+                ("changed", found.changed),
+                ("removed", found.removed),
+            )
+            if names
+        ]
+        log.warning("settings and tokens were read again: %s", "; ".join(words) or "all sources as before")
+
+    return reload
+
+
+def opening_lines(
+    listener: socket.socket, station: Station, options: dict[str, Any], *, secure: bool
+) -> list[str]:
+    """Where it listens, and what to try."""
     host, port = listener.getsockname()[:2]
-    say(f"stream-classify: serving on {address(host, port, secure=tls is not None)}; Ctrl-C ends it")
-    app = make_app(_Models(models, limits), access, limits, page=options["page"])
-    serve_app(app, listener, tls=tls, access_log=options["access_log"], reload=access.reload)
-
-
-class _Models:
-    def __init__(self, models: dict[str, Model], limits: Limits) -> None:
-        from stream.server.pool import Pool
-
-        self.pools = {name: Pool(model, max_streams=limits.streams) for name, model in models.items()}
-
-    def start(self) -> None:
-        for pool in self.pools.values():
-            pool.start()
-
-    def drain(self) -> None:
-        pass
-
-    def close(self) -> None:
-        for pool in self.pools.values():
-            pool.close()
+    everywhere = host in ("0.0.0.0", "::")
+    url = address(socket.gethostname() if everywhere else host, port, secure=secure)
+    count = len(station.sources)
+    sources = f", {count} source{'s' * (count != 1)}" if count else ""
+    where = f"all addresses of this machine, such as {url}" if everywhere else url
+    token = "" if options["token_file"] is None else "-H 'Authorization: Bearer TOKEN' "
+    models = ", ".join(station.pools)
+    return [
+        f"stream-classify: serving on {where} (model {models}{sources}); Ctrl-C ends it",
+        f"stream-classify: try: curl {token}--data-binary @FILE {url}v1/classify",
+    ]
 
 
 def address(host: str, port: int, *, secure: bool) -> str:
@@ -185,7 +269,12 @@ def address(host: str, port: int, *, secure: bool) -> str:
     return f"{'https' if secure else 'http'}://{named}:{port}/"
 
 
-def _print_new_token(name: str, scopes: str, path: str | None) -> None:
+def print_new_token(name: str, scopes: str, path: str | None) -> None:
+    """Print a new token, once.
+
+    Raises:
+        UsageError: nowhere to keep its hash, no such scope, or the name is taken.
+    """
     from stream.server.access.tokens import SCOPES, add_token
 
     if path is None:
@@ -199,60 +288,3 @@ def _print_new_token(name: str, scopes: str, path: str | None) -> None:
     token = add_token(path, name, [scope for scope in SCOPES if scope in asked])
     click.echo(token)
     say(f"stream-classify: this is the token of {name}, shown once; its hash is in {path}")
-
-
-def _limits(options: dict[str, Any]) -> Limits:
-    from stream.server.limits import limits_of
-
-    values: dict[str, Any] = {}
-    for text in options["limits"]:
-        name, sign, value = text.partition("=")
-        if not sign:
-            raise UsageError(f"--limit {text!r}: want NAME=VALUE, such as file_bytes=200MB")
-        values[name] = value
-    if options["max_streams"] is not None:
-        values["streams"] = options["max_streams"]
-    return limits_of(values)
-
-
-def _access(options: dict[str, Any], limits: Limits) -> Access:
-    from stream.server.access.access import Access
-    from stream.server.access.origins import is_loopback
-    from stream.server.access.proxies import Proxies
-    from stream.server.access.tokens import TokenFile
-
-    host, path = options["host"], options["token_file"]
-    if path is None and not is_loopback(host):
-        raise UsageError(
-            f"--host {host}: without a token file only this machine is served; make one: "
-            "stream-classify serve --new-token NAME --token-file FILE"
-        )
-    return Access(
-        None if path is None else TokenFile(path),
-        origins=options["origins"],
-        proxies=Proxies(options["proxies"]),
-        loopback_only=is_loopback(host),
-        limits=limits,
-    )
-
-
-def _tls(options: dict[str, Any]) -> tuple[str, str] | None:
-    certificate, key = options["tls_cert"], options["tls_key"]
-    if (certificate is None) != (key is None):
-        raise UsageError("--tls-cert and --tls-key: give both, or none")
-    return None if certificate is None else (certificate, key)
-
-
-def _load(names: tuple[str, ...]) -> dict[str, Model]:
-    from pathlib import Path
-
-    from stream.cli.models import load_model
-    from stream.cli.patience import interruptible
-
-    models: dict[str, Model] = {}
-    for name in names:
-        short = Path(name).stem if Path(name).suffix else name
-        if short in models:
-            raise UsageError(f"--model {name}: there is a model of this name already; rename the file")
-        models[short] = interruptible(lambda name=name: load_model(name, "cpu"))  # type: ignore[misc]
-    return models

@@ -110,47 +110,18 @@ class HistoryReader:
         One whose run was killed is cut at the last sign of life of the run.
         """
 
-        def event(row: Mapping[str, Any]) -> HeardEvent:
-            run = self._run_of(row)
-            blob = _blob(row["curve"])
-            onset = _time(row["onset"])
-            open_ended = row["offset"] is None
-            offset = max(onset, run.seen) if open_ended else _time(row["offset"])
-            alive = open_ended and self.is_alive(run)
-            return HeardEvent(
-                run=run,
-                number=int(row["number"]),
-                label=_text(row["label"]),
-                onset=onset,
-                offset=offset,
-                is_on=alive,
-                peak=_real(row["peak"]),
-                mean=_real(row["mean"]),
-                gap_seconds=_real(row["gap_seconds"]),
-                cut=bool(row["cut"]) or (open_ended and not alive),
-                rule=_text(row["rule"]),
-                curve=np.empty(0, np.float32) if blob is None else unpack_curve(blob),
-                curve_start=0.0 if blob is None else _real(row["curve_start"]),
-                curve_step=0.0 if blob is None else _real(row["curve_step"]),
-                clip=None if row["clip"] is None else _text(row["clip"]),
-            )
-
         # An event that is on has no end yet; that of its run is looked at below.
         rows = self._read(
             'SELECT * FROM events WHERE onset < ? AND ("offset" IS NULL OR "offset" >= ?) ORDER BY onset, run, number',
-            event,
+            self._event,
             (until, since),
         )
         return (each for each in rows if each.offset >= since and source in (None, each.run.source))
 
-    def clip(self, run: int, number: int, label: str) -> str | None:
-        """Path of the sound of one event; None without, and where there is no such event."""
-        rows = self._read(
-            "SELECT clip FROM events WHERE run = ? AND number = ? AND label = ? AND clip IS NOT NULL",
-            lambda row: _text(row["clip"]),
-            (run, number, label),
-        )
-        found: str | None = next(rows, None)
+    def event(self, run: int, number: int) -> HeardEvent | None:
+        """The event of this number in a run; None where there is none."""
+        rows = self._read("SELECT * FROM events WHERE run = ? AND number = ?", self._event, (run, number))
+        found: HeardEvent | None = next(rows, None)
         return found
 
     def minutes(
@@ -245,7 +216,7 @@ class HistoryReader:
         return (each for each in rows if source in (None, each.run.source))
 
     def _read(
-        self, sql: str, make: Callable[[Mapping[str, Any]], Any], values: tuple[float | str, ...] = ()
+        self, sql: str, make: Callable[[Mapping[str, Any]], Any], values: tuple[float, ...] = ()
     ) -> Iterator[Any]:
         with sqlite_errors(self.path):
             cursor = self._connection.execute(sql, values)
@@ -259,6 +230,31 @@ class HistoryReader:
                         "move it away, a new one is made"
                     ) from None
                 yield made
+
+    def _event(self, row: Mapping[str, Any]) -> HeardEvent:
+        run = self._run_of(row)
+        blob = _blob(row["curve"])
+        onset = _time(row["onset"])
+        open_ended = row["offset"] is None
+        offset = max(onset, run.seen) if open_ended else _time(row["offset"])
+        alive = open_ended and self.is_alive(run)
+        return HeardEvent(
+            run=run,
+            number=int(row["number"]),
+            label=_text(row["label"]),
+            onset=onset,
+            offset=offset,
+            is_on=alive,
+            peak=_real(row["peak"]),
+            mean=_real(row["mean"]),
+            gap_seconds=_real(row["gap_seconds"]),
+            cut=bool(row["cut"]) or (open_ended and not alive),
+            rule=_text(row["rule"]),
+            curve=np.empty(0, np.float32) if blob is None else unpack_curve(blob),
+            curve_start=0.0 if blob is None else _real(row["curve_start"]),
+            curve_step=0.0 if blob is None else _real(row["curve_step"]),
+            clip=None if row["clip"] is None else _text(row["clip"]),
+        )
 
     def _run_of(self, row: Mapping[str, Any]) -> Run:
         run: Run = self._runs[row["run"]]

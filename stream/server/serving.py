@@ -109,7 +109,7 @@ def make_server(
         app: of `make_app`.
         tls: certificate chain and key, files in PEM.
         access_log: log every request.
-        reload: what SIGHUP does; called on the event loop, quick.
+        reload: what SIGHUP does; called in a thread.
     """
     limits: Limits = app.state.limits
     config = uvicorn.Config(
@@ -143,6 +143,8 @@ class DrainingServer(uvicorn.Server):
         self._app, self._reload = app, reload
         self._asked = self._reload_asked = False
         self._deadline: float | None = None
+        self._reloading: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None  # the station's own part
 
     def drain(self) -> None:
         """Begin the end. From any thread, or a signal handler."""
@@ -155,19 +157,19 @@ class DrainingServer(uvicorn.Server):
         self.drain()
 
     def handle_reload(self, sig: int, frame: FrameType | None) -> None:
-        """SIGHUP: read files again, on the event loop."""
+        """SIGHUP: read files again, from the event loop."""
         self._reload_asked = True
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second."""
         if self._reload_asked and self._reload is not None:
             self._reload_asked = False
-            self._reload()
+            self._reloading = asyncio.create_task(asyncio.to_thread(self._reload))
         if self._asked and self._deadline is None:
             self._deadline = time.monotonic() + self._app.state.limits.drain_seconds
             log.info("draining: clients are told to connect again later")
-            self._app.state.station.drain()
             self._app.state.draining.begin()
+            self._ending = asyncio.create_task(asyncio.to_thread(self._app.state.station.drain))
         if self._deadline is not None and (not self.server_state.tasks or time.monotonic() >= self._deadline):
             return True
         return await super().on_tick(counter)

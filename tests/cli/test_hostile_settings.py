@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from stream.cli.rules import detector_spec
 from stream.decisions.spec import DetectorSpec
 from stream.errors import StreamClassifyError
+from stream.settings.rule_texts import detector_spec
 
 CASES = int(os.environ.get("STREAM_CLASSIFY_FUZZ", "300"))
 many = settings(

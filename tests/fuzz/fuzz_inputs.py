@@ -26,9 +26,9 @@ with atheris.instrument_imports(include=["stream", "export"]):
     from export.data.splits import split_dataset
     from stream.capture.files import FileSource
     from stream.capture.scenario import Scenario
-    from stream.cli.rules import detector_spec
     from stream.decisions.spec import DetectorSpec
     from stream.errors import StreamClassifyError
+    from stream.settings.rule_texts import detector_spec
 
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
 FIELDS = ("threshold", "peak_threshold", "min_on", "min_off", "refractory", "smoothing")

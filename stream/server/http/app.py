@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 
 from stream.errors import StreamClassifyError
 from stream.server.access.access import Access
-from stream.server.http import health, model
+from stream.server.http import classify, clips, events, health, metrics, model, openapi, sources
 from stream.server.http.answers import error_answer, refusal_answer
 from stream.server.http.draining import Draining
 from stream.server.http.gate import Gate
@@ -28,12 +28,19 @@ from stream.server.refusals import Refused
 
 if TYPE_CHECKING:
     from stream.server.http.served import Served
+    from stream.server.station import SourceSpec
 
-OPERATIONS: tuple[Operation, ...] = (*health.OPERATIONS, *model.OPERATIONS)
+_PARTS = (health, model, classify, sources, events, clips, metrics, openapi)
+OPERATIONS: tuple[Operation, ...] = tuple(each for part in _PARTS for each in part.OPERATIONS)
 
 
 def make_app(
-    station: Served, access: Access, limits: Limits | None = None, *, page: bool = True
+    station: Served,
+    access: Access,
+    limits: Limits | None = None,
+    *,
+    page: bool = True,
+    read_source: Callable[[Mapping[str, Any]], SourceSpec] | None = None,
 ) -> Starlette:
     """The ASGI application of a station.
 
@@ -45,6 +52,7 @@ def make_app(
         access: who may do what.
         limits: every bound.
         page: also the page for people.
+        read_source: makes a source of the table that a client sent; None: none can be added.
     """
     limits = limits or Limits()
     app = Starlette(
@@ -61,6 +69,9 @@ def make_app(
     app.router.redirect_slashes = False
     app.state.station, app.state.access, app.state.limits = station, access, limits
     app.state.draining = Draining()
+    app.state.read_source, app.state.operations = read_source, OPERATIONS
+    app.state.turns, app.state.followers = classify.Turns(limits), 0
+    app.state.metrics = metrics.Metrics(app)
     return app
 
 
@@ -92,15 +103,20 @@ def _cross_origin(access: Access) -> list[Middleware]:
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     station: Served = app.state.station
     await asyncio.to_thread(station.start)
+    counting = asyncio.create_task(app.state.metrics.follow(app))
     try:
         yield
     finally:
         app.state.draining.begin()
+        counting.cancel()
+        with suppress(asyncio.CancelledError):
+            await counting
         await asyncio.to_thread(station.close)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
+    request.app.state.metrics.refused.labels(error.code).inc()
     return refusal_answer(error)
 
 

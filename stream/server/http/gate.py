@@ -45,6 +45,7 @@ class Gate:
                     headers={"Retry-After": "1"},
                 )
         except Refused as refused:
+            scope["app"].state.metrics.refused.labels(refused.code).inc()
             await _refuse(refused, scope, receive, send)
             return
         self._open += 1

@@ -37,7 +37,7 @@ class Answer:
     media: tuple[str, ...] = (JSON,)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Operation:
     """One method of one path.
 
@@ -51,6 +51,7 @@ class Operation:
         body: type of the JSON body; None without.
         body_media: media type of a body that is no JSON; "" without.
         answers: by status.
+        streams: what 200 is instead, where the request accepts server-sent events; None: it is not.
         refusals: other status codes with which it answers an error.
     """
 
@@ -64,6 +65,7 @@ class Operation:
     body: Any = None
     body_media: str = ""
     answers: Mapping[int, Answer]
+    streams: Answer | None = None
     refusals: Mapping[int, str] = field(default_factory=dict)
 
     def route(self) -> Route:

@@ -30,7 +30,7 @@ class Served(Protocol):
         ...
 
     def drain(self) -> None:
-        """The end is near: take nothing new. Quick; called on the event loop."""
+        """The end has begun: end the station's own sources. Streams from outside go on. Called in a thread."""
         ...
 
     def close(self) -> None:

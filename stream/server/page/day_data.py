@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,10 +130,5 @@ def _event(event: HeardEvent, day: Day, index: Mapping[str, int]) -> dict[str, A
         "peak": round(event.peak, 4),
         "cut": event.cut,
         "on": event.is_on,
-        "clip": clip_path(event.run.id, event.number, event.label) if event.clip else None,
+        "clip": f"v1/clips/{event.run.id}-{event.number}" if event.clip else None,
     }
-
-
-def clip_path(run: int, number: int, label: str) -> str:
-    """Where a page finds the sound of an event of a history."""
-    return f"page/clips/{run}/{number}/{quote(label, safe='')}"

@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from stream.server.http.answers import json_answer
+from stream.server.http.clips import clip_answer
 from stream.server.http.operation import NoQuery, Operation
-from stream.server.page.clips import clip_answer, clip_of_history
 from stream.server.page.day_data import read_day
 from stream.server.page.files import file_routes
 from stream.server.page.live import find_source, live_source, live_station
@@ -38,19 +38,10 @@ async def get_day(request: Request, query: DayQuery) -> Response:
     return json_answer(await asyncio.to_thread(read_day, _history(request), day, query.source))
 
 
-async def get_kept_clip(request: Request, _: Any) -> Response:
-    """The sound of an event of the history."""
-    wanted = request.path_params
-    path = await asyncio.to_thread(
-        clip_of_history, _history(request), wanted["run"], wanted["number"], wanted["label"]
-    )
-    return clip_answer(path)
-
-
-async def get_new_clip(request: Request, _: Any) -> Response:
+async def get_clip(request: Request, _: Any) -> Response:
     """The sound of an event of a source that listens."""
     source = find_source(request)
-    return clip_answer(source.clip(request.path_params["event"]))
+    return await clip_answer(source.clip(request.path_params["event"]))
 
 
 def _history(request: Request) -> str:
@@ -64,9 +55,8 @@ OPERATIONS = (
     ("/page/look.json", get_look, None, NoQuery),
     ("/page/live", live_station, "read", NoQuery),
     ("/page/sources/{name:path}/live", live_source, "read", NoQuery),
-    ("/page/sources/{name:path}/clips/{event:int}", get_new_clip, "read", NoQuery),
+    ("/page/sources/{name:path}/clips/{event:int}", get_clip, "read", NoQuery),
     ("/page/days/{day}", get_day, "read", DayQuery),
-    ("/page/clips/{run:int}/{number:int}/{label:path}", get_kept_clip, "read", NoQuery),
 )
 
 

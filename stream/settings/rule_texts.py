@@ -1,4 +1,4 @@
-"""Classes and their detector settings from the command line."""
+"""Classes and their detector settings as short texts, as options and addresses have them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from stream.errors import UsageError
 from stream.settings.layered_rules import RuleSetting, lay_over
 
 
-def rule_settings(texts: Mapping[str, Sequence[str]], where: str = "") -> list[RuleSetting]:
-    """What the options say about rules.
+def rule_settings(
+    texts: Mapping[str, Sequence[str]], where: str = "", *, dashes: bool = True
+) -> list[RuleSetting]:
+    """What options, or parameters of an address, say about rules.
 
     Args:
         texts: field of ClassRule -> texts, each "VALUE" (for every class) or "LABEL=VALUE".
         where: where they come from; "" = each from its option.
+        dashes: fields are spelt as options, --min-on; else as they are.
 
     Returns:
         Values for every class first, so that LABEL=VALUE wins in any order.
@@ -24,7 +27,7 @@ def rule_settings(texts: Mapping[str, Sequence[str]], where: str = "") -> list[R
     """
     found: list[RuleSetting] = []
     for field, values in texts.items():
-        option = "--" + field.replace("_", "-")
+        option = "--" + field.replace("_", "-") if dashes else field
         for text in values:
             label, sign, number = text.rpartition("=")
             if sign and not label:
@@ -50,11 +53,12 @@ def detector_spec(
     return spec
 
 
-def groups_of(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def groups_of(texts: Sequence[str], option: str = "--group") -> dict[str, tuple[str, ...]]:
     """Groups by name.
 
     Args:
         texts: "NAME=LABEL,LABEL".
+        option: as messages name it.
 
     Raises:
         UsageError: a text of another form, or a name that is given twice.
@@ -64,8 +68,8 @@ def groups_of(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
         name, sign, members = text.partition("=")
         name = name.strip()
         if not (sign and name and members.strip()):
-            raise UsageError(f"--group {text!r}: want NAME=LABEL,LABEL, such as alarm=smoke,co")
+            raise UsageError(f"{option} {text!r}: want NAME=LABEL,LABEL, such as alarm=smoke,co")
         if name in found:
-            raise UsageError(f"--group {text!r}: there is a group {name!r} already; give each name once")
+            raise UsageError(f"{option} {text!r}: there is a group {name!r} already; give each name once")
         found[name] = tuple(member.strip() for member in members.split(","))
     return found
