@@ -61,6 +61,14 @@ export class Source {
     return [...this.events.values()].sort((a, b) => b.column - a.column || b.id - a.id);
   }
 
+  /** Seconds of what is shown that this page did not see. */
+  unseen() {
+    const { columns } = this;
+    const first = columns.newest - columns.shown() + 1;
+    const parts = columns.absent.map(([begin, end]) => Math.max(0, end - Math.max(begin, first)));
+    return parts.reduce((sum, part) => sum + part, 0) * columns.seconds;
+  }
+
   /** Where the moment's columns lie among ours; what this page did not see is noted. */
   #place(moment) {
     const { columns, lost } = this;

@@ -10,6 +10,7 @@ import { Meter } from "../drawing/meter.js";
 import { spectrogram } from "../drawing/spectrogram.js";
 import { timeline } from "../drawing/timeline.js";
 import { Source } from "../state/source.js";
+import { span } from "../state/words.js";
 
 /** @returns {() => void} ends the view. */
 export function source(main, name) {
@@ -72,6 +73,7 @@ class SourceView {
     this.lines.element.style.setProperty("--lanes", labels.length);
     this.spectrogram = spectrogram(read);
     this.figures = el("dl", { class: "figures" });
+    this.absent = el("p", { class: "absent quiet", hidden: true });
     this.table = new EventTable(this.name);
     this.closers = [this.bars, this.lines, this.spectrogram, this.table];
     const hint = rules ? "Drag the mark on a bar to move the threshold of its class, or use the arrow keys on it." : "";
@@ -81,7 +83,7 @@ class SourceView {
         el("h3", {}, "Level"), this.meter.element,
       ]),
       el("section", { class: "panel pictures" }, [
-        el("h2", {}, "The last half minute"), this.lines.element, this.spectrogram.element,
+        el("h2", {}, "The last half minute"), this.lines.element, this.spectrogram.element, this.absent,
       ]),
       el("section", { class: "panel events" }, [el("h2", {}, "Events"), this.table.element]),
       el("section", { class: "panel" }, [el("h2", {}, "How it goes"), this.figures]),
@@ -94,6 +96,9 @@ class SourceView {
     this.meter.show(moment.level, moment.stale);
     this.table.show(this.source.list());
     this.#showFigures(moment);
+    const unseen = this.source.unseen();
+    say(this.absent, unseen ? `This page was not connected for ${span(unseen)} of it.` : "");
+    this.absent.hidden = !unseen;
     this.lines.ask();
     this.spectrogram.ask();
   }
