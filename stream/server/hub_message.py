@@ -33,16 +33,12 @@ class SourceRecord(msgspec.Struct, frozen=True, tag_field="type", tag="source"):
 
 
 class LevelRecord(msgspec.Struct, frozen=True, tag_field="type", tag="level"):
-    """How loud the newest tenth of a second is, and its spectrum as the model is given it."""
+    """How loud the newest tenth of a second of a source is."""
 
     schema: Version
     t: Seconds
     rms_dbfs: Annotated[float, Meta(description="Root mean square, dB below full scale.")]
     peak_dbfs: Annotated[float, Meta(description="Highest sample, dB below full scale.")]
-    spectrum: Annotated[
-        list[int],
-        Meta(description="Energy of each band, from low to high, in dB; empty where there is none."),
-    ]
     source: Source
 
 

@@ -13,8 +13,9 @@ from starlette.responses import Response, StreamingResponse
 
 from stream.printable import printable, printable_json
 from stream.server.page.telling import GlanceTelling, SourceTelling, Told, glance
-from stream.server.page.watched import WatchedSource, WatchedStation, feeds_of, stopped, waiting
+from stream.server.page.watched import WatchedStation, feeds_of, not_heard, stopped
 from stream.server.refusals import Refused
+from stream.server.station.listened import Listened
 
 LOOK_SECONDS = 0.1  # between two looks at a source,
 GLANCE_SECONDS = 0.25  # and at all of them,
@@ -35,13 +36,13 @@ async def live_source(request: Request, _: Any) -> Response:
     return _stream(request, _one(request.app.state.station, request.path_params["name"], may_change))
 
 
-def find_source(request: Request) -> WatchedSource:
+def find_source(request: Request) -> Listened:
     """The source that a path names.
 
     Raises:
         Refused: there is none of this name.
     """
-    sources: Mapping[str, WatchedSource] = request.app.state.station.sources
+    sources: Mapping[str, Listened] = request.app.state.station.sources
     name = request.path_params["name"]
     if name not in sources:
         raise Refused("unknown_source", f"{printable(name)}: there is no source of this name", status=404)
@@ -57,8 +58,7 @@ async def _all(station: WatchedStation) -> AsyncIterator[Told | None]:
         now = time.monotonic()
         changed = []
         for name, source in sources.items():
-            condition, telemetry = source.condition, source.telemetry
-            state = None if condition is None else waiting(condition)
+            state, telemetry = not_heard(source.glance()), source.telemetry
             if telemetry is None:
                 if telling.is_due(name, str(state), now):
                     changed.append({"name": name, "labels": [], "state": state, "recent": [], "last": None})
@@ -80,11 +80,11 @@ async def _one(station: WatchedStation, name: str, may_change: bool) -> AsyncIte
         SourceTelling(name, lambda event: station.sources[name].clip(event) is not None),
     )
     while (source := station.sources.get(name)) is not None:
-        condition, telemetry = source.condition, source.telemetry
-        state = None if condition is None else waiting(condition)
+        standing, telemetry = source.glance(), source.telemetry
+        state = not_heard(standing)
         if telemetry is not None:
             feed = feeds.of(name, telemetry)
-            extra = {"rules": may_change}
+            extra = {"rules": may_change, "input": standing.input}
             for kind, value in telling.tell(await feed.read(), feed.epoch, time.monotonic(), extra):
                 yield kind, value | stopped(state) if kind == "moment" else value
         elif state is not None:

@@ -31,7 +31,6 @@ def about(name: str, readings: Readings, epoch: str) -> dict[str, Any]:
     return {
         "name": printable(name),
         "epoch": epoch,
-        "device": printable(source.name),
         "facts": [*source_facts(readings), *([printable(source.detail)] if source.detail else [])],
         "model": printable(readings.model),
         "provider": readings.provider,

@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.features.frontend import picture
 from stream.inference.card import ModelCard
 from stream.logbook.sound_level import decibels
 from stream.messages import Chunk, Result, SourceInfo, SourceState, Status
@@ -70,6 +69,9 @@ class HubSink:
         labels: of the classifier.
         times: the clocks behind wall times.
         clock: monotonic seconds, that of the run.
+
+    Attributes:
+        closed: whether the run has ended.
     """
 
     def __init__(
@@ -89,8 +91,7 @@ class HubSink:
         self._rate = card.features.sample_rate
         self._times = CaptureTimes() if times is None else times
         self._clock = clock
-        self._picture = picture(card.features)
-        self._muted = False
+        self._muted = self.closed = False
         self._state: tuple[SourceState, str] = ("listening", "")
         self._since = self._times.of(None)
         self._probs: NDArray[np.float32] | None = None
@@ -99,12 +100,16 @@ class HubSink:
         self._level: tuple[float, float] | None = None  # mean square, peak
         self._energy = self._peak = 0.0  # since the last level
         self._samples = 0
-        self._frames: list[NDArray[np.float32]] = []
         self._seconds = self._lost = self._busy = 0.0
         self._rows = self._events = 0
         self._lag: float | None = None
         self._heard_at: float | None = None
         self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """Of the source."""
+        return self._name
 
     def hearing(self) -> Hearing:
         """How things stand. From any thread."""
@@ -164,8 +169,6 @@ class HubSink:
             for gap in result.gaps:
                 self._lost += gap.seconds
         wants_scores = bool(len(scores)) and self._wants("scores")
-        if len(result.features) and self._wants("level"):
-            self._frames.append(self._picture.prepare(result.features))
         if not (wants_scores or result.events or result.gaps or result.opened):
             return
         if not self._live:
@@ -188,6 +191,7 @@ class HubSink:
 
     def close(self) -> None:
         """What is known stays."""
+        self.closed = True
 
     def _note_event(self, record: OnsetRecord | EventRecord) -> None:
         with self._lock:
@@ -204,19 +208,13 @@ class HubSink:
         self._samples = 0
         with self._lock:
             self._level = level
-        frames, self._frames = self._frames, []
         if not self._wants("level"):
             return
-        spectrum: list[int] = []
-        if frames:
-            mean = np.concatenate(frames).mean(axis=0, dtype=np.float64, keepdims=True)
-            spectrum = np.nan_to_num(self._picture.show(mean)[0]).round().astype(int).tolist()
         record = LevelRecord(
             schema=SCHEMA_VERSION,
             t=round(chunk.end / chunk.sample_rate, 6),
             rms_dbfs=round(decibels(level[0]), 1),
             peak_dbfs=round(decibels(level[1] ** 2), 1),
-            spectrum=spectrum,
             source=self._name,
         )
         self._tell("level", record)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from stream.outputs.output_report import OutputReport
@@ -19,6 +17,7 @@ class SourceGlance(msgspec.Struct, frozen=True, kw_only=True):
         input: what is listened to, without secrets.
         model: name in the model's card.
         labels: classes, in column order.
+        sample_rate: of the model, Hz: that of all sample indices.
         state: what it does.
         detail: why; "" while there is nothing to say.
         since: seconds since 1970 of the last change of state.
@@ -42,6 +41,7 @@ class SourceGlance(msgspec.Struct, frozen=True, kw_only=True):
     input: str
     model: str
     labels: tuple[str, ...]
+    sample_rate: int
     state: SourceCondition
     detail: str = ""
     since: float = 0.0
@@ -61,8 +61,3 @@ class SourceGlance(msgspec.Struct, frozen=True, kw_only=True):
     lag_seconds: float | None = None
     busy_seconds: float = 0.0
     outputs: tuple[OutputReport, ...] = ()
-
-
-def glance_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a glance."""
-    return msgspec.json.schema(SourceGlance, ref_template="#/$defs/{name}")

@@ -27,6 +27,7 @@ from stream.server.hub import Hub
 from stream.server.hub_message import HubMessage, SourceCondition, SourceRecord
 from stream.server.pool import Pool, PoolEngine
 from stream.server.station.hub_sink import Hearing, HubSink
+from stream.server.station.listened import look
 from stream.server.station.source_glance import SourceGlance
 from stream.server.station.source_spec import SourceSpec
 from stream.telemetry import Telemetry
@@ -66,6 +67,7 @@ class SourceRun:
 
     Attributes:
         spec, pool: as given.
+        telemetry: of the present run, or of the last one; None before the first.
     """
 
     def __init__(
@@ -92,9 +94,9 @@ class SourceRun:
         self._source: AudioSource | None = None
         self._engine: PoolEngine | None = None
         self._sink: HubSink | None = None
-        self._telemetry: Telemetry | None = None
         self._tuning: Tuning | None = None
         self._outputs: Outputs | None = None
+        self.telemetry: Telemetry | None = None
         self._placed: dict[str, float] = {}
         self._thread = threading.Thread(target=self._supervise, name=f"source {spec.name}", daemon=True)
 
@@ -144,74 +146,40 @@ class SourceRun:
         return self._thread.is_alive()
 
     def place_threshold(self, label: str, threshold: float) -> str:
-        """Move the threshold of a class, until its settings change; what to show.
-
-        Raises:
-            UsageError: no such class is reported, a threshold out of range, or nothing is heard just now.
-        """
-        tuning = self._tuning
-        if tuning is None:
-            raise UsageError(f"{self.name}: is not heard just now; try again when it is")
-        words = tuning.place(label, threshold)
+        """See `Listened`. It holds until the settings of the source change, also when it is started again."""
+        words = self._heard().place(label, threshold)
         self._placed[label] = threshold
         return words
 
     def mute(self, label: str) -> str:
-        """Ask for no more events of a class, or for them again; what to show."""
-        tuning = self._tuning
-        if tuning is None:
-            raise UsageError(f"{self.name}: is not heard just now; try again when it is")
-        return tuning.mute(label)
-
-    @property
-    def telemetry(self) -> Telemetry | None:
-        """What this run has heard, or the last one did: another one for each; None before the first."""
-        return self._telemetry
-
-    @property
-    def condition(self) -> tuple[SourceCondition, str] | None:
-        """What it does while it does not listen, and why; None while it listens."""
-        with self._lock:
-            state, detail, _ = self._condition
-            return None if self._running else (state, detail)
+        """See `Listened`."""
+        return self._heard().mute(label)
 
     def clip(self, event: int) -> Path | None:
-        """The sound of an event of this run, by its id, where an output keeps it."""
+        """See `Listened`."""
         outputs = self._outputs
         return None if outputs is None else outputs.clips.of("", self.pool.model.id, event)
 
     def glance(self) -> SourceGlance:
         """How it is doing. From any thread."""
         with self._lock:
-            state, detail, since = self._condition
+            condition = self._condition
             running, sink, tuning, outputs = self._running, self._sink, self._tuning, self._outputs
             restarts, error, retry_at = self._restarts, self._error, self._retry_at
         hearing = Hearing() if sink is None else sink.hearing()
         if running:
-            state, detail, since = hearing.state, hearing.detail, hearing.since or since
-        return SourceGlance(
-            name=self.name,
-            input=self.spec.listens_to,
-            model=self.pool.model.card.name,
-            labels=self.spec.derived.labels(self.pool.model.labels),
-            state=state,
-            detail=detail,
-            since=round(since, 3),
+            condition = hearing.state, hearing.detail, hearing.since
+        return look(
+            self.name,
+            self.spec.listens_to,
+            self.pool.model.card,
+            self.spec.derived.labels(self.pool.model.labels),
+            hearing,
+            condition,
             restarts=restarts,
             error=error,
             retry_in=None if retry_at is None else round(max(0.0, retry_at - self._clock()), 3),
-            probs=hearing.probs if running else {},
-            on=hearing.on if running else (),
             thresholds={} if tuning is None else tuning.thresholds(),
-            last_event=hearing.last_event,
-            rms_dbfs=hearing.rms_dbfs if running else None,
-            peak_dbfs=hearing.peak_dbfs if running else None,
-            seconds=hearing.seconds,
-            lost_seconds=hearing.lost_seconds,
-            rows=hearing.rows,
-            events=hearing.events,
-            lag_seconds=hearing.lag_seconds if running else None,
-            busy_seconds=hearing.busy_seconds,
             outputs=() if outputs is None else tuple(outputs.reports()),
         )
 
@@ -276,9 +244,9 @@ class SourceRun:
             sink = HubSink(self._hub, origin, info, model.card, classifier.labels)
             telemetry = Telemetry(
                 model.card,
-                source.info(),
+                info,
                 classifier.detector_spec,
-                model.provider,
+                provider=model.provider,
                 labels=classifier.labels,
                 outputs=outputs.reports,
             )
@@ -288,13 +256,24 @@ class SourceRun:
                 tuning.place(label, threshold)
             with self._lock:
                 self._sink, self._tuning, self._outputs = sink, tuning, outputs
-                self._telemetry = telemetry
+                self.telemetry = telemetry
                 self._running = True
             self._tell("listening", "")
-            run(source, classifier, [tuning, telemetry, *told], history_seconds=outputs.history_seconds or None)
+            run(
+                source,
+                classifier,
+                [tuning, telemetry, *told],
+                history_seconds=outputs.history_seconds or None,
+            )
         if info.live and info.duration is None and kind_of_input(spec.input, spec.demo) not in ENDING:
             return None
         return source.report().truncated
+
+    def _heard(self) -> Tuning:
+        tuning = self._tuning
+        if tuning is None:
+            raise UsageError(f"{self.name}: is not heard just now; try again when it is")
+        return tuning
 
     def _forget(self) -> None:
         with self._lock:

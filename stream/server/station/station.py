@@ -19,6 +19,7 @@ from stream.outputs.sink import Sink
 from stream.server.hub import Hub
 from stream.server.pool import Pool
 from stream.server.station.claims import SHARED, check_claims
+from stream.server.station.listened import AttachedRun, Listened
 from stream.server.station.models import Models
 from stream.server.station.source_glance import SourceGlance
 from stream.server.station.source_run import STOP_SECONDS, SourceRun, nothing_beside, patient
@@ -89,6 +90,7 @@ class Station:
         self._beside, self._patience = beside, patience
         self._changing = threading.RLock()
         self._sources: Mapping[str, SourceRun] = {}  # replaced whole, so that readers need no lock
+        self._attached: Mapping[str, AttachedRun] = {}
         self._started = self._closed = False
         specs = tuple(specs)
         self._check(specs)
@@ -96,9 +98,9 @@ class Station:
         self._from_file = frozenset(self._sources)
 
     @property
-    def sources(self) -> Mapping[str, SourceRun]:
+    def sources(self) -> Mapping[str, Listened]:
         """By name, in the order in which they were added. It does not change; ask again for what is so then."""
-        return self._sources
+        return {**self._attached, **self._sources}
 
     @property
     def history(self) -> str | None:
@@ -141,20 +143,31 @@ class Station:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def source(self, name: str) -> SourceRun:
+    def source(self, name: str) -> Listened:
         """One source.
 
         Raises:
             UsageError: there is none of this name.
         """
-        sources = self._sources
+        sources = self.sources
         if name not in sources:
             raise UsageError(unknown(f"source {name}", sources))
         return sources[name]
 
     def glance(self) -> list[SourceGlance]:
         """How every source is doing. From any thread."""
-        return [run.glance() for run in self._sources.values()]
+        return [run.glance() for run in self.sources.values()]
+
+    def attach(self, run: AttachedRun) -> None:
+        """Show the run of somebody else among the sources. It cannot be changed or removed here.
+
+        Raises:
+            UsageError: there is a source of this name.
+        """
+        with self._changing:
+            if run.name in self.sources:
+                raise UsageError(f"source {run.name!r}: there is one of this name; choose another one")
+            self._attached = {**self._attached, run.name: run}
 
     def add_source(self, spec: SourceSpec) -> None:
         """Listen to one more.
@@ -164,7 +177,7 @@ class Station:
             ModelError: its model cannot be used.
         """
         with self._changing:
-            if spec.name in self._sources:
+            if spec.name in self.sources:
                 raise UsageError(
                     f"source {spec.name!r}: there is one of this name; change or remove that one"
                 )
@@ -177,8 +190,8 @@ class Station:
             UsageError, ModelError: as for `add_source`; or there is no such source.
         """
         with self._changing:
-            self.source(name)
-            if spec.name != name and spec.name in self._sources:
+            self._own(name)
+            if spec.name != name and spec.name in self.sources:
                 raise UsageError(f"source {spec.name!r}: there is one of this name; choose another one")
             specs = self._specs()
             self._apply(
@@ -192,7 +205,7 @@ class Station:
             UsageError: there is none of this name.
         """
         with self._changing:
-            self.source(name)
+            self._own(name)
             self._apply({key: spec for key, spec in self._specs().items() if key != name})
 
     def replace_sources(self, specs: Iterable[SourceSpec]) -> Reloaded:
@@ -218,6 +231,11 @@ class Station:
         """
         return self.replace_sources(reader.read_sources(path))
 
+    def _own(self, name: str) -> None:
+        self.source(name)
+        if name in self._attached:
+            raise UsageError(f"source {name!r}: is what the command itself listens to; change its options")
+
     def _specs(self) -> dict[str, SourceSpec]:
         return {name: run.spec for name, run in self._sources.items()}
 
@@ -233,6 +251,10 @@ class Station:
             raise UsageError(f"{len(specs)} sources: a station has up to {MAX_SOURCES}; start another one")
         check_claims(specs)
         for spec in specs:
+            if spec.name in self._attached:
+                raise UsageError(
+                    f"source {spec.name!r}: is what the command itself listens to; rename this one"
+                )
             make_rules(self._models.model(spec.model, spec.provider), spec)
 
     def _make(self, spec: SourceSpec) -> SourceRun:

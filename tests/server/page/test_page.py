@@ -74,7 +74,9 @@ def test_the_station_at_a_glance(browser: Browser, house: tuple[Station, ServedA
         attic.locator(".detail", has_text="no such file: /nowhere/at/all.wav").wait_for()
         assert text_of(page, ".connection") == "connected"
         levels = set()
-        wait_for(lambda: len(levels) > 3 or levels.add(text_of(page, ".card .meter .number")), "levels that move")
+        wait_for(
+            lambda: len(levels) > 3 or levels.add(text_of(page, ".card .meter .number")), "levels that move"
+        )
         assert page.locator(".card .bar").count() == 6  # two sources with three classes each
         assert page.title() == "Station · stream-classify"
         assert axe_violations(page) == []

@@ -37,7 +37,9 @@ def test_the_page_is_at_the_root_with_a_strict_policy(client: httpx.Client) -> N
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.suffix != ".html"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.suffix != ".html"], ids=lambda path: path.name
+)
 def test_every_file_is_served_and_not_sent_twice(client: httpx.Client, path: Path) -> None:
     address = f"/page/{path.relative_to(FOLDER).as_posix()}"
     answer = client.get(address)
@@ -57,7 +59,15 @@ def test_nothing_comes_from_elsewhere_and_no_text_becomes_html(path: Path) -> No
     text = path.read_text(encoding="utf-8")
     addresses = set(re.findall(r"(?:https?|wss?):?//[\w.]*", text)) - {"http://www.w3.org"}
     assert addresses <= {"http://", "https://", "ws://", "wss://"}, addresses
-    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "srcdoc"):
+    for word in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "new Function",
+        "srcdoc",
+    ):
         assert word not in text
     if path.suffix == ".html":
         assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", text)

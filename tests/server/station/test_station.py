@@ -72,11 +72,11 @@ def test_a_source_that_hangs_keeps_nobody_from_stopping(monkeypatch: pytest.Monk
 
 
 def test_two_sources_of_one_model_share_its_pool() -> None:
-    with station([spec("one", ENDLESS), spec("two", ENDLESS)]) as (made, _):
-        wait_for(lambda: made.sources["one"].pool.streams == 2, "both in one pool")
-        assert made.sources["one"].pool is made.sources["two"].pool
+    with station([spec("one", ENDLESS), spec("two", ENDLESS)], models={"toy": toy_model()}) as (made, _):
+        (pool,) = made.pools.values()
+        wait_for(lambda: pool.streams == 2, "both in one pool")
         made.remove_source("one")
-        assert made.sources["two"].pool.streams == 1
+        assert pool.streams == 1
 
 
 def test_a_model_that_gives_no_probabilities_ends_its_source_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_what_cannot_be_is_refused_by_name_and_changes_nothing(tmp_path: Path) -
         raise ModelError(f"model {name}: is not there")
 
     with station([one], load=load) as (made, _):
-        before = made.sources
+        before = list(made.sources.values())
         for wrong, words in (
             (spec("one", ENDLESS), "there is one of this name"),
             (
@@ -139,7 +139,7 @@ def test_what_cannot_be_is_refused_by_name_and_changes_nothing(tmp_path: Path) -
         for call in (made.remove_source, lambda name: made.change_source(name, spec("on", ENDLESS))):
             with pytest.raises(UsageError, match="did you mean 'one'"):
                 call("on")
-        assert made.sources is before
+        assert list(made.sources.values()) == before
         assert state(made, "one") != "stopped"
 
 

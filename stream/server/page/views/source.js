@@ -51,7 +51,7 @@ class SourceView {
   #arrived(kind, value) {
     if (kind === "source") {
       if (!this.source.begin(value)) this.#build(value);
-      say(this.facts, [value.device, ...value.facts, `model ${value.model}, ${value.provider}`].join(" · "));
+      say(this.facts, [value.input, ...value.facts, `model ${value.model}, ${value.provider}`].join(" · "));
     } else if (kind === "moment") {
       this.source.add(value);
       this.#show(value);
