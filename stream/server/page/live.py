@@ -56,7 +56,7 @@ async def _all(station: WatchedStation) -> AsyncIterator[Told | None]:
         sources = dict(station.sources)
         feeds.keep(list(sources))
         now = time.monotonic()
-        changed = []
+        changed: list[dict[str, Any]] = []
         for name, source in sources.items():
             state, telemetry = not_heard(source.glance()), source.telemetry
             if telemetry is None:
