@@ -31,6 +31,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         header_bytes: of a request line and its headers.
         header_seconds: until a request line and its headers must have come.
         body_seconds: between two pieces of a body.
+        reader_seconds: that a client may take nothing of its answer.
         json_bytes: of a JSON body.
         file_bytes: of a recording that is sent to be classified.
         files: recordings classified at one time.
@@ -55,6 +56,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     header_bytes: Bytes = 16 << 10
     header_seconds: Seconds = 10.0
     body_seconds: Seconds = 20.0
+    reader_seconds: Seconds = 30.0
     json_bytes: Bytes = 64 << 10
     file_bytes: Bytes = 1 << 30
     files: Count = 2

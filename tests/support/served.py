@@ -10,8 +10,13 @@ from typing import Any
 
 import httpx
 
+from stream.server.access.access import Access
+from stream.server.http.app import make_app
+from stream.server.limits import Limits
 from stream.server.serving import DrainingServer, bind, make_server
+from stream.server.station import SourceSpec, Station
 from tests.support.command import DEADLINE_SECONDS, wait_for
+from tests.support.stations import hasty, load_toy, reader, toy_model
 
 
 class ServedApp:
@@ -63,3 +68,16 @@ def client_of(app: Any, **options: Any) -> Iterator[httpx.Client]:
     """A client of the application, served for a block."""
     with served(app) as each, httpx.Client(base_url=each.url, timeout=DEADLINE_SECONDS, **options) as client:
         yield client
+
+
+def toy_station(*specs: SourceSpec, **options: Any) -> Station:
+    """A station of the small model, not started: the application does that."""
+    given: dict[str, Any] = {"models": {"toy": toy_model()}, "load": load_toy, "patience": hasty}
+    return Station(specs, **(given | {"deadline": 0.002} | options))
+
+
+def toy_app(*specs: SourceSpec, access: Access | None = None, **limits: Any) -> Any:
+    """The application of such a station."""
+    return make_app(
+        toy_station(*specs), access or Access(), Limits(**limits), read_source=reader().read_source
+    )

@@ -70,6 +70,7 @@ def make_app(
     app.state.station, app.state.access, app.state.limits = station, access, limits
     app.state.draining = Draining()
     app.state.read_source, app.state.operations = read_source, OPERATIONS
+    app.state.streams = None
     app.state.turns, app.state.followers = classify.Turns(limits), 0
     app.state.metrics = metrics.Metrics(app)
     return app

@@ -50,10 +50,10 @@ def _media(named: str | Path) -> str | None:
         handle = os.open(named, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError:
         return None
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return None
-        return _KINDS.get(file.read(4))
+    try:
+        return _KINDS.get(os.read(handle, 4)) if stat.S_ISREG(os.fstat(handle).st_mode) else None
+    finally:
+        os.close(handle)
 
 
 def _is_count(text: str) -> bool:

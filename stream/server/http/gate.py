@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +13,7 @@ from stream.server.http.answers import refusal_answer
 from stream.server.limits import Limits
 from stream.server.refusals import Refused
 
+log = logging.getLogger(__name__)
 ALWAYS_ANSWERED = ("/healthz", "/readyz")
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -50,41 +52,55 @@ class Gate:
             return
         self._open += 1
         try:
-            await self._app(scope, self._patient(receive), _with_headers(send))
+            exchange = _Exchange(scope, receive, send, self._limits)
+            await self._app(scope, exchange.receive, exchange.send)
+        except _SlowReader:
+            log.info("%s: nobody took the answer for %g s", scope["path"], self._limits.reader_seconds)
+        except asyncio.CancelledError:
+            if not scope["app"].state.draining.begun:
+                raise
+            log.info("%s: cut off by the end of the station", scope["path"])
         finally:
             self._open -= 1
 
-    def _patient(self, receive: Receive) -> Receive:
-        ended = False
 
-        async def wrapped() -> Message:
-            nonlocal ended
-            if ended:  # now this waits for the client to leave, which may take as long as it likes
-                return await receive()
-            try:
-                async with asyncio.timeout(self._limits.body_seconds):
-                    message = await receive()
-            except TimeoutError:
-                raise Refused(
-                    "slow_body",
-                    f"nothing came for {self._limits.body_seconds:g} s; send it again",
-                    status=408,
-                ) from None
-            ended = not message.get("more_body", False)
-            return message
+class _Exchange:
+    """One request and its answer, neither of which may take forever."""
 
-        return wrapped
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
+        self._receive, self._send, self._limits = receive, send, limits
+        names = {name for name, _ in scope["headers"]}
+        self._body_came = not names & {b"content-length", b"transfer-encoding"}
 
+    async def receive(self) -> Message:
+        if self._body_came:  # now this waits for the client to leave, which may take as long as it likes
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                message = await self._receive()
+        except TimeoutError:
+            raise Refused(
+                "slow_body", f"nothing came for {self._limits.body_seconds:g} s; send it again", status=408
+            ) from None
+        self._body_came = not message.get("more_body", False)
+        return message
 
-def _with_headers(send: Send) -> Send:
-    async def wrapped(message: Message) -> None:
+    async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             have = {name.lower() for name, _ in message.get("headers", ())}
             extra = [(name, value) for name, value in _HEADERS if name not in have]
+            if not self._body_came:
+                extra.append((b"connection", b"close"))  # what is left of the body is not wanted
             message = {**message, "headers": [*message.get("headers", ()), *extra]}
-        await send(message)
+        try:
+            async with asyncio.timeout(self._limits.reader_seconds):
+                await self._send(message)
+        except TimeoutError:
+            raise _SlowReader from None
 
-    return wrapped
+
+class _SlowReader(OSError):
+    """A client takes nothing of its answer."""
 
 
 async def _refuse(refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:

@@ -77,11 +77,15 @@ class _Standing(Collector):
 
     def collect(self) -> Iterator[Metric]:
         state = self._app.state
-        yield _gauge("streams", "Streams from outside that are open", [((), state.streams.heard)])
+        yield _gauge(
+            "streams",
+            "Streams from outside that are open",
+            [((), 0 if state.streams is None else state.streams.heard)],
+        )
         yield _gauge(
             "streams_kept",
             "Streams whose connection broke and that may come back",
-            [((), state.streams.parked)],
+            [((), 0 if state.streams is None else state.streams.parked)],
         )
         yield _gauge("watchers", "Who follows events", [((), state.followers)])
         yield _gauge("files_now", "Recordings that are heard or wait", [((), state.turns.admitted)])

@@ -28,7 +28,7 @@ class SourcesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         sources: in the order in which they were added.
         streams: open from outside; nothing else is told of them.
-        max_streams: of one model, sources and streams from outside together.
+        max_streams: that may be.
     """
 
     sources: list[SourceGlance]
@@ -58,12 +58,11 @@ async def get_sources(request: Request, query: NoQuery) -> Response:
     """All sources."""
     station = request.app.state.station
     glances = await asyncio.to_thread(station.glance)
-    pools = station.pools.values()
-    running = sum(each.state in RUNNING for each in glances)
+    streams = request.app.state.streams
     return json_answer(
         SourcesAnswer(
             sources=glances,
-            streams=max(0, sum(pool.streams for pool in pools) - running),
+            streams=0 if streams is None else streams.heard,
             max_streams=request.app.state.limits.streams,
         )
     )
@@ -100,6 +99,8 @@ async def tune_source(request: Request, query: NoQuery) -> Response:
     for label, threshold in asked.thresholds.items():
         changes.append(await _change(run.place_threshold, label, threshold))
     for label in asked.mute:
+        if label not in run.glance().thresholds:
+            raise Refused("invalid_source", f"mute {label}: no such class; see `thresholds` of the source")
         changes.append(await _change(run.mute, label))
     return json_answer(Tuned(changes))
 
@@ -108,9 +109,6 @@ async def remove_source(request: Request, query: NoQuery) -> Response:
     """One less."""
     await _change(request.app.state.station.remove_source, _name(request))
     return Response(status_code=204)
-
-
-RUNNING = ("listening", "silent", "recovering", "failed")
 
 
 def _name(request: Request) -> str:

@@ -12,22 +12,13 @@ import httpx
 import pytest
 
 from stream.errors import UsageError
-from stream.inference.session import Model
 from stream.server.access.access import Access
 from stream.server.access.failures import MAX_ADDRESSES, Failures
 from stream.server.access.origins import is_loopback, origin_is_ours, parse_origin, request_place
 from stream.server.access.proxies import Proxies
 from stream.server.access.tokens import TokenFile, add_token
-from stream.server.http.app import make_app
 from stream.server.limits import Limits
-from tests.support.bare_station import BareStation
-from tests.support.served import client_of
-from tests.support.toy_models import toy_bytes
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return Model(toy_bytes())
+from tests.support.served import client_of, toy_app
 
 
 @pytest.fixture
@@ -37,9 +28,9 @@ def tokens(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def client(model: Model, tokens: dict[str, str], tmp_path: Path) -> Iterator[httpx.Client]:
+def client(tokens: dict[str, str], tmp_path: Path) -> Iterator[httpx.Client]:
     access = Access(TokenFile(tmp_path / "tokens"), limits=Limits(failed_tokens=3))
-    with client_of(make_app(BareStation(model), access)) as client:
+    with client_of(toy_app(access=access)) as client:
         yield client
 
 
@@ -131,9 +122,7 @@ def test_a_file_that_anybody_may_write_is_refused(tmp_path: Path) -> None:
         TokenFile(tmp_path / "none")
 
 
-def test_a_reload_takes_new_tokens_and_keeps_the_old_ones_after_an_error(
-    client: httpx.Client, model: Model, tmp_path: Path
-) -> None:
+def test_a_reload_takes_new_tokens_and_keeps_the_old_ones_after_an_error(tmp_path: Path) -> None:
     path = tmp_path / "t"
     first = add_token(path, "first", ["read"])
     access = Access(TokenFile(path))
@@ -148,9 +137,9 @@ def test_a_reload_takes_new_tokens_and_keeps_the_old_ones_after_an_error(
     assert access.tokens.find(first) is not None
 
 
-def test_another_host_name_is_refused_on_loopback(model: Model) -> None:
+def test_another_host_name_is_refused_on_loopback() -> None:
     """So that a page whose own name points at 127.0.0.1 learns nothing."""
-    with client_of(make_app(BareStation(model), Access(loopback_only=True))) as client:
+    with client_of(toy_app(access=Access(loopback_only=True))) as client:
         for host in (
             "evil.example",
             "evil.example:8765",
@@ -232,9 +221,9 @@ def test_forwarded_headers_are_believed_of_named_proxies_only() -> None:
         Proxies(["all"])
 
 
-def test_pages_of_allowed_origins_may_read_answers_and_no_others(model: Model) -> None:
+def test_pages_of_allowed_origins_may_read_answers_and_no_others() -> None:
     access = Access(origins=["https://app.example.org"])
-    with client_of(make_app(BareStation(model), access)) as client:
+    with client_of(toy_app(access=access)) as client:
         answer = client.get("/v1/model", headers={"Origin": "https://app.example.org"})
         assert answer.headers["access-control-allow-origin"] == "https://app.example.org"
         answer = client.get("/v1/model", headers={"Origin": "https://evil.example"})
