@@ -14,10 +14,8 @@ FRESH_SECONDS = 0.05  # readings that are younger are shared
 class Feed:
     """Reads one telemetry for any number of watchers.
 
-    Args:
-        telemetry: is read by nobody else: what it has drawn of the spectrum is its own.
-
     Attributes:
+        telemetry: of the source.
         epoch: a name of its own. Column numbers go on within it.
     """
 

@@ -70,6 +70,9 @@ class AttachedRun:
         outputs: their reports.
         clips: of that run; None where none are kept.
         model: as its results name it.
+
+    Attributes:
+        history: the file that the run writes; None without.
     """
 
     def __init__(
@@ -84,7 +87,9 @@ class AttachedRun:
         outputs: Callable[[], Sequence[OutputReport]] = list,
         clips: Clips | None = None,
         model: str = "",
+        history: str | None = None,
     ) -> None:
+        self.history = history
         self._sink, self._card, self._labels = sink, card, labels
         self._tuning, self._outputs = tuning, outputs
         self._listens_to = listens_to
