@@ -18,7 +18,18 @@ export class Trial {
     this.events = new Map();
     this.seconds = 0; // how far scores have come
     this.rows = 0;
+    this.stream = 0; // ids of events count anew in each
     this.lost = 0;
+  }
+
+  /** The station has forgotten the stream, and another one begins at this second of the sound. */
+  beginAnew(seconds) {
+    const { columns } = this;
+    const begins = Math.floor(seconds / columns.seconds);
+    if (begins > columns.newest + 1) columns.absent.push([columns.newest + 1, begins]);
+    for (const event of columns.events.values()) event.offset ??= columns.newest + 1;
+    for (const [key, event] of this.events) if (event.offset === null) this.events.set(key, { ...event, offset: columns.newest, cut: true });
+    this.stream += 1;
   }
 
   /** One row of scores. */
@@ -35,9 +46,10 @@ export class Trial {
     const index = this.labels.indexOf(record.label);
     const offset = record.offset_sample === undefined ? null : record.offset_sample * scale;
     const event = { index, label: record.label, onset: record.onset_sample * scale, offset };
-    this.columns.setEvent(record.id, event);
-    this.events.set(record.id, {
-      ...event, id: record.id, key: String(record.id), when: clock(record.onset, 1), begin: record.onset,
+    const key = `${this.stream} ${record.id}`;
+    this.columns.setEvent(key, event);
+    this.events.set(key, {
+      ...event, id: record.id, key, when: clock(record.onset, 1), begin: record.onset,
       length: record.duration === undefined ? "" : span(record.duration), peak: record.peak, cut: record.cut,
     });
   }

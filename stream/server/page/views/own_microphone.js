@@ -42,11 +42,10 @@ export class MicrophonePart {
     try {
       run.microphone = await Microphone.open((samples) => {
         run.sent += samples.length;
-        run.stream?.push(samples);
+        run.stream?.send(samples);
       }, () => this.#end(run, "the microphone is gone"));
       if (run.ended) return void run.microphone.close();
-      run.stream = await openStream(run.microphone.rate, this.#heard(run));
-      if (run.ended) run.stream.close();
+      run.stream = openStream(run.microphone.rate, this.#heard(run));
     } catch (error) {
       this.#end(run, run.microphone ? error.message : refusal(error), true);
     }
@@ -62,6 +61,8 @@ export class MicrophonePart {
           trial = new Trial(ready.labels, ready.sample_rate, ready.rules);
           panel = new TrialPanel(trial, "The last half minute");
           this.display(panel);
+        } else if (!ready.resumed) {
+          trial.beginAnew(ready.position / run.microphone.rate);
         }
         this.connection({ connected: true });
       },
@@ -73,8 +74,8 @@ export class MicrophonePart {
       },
       event: ({ record }) => trial.addEvent(record),
       gap: ({ record }) => trial.addGap(record),
-      lost: (problem) => {
-        this.connection({ connected: false, problem });
+      lost: () => {
+        this.connection({ connected: false });
         say(this.said, "The connection was lost; trying again…");
       },
       end: () => this.#end(run, `Heard ${clock(trial?.seconds ?? 0)}.`),
@@ -103,6 +104,6 @@ export class MicrophonePart {
     run.microphone.close();
     show(this.stopButton, false);
     say(this.said, "Waiting for the last answer…");
-    run.stream.finish();
+    run.stream.flush();
   }
 }
