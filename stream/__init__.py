@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from stream.capture.history import SoundHistory
     from stream.capture.opening import open_source
     from stream.capture.source import ArraySource, AudioSource, SourceReport
-    from stream.classifier import StreamClassifier
+    from stream.classifier.stream_classifier import StreamClassifier
     from stream.decisions.derived import DerivedSpec
     from stream.decisions.detector import Detector
     from stream.decisions.spec import ClassRule, DetectorSpec
@@ -76,9 +76,10 @@ if TYPE_CHECKING:
     from stream.features.repair import Repair
     from stream.features.spec import MfccSpec, WaveformSpec
     from stream.inference.card import ModelCard, StateSpec
-    from stream.inference.engine import DeviceEngine, Engine, LoneEngine, SlabEngine, SlabRow
+    from stream.inference.engine import DeviceEngine, Engine, LoneEngine, SlabEngine
     from stream.inference.session import Model
     from stream.inference.slab import Slab
+    from stream.inference.state_table import SlabRow
     from stream.inference.verify import verify
     from stream.messages import Chunk, Event, Gap, Result, Scores, SourceInfo, Status
     from stream.outputs.acting_rule import ActingRules
@@ -102,7 +103,7 @@ _HOMES = {
     "stream.capture.device.microphone": ["Microphone"],
     "stream.capture.opening": ["open_source"],
     "stream.capture.source": ["ArraySource", "AudioSource", "SourceReport"],
-    "stream.classifier": ["StreamClassifier"],
+    "stream.classifier.stream_classifier": ["StreamClassifier"],
     "stream.recording": ["classify"],
     "stream.decisions.detector": ["Detector"],
     "stream.decisions.derived": ["DerivedSpec"],
@@ -136,7 +137,8 @@ _HOMES = {
     "stream.features.repair": ["Repair"],
     "stream.features.spec": ["MfccSpec", "WaveformSpec"],
     "stream.inference.card": ["ModelCard", "StateSpec"],
-    "stream.inference.engine": ["DeviceEngine", "Engine", "LoneEngine", "SlabEngine", "SlabRow"],
+    "stream.inference.engine": ["DeviceEngine", "Engine", "LoneEngine", "SlabEngine"],
+    "stream.inference.state_table": ["SlabRow"],
     "stream.inference.session": ["Model"],
     "stream.inference.slab": ["Slab"],
     "stream.inference.verify": ["verify"],

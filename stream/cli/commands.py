@@ -34,6 +34,7 @@ _OWN = {
     "serve": ("stream.cli.serve", "serve", "Serve streams, files and events over HTTP and WebSocket."),
     "doctor": ("stream.cli.doctor", "doctor", "Listen, and say in plain words what is wrong."),
     "redact": ("stream.cli.redact", "redact", "Write sound without the speech in it, for other programs."),
+    "service": ("stream.cli.service", "service", "Keep it running with systemd."),
     "settings": ("stream.cli.in_force", "settings", "Print what is in force, and where it comes from."),
     "schema": ("stream.cli.printing", "schema", "Print the JSON Schema of the JSON lines."),
     "completion": ("stream.cli.completion", "completion", "Print the completion script for your shell."),

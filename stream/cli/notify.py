@@ -43,6 +43,10 @@ class SystemdWatchdog:
 
     def result(self, result: Result) -> None:
         """Report, when it is time."""
+        self.alive()
+
+    def alive(self) -> None:
+        """Report that the loop goes round, when it is time; the first call says READY."""
         now = self._clock()
         if self._last is None:
             self._send("READY=1\nWATCHDOG=1")

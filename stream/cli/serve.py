@@ -164,6 +164,7 @@ def serve(ctx: click.Context, /, **given: Any) -> None:
             tls=tls,
             access_log=options["access_log"],
             reload=reloading(access, station, reader, file),
+            **_watchdog(),
         )
     say("stream-classify: ended; all events and outputs are closed")
 
@@ -264,6 +265,14 @@ def opening_lines(
         f"stream-classify: serving on {where} (model {models}{sources}); Ctrl-C ends it",
         f"stream-classify: try: curl {token}--data-binary @FILE {url}v1/classify",
     ]
+
+
+def _watchdog() -> dict[str, Any]:
+    """What tells systemd that the server serves, where systemd started it."""
+    from stream.cli.notify import SystemdWatchdog
+
+    watchdog = SystemdWatchdog.from_environment()
+    return {} if watchdog is None else {"alive": watchdog.alive}
 
 
 def address(host: str, port: int, *, secure: bool) -> str:

@@ -14,17 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import snapshot as snapshots
-from stream.errors import SnapshotInvalid
-from stream.inference.card import StateSpec
 from stream.inference.options import run_options
 from stream.inference.session import Model, State
+from stream.inference.state_table import Rows, SlabRow, StateTable, loaded, run_blocks, saved
 from stream.snapshot import Snapshot
-
-BLOCK_FRAMES = 1024  # a call when many are waiting: enough to amortise it, small enough for the cache
-Rows = slice | NDArray[np.intp]  # which streams
-
-_KIND = "engine"
 
 
 class Engine(Protocol):
@@ -96,11 +89,11 @@ class LoneEngine:
 
     def snapshot(self) -> Snapshot:
         """See Engine."""
-        return _saved(self.model, self.state)
+        return saved(self.model, self.state)
 
     def restore(self, snapshot: Snapshot) -> None:
         """See Engine."""
-        self._slab.state = _loaded(self.model, snapshot)
+        self._slab.state = loaded(self.model, snapshot)
 
 
 class DeviceEngine:
@@ -146,11 +139,11 @@ class DeviceEngine:
 
     def snapshot(self) -> Snapshot:
         """See Engine."""
-        return _saved(self.model, self.state)
+        return saved(self.model, self.state)
 
     def restore(self, snapshot: Snapshot) -> None:
         """See Engine."""
-        self._set(_loaded(self.model, snapshot))
+        self._set(loaded(self.model, snapshot))
 
     def _set(self, state: State) -> None:
         import onnxruntime as ort
@@ -180,8 +173,9 @@ class SlabEngine:
         self._stride = card.stride
         self.inputs = np.zeros((streams, card.stride, card.features.width), np.float32)
         self._probs: NDArray[np.float32] = np.zeros((streams, 1, len(card.labels)), np.float32)
-        self._states = (model.initial_state(streams), model.initial_state(streams))
-        self._now = 0  # which set of arrays holds the state
+        self._tables = (StateTable(model, streams), StateTable(model, streams))
+        self._now = 0  # which of them holds the state
+        self.reset()
         # Bound arrays are plain host memory; on a GPU session.run moves them itself.
         self._steps = [self._bind(0), self._bind(1)] if model.provider == "cpu" else []
 
@@ -198,7 +192,7 @@ class SlabEngine:
         binding.bind_ortvalue_input(card.input, value(self.inputs))
         binding.bind_ortvalue_output(card.output, value(self._probs))
         for spec, before, after in zip(
-            card.states, self._states[source], self._states[1 - source], strict=True
+            card.states, self._tables[source].arrays, self._tables[1 - source].arrays, strict=True
         ):
             binding.bind_ortvalue_input(spec.input, value(before))
             binding.bind_ortvalue_output(spec.output, value(after))
@@ -211,12 +205,11 @@ class SlabEngine:
     @property
     def state(self) -> State:
         """A copy of the state, batch axis of length N."""
-        return tuple(array.copy() for array in self._states[self._now])
+        return tuple(array.copy() for array in self._tables[self._now].arrays)
 
     @state.setter
     def state(self, value: Sequence[NDArray[Any]]) -> None:
-        for array, new in zip(self._states[self._now], value, strict=True):
-            array[...] = new
+        self.set_rows_state(slice(None), value)
 
     def row(self, row: int) -> SlabRow:
         """One of the streams, as an engine of its own."""
@@ -224,15 +217,11 @@ class SlabEngine:
 
     def rows_state(self, rows: Rows) -> State:
         """A copy of the state of some streams."""
-        return tuple(
-            array[_batch_index(spec, rows)].copy()
-            for spec, array in zip(self.model.card.states, self._states[self._now], strict=True)
-        )
+        return self._tables[self._now].rows_state(rows)
 
     def set_rows_state(self, rows: Rows, value: Sequence[NDArray[Any]]) -> None:
         """Give some streams the state that ``rows_state`` saved."""
-        for spec, array, new in zip(self.model.card.states, self._states[self._now], value, strict=True):
-            array[_batch_index(spec, rows)] = new
+        self._tables[self._now].set_rows_state(rows, value)
 
     def reset(self, row: int | None = None) -> None:
         """The initial state for all streams, or for one ``row``."""
@@ -254,7 +243,7 @@ class SlabEngine:
                 raise self.model.step_failed(error) from None
             self._now = 1 - self._now
         else:
-            self._probs[...], self.state = self.model.step(self.inputs, self._states[self._now])
+            self._probs[...], self.state = self.model.step(self.inputs, self._tables[self._now].arrays)
         return self._probs
 
     def run(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -271,81 +260,5 @@ class SlabEngine:
             self.inputs[...] = frames
             probs: NDArray[np.float32] = self.advance().copy()
             return probs
-        state: State = self._states[self._now]
-        probs, self.state = run_blocks(self.model, frames, state)
+        probs, self.state = run_blocks(self.model, frames, self._tables[self._now].arrays)
         return probs
-
-
-class SlabRow:
-    """One row of a SlabEngine as an engine of its own: it can run ahead, be saved and moved while the others wait.
-
-    Args:
-        slab: what holds the state.
-        row: which stream.
-    """
-
-    def __init__(self, slab: SlabEngine, row: int) -> None:
-        self.model = slab.model
-        self._slab = slab
-        self._rows = slice(row, row + 1)
-
-    @property
-    def state(self) -> State:
-        return self._slab.rows_state(self._rows)
-
-    def run(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See Engine. The other rows stay as they are."""
-        probs, state = run_blocks(self.model, frames[None], self.state)
-        self._slab.set_rows_state(self._rows, state)
-        rows: NDArray[np.float32] = probs[0]
-        return rows
-
-    def reset(self) -> None:
-        """See Engine."""
-        self._slab.set_rows_state(self._rows, self.model.initial_state(1))
-
-    def snapshot(self) -> Snapshot:
-        """See Engine."""
-        return _saved(self.model, self.state)
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """See Engine."""
-        self._slab.set_rows_state(self._rows, _loaded(self.model, snapshot))
-
-
-def run_blocks(model: Model, frames: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
-    """``Model.step`` over any number of frames, in blocks that fit the cache: (N, T, F) to (N, T / stride, C)."""
-    stride, count = model.card.stride, int(frames.shape[1])
-    block = max(1, BLOCK_FRAMES // stride) * stride
-    parts: list[NDArray[np.float32]] = []
-    for at in range(0, count, block):
-        probs, state = model.step(frames[:, at : at + block], state)
-        parts.append(probs)
-    if not parts:
-        return np.empty((len(frames), 0, len(model.card.labels)), np.float32), state
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), state
-
-
-def _batch_index(spec: StateSpec, rows: Rows) -> tuple[Any, ...]:
-    return (slice(None),) * spec.batch_axis + (rows,)
-
-
-def _saved(model: Model, state: State) -> Snapshot:
-    names = [spec.input for spec in model.card.states]
-    return snapshots.begin(_KIND, model=model.sha256, state=dict(zip(names, state, strict=True)))
-
-
-def _loaded(model: Model, snapshot: Snapshot) -> State:
-    values = snapshots.check(snapshot, _KIND)
-    snapshots.same(values, "model", model.sha256)
-    state = snapshots.inner(values, "state")
-    arrays = []
-    for spec in model.card.states:
-        shape = tuple(1 if i == spec.batch_axis else size for i, size in enumerate(spec.shape))
-        array = state.get(spec.input)
-        if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != spec.dtype:
-            raise SnapshotInvalid(
-                f"snapshot of 'engine': state {spec.input} does not fit the model; save it again"
-            )
-        arrays.append(array.copy())
-    return tuple(arrays)

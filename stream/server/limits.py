@@ -25,7 +25,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         message_bytes: of one message of a stream.
         backlog_seconds: of sound that a stream has sent and that is not classified yet; beyond, its sender waits.
         resume_seconds: that the state of a stream is kept after its connection broke.
-        replies: messages that wait for the reader of a stream; beyond, rows of scores are left out.
+        lead_seconds: of sound by which a stream may be ahead of real time; beyond, it is read as fast as time passes.
+        flood_seconds: that a stream may go on being ahead, before it is closed.
+        replies: events that wait for the reader of a stream; beyond, it is closed, and they are kept.
+        reply_bytes: the same in bytes.
+        kept_streams: that are kept at one time, of those whose connection broke.
+        kept_bytes: the same in bytes of their events.
         connections: open at one time, of any kind.
         requests: answered at one time, streams not counted.
         header_bytes: of a request line and its headers.
@@ -50,7 +55,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     message_bytes: Bytes = 1 << 20
     backlog_seconds: Seconds = 10.0
     resume_seconds: Seconds = 60.0
+    lead_seconds: Seconds = 10.0
+    flood_seconds: Seconds = 10.0
     replies: Count = 256
+    reply_bytes: Bytes = 1 << 20
+    kept_streams: Count = 1000
+    kept_bytes: Bytes = 64 << 20
     connections: Count = 4096
     requests: Count = 256
     header_bytes: Bytes = 16 << 10

@@ -26,6 +26,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from stream.errors import UsageError
 from stream.server.limits import Limits
 from stream.server.refusals import error_json
+from stream.server.socket.server_protocol import StreamProtocol
 
 log = logging.getLogger(__name__)
 CLOSE_SECONDS = 2  # that connections get behind the drain, before they are cut
@@ -102,6 +103,7 @@ def make_server(
     tls: tuple[str, str] | None = None,
     access_log: bool = False,
     reload: Callable[[], None] | None = None,
+    alive: Callable[[], None] = lambda: None,
 ) -> DrainingServer:
     """uvicorn, set up for a station; ``run`` or ``await serve`` it with a socket of `bind`.
 
@@ -110,13 +112,14 @@ def make_server(
         tls: certificate chain and key, files in PEM.
         access_log: log every request.
         reload: what SIGHUP does; called in a thread.
+        alive: called on the event loop ten times a second while it serves, for a watchdog.
     """
     limits: Limits = app.state.limits
     config = uvicorn.Config(
         app,
         http=_protocol(limits.header_seconds),
-        ws="websockets-sansio",
-        ws_max_size=limits.message_bytes,
+        ws=StreamProtocol,
+        ws_max_size=2 * limits.message_bytes,  # what is only somewhat too large is refused in words
         ws_per_message_deflate=False,  # sound does not shrink, and a bomb of zeros would grow
         lifespan="on",
         log_config=None,  # ours
@@ -130,17 +133,21 @@ def make_server(
         ssl_certfile=tls[0] if tls else None,
         ssl_keyfile=tls[1] if tls else None,
     )
-    return DrainingServer(config, app, reload)
+    return DrainingServer(config, app, reload, alive)
 
 
 class DrainingServer(uvicorn.Server):
     """uvicorn's server with our end."""
 
     def __init__(
-        self, config: uvicorn.Config, app: Starlette, reload: Callable[[], None] | None = None
+        self,
+        config: uvicorn.Config,
+        app: Starlette,
+        reload: Callable[[], None] | None = None,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(config)
-        self._app, self._reload = app, reload
+        self._app, self._reload, self._alive = app, reload, alive
         self._asked = self._reload_asked = False
         self._deadline: float | None = None
         self._reloading: asyncio.Task[None] | None = None
@@ -162,6 +169,7 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second."""
+        self._alive()
         if self._reload_asked and self._reload is not None:
             self._reload_asked = False
             self._reloading = asyncio.create_task(asyncio.to_thread(self._reload))

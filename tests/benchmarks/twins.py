@@ -58,7 +58,7 @@ class Twin:
 class GeneralDetector(Detector):
     """A single row is compared with the bars and walked through as arrays, as many rows are: the rest of ``push``."""
 
-    def _push_row(self, probs: Frames, sample: int) -> tuple[Event, ...]:
+    def _push_few(self, probs: Frames, sample: int) -> tuple[Event, ...]:
         smooth = self._smooth = self._average.push(probs)
         self._decided = sample + self.lag
         if not self._busy and not np.count_nonzero(smooth >= self._bars):
@@ -132,7 +132,7 @@ def twins(model: Model) -> Iterator[tuple[Twin | None, Twin]]:
             setattr(changed, attribute, stage)
         return Twin(name, len(hops), each(StreamClassifier(model).push, hops), each(changed.push, hops))
 
-    for name, general in (("_push_row", GeneralDetector), ("_advance_row", ArrayRowDetector)):
+    for name, general in (("_push_few", GeneralDetector), ("_advance_row", ArrayRowDetector)):
         name = f"detector.{name}"
         pair = Twin(name, len(rows), decisions(detector(Detector), rows), decisions(detector(general), rows))
         yield pair, hop(name, _detector=detector(general))

@@ -7,10 +7,12 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
-from tests.support.command import running
+from tests.support.command import DEADLINE_SECONDS, environment, running, start
+from tests.support.extras import needs
 from tests.support.toy_models import toy_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +44,25 @@ def test_ready_once_then_watchdog_while_the_loop_turns(tmp_path: Path) -> None:
     gone = said.index("STATUS=recovering (unplugged by the script)")
     back = said.index("STATUS=listening")
     assert "WATCHDOG=1" in said[gone:back]
+
+
+def test_a_station_says_ready_when_it_serves(tmp_path: Path) -> None:
+    needs("starlette", "uvicorn", "prometheus_client")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.settimeout(DEADLINE_SECONDS)
+        told = environment(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="300000")
+        with running(start("serve", "--port", "0", "-m", str(toy_file(tmp_path)), env=told)) as child:
+            assert child.stderr is not None
+            said = supervisor.recv(4096).decode().splitlines()
+            assert said == ["READY=1", "WATCHDOG=1"]
+            address = child.stderr.readline().decode().split()[3].rstrip(";")
+            with urlopen(f"{address}healthz", timeout=DEADLINE_SECONDS) as answer:
+                assert answer.status == 200
+            for _ in range(3):
+                assert supervisor.recv(4096) == b"WATCHDOG=1"
+            child.terminate()
+            assert child.wait(DEADLINE_SECONDS) == 0
 
 
 def test_no_supervisor_no_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:

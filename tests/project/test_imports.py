@@ -51,7 +51,11 @@ def test_imports_go_one_way() -> None:
 # becomes a package that no layer lists.
 BREACHES = [
     ("stream/messages.py", "stream.runner", "stream.messages is not allowed to import stream.runner"),
-    ("stream/classifier.py", "stream.runner", "stream.classifier is not allowed to import stream.runner"),
+    (
+        "stream/classifier/rows.py",
+        "stream.runner",
+        "stream.classifier is not allowed to import stream.runner",
+    ),
     ("stream/outputs/sink.py", "stream.capture", "stream.outputs is not allowed to import stream.capture"),
     ("stream/features/spec.py", "torch", "stream is not allowed to import torch"),
     ("stream/errors.py", "export", "stream is not allowed to import export"),

@@ -58,6 +58,9 @@ NOT_RUN = {
         "needs PulseAudio",
         "needs PulseAudio",
     ],
+    "stream/server/README.md": [
+        "needs systemd",
+    ],
     "export/README.md": [
         "needs recordings and a microphone",
         "needs recordings",

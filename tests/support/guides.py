@@ -16,7 +16,7 @@ import soundfile
 from stream.capture.files import read_audio
 
 ROOT = Path(__file__).resolve().parents[2]
-GUIDES = ("README.md", "stream/README.md", "export/README.md", "CONTRIBUTING.md")
+GUIDES = ("README.md", "stream/README.md", "stream/server/README.md", "export/README.md", "CONTRIBUTING.md")
 PAGES = (*GUIDES, "tests/README.md", "CHANGELOG.md", "assets/MODELS.md")  # whose links are checked
 CLASSES = ("bird", "cat", "dog")
 _BLOCK = re.compile(
@@ -107,7 +107,10 @@ def check_arguments(arguments: list[str]) -> None:
         if command is None:
             app.make_context("stream-classify", words)
         else:
-            command.make_context(words[0], words[1:], parent=context)
+            own = command.make_context(words[0], words[1:], parent=context)
+            below = command.get_command(own, words[1]) if isinstance(command, click.Group) else None
+            if below is not None:
+                below.make_context(words[1], words[2:], parent=own)
     except click.BadParameter as error:
         if "does not exist" not in error.message:  # a file that the reader has and we have not
             raise
@@ -118,15 +121,18 @@ def options_of_all_commands() -> dict[str, set[str]]:
     from stream.cli.app import app
 
     context: Any = app.make_context("stream-classify", [], resilient_parsing=True)
-    named = {"": app, **{name: app.get_command(context, name) for name in app.list_commands(context)}}
-    return {
-        name: {
-            option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
-        }
-        | {"-h", "--help"}
-        for name, command in named.items()
-        if command is not None
-    }
+    named = {name: app.get_command(context, name) for name in app.list_commands(context)}
+    found = {"": _options(app)}
+    for name, command in named.items():
+        if command is not None:
+            below = command.commands.values() if isinstance(command, click.Group) else ()
+            found[name] = _options(command).union(*map(_options, below))
+    return found
+
+
+def _options(command: click.Command) -> set[str]:
+    declared = {o for parameter in command.params for o in (*parameter.opts, *parameter.secondary_opts)}
+    return declared | {"-h", "--help"}
 
 
 def without_microphone(arguments: list[str], sound: str) -> list[str] | None:

@@ -12,6 +12,8 @@ from stream.features.native.loading import Library
 from stream.features.native.plan import FrameCall, make_plan
 from stream.features.spec import MfccSpec
 
+FEW = 16  # frames, of some two microseconds each: another thread that got the interpreter would keep it for longer
+
 
 class NativeKernel:
     """The Kernel that calls ``mfcc.c``.
@@ -27,6 +29,7 @@ class NativeKernel:
         self._library = library
         self._one = library.frame
         self._plan = make_plan(spec)
+        self._plan_address = ctypes.addressof(self._plan)
         self.width: int = self._plan.width
         self._n_fft = spec.n_fft
         self._row = np.empty((1, self.width), np.float32)
@@ -52,9 +55,8 @@ class NativeKernel:
                 f"out {out.dtype} {out.shape}: want C-ordered float32 {(len(frames), 1, self.width)}"
             )
         stride = frames.strides[0] // frames.itemsize
-        self._library.features(
-            ctypes.addressof(self._plan), frames.ctypes.data, stride, len(frames), out.ctypes.data
-        )
+        features = self._library.few if len(frames) <= FEW else self._library.features
+        features(self._plan_address, frames.ctypes.data, stride, len(frames), out.ctypes.data)
 
     def compute_one(self, prepared: ctypes.c_void_p) -> NDArray[np.float32]:
         """See Kernel."""

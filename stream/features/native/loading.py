@@ -22,10 +22,12 @@ class Library(NamedTuple):
 
     Attributes:
         frame: (address of a FrameCall), keeps the interpreter lock: giving it away costs more than it brings.
-        features: (plan, x, stride, count, out), gives the lock away meanwhile.
+        few: (plan, x, stride, count, out), keeps the lock as well.
+        features: the same, gives the lock away meanwhile.
     """
 
     frame: Any
+    few: Any
     features: Any
 
 
@@ -56,10 +58,14 @@ def load(path: Path) -> tuple[Library | None, str]:
     want = VERSION * 65536 + ctypes.sizeof(Plan)
     if abi != want:
         return None, f"{path.name} was built from another version; build it again"
-    frame, features = short.stream_classify_frame, long.stream_classify_features
-    frame.restype = features.restype = None
+    frame, few, features = (
+        short.stream_classify_frame,
+        short.stream_classify_features,
+        long.stream_classify_features,
+    )
+    frame.restype = few.restype = features.restype = None
     frame.argtypes = [ctypes.c_void_p]
-    features.argtypes = [
+    few.argtypes = features.argtypes = [
         ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_void_p,
     ]  # fmt: skip
-    return Library(frame, features), ""
+    return Library(frame, few, features), ""

@@ -18,19 +18,22 @@ from starlette.routing import BaseRoute
 
 from stream.errors import StreamClassifyError
 from stream.server.access.access import Access
-from stream.server.http import classify, clips, events, health, metrics, model, openapi, sources
+from stream.server.http import classify, clip_files, event_routes, health, metrics, model, openapi, sources
 from stream.server.http.answers import error_answer, refusal_answer
 from stream.server.http.draining import Draining
 from stream.server.http.gate import Gate
 from stream.server.http.operation import Operation
 from stream.server.limits import Limits
 from stream.server.refusals import Refused
+from stream.server.socket import Streams
+from stream.server.socket import routes as stream_routes
 
 if TYPE_CHECKING:
     from stream.server.http.served import Served
+    from stream.server.socket.resume_store import ResumeStore
     from stream.server.station import SourceSpec
 
-_PARTS = (health, model, classify, sources, events, clips, metrics, openapi)
+_PARTS = (health, model, classify, sources, event_routes, clip_files, metrics, openapi)
 OPERATIONS: tuple[Operation, ...] = tuple(each for part in _PARTS for each in part.OPERATIONS)
 
 
@@ -41,11 +44,12 @@ def make_app(
     *,
     page: bool = True,
     read_source: Callable[[Mapping[str, Any]], SourceSpec] | None = None,
+    resume_store: ResumeStore | None = None,
 ) -> Starlette:
     """The ASGI application of a station.
 
-    Its lifespan starts the station and closes it. ``app.state`` has ``station``, ``access``, ``limits`` and
-    ``draining``.
+    Its lifespan starts the station and closes it. ``app.state`` has ``station``, ``access``, ``limits``, ``draining``
+    and ``streams``.
 
     Args:
         station: what is served.
@@ -53,10 +57,13 @@ def make_app(
         limits: every bound.
         page: also the page for people.
         read_source: makes a source of the table that a client sent; None: none can be added.
+        resume_store: where streams wait for their clients when the station ends; None = in this process.
     """
     limits = limits or Limits()
+    draining = Draining()
+    streams = Streams(station, limits, resume_store)
     app = Starlette(
-        routes=_routes(page),
+        routes=[*_routes(page), *stream_routes(streams, access, limits, draining)],
         middleware=[Middleware(Gate, access=access, limits=limits), *_cross_origin(access)],
         exception_handlers={
             Refused: _refused,
@@ -68,9 +75,8 @@ def make_app(
     )
     app.router.redirect_slashes = False
     app.state.station, app.state.access, app.state.limits = station, access, limits
-    app.state.draining = Draining()
+    app.state.draining, app.state.streams = draining, streams
     app.state.read_source, app.state.operations = read_source, OPERATIONS
-    app.state.streams = None
     app.state.turns, app.state.followers = classify.Turns(limits), 0
     app.state.metrics = metrics.Metrics(app)
     return app
@@ -112,6 +118,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         counting.cancel()
         with suppress(asyncio.CancelledError):
             await counting
+        app.state.streams.close()
         await asyncio.to_thread(station.close)
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from stream.printable import printable_json
 from stream.server.http.draining import Draining
-from stream.server.http.heard import HeardRecord
+from stream.server.http.history_pages import HeardRecord
 from stream.server.hub_message import HubMessage
 from stream.server.watcher import Watcher
 

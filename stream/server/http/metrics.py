@@ -80,12 +80,12 @@ class _Standing(Collector):
         yield _gauge(
             "streams",
             "Streams from outside that are open",
-            [((), 0 if state.streams is None else state.streams.heard)],
+            [((), state.streams.heard)],
         )
         yield _gauge(
             "streams_kept",
             "Streams whose connection broke and that may come back",
-            [((), 0 if state.streams is None else state.streams.parked)],
+            [((), state.streams.parked)],
         )
         yield _gauge("watchers", "Who follows events", [((), state.followers)])
         yield _gauge("files_now", "Recordings that are heard or wait", [((), state.turns.admitted)])

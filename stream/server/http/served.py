@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from stream.inference.session import Model
-
-
-class ServedModel(Protocol):
-    """A model and all that run on it."""
-
-    @property
-    def model(self) -> Model:
-        """What is run."""
-        ...
+from stream.server.pool.pool import Pool
 
 
 class Served(Protocol):
     """A station, as `stream.server.http.app.make_app` takes it."""
 
     @property
-    def pools(self) -> Mapping[str, ServedModel]:
-        """Models by the names that clients use; the first is the default. Never empty."""
+    def pools(self) -> Mapping[str, Pool]:
+        """Pools by the names that clients use for their models; the first is the default. Never empty."""
         ...
 
     def start(self) -> None:

@@ -58,11 +58,10 @@ async def get_sources(request: Request, query: NoQuery) -> Response:
     """All sources."""
     station = request.app.state.station
     glances = await asyncio.to_thread(station.glance)
-    streams = request.app.state.streams
     return json_answer(
         SourcesAnswer(
             sources=glances,
-            streams=0 if streams is None else streams.heard,
+            streams=request.app.state.streams.heard,
             max_streams=request.app.state.limits.streams,
         )
     )

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import TypeVar
 
 from stream.classifier import StreamClassifier
 from stream.decisions.derived import DerivedSpec
@@ -15,24 +15,17 @@ from stream.errors import ClosedError, PoolFull, SpecError
 from stream.features.conditioner import MAX_GAP_SECONDS
 from stream.features.repair import Method
 from stream.inference.session import Model
+from stream.inference.state_table import SlabRow, StateTable
 from stream.messages import Result
+from stream.server.pool.member import Member
+from stream.server.pool.micro_batch import Frames, MicroBatch
 from stream.server.pool.pool_engine import PoolEngine
 from stream.server.pool.seat import Seat
 from stream.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
-
-class Member(Protocol):
-    """What has a row in a pool."""
-
-    def work(self) -> bool:
-        """Do what waits, in the pool's thread. Whether there is more."""
-        ...
-
-    def end(self, error: Exception) -> None:
-        """The pool closes."""
-        ...
+M = TypeVar("M", bound=Member)
 
 
 def _nothing(error: Exception | None) -> None:
@@ -65,8 +58,16 @@ class Pool:
         self.deadline = deadline
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
+        # A row is free again only behind the batch that may be running it, so there are more rows than streams.
+        self._table = StateTable(model, 2 * max_streams)
+        self._batch = MicroBatch(self._table)
+        self._free = list(range(2 * max_streams - 1, -1, -1))  # the lowest row is taken first
+        self._running = False  # a batch
+        self._left: list[int] = []  # rows of those who left meanwhile
         self._members: set[Member] = set()
+        self._taken = 0
         self._waiting: list[Member] = []
+        self._again = False  # something was left over by the last batch, and has waited long enough
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"pool of {model.id}", daemon=True)
@@ -77,7 +78,7 @@ class Pool:
     @property
     def streams(self) -> int:
         """Seats and engines that are taken."""
-        return len(self._members)
+        return self._taken
 
     def start(self) -> None:
         """Start the thread. Once."""
@@ -119,14 +120,23 @@ class Pool:
             SpecError: settings out of range.
             SnapshotInvalid: it is damaged, or of another model or other settings.
         """
-        classifier = StreamClassifier(
-            self.model, detector, derived=derived, repair=repair, max_gap=max_gap, stream=stream
-        )
-        if snapshot is not None:
-            classifier.restore(snapshot)
-        seat = Seat(classifier, deliver, ended, self._call, self._remove)
-        self._add(seat)
-        return seat
+        row = self._take_row()
+        try:
+            classifier = StreamClassifier(
+                self.model,
+                detector,
+                derived=derived,
+                repair=repair,
+                max_gap=max_gap,
+                stream=stream,
+                engine=SlabRow(self._table, row),
+            )
+            if snapshot is not None:
+                classifier.restore(snapshot)
+        except BaseException:
+            self._give_back(row)
+            raise
+        return self._add(Seat(row, classifier, deliver, ended, self._call, self._remove))
 
     def engine(self) -> PoolEngine:
         """A row for a `StreamClassifier` that runs in a thread of its own.
@@ -135,9 +145,7 @@ class Pool:
             PoolFull: every row is taken.
             ClosedError: the pool is closed.
         """
-        engine = PoolEngine(self.model, self._call, self._remove)
-        self._add(engine)
-        return engine
+        return self._add(PoolEngine(self._table, self._take_row(), self._call, self._remove))
 
     def add_listener(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` in the pool's thread behind every batch."""
@@ -149,48 +157,96 @@ class Pool:
         with self._lock:
             self._listeners = tuple(each for each in self._listeners if each != listener)
 
-    def _add(self, member: Member) -> None:
+    def _take_row(self) -> int:
         with self._lock:
             if self._closed:
                 raise ClosedError("the pool is closed: it takes no more streams")
-            if len(self._members) >= self.max_streams:
+            if self._taken >= self.max_streams or not self._free:
                 raise PoolFull(
                     f"all {self.max_streams} places are taken: try again later, or allow more streams"
                 )
-            self._members.add(member)
+            self._taken += 1
+            return self._free.pop()
+
+    def _give_back(self, row: int) -> None:
+        with self._lock:
+            self._taken -= 1
+            (self._left if self._running else self._free).append(row)
+
+    def _add(self, member: M) -> M:
+        with self._lock:
+            if not self._closed:
+                self._members.add(member)
+                return member
+        member.end(ClosedError("the pool was closed"))
+        return member
 
     def _remove(self, member: Member) -> None:
         with self._lock:
+            known = member in self._members
             self._members.discard(member)
+        if known:
+            self._give_back(member.row)
 
     def _call(self, member: Member) -> None:
-        """Something waits in ``member``: it is in the next batch. The member calls once until it has worked."""
+        """Something waits in ``member``, which says so once until it was asked whether there is more."""
         with self._lock:
             self._waiting.append(member)
             if len(self._waiting) == 1:
                 self._wake.notify()
 
     def _run(self) -> None:
-        again: list[Member] = []
-        while True:
-            with self._lock:
-                while not (self._waiting or again or self._closed):
-                    self._wake.wait()
-                everyone = len(self._waiting) >= len(self._members)
-            if self._closed:
-                break
-            if not (everyone or again):
-                time.sleep(self.deadline)
-            with self._lock:
-                batch, self._waiting = self._waiting, []
-            again = [member for member in again + batch if member.work()]
-            self._tell()
+        error: Exception = ClosedError("the pool was closed")
+        try:
+            while (members := self._next()) is not None:
+                self._run_batch(members)
+                self._tell()
+        except Exception as unexpected:  # nobody is left waiting for a thread that is gone
+            log.exception("%r ends", self)
+            error = unexpected
         with self._lock:
+            self._closed = True
             left, self._members = self._members, set()
         for member in left:
-            member.end(ClosedError("the pool was closed"))
+            member.end(error)
         self._tell()
+
+    def _next(self) -> list[Member] | None:
+        """Wait for something to do, and for what else comes before the deadline; None where the pool is closed."""
+        with self._lock:
+            self._running = False
+            self._free += self._left
+            self._left.clear()
+            while not (self._waiting or self._closed):
+                self._wake.wait()
+            alone = len(self._waiting) >= len(self._members)  # nobody else has sound to come
+        if not (alone or self._again or self._closed):
+            time.sleep(self.deadline)
+        with self._lock:
+            members, self._waiting = self._waiting, []
+            self._running = True
+            return None if self._closed else members
+
+    def _run_batch(self, members: list[Member]) -> None:
+        asked: list[tuple[Member, Frames]] = []
+        for member in members:
+            if (frames := member.begin()) is not None:
+                asked.append((member, frames))
+        while asked:
+            answers = self._batch.run([(member.row, frames) for member, frames in asked])
+            asked = [
+                (member, frames)
+                for (member, _), answer in zip(asked, answers, strict=True)
+                if (frames := member.go_on(answer)) is not None
+            ]
+        more = [member for member in members if member.waits()]
+        self._again = bool(more)
+        with self._lock:
+            self._waiting += more
 
     def _tell(self) -> None:
         for listener in self._listeners:
-            listener()
+            try:
+                listener()
+            except Exception:  # of one listener: the others are told as well
+                log.exception("%r: a listener failed", self)

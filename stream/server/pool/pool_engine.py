@@ -5,12 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stream.errors import ClosedError
-from stream.inference.engine import make_engine
-from stream.inference.session import Model, State
+from stream.inference.session import State
+from stream.inference.state_table import SlabRow, StateTable
+from stream.server.pool.member import Frames, Probs
 from stream.snapshot import Snapshot
 
 
@@ -18,21 +16,27 @@ class PoolEngine:
     """See `Engine`. ``run`` waits for the pool's next batch; nothing else does. One thread at a time uses it."""
 
     def __init__(
-        self, model: Model, call: Callable[[PoolEngine], None], remove: Callable[[PoolEngine], None]
+        self,
+        table: StateTable,
+        row: int,
+        call: Callable[[PoolEngine], None],
+        remove: Callable[[PoolEngine], None],
     ) -> None:
-        self.model = model
+        self.model = table.model
+        self.row = row
+        self._row = SlabRow(table, row)
         self._call, self._remove = call, remove
-        self._row = make_engine(model)
-        self._frames: NDArray[np.float32] | None = None
-        self._answer: NDArray[np.float32] | Exception | None = None
+        self._frames: Frames | None = None
+        self._answer: Probs | Exception | None = None
         self._answered = threading.Event()
         self._ended: Exception | None = None
+        self.reset()
 
     @property
     def state(self) -> State:
         return self._row.state
 
-    def run(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, frames: Frames) -> Probs:
         """See Engine.
 
         Raises:
@@ -45,10 +49,9 @@ class PoolEngine:
         self._call(self)
         self._answered.wait()
         answer, self._answer = self._answer, None
-        if isinstance(answer, np.ndarray):
-            return answer
-        assert answer is not None
-        raise answer
+        if answer is None or isinstance(answer, Exception):
+            raise answer or ClosedError(str(self._ended))
+        return answer
 
     def reset(self) -> None:
         """See Engine."""
@@ -63,23 +66,28 @@ class PoolEngine:
         self._row.restore(snapshot)
 
     def close(self) -> None:
-        """Give the row back. A second close does nothing."""
+        """Give the row back. A ``run`` that waits raises ClosedError; a second close does nothing."""
         self.end(ClosedError("this engine was closed"))
         self._remove(self)
 
-    def work(self) -> bool:
-        """The pool's thread: run what waits."""
+    def begin(self) -> Frames | None:
+        """See Member."""
         frames, self._frames = self._frames, None
-        if frames is not None:
-            try:
-                self._answer = self._row.run(frames)
-            except Exception as error:  # it is raised where run was called
-                self._answer = error
+        return frames if self._ended is None else None
+
+    def go_on(self, probs: Probs | Exception) -> Frames | None:
+        """See Member."""
+        if self._ended is None:
+            self._answer = probs
             self._answered.set()
+        return None
+
+    def waits(self) -> bool:
+        """See Member."""
         return False
 
     def end(self, error: Exception) -> None:
-        """No more: whoever waits is told."""
-        self._ended = self._ended or error
-        self._answer = self._ended
-        self._answered.set()
+        """See Member."""
+        if self._ended is None:
+            self._ended = error
+            self._answered.set()

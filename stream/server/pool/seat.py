@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
-from threading import Lock
 
 from stream.classifier import StreamClassifier
+from stream.classifier.stages import Steps
 from stream.decisions.spec import DetectorSpec
 from stream.errors import ClosedError, SnapshotInvalid
 from stream.messages import Chunk, Result
+from stream.server.pool.inbox import Call, Inbox
+from stream.server.pool.member import Frames, Probs
 from stream.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
-
-_Take = Callable[[Snapshot | None], None]
-
-
-class _Flush:
-    """No more sound."""
-
-
-class _TakeSnapshot:
-    def __init__(self, done: _Take) -> None:
-        self.done = done
-
-
-_Wish = Chunk | DetectorSpec | _TakeSnapshot | _Flush
 
 
 class Seat:
@@ -41,24 +28,27 @@ class Seat:
 
     def __init__(
         self,
+        row: int,
         classifier: StreamClassifier,
         deliver: Callable[[Result], None],
         ended: Callable[[Exception | None], None],
         call: Callable[[Seat], None],
         remove: Callable[[Seat], None],
     ) -> None:
+        self.row = row
         self.name = classifier.name
         self.sample_rate = classifier.sample_rate
         self.labels = classifier.labels
         self._classifier = classifier
         self._deliver, self._tell_end = deliver, ended
         self._call, self._remove = call, remove
-        self._lock = Lock()
-        self._wishes: deque[_Wish] = deque()
-        self._called = False
-        self._pushed = self._taken = 0
+        self._inbox = Inbox()
+        self._saving: list[Callable[[Snapshot | None], None]] = []  # who waits for a snapshot
         self._flushed = False
         self._over = False
+        self._heard = False  # a chunk was classified in this batch
+        self._steps: Steps | None = None  # of the chunk that is being classified
+        self._samples = 0  # of that chunk
 
     def __repr__(self) -> str:
         return f"Seat({self.name!r}, {self.pending} samples waiting)"
@@ -71,7 +61,7 @@ class Seat:
     @property
     def pending(self) -> int:
         """Samples that were pushed and are not yet classified, at the rate they came."""
-        return self._pushed - self._taken
+        return self._inbox.samples
 
     def push(self, chunk: Chunk) -> None:
         """Take sound, at any rate; a start beyond the end of the last chunk is a gap. Never blocks.
@@ -82,92 +72,121 @@ class Seat:
         Raises:
             ClosedError: after ``flush``.
         """
-        self._wish(chunk, len(chunk.samples))
+        self._put(chunk)
 
     def change_rules(self, spec: DetectorSpec) -> None:
         """Other rules of the detector, for the sound that is pushed after this.
 
         Raises:
             SpecError: a rule for a class that there is not.
+            ClosedError: after ``flush``.
         """
-        spec.check_labels(self.labels)
-        self._wish(spec)
+        rules = self._classifier.rules_of(spec)
+        self._put(lambda: self._classifier.change_rules(rules))
 
-    def snapshot(self, done: _Take) -> None:
+    def snapshot(self, done: Callable[[Snapshot | None], None]) -> None:
         """Have ``done`` called with the state behind all that was pushed before.
 
         With None where the stream ends before, or its state cannot be saved (see `StreamClassifier.snapshot`).
+
+        Raises:
+            ClosedError: after ``flush``.
         """
-        self._wish(_TakeSnapshot(done))
+        self._saving.append(done)
+        self._put(self._save)
 
     def flush(self) -> None:
         """No more sound: events end, the last results are delivered, then ``ended(None)``, and the seat is free."""
-        self._wish(_Flush())
+        self._put(self._finish)
         self._flushed = True
 
     def leave(self) -> None:
         """End at once: nothing more is delivered, except what is being delivered at this moment."""
         self._over = True
+        self._inbox.clear()
         self._remove(self)
 
-    def _wish(self, wish: _Wish, samples: int = 0) -> None:
-        if self._flushed:
-            raise ClosedError("push after flush: take another seat to start a new stream")
-        with self._lock:
-            self._wishes.append(wish)
-            self._pushed += samples
-            if self._called:
-                return
-            self._called = True
-        self._call(self)
+    def begin(self) -> Frames | None:
+        """See Member. One chunk at most is taken up, so that no stream keeps the others waiting."""
+        self._heard = False
+        try:
+            return self._work()
+        except Exception as error:  # whatever it is: it is told to who listens, and ends this stream alone
+            self.end(error)
+        return None
 
-    def work(self) -> bool:
-        """The pool's thread: do what waits. An error ends this stream, and no other."""
-        with self._lock:
-            wishes, self._wishes = self._wishes, deque()
-            self._called = False
-        for wish in wishes:
-            if self._over:
-                if isinstance(wish, _TakeSnapshot):
-                    wish.done(None)
-                continue
-            try:
-                self._grant(wish)
-            except Exception as error:  # whatever it is: it is told to who listens, and ends here
-                self.end(error)
-        return False
+    def go_on(self, probs: Probs | Exception) -> Frames | None:
+        """See Member."""
+        try:
+            if isinstance(probs, Exception):
+                raise probs
+            return self._advance(probs) if not self._over else None
+        except Exception as error:  # as in begin
+            self.end(error)
+        return None
+
+    def waits(self) -> bool:
+        """See Member."""
+        return self._inbox.waits() and not self._over
 
     def end(self, error: Exception | None) -> None:
-        """The stream is over; its listener is told why."""
+        """See Member."""
         if self._over:
             return
-        self._over = True
-        self._remove(self)
+        self.leave()
         try:
+            for done in self._saving:
+                done(None)
             self._tell_end(error)
         except Exception:
             log.exception("stream %r: its end could not be told", self.name)
 
-    def _grant(self, wish: _Wish) -> None:
-        if isinstance(wish, Chunk):
-            self._say(self._classifier.push(wish))
-            self._taken += len(wish.samples)
-        elif isinstance(wish, DetectorSpec):
-            self._classifier.change_rules(wish)
-        elif isinstance(wish, _TakeSnapshot):
-            wish.done(self._saved())
-        else:
-            self._say(self._classifier.flush())
-            self.end(None)
+    def _put(self, thing: Chunk | Call) -> None:
+        if self._flushed:
+            raise ClosedError("push after flush: take another seat to start a new stream")
+        if not self._over and self._inbox.put(thing):
+            self._call(self)
+
+    def _work(self) -> Frames | None:
+        """Do what waits, until frames are to be run or more sound is left for the next batch."""
+        while not self._over and (thing := self._inbox.take(sound=not self._heard)) is not None:
+            if not isinstance(thing, Chunk):
+                thing()
+                continue
+            self._heard = True
+            self._samples = len(thing.samples)
+            self._steps = self._classifier.steps(thing, by_hop=False)
+            frames = self._advance(None)
+            if frames is not None:
+                return frames
+        return None
+
+    def _advance(self, probs: Probs | None) -> Frames | None:
+        """Go on with the chunk that is being classified, and then with what waits."""
+        assert self._steps is not None
+        try:
+            return next(self._steps) if probs is None else self._steps.send(probs)
+        except StopIteration as end:
+            self._steps = None
+            self._say(end.value)
+        self._inbox.done(self._samples)
+        return None if probs is None else self._work()
 
     def _say(self, result: Result) -> None:
         said = len(result.scores) or result.events or result.gaps or result.opened or result.rules
         if said and not self._over:
             self._deliver(result)
 
-    def _saved(self) -> Snapshot | None:
+    def _save(self) -> None:
+        done = self._saving.pop(0)
         try:
-            return self._classifier.snapshot()
-        except SnapshotInvalid as error:
+            snapshot = self._classifier.snapshot()
+        except SnapshotInvalid as error:  # at some rates the resampler cannot be saved
             log.debug("stream %r: no snapshot: %s", self.name, error)
-            return None
+            done(None)
+        else:
+            done(snapshot)
+
+    def _finish(self) -> None:
+        self._say(self._classifier.flush())
+        self.end(None)

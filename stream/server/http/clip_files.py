@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from stream.errors import OutputError
-from stream.server.http.heard import find_clip
+from stream.server.http.history_pages import find_clip
 from stream.server.http.operation import Answer, NoQuery, Operation
 from stream.server.refusals import Refused
 

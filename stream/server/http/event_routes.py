@@ -16,8 +16,8 @@ from starlette.responses import Response
 from stream.errors import OutputError
 from stream.server.http.answers import json_answer
 from stream.server.http.event_stream import SSE, pieces
-from stream.server.http.heard import EventsPage, HeardRecord, parse_cursor, read_page
 from stream.server.http.held import HeldAnswer
+from stream.server.http.history_pages import EventsPage, HeardRecord, parse_cursor, read_page
 from stream.server.http.operation import Answer, Operation
 from stream.server.http.times import moment
 from stream.server.hub_message import KINDS, HubRecord
