@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from stream.server.http.answers import json_answer
-from stream.server.http.clips import clip_answer
+from stream.server.http.clip_files import clip_answer
 from stream.server.http.operation import NoQuery, Operation
 from stream.server.page.day_data import read_day
 from stream.server.page.files import file_routes

@@ -72,8 +72,14 @@ export class MicrophonePart {
         const lost = trial.lost ? `, ${clock(trial.lost, 1)} lost` : "";
         say(this.said, `${run.microphone.name}, ${run.microphone.rate} Hz: ${clock(trial.seconds)} heard${lost}`);
       },
-      event: ({ record }) => trial.addEvent(record),
-      gap: ({ record }) => trial.addGap(record),
+      event: ({ record }) => {
+        trial.addEvent(record);
+        panel.show();
+      },
+      gap: ({ record }) => {
+        trial.addGap(record);
+        panel.show();
+      },
       lost: () => {
         this.connection({ connected: false });
         say(this.said, "The connection was lost; trying again…");
