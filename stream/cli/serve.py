@@ -253,6 +253,8 @@ def opening_lines(
     listener: socket.socket, station: Station, options: dict[str, Any], *, secure: bool
 ) -> list[str]:
     """Where it listens, and what to try."""
+    from stream.capture.device.presence import has_sound
+
     host, port = listener.getsockname()[:2]
     everywhere = host in ("0.0.0.0", "::")
     url = address(socket.gethostname() if everywhere else host, port, secure=secure)
@@ -261,7 +263,12 @@ def opening_lines(
     where = f"all addresses of this machine, such as {url}" if everywhere else url
     token = "" if options["token_file"] is None else "-H 'Authorization: Bearer TOKEN' "
     models = ", ".join(station.pools)
+    silent = (
+        "stream-classify: no sound card and no sound server here: network streams, files and browsers' microphones "
+        "work, microphones of this machine do not"
+    )
     return [
+        *([] if has_sound() else [silent]),
         f"stream-classify: serving on {where} (model {models}{sources}); Ctrl-C ends it",
         f"stream-classify: try: curl {token}--data-binary @FILE {url}v1/classify",
     ]

@@ -60,6 +60,7 @@ NOT_RUN = {
     ],
     "stream/server/README.md": [
         "needs systemd",
+        "needs Docker",
     ],
     "export/README.md": [
         "needs recordings and a microphone",

@@ -16,4 +16,4 @@ class BareStation(Station):
         def load(name: str, provider: str) -> Model:
             return named[name]
 
-        super().__init__(models=named, load=load, patience=hasty, deadline=0.002)
+        super().__init__(models=named, load=load, patience=hasty, max_streams=4, deadline=0.002)

@@ -15,6 +15,7 @@ from stream.server.refusals import Refused
 
 log = logging.getLogger(__name__)
 ALWAYS_ANSWERED = ("/healthz", "/readyz")
+LINGER_BYTES, LINGER_SECONDS = 1 << 20, 0.5  # of a body that is refused
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -71,6 +72,7 @@ class _Exchange:
         self._receive, self._send, self._limits = receive, send, limits
         names = {name for name, _ in scope["headers"]}
         self._body_came = not names & {b"content-length", b"transfer-encoding"}
+        self._patience = b"expect" not in names  # who asks before sending is told not to
 
     async def receive(self) -> Message:
         if self._body_came:  # now this waits for the client to leave, which may take as long as it likes
@@ -79,6 +81,7 @@ class _Exchange:
             async with asyncio.timeout(self._limits.body_seconds):
                 message = await self._receive()
         except TimeoutError:
+            self._patience = False
             raise Refused(
                 "slow_body", f"nothing came for {self._limits.body_seconds:g} s; send it again", status=408
             ) from None
@@ -90,13 +93,27 @@ class _Exchange:
             have = {name.lower() for name, _ in message.get("headers", ())}
             extra = [(name, value) for name, value in _HEADERS if name not in have]
             if not self._body_came:
-                extra.append((b"connection", b"close"))  # what is left of the body is not wanted
+                await self._linger()
+            if not self._body_came:
+                extra.append((b"connection", b"close"))
             message = {**message, "headers": [*message.get("headers", ()), *extra]}
         try:
             async with asyncio.timeout(self._limits.reader_seconds):
                 await self._send(message)
         except TimeoutError:
             raise _SlowReader from None
+
+    async def _linger(self) -> None:
+        """Take a little of a body that is not wanted: many clients look for the answer only when they have sent it."""
+        left = LINGER_BYTES
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while self._patience and not self._body_came and left > 0:
+                    message = await self._receive()
+                    left -= len(message.get("body", b""))
+                    self._body_came = not message.get("more_body", False)
+        except TimeoutError:
+            return
 
 
 class _SlowReader(OSError):
