@@ -1,6 +1,6 @@
 // A client of a station's /v1/stream: sound out, messages back, over a connection that may break.
 //
-//     const client = new StreamClient("wss://station.example.org", { rate: 48000 });
+//     const client = new StreamClient(location.origin, { rate: 48000 });
 //     client.send(samples);                    // a Float32Array, again and again; then client.flush()
 //     for await (const message of client) {    // {type: "ready", …}, {type: "scores", …}, {type: "event", …} … "end"
 //       console.log(message);

@@ -8,14 +8,14 @@ import { share } from "../state/words.js";
 const MOST_ROWS = 50;
 
 export class EventTable {
-  /** @param {string} source whose events they are, to find their sound; "" for sound that the server does not keep. */
-  constructor(source) {
-    this.source = source;
+  constructor() {
     this.rows = new Map();
     this.body = el("tbody");
     this.table = el("table", { class: "events", hidden: true }, [
-      el("thead", {}, el("tr", {}, ["When", "Class", "Length", "Peak", ...(source ? ["Sound"] : [])].map((name) =>
-        el("th", { scope: "col" }, name)))),
+      el("thead", {}, el("tr", {}, [
+        ...["When", "Class", "Length", "Peak"].map((name) => el("th", { scope: "col" }, name)),
+        el("th", { scope: "col", class: "sound" }, "Sound"),
+      ])),
       this.body,
     ]);
     this.none = el("p", { class: "quiet" }, "Nothing detected yet.");
@@ -35,11 +35,12 @@ export class EventTable {
       this.rows.delete(key);
     }
     shown.forEach((event, place) => {
-      if (!this.rows.has(event.key)) this.rows.set(event.key, new Row(this.source));
+      if (!this.rows.has(event.key)) this.rows.set(event.key, new Row());
       const row = this.rows.get(event.key);
       row.show(event);
       if (this.body.children[place] !== row.element) this.body.insertBefore(row.element, this.body.children[place] ?? null);
     });
+    this.table.classList.toggle("silent", !shown.some((event) => event.clip)); // no column for nothing
     show(this.none, shown.length === 0);
     show(this.table, shown.length > 0);
   }
@@ -51,14 +52,13 @@ export class EventTable {
 }
 
 class Row {
-  constructor(source) {
-    this.source = source;
+  constructor() {
     this.when = el("td", { class: "when" });
     this.dot = el("span", { class: "dot" });
     this.label = el("span");
     this.length = el("td");
     this.peak = el("td");
-    this.sound = source ? el("td") : null;
+    this.sound = el("td", { class: "sound" });
     this.element = el("tr", {}, [
       this.when, el("td", { class: "name" }, [this.dot, this.label]), this.length, this.peak, this.sound,
     ]);
@@ -72,7 +72,7 @@ class Row {
     say(this.label, event.label);
     say(this.length, on ? `${event.length}, on` : event.cut ? `${event.length}, cut` : event.length);
     say(this.peak, share(event.peak));
-    if (event.clip && this.sound && !this.player) {
+    if (event.clip && !this.player) {
       this.player = new Player(event.clip, `${event.label} at ${event.when}`);
       this.sound.replaceChildren(this.player.element);
     }

@@ -12,7 +12,7 @@ export class TrialPanel {
     this.bars = new Bars(trial.labels);
     this.lines = timeline(() => trial);
     this.lines.element.style.setProperty("--lanes", trial.labels.length);
-    this.table = new EventTable("");
+    this.table = new EventTable();
     this.element = el("div", { class: "desk" }, [
       el("section", { class: "panel now" }, [el("h2", {}, "Now"), this.bars.element]),
       el("section", { class: "panel pictures" }, [el("h2", {}, heading), this.lines.element]),

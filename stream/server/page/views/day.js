@@ -72,7 +72,7 @@ class DayView {
       this.body.replaceChildren(empty("Nothing was recorded on this day", ["Choose another one; the arrows beside the date go back and forth."]));
       return;
     }
-    this.table = new EventTable("history");
+    this.table = new EventTable();
     this.picture = dayPicture(day);
     this.count = el("p", { class: "quiet", role: "status" });
     this.body.replaceChildren(

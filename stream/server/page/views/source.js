@@ -74,7 +74,7 @@ class SourceView {
     this.spectrogram = spectrogram(read);
     this.figures = el("dl", { class: "figures" });
     this.absent = el("p", { class: "absent quiet", hidden: true });
-    this.table = new EventTable(this.name);
+    this.table = new EventTable();
     this.closers = [this.bars, this.lines, this.spectrogram, this.table];
     const hint = rules ? "Drag the mark on a bar to move the threshold of its class, or use the arrow keys on it." : "";
     this.body.replaceChildren(el("div", { class: "desk" }, [
