@@ -21,10 +21,10 @@ from tests.support.stations import spec
 SOURCES = (
     ("living room", "assets/demo.ogg"),
     ("workshop", "sim:assets/demo.ogg?drift=200"),
-    ("garden", "sim:noise?loop=forever&level=-45dB&unplug@35s&for=1h"),
+    ("garden", "sim:noise?loop=forever&level=-45dB&unplug@28s&for=1h"),
 )
-MOMENT_SECONDS = 42  # of the recording: speech, music and both together are in the picture
-WIDTH, GLANCE_HEIGHT, LARGE_HEIGHT = 1120, 400, 850
+MOMENT_SECONDS = 33  # of the recording: speech and music are on
+WIDTH, GLANCE_HEIGHT, LARGE_HEIGHT = 1120, 416, 800
 # One above the other; the first is cut off below its cards.
 TOGETHER = """
 <body style="margin:0; background:#0d1117; display:grid; gap:0">

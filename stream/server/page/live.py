@@ -15,7 +15,7 @@ from stream.printable import printable, printable_json
 from stream.server.page.telling import GlanceTelling, SourceTelling, Told, glance
 from stream.server.page.watched import WatchedStation, feeds_of, not_heard, stopped
 from stream.server.refusals import Refused
-from stream.server.station.listened import Listened
+from stream.server.station.listened import AttachedRun, Listened
 
 LOOK_SECONDS = 0.1  # between two looks at a source,
 GLANCE_SECONDS = 0.25  # and at all of them,
@@ -75,10 +75,13 @@ async def _all(station: WatchedStation) -> AsyncIterator[Told | None]:
 
 
 async def _one(station: WatchedStation, name: str, may_change: bool) -> AsyncIterator[Told | None]:
-    feeds, telling = (
-        feeds_of(station),
-        SourceTelling(name, lambda event: station.sources[name].clip(event) is not None),
-    )
+    feeds, alone = feeds_of(station), isinstance(station.sources.get(name), AttachedRun)
+
+    def has_clip(event: int) -> bool:
+        source = station.sources.get(name)
+        return source is not None and source.clip(event) is not None
+
+    telling = SourceTelling(name, has_clip, alone=alone)
     while (source := station.sources.get(name)) is not None:
         standing, telemetry = source.glance(), source.telemetry
         state = not_heard(standing)

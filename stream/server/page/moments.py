@@ -18,6 +18,7 @@ from stream.telemetry import Readings
 SETTLING_COLUMNS = 8  # the newest ones may still change: they are sent again
 LOWEST_DB = -120.0  # of a byte of spectrum; each step is half a decibel
 NO_SPECTRUM = 255
+OF_COMPUTING = ("computing", "a chunk takes", "slowest 1 %")  # figures
 
 
 def about(name: str, readings: Readings, epoch: str) -> dict[str, Any]:
@@ -65,9 +66,17 @@ def standing(readings: Readings) -> dict[str, Any]:
     }
 
 
-def figures(readings: Readings) -> list[dict[str, Any]]:
-    """How things go, in the terminal's words; what is wrong first."""
-    return [{"name": name, "value": value.strip(), "bad": bad} for name, value, bad in figure_words(readings)]
+def figures(readings: Readings, *, alone: bool) -> list[dict[str, Any]]:
+    """How things go, in the terminal's words; what is wrong first.
+
+    Args:
+        alone: the source computes alone. Among many it waits for its turn, and what that takes says nothing.
+    """
+    return [
+        {"name": name, "value": value.strip(), "bad": bad}
+        for name, value, bad in figure_words(readings)
+        if alone or name not in OF_COMPUTING
+    ]
 
 
 def columns(readings: Readings, since: int) -> dict[str, Any]:

@@ -22,10 +22,11 @@ class SourceTelling:
     Args:
         name: of the source.
         has_clip: whether the sound of an event, by its id, is kept.
+        alone: it computes alone.
     """
 
-    def __init__(self, name: str, has_clip: Callable[[int], bool]) -> None:
-        self._name, self._has_clip = name, has_clip
+    def __init__(self, name: str, has_clip: Callable[[int], bool], *, alone: bool = True) -> None:
+        self._name, self._has_clip, self._alone = name, has_clip, alone
         self._epoch = ""
         self._since = 0
         self._version = -1
@@ -61,7 +62,7 @@ class SourceTelling:
         ]
         moment = {
             **standing(readings),
-            "figures": figures(readings),
+            "figures": figures(readings, alone=self._alone),
             **columns(readings, self._since),
             "events": changed[::-1],
         }
