@@ -21,7 +21,7 @@ from tests.support.command import DEADLINE_SECONDS, environment, running, start,
 
 RATE = 16_000
 BLOCK = RATE // 10  # samples of a message
-STARTED_SECONDS = 120.0
+STARTED_SECONDS = 200.0
 Message = dict[str, Any]
 
 

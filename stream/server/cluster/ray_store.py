@@ -22,6 +22,7 @@ from stream.errors import OutputError
 
 log = logging.getLogger(__name__)
 NAMESPACE = "stream-classify"
+SHELF = "stream-classify-shelf-"
 PATIENCE_SECONDS = 5.0
 GATHER_SECONDS = 0.02
 OWNER_SECONDS = 600.0  # that it is remembered who took a stream
@@ -127,6 +128,14 @@ def open_shelves(count: int, most_bytes: int) -> list[Any]:
     return [actor.options(name=shelf_name(index), **options).remote(most_bytes) for index in range(count)]
 
 
+def shelves_there() -> int:
+    """How many actors run already. Where there are some, their number stays: streams are found by it."""
+    import ray
+
+    names = ray.util.list_named_actors(all_namespaces=True)
+    return sum(each["namespace"] == NAMESPACE and each["name"].startswith(SHELF) for each in names)
+
+
 def close_actors() -> None:
     """End all actors of ours, and forget what they hold."""
     import ray
@@ -139,7 +148,7 @@ def close_actors() -> None:
 
 def shelf_name(index: int) -> str:
     """Name of an actor."""
-    return f"stream-classify-shelf-{index}"
+    return f"{SHELF}{index}"
 
 
 class RayStore:

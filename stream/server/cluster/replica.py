@@ -72,7 +72,7 @@ def _application(plan: ClusterPlan) -> tuple[Starlette, ReplicaMetrics]:
     from stream.server.station import Station
 
     me = serve.get_replica_context().replica_id.unique_id
-    store = RayStore(open_shelves(plan.shelves, plan.shelf_bytes), me)
+    store = RayStore(open_shelves(plan.shelves_wanted, plan.shelf_bytes), me)
     station = Station(models=plan.models, load=_no_other_model, max_streams=plan.limits.streams)
     app = make_app(station, plan.access, plan.limits, page=plan.page, resume_store=store)
     app.state.metrics = metrics = ReplicaMetrics(app, me, open_board())
