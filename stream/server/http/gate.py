@@ -15,7 +15,7 @@ from stream.server.refusals import Refused
 
 log = logging.getLogger(__name__)
 ALWAYS_ANSWERED = ("/healthz", "/readyz")
-LINGER_BYTES, LINGER_SECONDS = 1 << 20, 0.5  # of a body that is refused
+LINGER_BYTES, LINGER_SECONDS = 16 << 20, 0.5  # of a body that is refused
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
