@@ -16,7 +16,7 @@ from stream.settings.document import unknown
 
 if TYPE_CHECKING:
     from stream.classifier import StreamClassifier
-    from stream.decisions.spec import ClassRule
+    from stream.decisions.spec import ClassRule, DetectorSpec
     from stream.messages import Chunk, Result, SourceState
     from stream.outputs.marks import Marks
     from stream.outputs.sink import Sink
@@ -77,6 +77,17 @@ class Tuning:
             self._muted.discard(label)
             return self._ask(label, rule)
 
+    def take(self, spec: DetectorSpec) -> None:
+        """Ask for other rules for every class that is reported; those that are muted are heard again."""
+        with self._lock:
+            for label, before in self._rules.items():
+                rule = spec.rule(label)
+                if rule != before or label in self._muted:
+                    self._rules[label] = rule
+                    self._muted.discard(label)
+                    same = rule.threshold == before.threshold
+                    self._ask(label, rule, f"{label}: other rules" if same else "")
+
     def move(self, label: str, steps: int) -> str:
         """Ask for another threshold; what to show."""
         with self._lock:
@@ -103,8 +114,9 @@ class Tuning:
         self._asked.append(("", None, "marked"))
         return "marked"
 
-    def _ask(self, label: str, rule: ClassRule) -> str:
-        words = f"{label}: threshold {rule.threshold:.2f}" if rule.enabled else f"{label}: muted"
+    def _ask(self, label: str, rule: ClassRule, words: str = "") -> str:
+        if not words:
+            words = f"{label}: threshold {rule.threshold:.2f}" if rule.enabled else f"{label}: muted"
         self._asked.append((label, rule, words))
         return words
 

@@ -95,8 +95,11 @@ def as_float32(samples: NDArray[Any]) -> NDArray[np.float32]:
         with np.errstate(over="ignore"):
             return samples.astype(np.float32)
     if native in _INTEGER_SCALE:
-        scaled: NDArray[np.float64] = samples * np.float64(_INTEGER_SCALE[native])
-        return scaled.astype(np.float32)
+        # Scales are powers of two, so the only rounding is that of the integer to float32.
+        scaled: NDArray[np.float32] = np.multiply(
+            samples, np.float32(_INTEGER_SCALE[native]), dtype=np.float32
+        )
+        return scaled
     raise UsageError(
         f"samples of type {samples.dtype} are not understood: use float32, float64, int16 or int32"
     )

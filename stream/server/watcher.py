@@ -10,6 +10,8 @@ from collections.abc import Callable
 from stream.outputs.schema import SCHEMA_VERSION, ScoresRecord
 from stream.server.hub_message import LOSSY, HubKind, HubMessage, LostRecord
 
+ROUNDING_SECONDS = 1e-6  # of times in records
+
 
 class Watcher:
     """An asynchronous iterator of `HubMessage`, in the order in which they were published. `Hub.watch` makes it.
@@ -134,7 +136,7 @@ class Watcher:
         due, t = self._next_at.get(message.source, record.t), record.t
         if abs(t - due) > self._period:  # behind a gap, or the source has begun anew
             due = t
-        elif t < due:
+        elif t < due - ROUNDING_SECONDS:
             return True
         self._next_at[message.source] = due + self._period
         return False

@@ -61,6 +61,7 @@ NOT_RUN = {
     "stream/server/README.md": [
         "needs systemd",
         "needs Docker",
+        "needs Docker",
     ],
     "export/README.md": [
         "needs recordings and a microphone",
@@ -77,7 +78,7 @@ NOT_RUN = {
     "CONTRIBUTING.md": ["installs packages and runs the suite"],
 }
 # Run by others: the walk, .ci/run, the wheel's test.
-RUN_ELSEWHERE = ("walk", "keras walk", "home walk", "install", "test command")
+RUN_ELSEWHERE = ("walk", "keras walk", "home walk", "station walk", "install", "test command")
 LANGUAGES = {"sh", "python", "json", "csv", "tsv", "text", "toml"}
 
 every_guide = pytest.mark.parametrize("guide", GUIDES)
@@ -112,14 +113,17 @@ def test_python_blocks_run(block: Block, tmp_path: Path) -> None:
 RUN_HERE = [block for block in blocks("sh") if not block.not_run and block.mark not in RUN_ELSEWHERE]
 
 
-(SETTINGS,) = blocks("toml")  # the commands beside it call it house.toml
+# As the commands beside them call them.
+SETTINGS = {"stream/README.md": "house.toml", "stream/server/README.md": "station.toml"}
 
 
 @each(*RUN_HERE)
 def test_commands_run(block: Block, tmp_path: Path) -> None:
     """As printed, with a recording in place of a microphone."""
     make_talk(tmp_path / "talk.flac")
-    (tmp_path / "house.toml").write_text(SETTINGS.code)
+    for settings in blocks("toml"):
+        if settings.guide == block.guide:
+            (tmp_path / SETTINGS[settings.guide]).write_text(settings.code)
     for line in block.code.splitlines():
         for words in commands(line):
             arguments = own_arguments(words)

@@ -51,23 +51,31 @@ def spec(name: str, source: str, **table: Any) -> SourceSpec:
 
 
 class Heard:
-    """Keeps every result of every run, by source: a sink for each."""
+    """Keeps every result of every run, by source: a sink for each.
+
+    Attributes:
+        runs: by name of the source.
+        breaks: sources whose run an error ends at the next chunk, once.
+    """
 
     def __init__(self) -> None:
         self.runs: dict[str, list[list[Result]]] = {}
+        self.breaks: set[str] = set()
 
     def beside(self, spec: SourceSpec) -> list[Any]:
         results: list[Result] = []
         self.runs.setdefault(spec.name, []).append(results)
-        return [_Keeper(results)]
+        return [_Keeper(spec.name, results, self.breaks)]
 
 
 class _Keeper:
-    def __init__(self, results: list[Result]) -> None:
-        self._results = results
+    def __init__(self, name: str, results: list[Result], breaks: set[str]) -> None:
+        self._name, self._results, self._breaks = name, results, breaks
 
     def chunk(self, chunk: Chunk) -> None:
-        pass
+        if self._name in self._breaks:
+            self._breaks.discard(self._name)
+            raise OSError("broken on purpose")
 
     def result(self, result: Result) -> None:
         self._results.append(result)

@@ -35,6 +35,8 @@ _DECODER: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessa
 ABORT = "stream_classify.abort"
 """In ``scope["extensions"]``: a function that cuts the connection at once. Closing it as usual would wait, for ever,
 for a peer that takes nothing more."""
+SHORT_WAY = "stream_classify.short_way"
+"""In ``scope["extensions"]``: a `StreamProtocol`, for messages that need not wait for their turn in a task."""
 NOT_UTF8 = "\ufffd"
 """What text that is not UTF-8 is received as. It is no JSON, so no message is taken for it."""
 TEXT_BYTES = 64 << 10
@@ -66,15 +68,18 @@ class Connection:
         gone: the peer is.
         left_on_purpose: it closed, and said that it is done.
         deaf: sound that comes is no part of the stream any more.
+        sending_since: since when a reply is on its way that the peer does not take yet; None where there is none.
         closing_since: since when the end is on its way; None before.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
         self._receive, self._send, self._limits = receive, send, limits
         self._abort = scope.get("extensions", {}).get(ABORT)
+        self._short_way = scope.get("extensions", {}).get(SHORT_WAY)
         self._loop = asyncio.get_running_loop()
         self.stream: LiveStream | None = None
         self.last_heard = self._loop.time()
+        self.sending_since: float | None = None
         self.closing_since: float | None = None
         self.gone = False
         self.left_on_purpose = False
@@ -84,6 +89,7 @@ class Connection:
         self._patience: asyncio.Timeout | None = None
         self.token = ""
         self._waiter: asyncio.Future[None] | None = None
+        self._unsaid: bytes | None = None  # taken from the outbox, and not yet sent
         self._state = LISTENING
         self._first = True  # no message came since ready
 
@@ -164,10 +170,19 @@ class Connection:
         self.wake()
 
     def wake(self) -> None:
-        """The writer has something to do."""
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        """The writer has something to do. What can be said at once is."""
+        waiter, stream = self._waiter, self.stream
+        if waiter is None or waiter.done():
+            return
+        if self._short_way is not None and stream is not None and self._ending is None and not self.gone:
+            while stream.connection is self and (message := stream.next_reply()) is not None:
+                if not self._short_way.say(message):
+                    self._unsaid = message
+                    break
+            else:
+                if stream.failure is None and not stream.over:
+                    return
+        waiter.set_result(None)
 
     @property
     def ending(self) -> StreamEnds | None:
@@ -187,8 +202,13 @@ class Connection:
 
     async def _read(self, stream: LiveStream) -> None:
         """Take messages until one side ends."""
+        way = self._short_way
         while True:
+            if way is not None and not self._first:
+                way.hear = self._hear_at_once
             message = await self._next()
+            if way is not None:
+                way.hear = None
             if message is None:
                 return
             if self._ending is not None:
@@ -197,19 +217,34 @@ class Connection:
                 self._first = False
                 stream.tokens.arrived()
             data = message.get("bytes")
-            if data is not None and len(data) > self._limits.message_bytes:
-                raise StreamEnds(
-                    "message_too_large",
-                    f"message of {len(data)} bytes: want at most {self._limits.message_bytes}",
-                )
             if data is None:
                 self._control(stream, decode_text(message["text"]))
-                continue
-            if self.deaf:
-                continue
-            wait = self._flow.came(stream.hear(bytes(data)), self.last_heard)
-            if wait or stream.behind > self._limits.backlog_seconds:
-                await self._pause(stream, wait)
+            elif not self.deaf:
+                wait = self._hear(stream, bytes(data))
+                if wait is not None:
+                    await self._pause(stream, wait)
+
+    def _hear(self, stream: LiveStream, data: bytes) -> float | None:
+        """Take sound. How many seconds to read nothing; None where more may come."""
+        if len(data) > self._limits.message_bytes:
+            raise StreamEnds(
+                "message_too_large",
+                f"message of {len(data)} bytes: want at most {self._limits.message_bytes}",
+            )
+        wait = self._flow.came(stream.hear(data), self.last_heard)
+        return wait if wait or stream.behind > self._limits.backlog_seconds else None
+
+    def _hear_at_once(self, data: bytes) -> bool:
+        """Sound on the short way, while ``_read`` waits. Whether more may come; it looks again if not."""
+        self.last_heard = self._loop.time()
+        stream = self.stream
+        if stream is None or self._ending is not None or self.deaf:
+            return True
+        try:
+            return self._hear(stream, data) is None
+        except StreamEnds as ends:
+            self.end(ends)
+            return True
 
     def _control(self, stream: LiveStream, message: ClientMessage) -> None:
         if isinstance(message, Acknowledge):
@@ -268,7 +303,9 @@ class Connection:
                 else:
                     self._waiter = self._loop.create_future()
                     await self._waiter
-                message = stream.outbox.take() if stream.connection is self and not self.gone else None
+                message, self._unsaid = self._unsaid, None
+                if message is None and stream.connection is self and not self.gone:
+                    message = stream.next_reply()
             if not self.gone and self._ending is not None:
                 await self._last_words(self._ending, self.token)
         except _GONE:
@@ -287,7 +324,9 @@ class Connection:
             self.gone = True
 
     async def _say(self, message: bytes) -> None:
+        self.sending_since = self._loop.time()
         await self._send({"type": "websocket.send", "text": message.decode()})
+        self.sending_since = None
 
 
 def decode_text(text: str) -> ClientMessage:

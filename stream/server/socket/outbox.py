@@ -25,8 +25,8 @@ class Outbox:
 
     Scores are left out when too many rows wait, the oldest first, and counted. Events and gaps (replies with a
     ``sequence``) are never left out, and are kept until they are acknowledged, so that another connection can be given
-    those that did not come. Of those that were sent, only the newest ``room`` are kept for a client that acknowledges
-    none.
+    those that did not come. Of those that were sent, only the newest ``room_bytes`` are kept for a client that
+    acknowledges none.
 
     Args:
         columns: of scores that are wanted; None = all.
@@ -50,7 +50,7 @@ class Outbox:
         self._kept: deque[Kept] = deque()
         self._kept_bytes = 0
         self._rows = 0  # that wait
-        self._unsent = 0  # replies with a sequence that wait
+        self._unsent = self._unsent_bytes = 0  # replies with a sequence that wait
         self.left_out = 0
         self.sequence = 0
         self.acknowledged = 0
@@ -66,7 +66,7 @@ class Outbox:
     @property
     def overfull(self) -> bool:
         """Whether more wait than a reader may leave lying."""
-        return self._unsent > self._room or (self._unsent > 0 and self._kept_bytes > self._room_bytes)
+        return self._unsent > self._room or self._unsent_bytes > self._room_bytes
 
     @property
     def kept(self) -> list[Kept]:
@@ -112,6 +112,7 @@ class Outbox:
             return first
         if isinstance(first, tuple):
             self._unsent -= 1
+            self._unsent_bytes -= len(first[1])
             self._forget_sent()
             return first[1]
         parts = [first]
@@ -138,7 +139,8 @@ class Outbox:
             self.acknowledged = max(self.acknowledged, received)
         self.left_out += self._rows
         self._waiting = deque(self._kept)
-        self._unsent, self._rows = len(self._waiting), 0
+        self._unsent, self._unsent_bytes = len(self._kept), self._kept_bytes
+        self._rows = 0
 
     def restore(self, sequence: int, acknowledged: int, kept: list[Kept]) -> None:
         """Go on from another outbox, in another process."""
@@ -153,10 +155,11 @@ class Outbox:
         self._kept_bytes += len(kept[1])
         self._waiting.append(kept)
         self._unsent += 1
+        self._unsent_bytes += len(kept[1])
 
     def _forget_sent(self) -> None:
         """Of what was sent, the oldest beyond the room."""
-        while len(self._kept) - self._unsent > self._room:
+        while self._kept_bytes - self._unsent_bytes > self._room_bytes:
             self._kept_bytes -= len(self._kept.popleft()[1])
 
     def _encoded(self, parts: list[Scores]) -> bytes:

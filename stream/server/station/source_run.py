@@ -10,11 +10,12 @@ from contextlib import ExitStack, closing
 
 import msgspec
 
-from stream.assembly import make_classifier, make_json_lines, make_outputs
+from stream.assembly import make_classifier, make_json_lines, make_outputs, make_rules
+from stream.capture.device.portaudio import reinitialise
 from stream.capture.fitting import kind_of_input
 from stream.capture.live.supervisor import Backoff
 from stream.capture.source import AudioSource
-from stream.errors import StreamClassifyError, UsageError
+from stream.errors import DeviceError, StreamClassifyError, UsageError
 from stream.outputs.outputs import Outputs
 from stream.outputs.records import Origin
 from stream.outputs.schema import SCHEMA_VERSION
@@ -90,6 +91,7 @@ class SourceRun:
         self._running = False
         self._restarts, self._error = 0, ""
         self._retry_at: float | None = None
+        self._was_missing = False
         self._source: AudioSource | None = None
         self._engine: PoolEngine | None = None
         self._sink: HubSink | None = None
@@ -144,6 +146,25 @@ class SourceRun:
         """Whether its thread runs."""
         return self._thread.is_alive()
 
+    def adopt(self, spec: SourceSpec) -> bool:
+        """Go on by other rules of the detector, without losing a sample.
+
+        Returns:
+            Whether that is possible: nothing else differs, and the same classes are reported.
+        """
+        if not self.spec.differs_in_rules_only(spec):
+            return False
+        before, now = (make_rules(self.pool.model, each)[0] for each in (self.spec, spec))
+        labels = self.spec.derived.labels(self.pool.model.labels)
+        if any(before.rule(label).enabled != now.rule(label).enabled for label in labels):
+            return False
+        with self._lock:
+            self.spec, tuning = spec, self._tuning
+            self._placed.clear()
+        if tuning is not None:
+            tuning.take(now)
+        return True
+
     def place_threshold(self, label: str, threshold: float) -> str:
         """See `Listened`. It holds until the settings of the source change, also when it is started again."""
         words = self._heard().place(label, threshold)
@@ -188,6 +209,7 @@ class SourceRun:
             except Exception as error:  # of a source, a model, an output: whatever it is, the others go on
                 if not isinstance(error, StreamClassifyError):
                     log.debug("%s", self.name, exc_info=True)
+                self._was_missing = isinstance(error, DeviceError)
                 kind = "" if isinstance(error, StreamClassifyError) else f"{type(error).__name__}: "
                 reason = printable(" ".join(f"{kind}{error}".split()))
             else:
@@ -218,6 +240,9 @@ class SourceRun:
     def _listen(self) -> str | None:
         """One run. What to say where the sound came to its end; None where it should have gone on."""
         spec = self.spec
+        if self._was_missing:
+            self._was_missing = False
+            reinitialise()  # PortAudio's list of devices is from when it was loaded
         source = spec.open()
         with ExitStack() as stack:
             stack.enter_context(closing(source))
@@ -252,6 +277,9 @@ class SourceRun:
                 self._sink, self._tuning, self._outputs = sink, tuning, outputs
                 self.telemetry = telemetry
                 self._running = True
+                adopted = self.spec
+            if adopted is not spec:  # while this was made
+                tuning.take(make_rules(model, adopted)[0])
             self._tell("listening", "")
             run(
                 source,

@@ -53,6 +53,11 @@ class SourceSpec(Listening):
         """Whether both ask for the same, wherever in a file they stand."""
         return self._asked() == other._asked()
 
+    def differs_in_rules_only(self, other: SourceSpec) -> bool:
+        """Whether nothing but rules of the detector tells them apart."""
+        mine, others = self._asked(), other._asked()
+        return mine.pop("rules") != others.pop("rules") and mine == others
+
     def _asked(self) -> dict[str, Any]:
         asked = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "files"}
         asked["rules"] = [(rule.field, rule.label, rule.value) for rule in self.rules]

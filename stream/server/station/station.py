@@ -268,14 +268,16 @@ class Station:
         self._check(wanted.values())
         before = self._sources
         same = {name for name, run in before.items() if name in wanted and run.spec.same_as(wanted[name])}
-        gone = [run for name, run in before.items() if name not in same]
+        others = [name for name in before if name in wanted and name not in same]
+        goes_on = same | {name for name in others if before[name].adopt(wanted[name])}
+        gone = [run for name, run in before.items() if name not in goes_on]
         self._stop(gone)
         self._sources = {
-            name: before[name] if name in same else self._make(spec) for name, spec in wanted.items()
+            name: before[name] if name in goes_on else self._make(spec) for name, spec in wanted.items()
         }
         if self._started:
             for name, run in self._sources.items():
-                if name not in same:
+                if name not in goes_on:
                     run.start()
         self._models.keep({(run.spec.model, run.spec.provider) for run in self._sources.values()})
         return Reloaded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -108,17 +109,17 @@ class StationReader:
         try:
             return self._spec(name, own, base)
         except StreamClassifyError as error:
-            raise document.error(at, f"source {name}: {error}") from None
+            raise document.error(_place(at, table, str(error)), f"source {name}: {error}") from None
 
     def _spec(self, name: str, own: Settings, base: Settings | None) -> SourceSpec:
         layers = [own] if base is None else [base, own]
         values = self._values(own, base)
         if values["input"] == "-":
             raise UsageError(
-                "input '-': standard input belongs to the single command; give a file, URL or device"
+                "--input -: standard input belongs to the single command; give a file, URL or device"
             )
         if values["jsonl"] == "-":
-            raise UsageError("jsonl '-': standard output is not for a station; give a file")
+            raise UsageError("--jsonl -: standard output is not for a station; give a file")
         named = {key.replace("-", "_"): value for key, value in values.items()}
         derived = DerivedSpec(
             groups={group: members for each in layers for group, members in each.groups.items()},
@@ -170,6 +171,13 @@ class _Request(Document):
 
     def where(self, path: Path) -> str:
         return ".".join([self.path, *map(str, path)])
+
+
+def _place(at: Path, table: Mapping[str, Any], message: str) -> Path:
+    """Where the first option that a message names stands in a table; the table where it is not there."""
+    written = {key.replace("_", "-"): key for key in table}
+    named = [option for option in re.findall(r"--([a-z][a-z-]*)", message) if option in written]
+    return (*at, written[named[0]]) if named else at
 
 
 def _acting(layers: Sequence[Settings]) -> ActingRules:

@@ -115,6 +115,30 @@ def test_sources_come_change_and_go_while_another_loses_no_sample() -> None:
     assert_as_offline(results, asked)
 
 
+def test_other_rules_hold_without_a_new_start_and_other_settings_begin_anew() -> None:
+    with station([spec("one", ENDLESS, threshold=0.4)]) as (made, heard):
+        wait_for_state(made, "one", "listening")
+        run = made.source("one")
+        run.place_threshold("music", 0.77)
+        made.change_source("one", spec("one", ENDLESS, threshold=0.4))  # nothing new
+        wait_for(lambda: run.glance().thresholds.get("music") == 0.77, "what was placed to stay")
+        made.change_source("one", spec("one", ENDLESS, threshold=0.6))
+        assert made.source("one") is run
+        results = heard.runs["one"][0]
+
+        def rules() -> list[float]:
+            return [each.rules.rule("music").threshold for each in list(results) if each.rules is not None]
+
+        wait_for(lambda: 0.6 in rules(), "the new rules to be in force")
+        assert set(run.glance().thresholds.values()) == {0.6}
+        assert len(heard.runs["one"]) == 1
+        muted = {"class": {"music": {"enabled": False}}}
+        made.change_source("one", spec("one", ENDLESS, threshold=0.6, **muted))  # outputs must know
+        wait_for_state(made, "one", "listening")
+        assert made.source("one") is not run
+        assert set(made.source("one").glance().thresholds) == {"speech", "noise"}
+
+
 def test_what_cannot_be_is_refused_by_name_and_changes_nothing(tmp_path: Path) -> None:
     one = spec("one", ENDLESS, jsonl=str(tmp_path / "x.jsonl"))
 
@@ -144,12 +168,19 @@ def test_what_cannot_be_is_refused_by_name_and_changes_nothing(tmp_path: Path) -
 
 
 def test_a_threshold_that_was_moved_holds_over_a_new_start() -> None:
-    with station([spec("one", ENDLESS)]) as (made, _):
+    with station([spec("one", ENDLESS)]) as (made, heard):
         wait_for_state(made, "one", "listening")
         run = made.source("one")
-        run.place_threshold("speech", 0.71)
         with pytest.raises(UsageError, match="did you mean 'speech'"):
             run.place_threshold("speeech", 0.5)
         with pytest.raises(UsageError, match="want a number above 0"):
             run.place_threshold("speech", 1.5)
-        wait_for(lambda: run.glance().thresholds.get("speech") == 0.71, "the new threshold")
+        run.place_threshold("speech", 0.71)
+        heard.breaks.add("one")
+        wait_for(lambda: run.glance().restarts == 1 and run.glance().state == "listening", "a new start")
+        assert run.glance().error == "OSError: broken on purpose"
+        assert run.glance().thresholds["speech"] == 0.71
+        results = heard.runs["one"][1]
+        wait_for(
+            lambda: any(each.rules is not None for each in list(results)), "the threshold to be in force"
+        )
