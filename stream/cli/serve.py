@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,6 +28,7 @@ EPILOG = """\b
 Examples:
   stream-classify serve                                  this machine alone, port 8765
   stream-classify serve --settings station.toml
+  stream-classify serve --settings station.toml --check  what it asks for, and no more
   stream-classify serve --new-token kitchen --scopes listen,read --token-file tokens
   stream-classify serve --host 0.0.0.0 --token-file tokens --tls-cert cert.pem --tls-key key.pem
   stream-classify serve --token-file tokens --trust-proxy 127.0.0.1   behind nginx or Caddy
@@ -73,7 +75,7 @@ read again.
         metavar="FILE",
         shell_complete=complete_model,
         help="ONNX file, or the name of a bundled model; the first is what clients get who name none. Repeatable. "
-        "Default: default.",
+        "Default: that of the settings, else default.",
     ),
     click.option(
         "--web-page/--no-page", "page", default=True, help="Also the page for people. Default: yes."
@@ -128,6 +130,9 @@ read again.
         help="Another bound, such as file_bytes=200MB or drain_seconds=30s; see the guide. Repeatable.",
     ),
 )
+@click.option(
+    "--check", is_flag=True, help="Read the settings, print what each source is asked for, and exit."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("--access-log", is_flag=True, help="Log every request.")
 @click.pass_context
@@ -146,15 +151,24 @@ def serve(ctx: click.Context, /, **given: Any) -> None:
     from stream.server.serving import serve as serve_app
     from stream.server.station.station_file import StationReader
 
-    reader = StationReader(source_vocabulary(), server_keys(ctx))
+    given_model = {"model": given["models"][0]} if given["models"] else {}
+    reader = StationReader(source_vocabulary(), server_keys(ctx), **given_model)
     file = reader.read(given["settings"]) if given["settings"] else None
     server = {} if file is None else file.server
     options = in_force(ctx, server)
     limits = limits_in_force(options, server)
     access, tls = make_access(options, limits), tls_files(options)
+    models = options["models"] or (reader.model,)
+    if given["check"]:
+        from stream.cli.serve_check import check_lines
+
+        with closing(make_station(models, file, limits.streams)) as station:
+            for line in check_lines(station):
+                click.echo(line)
+        return
     quieten_portaudio()
     with bind(options["host"], options["port"]) as listener:
-        station = make_station(options["models"] or ("default",), file, limits.streams)
+        station = make_station(models, file, limits.streams)
         app = make_app(station, access, limits, page=options["page"], read_source=reader.read_source)
         for line in opening_lines(listener, station, options, secure=tls is not None):
             say(line)
