@@ -9,7 +9,9 @@
         print(message)
 
 After a broken connection it connects again, goes on with the same stream, and sends what the station does not have. It
-keeps that much of the sound; what was too old is told to the station as lost. Events come exactly once.
+keeps that much of the sound; what was too old is told to the station as lost. Events come exactly once. Where the
+station knows nothing of the stream any more, another one begins with the oldest sound that is kept, behind a message
+{"type": "begun_again", "position": its first sample}; ids of events begin again as well.
 """
 
 from __future__ import annotations
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 SAMPLE_BYTES = {"s16le": 2, "f32le": 4}
 Message = dict[str, Any]
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_LOST = (
+    "resume_unknown",
+    "resume_expired",
+)  # the station, or the process that had the stream, is another one
 _RESUMABLE = ("draining", "idle_timeout", "slow_reader", "full")  # codes after which another try makes sense
 
 
@@ -86,6 +92,7 @@ class StreamClient:
         self._flushed = False
         self._sending = asyncio.Lock()
         self._socket: ClientConnection | None = None
+        self._begun_again: int | None = None
         self.ready: Message = {}
 
     async def __aenter__(self) -> StreamClient:
@@ -136,6 +143,9 @@ class StreamClient:
             except ConnectionClosed:
                 await self._connect()
                 await self._pump()
+                if self._begun_again is not None:
+                    yield {"type": "begun_again", "position": self._begun_again}
+                    self._begun_again = None
                 continue
             if message["type"] == "error" and message["error"]["code"] not in _RESUMABLE:
                 raise StreamRefused(**message["error"])
@@ -207,7 +217,13 @@ class StreamClient:
     async def _try(self) -> bool:
         try:
             from websockets.asyncio.client import connect
-            from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+            from websockets.exceptions import (
+                ConnectionClosed,
+                InvalidHandshake,
+                InvalidMessage,
+                InvalidStatus,
+                InvalidURI,
+            )
         except ImportError as error:
             raise BackendMissing(
                 f"a client needs websockets, which is not here ({error}); run: {install_command('server')}",
@@ -218,7 +234,11 @@ class StreamClient:
             hello |= {"resume": self.ready["resume"], "received": self._received, "start": None}
         try:
             socket = await connect(self.url, compression=None, max_size=None)
+        except InvalidMessage:
+            return False  # it broke while it was made
         except (InvalidHandshake, InvalidURI) as error:
+            if isinstance(error, InvalidStatus) and error.response.status_code >= 500:
+                return False  # what stands in front of a station has none to hand us to, just now
             raise StreamRefused("no_station", f"{self.url} is no station: {error}") from None
         try:
             await socket.send(json.dumps(hello))
@@ -226,11 +246,20 @@ class StreamClient:
         except ConnectionClosed:
             return False
         if answer["type"] == "error":
+            if self.ready and answer["error"]["code"] in _LOST:
+                self._begin_again()
+                return False
             if answer["error"]["code"] in _RESUMABLE:
                 return False
             raise StreamRefused(**answer["error"])
         self.ready, self._socket, self._cursor = answer, socket, answer["position"]
         return True
+
+    def _begin_again(self) -> None:
+        """The station knows nothing of the stream any more: another one, from the oldest sound that is still here."""
+        self._begun_again = self._kept[0][0] if self._kept else self._next
+        self._hello["start"] = self._begun_again
+        self.ready, self._received = {}, 0
 
 
 def listen(url: str, blocks: Iterable[bytes], **options: Any) -> Iterator[Message]:

@@ -212,7 +212,8 @@ def _unit(command: list[str], scope: Scope, *, serve: bool, settings: str | None
     kind: Kind = "serve" if serve else "listen"
     if scope == "user":
         return Unit(command_line(command), kind, scope, folder_line(os.getcwd()), environment)
-    for place in (command[0], *([settings] if settings else [])):
+    # The interpreter of a virtual environment is a link, often into somebody's home folder.
+    for place in (command[0], os.path.realpath(sys.executable), *([settings] if settings else [])):
         _check_others_reach(Path(place).absolute())
     return Unit(command_line(command), kind, scope, "%S/stream-classify", environment)
 

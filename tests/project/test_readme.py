@@ -62,6 +62,7 @@ NOT_RUN = {
         "serves until it is stopped",
         "needs systemd",
         "needs Docker",
+        "needs Docker",
     ],
     "export/README.md": [
         "needs recordings and a microphone",
@@ -78,7 +79,7 @@ NOT_RUN = {
     "CONTRIBUTING.md": ["installs packages and runs the suite"],
 }
 # Run by others: the walk, .ci/run, the wheel's test.
-RUN_ELSEWHERE = ("walk", "keras walk", "home walk", "install", "test command")
+RUN_ELSEWHERE = ("walk", "keras walk", "home walk", "station walk", "install", "test command")
 LANGUAGES = {"sh", "python", "json", "csv", "tsv", "text", "toml"}
 
 every_guide = pytest.mark.parametrize("guide", GUIDES)

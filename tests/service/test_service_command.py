@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from stream.cli import service as service_command
 from stream.cli.service import program, service
 from stream.errors import OutputError, StreamClassifyError, UsageError
 from stream.service import systemd
@@ -157,10 +158,17 @@ def test_a_folder_that_cannot_be_written(home: Path) -> None:
     assert ".config" in refused("install", error=OutputError)
 
 
-def test_a_service_of_the_system_needs_files_that_others_can_read(home: Path) -> None:
-    (home / "station.toml").write_text("")
-    if Path("/tmp") in home.parents:
-        assert "/tmp of its own" in refused("install", "--system", "--settings", str(home / "station.toml"))
+def test_a_service_of_the_system_needs_files_that_others_can_read(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = home / "closed" / "python"
+    closed.parent.mkdir()
+    closed.touch(0o755)
+    closed.parent.chmod(0o700)
+    monkeypatch.setattr(service_command, "program", lambda: [str(closed)])
+    said = refused("install", "--system", "--dry-run")
+    assert "closed to other users" in said or "/tmp of its own" in said
+    assert "/opt/stream-classify" in said
 
 
 def test_dry_run_prints_and_writes_nothing(home: Path) -> None:
