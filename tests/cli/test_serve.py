@@ -114,8 +114,8 @@ def test_a_port_that_is_taken() -> None:
         done = stream_classify("serve", "--port", str(port))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert f"127.0.0.1 port {port}: cannot listen there" in done.stderr
-    assert "choose another --port" in done.stderr
+    assert f"127.0.0.1 port {port}: cannot listen there: Address already in use; " in done.stderr
+    assert "choose another port" in done.stderr
 
 
 def test_a_token_is_printed_once_and_lets_in(tmp_path: Path) -> None:
