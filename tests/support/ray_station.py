@@ -57,6 +57,10 @@ class RayStation:
     @property
     def replicas(self) -> list[int]:
         """Ids of the processes."""
+        return self.processes("ServeReplica")
+
+    def processes(self, kind: str) -> list[int]:
+        """Ids of those of Ray's processes that are of this kind."""
         listed = subprocess.run(
             ["ps", "-A", "-o", "pid=,ppid=,stat=,args="],
             capture_output=True,
@@ -70,9 +74,7 @@ class RayStation:
             size = len(ours)
             ours |= {row[0] for row in rows if row[1] in ours}
         return [
-            int(row[0])
-            for row in rows
-            if row[0] in ours and "ray::ServeReplica" in row[-1] and row[2][0] != "Z"
+            int(row[0]) for row in rows if row[0] in ours and f"ray::{kind}" in row[-1] and row[2][0] != "Z"
         ]
 
     def figures(self, name: str) -> dict[str, float]:
