@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from stream.inference.session import Model
 from stream.messages import Chunk
 from stream.server.socket.endpoint import CHECKPOINT_SECONDS
-from tests.support.command import wait_for
+from tests.support.command import DEADLINE_SECONDS, wait_for
 from tests.support.extras import needs
 from tests.support.stream_peer import Offline, as_s16, from_s16, lively_rules, noise, told_events
 from tests.support.toy_models import toy_bytes, toy_card
@@ -58,6 +59,7 @@ def assert_nothing_lost(spoken: Spoken, model: Model) -> None:
 def test_a_replica_is_killed_and_its_streams_go_on_in_the_other(
     station: RayStation, model: Model, sounds: list[bytes]
 ) -> None:
+    station.wait_until_spread()
     first, *_ = station.replicas
 
     def die() -> None:
@@ -115,6 +117,19 @@ def test_the_same_without_haproxy(model_file: Path, model: Model, sounds: list[b
             assert len(spoken.readies) > 1
             assert_nothing_lost(spoken, model)
         assert station.stop() == 0
+
+
+@pytest.mark.long
+def test_nothing_is_left_of_one_that_is_killed(model_file: Path) -> None:
+    with ray_station("--replicas", "1", "--model", str(model_file)) as station:
+        kill(station.child.pid)
+        station.child.wait(DEADLINE_SECONDS)
+
+        def free() -> bool:
+            with socket.socket() as asking:
+                return asking.connect_ex(("127.0.0.1", station.port)) != 0
+
+        wait_for(free, "the port to be free")
 
 
 @pytest.mark.long
