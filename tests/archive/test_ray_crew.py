@@ -143,6 +143,25 @@ def test_a_recording_that_a_machine_does_not_have_is_named_with_the_machine(
     assert f"bytes on {host}" in problems["other.wav"].problem
 
 
+def test_a_cluster_that_is_busy_is_waited_for_and_that_is_said(
+    address: str,
+    archive: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    import ray
+
+    monkeypatch.setattr(ray_crew, "IDLE_SECONDS", 0.0)
+    ray.remote(num_cpus=2)(lambda: time.sleep(1.0)).remote()
+    (recording,) = find_recordings([str(archive / "20260101_120000.wav")])
+    (done,) = on_ray(address)([recording], setup(model), str(tmp_path))
+    assert isinstance(done, Done)
+    assert not done.heard.failed
+    assert "no core for a recording" in caplog.text
+
+
 def test_another_version_elsewhere_is_refused(
     address: str, archive: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,7 +188,7 @@ def test_a_killed_scan_goes_on_and_ctrl_c_stops_it(
     undisturbed, out = tmp_path / "undisturbed.jsonl", tmp_path / "out.jsonl"
     scan(find_recordings([str(archive)]), setup(model), [str(undisturbed)], crew=processes(2))
     common = ("-o", str(out), "-m", str(model), "--ray", address, "-q")
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + 4 * DEADLINE_SECONDS
     for how, least, jobs in ((signal.SIGKILL, 1, "1"), (signal.SIGINT, 3, "2")):
         words = ("scan", str(archive), long_recording.path, *common, "-j", jobs)
         with running(start(*words, start_new_session=True, env=environment())) as child:
