@@ -9,7 +9,9 @@
         print(message)
 
 After a broken connection it connects again, goes on with the same stream, and sends what the station does not have. It
-keeps that much of the sound; what was too old is told to the station as lost. Events come exactly once.
+keeps that much of the sound; what was too old is told to the station as lost. Events come exactly once. Where the
+station knows nothing of the stream any more, another one begins with the oldest sound that is kept, behind a message
+{"type": "begun_again", "position": its first sample}; ids of events begin again as well.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 SAMPLE_BYTES = {"s16le": 2, "f32le": 4}
 Message = dict[str, Any]
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-_RESUMABLE = ("draining", "idle_timeout", "slow_reader", "full")  # codes after which another try makes sense
+# Codes after which another try makes sense, and after which another stream does.
+_AGAIN = ("draining", "idle_timeout", "slow_reader", "full", "store_unavailable")
+_ANEW = ("resume_unknown", "resume_expired", "resume_used")
 
 
 class StreamRefused(StreamClassifyError):
@@ -86,6 +90,7 @@ class StreamClient:
         self._flushed = False
         self._sending = asyncio.Lock()
         self._socket: ClientConnection | None = None
+        self._begun_again: int | None = None
         self.ready: Message = {}
 
     async def __aenter__(self) -> StreamClient:
@@ -134,10 +139,14 @@ class StreamClient:
             try:
                 message = json.loads(await self._socket.recv())
             except ConnectionClosed:
+                self._socket = None
                 await self._connect()
                 await self._pump()
+                if self._begun_again is not None:
+                    yield {"type": "begun_again", "position": self._begun_again}
+                    self._begun_again = None
                 continue
-            if message["type"] == "error" and message["error"]["code"] not in _RESUMABLE:
+            if message["type"] == "error" and message["error"]["code"] not in _AGAIN:
                 raise StreamRefused(**message["error"])
             if message["type"] == "lag":
                 while self._kept and self._end(self._kept[0]) <= message["kept"]:
@@ -161,7 +170,9 @@ class StreamClient:
                 if self._socket is None or start + len(sound) // self._frame <= self._cursor:
                     continue
                 await self._skip_to(start)
-                if not await self._send(sound[(self._cursor - start) * self._frame :]):
+                socket = self._socket
+                rest = sound[(self._cursor - start) * self._frame :]
+                if not await self._send(rest) or self._socket is not socket:
                     return
                 self._cursor = start + len(sound) // self._frame
             await self._skip_to(self._next)
@@ -170,7 +181,9 @@ class StreamClient:
 
     async def _skip_to(self, sample: int) -> None:
         """Tell the station that sound before ``sample`` does not exist any more."""
-        if sample > self._cursor and await self._say({"type": "gap", "samples": sample - self._cursor}):
+        socket = self._socket
+        gap = {"type": "gap", "samples": sample - self._cursor}
+        if sample > self._cursor and await self._say(gap) and self._socket is socket:
             self._cursor = sample
 
     async def _say(self, message: Message) -> bool:
@@ -207,7 +220,7 @@ class StreamClient:
     async def _try(self) -> bool:
         try:
             from websockets.asyncio.client import connect
-            from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+            from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
         except ImportError as error:
             raise BackendMissing(
                 f"a client needs websockets, which is not here ({error}); run: {install_command('server')}",
@@ -218,19 +231,35 @@ class StreamClient:
             hello |= {"resume": self.ready["resume"], "received": self._received, "start": None}
         try:
             socket = await connect(self.url, compression=None, max_size=None)
-        except (InvalidHandshake, InvalidURI) as error:
-            raise StreamRefused("no_station", f"{self.url} is no station: {error}") from None
+        except InvalidURI as error:
+            raise StreamRefused("no_station", f"{self.url}: {error}") from None
+        except InvalidHandshake as error:
+            if isinstance(error, InvalidStatus) and error.response.status_code < 500:
+                raise StreamRefused(
+                    "no_station", f"{self.url} is no station, or lets nobody in: {error}"
+                ) from None
+            return False  # a proxy whose station is away, or a connection that broke at once
         try:
             await socket.send(json.dumps(hello))
             answer = json.loads(await socket.recv())
         except ConnectionClosed:
             return False
-        if answer["type"] == "error":
-            if answer["error"]["code"] in _RESUMABLE:
-                return False
+        if answer["type"] == "ready":
+            self.ready, self._socket, self._cursor = answer, socket, answer["position"]
+            return True
+        await socket.close()
+        code = answer["error"]["code"]
+        if self.ready and code in _ANEW:
+            self._begin_again()
+        elif code not in _AGAIN:
             raise StreamRefused(**answer["error"])
-        self.ready, self._socket, self._cursor = answer, socket, answer["position"]
-        return True
+        return False
+
+    def _begin_again(self) -> None:
+        """The station knows nothing of the stream any more: another one, from the oldest sound that is still here."""
+        self._begun_again = self._kept[0][0] if self._kept else self._next
+        self._hello["start"] = self._begun_again
+        self.ready, self._received = {}, 0
 
 
 def listen(url: str, blocks: Iterable[bytes], **options: Any) -> Iterator[Message]:
@@ -256,9 +285,8 @@ def listen(url: str, blocks: Iterable[bytes], **options: Any) -> Iterator[Messag
         messages = aiter(client)
         feeding = runner.get_loop().create_task(feed(client))
         try:
-            while (message := runner.run(_next(messages))) is not None:
+            while (message := runner.run(_next(messages, feeding))) is not None:
                 yield message
-            runner.run(_wait(feeding))
         finally:
             feeding.cancel()
             runner.run(client.__aexit__())
@@ -268,9 +296,12 @@ async def _opened(url: str, options: dict[str, Any]) -> StreamClient:
     return await StreamClient(url, **options).__aenter__()
 
 
-async def _next(messages: AsyncIterator[Message]) -> Message | None:
-    return await anext(messages, None)
-
-
-async def _wait(task: asyncio.Task[None]) -> None:
-    await task
+async def _next(messages: AsyncIterator[Message], feeding: asyncio.Task[None]) -> Message | None:
+    """The next message, None at the end; what keeps the sound from coming is raised here."""
+    message = asyncio.ensure_future(anext(messages, None))
+    if not feeding.done():
+        await asyncio.wait({message, feeding}, return_when=asyncio.FIRST_COMPLETED)
+    if feeding.done() and feeding.exception() is not None:
+        message.cancel()
+        feeding.result()
+    return await message

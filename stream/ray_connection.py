@@ -19,7 +19,11 @@ ANSWER_SECONDS = (
 
 @contextmanager
 def ray_connection(
-    address: str, *, cpus: int | None = None, environment: Mapping[str, str] | None = None
+    address: str,
+    *,
+    cpus: int | None = None,
+    environment: Mapping[str, str] | None = None,
+    own: Mapping[str, Any] | None = None,
 ) -> Iterator[Any]:
     """Ray, connected; behind the block the connection is closed, and with it the work that was given to it.
 
@@ -30,6 +34,7 @@ def ray_connection(
             HOST:PORT of a cluster's head.
         cpus: how many tasks run at a time in a Ray of our own; by default as many as there are cores.
         environment: variables of the processes that work in a cluster. Those of our own have this process's.
+        own: more arguments of ``ray.init`` for a Ray of our own.
 
     Yields:
         The module ``ray``.
@@ -44,17 +49,19 @@ def ray_connection(
     if ray.is_initialized():
         yield ray
         return
-    _connect(ray, address, cpus, dict(environment or {}))
+    _connect(ray, address, cpus, dict(environment or {}), dict(own or {}))
     try:
         yield ray
     finally:
         ray.shutdown()
 
 
-def _connect(ray: Any, address: str, cpus: int | None, environment: dict[str, str]) -> None:
+def _connect(
+    ray: Any, address: str, cpus: int | None, environment: dict[str, str], own: dict[str, Any]
+) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
-        ray.init(address=address, num_cpus=cpus or os.cpu_count(), include_dashboard=False, **quiet)
+        ray.init(address=address, num_cpus=cpus or os.cpu_count(), include_dashboard=False, **own, **quiet)
         return
     if address != "auto":
         _look_for(address)
@@ -66,7 +73,8 @@ def _connect(ray: Any, address: str, cpus: int | None, environment: dict[str, st
         ValueError,
     ) as error:  # Ray's own words: no cluster, or another version of Ray
         reason = printable(" ".join(str(error).split()))
-        raise UsageError(f"Ray at {printable(address)}: {reason}") from None
+        hint = "" if "RAY_AUTH_MODE" in os.environ else "; where it wants a token, set RAY_AUTH_MODE=token"
+        raise UsageError(f"Ray at {printable(address)}: {reason}{hint}") from None
 
 
 def _look_for(address: str) -> None:

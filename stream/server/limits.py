@@ -58,7 +58,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lead_seconds: Seconds = 10.0
     flood_seconds: Seconds = 10.0
     replies: Count = 256
-    reply_bytes: Bytes = 1 << 20
+    reply_bytes: Bytes = 256 << 10
     kept_streams: Count = 1000
     kept_bytes: Bytes = 64 << 20
     connections: Count = 4096

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from stream import snapshot as snapshots
-from stream.errors import ClosedError, PoolFull, SnapshotInvalid
+from stream.errors import ClosedError, OutputError, PoolFull, SnapshotInvalid
 from stream.printable import printable
 from stream.server.pool.loop_delivery import LoopDelivery
 from stream.server.socket.client_messages import Hello
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from stream.server.pool.seat import Seat
     from stream.snapshot import Snapshot
 
+log = logging.getLogger(__name__)
 _MOST_EXPIRED = 10_000  # names of streams that were kept for a while
 
 
@@ -138,7 +141,11 @@ class Streams:
             saved = _saved(stream, position, rules, b"")
         if saved is None:
             return False
-        await self.store.put(stream.name, saved.pack(), self._limits.resume_seconds)
+        try:
+            await self.store.put(stream.name, saved.pack(), self._limits.resume_seconds)
+        except OutputError as error:
+            log.warning("stream %s: not saved: %s", stream.name, error)
+            return False
         stream.saved = position
         return True
 
@@ -146,7 +153,8 @@ class Streams:
         """Have a shared store forget streams that ended."""
         names, self._finished = self._finished, []
         for name in names:
-            await self.store.drop(name)
+            with suppress(OutputError):  # it forgets by itself, later
+                await self.store.drop(name)
 
     def close(self) -> None:
         """Take no more from the pools."""
@@ -178,15 +186,19 @@ class Streams:
             raise StreamEnds("resume_used", "another hello with this resume token came before")
         self._arriving.add(name)
         try:
-            data = await self.store.take(name)
+            try:
+                data = await self.store.take(name)
+            except OutputError as error:
+                raise StreamEnds("store_unavailable", str(error)) from None
             if data is None:
                 code = "resume_expired" if name in self._expired else "resume_unknown"
                 raise StreamEnds(code, "no stream waits for this resume token; begin another one")
             try:
                 stream = await self._restored(SavedStream.unpack(data), hello, token, identity)
-            except StreamEnds as ends:
-                if ends.code != "failed":  # somebody else may still come for it
-                    await self.store.put(name, data, self._limits.resume_seconds)
+            except SnapshotInvalid as error:
+                raise StreamEnds("failed", f"the saved stream cannot go on here: {error}") from None
+            except StreamEnds:  # somebody else may still come for it
+                await self.store.put(name, data, self._limits.resume_seconds)
                 raise
         finally:
             self._arriving.discard(name)
@@ -203,11 +215,7 @@ class Streams:
         stream = LiveStream(saved.stream, saved.identity, saved.hello, pool.model, saved.rules, self._limits)
         stream.restore(saved, tokens)
         if not stream.over:
-            try:
-                snapshot = snapshots.unpack(saved.snapshot)
-                await self._seat(pool, stream, snapshot)
-            except SnapshotInvalid as error:
-                raise StreamEnds("failed", f"the saved stream cannot go on here: {error}") from None
+            await self._seat(pool, stream, snapshots.unpack(saved.snapshot))
         return stream
 
     def _pool(self, model: str) -> Pool:

@@ -50,6 +50,9 @@ ENDINGS: dict[str, Ending] = {
     "resume_used": Ending(4409, False, "this resume token was used before; each ready brings a new one"),
     "resume_not_yours": Ending(4403, False, "the stream belongs to somebody else"),
     "resume_differs": Ending(4400, False, "the stream has another rate, format, model or channel"),
+    "store_unavailable": Ending(
+        1013, False, "it cannot be looked up now whether the stream is kept; try again"
+    ),
     "failed": Ending(1011, False, "the stream cannot go on"),
 }
 ACCESS_CLOSES = {401: 4401, 403: 4403, 421: 4403, 429: 4429}

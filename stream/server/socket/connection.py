@@ -68,6 +68,7 @@ class Connection:
         gone: the peer is.
         left_on_purpose: it closed, and said that it is done.
         deaf: sound that comes is no part of the stream any more.
+        sending_since: since when a reply is on its way that the peer does not take yet; None where there is none.
         closing_since: since when the end is on its way; None before.
     """
 
@@ -78,6 +79,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self.stream: LiveStream | None = None
         self.last_heard = self._loop.time()
+        self.sending_since: float | None = None
         self.closing_since: float | None = None
         self.gone = False
         self.left_on_purpose = False
@@ -173,7 +175,7 @@ class Connection:
         if waiter is None or waiter.done():
             return
         if self._short_way is not None and stream is not None and self._ending is None and not self.gone:
-            while stream.connection is self and (message := stream.outbox.take()) is not None:
+            while stream.connection is self and (message := stream.next_reply()) is not None:
                 if not self._short_way.say(message):
                     self._unsaid = message
                     break
@@ -303,7 +305,7 @@ class Connection:
                     await self._waiter
                 message, self._unsaid = self._unsaid, None
                 if message is None and stream.connection is self and not self.gone:
-                    message = stream.outbox.take()
+                    message = stream.next_reply()
             if not self.gone and self._ending is not None:
                 await self._last_words(self._ending, self.token)
         except _GONE:
@@ -322,7 +324,9 @@ class Connection:
             self.gone = True
 
     async def _say(self, message: bytes) -> None:
+        self.sending_since = self._loop.time()
         await self._send({"type": "websocket.send", "text": message.decode()})
+        self.sending_since = None
 
 
 def decode_text(text: str) -> ClientMessage:

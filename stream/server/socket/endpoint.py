@@ -133,7 +133,7 @@ class StreamEndpoint:
             resume=token,
             resumed=stream.resumed,
             position=stream.position,
-            sequence=stream.outbox.sequence,
+            last_sequence=stream.outbox.sequence,
             limits=StreamLimits(
                 message_bytes=limits.message_bytes,
                 idle_seconds=limits.idle_seconds,
@@ -194,11 +194,17 @@ class StreamEndpoint:
 
     def _look_after(self, connection: Connection, now: float) -> None:
         since = connection.closing_since
-        if since is None:
+        stream = connection.stream
+        if since is None and stream is not None:
             idle = now - connection.last_heard
-            if connection.stream is not None and idle > self._limits.idle_seconds:
+            stuck = connection.sending_since is not None and now - connection.sending_since > ROUND_SECONDS
+            if idle > self._limits.idle_seconds:
                 connection.end(StreamEnds("idle_timeout", f"nothing came for {idle:.0f} s; a ping is enough"))
-        elif now - since > CLOSE_SECONDS:
+            elif stuck and stream.outbox.overfull:
+                connection.end(StreamEnds("slow_reader", "replies are not read: too many events wait"))
+        if since is None:
+            return
+        if now - since > CLOSE_SECONDS:
             if connection.ending is None:
                 connection.end(THE_END)
             elif now - since > 2 * CLOSE_SECONDS:

@@ -16,7 +16,7 @@ from stream.printable import printable
 from stream.server.socket.checksum import RowsChecksum
 from stream.server.socket.client_messages import FURTHEST_SAMPLE, Hello
 from stream.server.socket.codes import StreamEnds
-from stream.server.socket.outbox import Outbox
+from stream.server.socket.outbox import Outbox, encoded
 from stream.server.socket.overrides import changed_rules
 from stream.server.socket.resume_tokens import ResumeTokens
 from stream.server.socket.server_messages import End, EventTold, GapTold, Lag, RulesInForce
@@ -86,6 +86,7 @@ class LiveStream:
         self._next_in = self.position = hello.start or 0
         self._heard_until: int | None = None
         self._lag_due = self.position + self.rate
+        self._left_out_told = 0
         self.saved: int | None = None
         self.checksum = RowsChecksum()
         self.rows = self.events = self.lost = self.repaired = 0
@@ -192,27 +193,26 @@ class LiveStream:
             self.outbox.promise_last(self._end())
         self._wake()
 
-    def tell_lag(self) -> None:
-        """Say how far the stream is."""
-        self._lag_due = self.position + self.rate
-        self.outbox.tell(
-            Lag(
-                position=self.position,
-                kept=self.position if self.saved is None else self.saved,
-                behind=round(self.behind, 3),
-                rows=self.rows,
-                left_out=self.outbox.left_out,
-                repaired=self.repaired,
-            )
+    def next_reply(self) -> bytes | None:
+        """What to send next; None where nothing waits. Rows that were left out are told."""
+        if self.outbox.left_out > self._left_out_told:
+            self._left_out_told = self.outbox.left_out
+            return encoded(self._lag())
+        return self.outbox.take()
+
+    def _lag(self) -> Lag:
+        """How far the stream is."""
+        return Lag(
+            position=self.position,
+            kept=self.position if self.saved is None else self.saved,
+            behind=round(self.behind, 3),
+            rows=self.rows,
+            left_out=self.outbox.left_out,
+            repaired=self.repaired,
         )
-        self._wake()
 
     def _wake(self) -> None:
-        if self.connection is None:
-            return
-        if self.outbox.overfull:
-            self.connection.end(StreamEnds("slow_reader", "replies are not read: too many events wait"))
-        else:
+        if self.connection is not None:
             self.connection.wake()
 
     def _advance(self, samples: int) -> None:
@@ -230,7 +230,9 @@ class LiveStream:
             self.seat.push(Chunk(piece, start + at, self.rate, now))
         self.position = self._heard_until = self._next_in
         if self.position >= self._lag_due:
-            self.tell_lag()
+            self._lag_due = self.position + self.rate
+            self.outbox.tell(self._lag())
+            self._wake()
 
     def _jump(self) -> None:
         """Nothing will come before ``_next_in``: what a long gap ends, ends now."""

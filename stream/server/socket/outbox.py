@@ -6,6 +6,8 @@ from collections import deque
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from stream.messages import Scores
 from stream.printable import printable_json
@@ -25,8 +27,8 @@ class Outbox:
 
     Scores are left out when too many rows wait, the oldest first, and counted. Events and gaps (replies with a
     ``sequence``) are never left out, and are kept until they are acknowledged, so that another connection can be given
-    those that did not come. Of those that were sent, only the newest ``room`` are kept for a client that acknowledges
-    none.
+    those that did not come. Of those that were sent, only the newest ``room_bytes`` are kept for a client that
+    acknowledges none.
 
     Args:
         columns: of scores that are wanted; None = all.
@@ -50,7 +52,7 @@ class Outbox:
         self._kept: deque[Kept] = deque()
         self._kept_bytes = 0
         self._rows = 0  # that wait
-        self._unsent = 0  # replies with a sequence that wait
+        self._unsent = self._unsent_bytes = 0  # replies with a sequence that wait
         self.left_out = 0
         self.sequence = 0
         self.acknowledged = 0
@@ -66,7 +68,7 @@ class Outbox:
     @property
     def overfull(self) -> bool:
         """Whether more wait than a reader may leave lying."""
-        return self._unsent > self._room or (self._unsent > 0 and self._kept_bytes > self._room_bytes)
+        return self._unsent > self._room or self._unsent_bytes > self._room_bytes
 
     @property
     def kept(self) -> list[Kept]:
@@ -112,6 +114,7 @@ class Outbox:
             return first
         if isinstance(first, tuple):
             self._unsent -= 1
+            self._unsent_bytes -= len(first[1])
             self._forget_sent()
             return first[1]
         parts = [first]
@@ -138,7 +141,8 @@ class Outbox:
             self.acknowledged = max(self.acknowledged, received)
         self.left_out += self._rows
         self._waiting = deque(self._kept)
-        self._unsent, self._rows = len(self._waiting), 0
+        self._unsent, self._unsent_bytes = len(self._kept), self._kept_bytes
+        self._rows = 0
 
     def restore(self, sequence: int, acknowledged: int, kept: list[Kept]) -> None:
         """Go on from another outbox, in another process."""
@@ -153,10 +157,11 @@ class Outbox:
         self._kept_bytes += len(kept[1])
         self._waiting.append(kept)
         self._unsent += 1
+        self._unsent_bytes += len(kept[1])
 
     def _forget_sent(self) -> None:
         """Of what was sent, the oldest beyond the room."""
-        while len(self._kept) - self._unsent > self._room:
+        while self._kept_bytes - self._unsent_bytes > self._room_bytes:
             self._kept_bytes -= len(self._kept.popleft()[1])
 
     def _encoded(self, parts: list[Scores]) -> bytes:
@@ -164,10 +169,13 @@ class Outbox:
         probs: list[list[float]] = []
         cold = 0
         for part in parts:
-            rows = part.probs if self._columns is None else part.probs[:, self._columns]
+            rows: NDArray[np.floating[Any]] = (
+                part.probs if self._columns is None else part.probs[:, self._columns]
+            )
             sample += part.sample.tolist()
+            if not self._exact:
+                rows = np.rint(rows.astype(np.float64) * 1e4) / 1e4
             probs += rows.tolist()
-            cold += len(part) - int(part.warm.sum())
-        if not self._exact:
-            probs = [[round(p, 4) for p in row] for row in probs]
+            if not part.warm[0]:  # rows are cold at the beginning only
+                cold += len(part) - int(part.warm.sum())
         return _ENCODER.encode(ScoreRows(sample, probs, cold))

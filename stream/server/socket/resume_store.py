@@ -71,6 +71,8 @@ _DECODER: msgspec.msgpack.Decoder[SavedStream] = msgspec.msgpack.Decoder(SavedSt
 class ResumeStore(Protocol):
     """Keeps saved streams for a while. A shared one lets a stream go on in another process.
 
+    Its methods raise OutputError where it cannot be reached.
+
     Attributes:
         shared: whether other processes see it. The station then saves its streams from time to time.
     """

@@ -53,7 +53,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="re
         resume: the token to go on with, once the connection broke. Each ready brings a new one; keep it secret.
         resumed: whether this stream goes on.
         position: of the next sample that is wanted.
-        sequence: of the last reply that is never left out, so far.
+        last_sequence: of the replies that are never left out, so far.
         limits: what the stream may take.
     """
 
@@ -69,7 +69,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="re
     resume: str
     resumed: bool
     position: Position
-    sequence: Count
+    last_sequence: Count
     limits: StreamLimits
 
 

@@ -8,7 +8,10 @@ messages while nothing else waits, and for replies while the peer takes them; al
 
 from __future__ import annotations
 
+import socket
+from asyncio import BaseTransport
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -20,6 +23,8 @@ from stream.server.socket.connection import ABORT, NOT_UTF8, SHORT_WAY
 _WHOLE_BINARY = 0x82  # the first byte of a frame that is a whole binary message
 _WHOLE_TEXT = b"\x81"
 
+SEND_BYTES = 64 << 10
+
 
 class StreamProtocol(WebSocketsSansIOProtocol):
     """For ``uvicorn.Config(ws=…)``.
@@ -30,8 +35,17 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     """
 
     hear: Callable[[bytes], bool] | None = None
-    _rest = b""  # of what came: the beginning of a frame
+    _rest: bytearray  # of what came: the beginning of a frame
+    _missing = 0  # bytes until it is worth another look
     _cuts = True  # frames apart; no more where one is too large, which the parser finds out
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """There is a connection. What the system keeps for a slow reader is bounded: it is memory, and cannot be sent
+        again."""
+        super().connection_made(transport)
+        self._rest = bytearray()
+        with suppress(OSError):
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
 
     def handle_connect(self, event: Any) -> None:
         """A handshake."""
@@ -47,8 +61,13 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             super().data_received(data)
             return
         if self._rest:
-            data = self._rest + data
+            self._rest += data
+            self._missing -= len(data)
+            if self._missing > 0:
+                return
+            data, self._rest = bytes(self._rest), bytearray()
         at, size = 0, len(data)
+        self._missing = 1
         while size - at >= 2:
             length, begin = data[at + 1], at + 6
             masked, length = length & 0x80, length & 0x7F
@@ -62,6 +81,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
                 return
             end = begin + length
             if begin > size or end > size:
+                self._missing = max(begin, end if begin <= size else 0) - size
                 break
             if data[at] == _WHOLE_BINARY and self.hear is not None and self._nothing_waits():
                 if not self.hear(apply_mask(data[begin:end], data[begin - 4 : begin])):
@@ -70,7 +90,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             else:
                 super().data_received(data[at:end])
             at = end
-        self._rest = data[at:] if at else data
+        if at < size:
+            self._rest = bytearray(data[at:])
 
     def _nothing_waits(self) -> bool:
         return not self.frames and self.queue.empty() and not self.read_paused and not self.close_sent

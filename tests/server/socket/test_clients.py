@@ -1,0 +1,195 @@
+"""The clients in Python and JavaScript: through broken connections to what an offline pass gives."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stream.client import Message, StreamClient, StreamRefused, listen
+from stream.errors import UsageError
+from stream.inference.session import Model
+from stream.messages import Chunk
+from stream.server.access.access import Access
+from stream.server.access.tokens import TokenFile, add_token
+from stream.server.limits import Limits
+from stream.server.socket.resume_store import MemoryStore
+from tests.support.served import ServedApp
+from tests.support.stream_peer import Offline, as_s16, from_s16, noise, told_events, told_rows
+
+DEADLINE = 60
+
+
+class BreakingLine:
+    """A relay between client and station whose connections a test can cut, or send elsewhere."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.address = address
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.broken = 0
+        threading.Thread(target=self._accept, name="relay", daemon=True).start()
+
+    def cut(self) -> None:
+        """Reset all connections; what is under way is gone."""
+        pairs, self._pairs = self._pairs, []
+        self.broken += len(pairs)
+        for pair in pairs:
+            for each in pair:
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+                each.close()
+
+    def close(self) -> None:
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(self.address, timeout=DEADLINE)
+            except OSError:
+                near.close()
+                continue
+            self._pairs.append((near, far))
+            for pair in ((near, far), (far, near)):
+                threading.Thread(target=self._copy, args=pair, daemon=True).start()
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(1 << 14):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+@pytest.fixture
+def line(station: ServedApp) -> Iterator[BreakingLine]:
+    relay = BreakingLine(station.address)
+    yield relay
+    relay.close()
+
+
+async def feed(client: StreamClient, data: bytes, step: int, between: Callable[[int], None]) -> None:
+    for number, at in enumerate(range(0, len(data), step)):
+        await client.send(data[at : at + step])
+        await asyncio.sleep(0.001)
+        between(number)
+    await client.flush()
+
+
+@asynccontextmanager
+async def fed(client: StreamClient, data: bytes, between: Callable[[int], None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(feed(client, data, 3200, between))
+    try:
+        yield
+        await task
+    finally:
+        task.cancel()
+
+
+async def heard(
+    client: StreamClient, data: bytes, between: Callable[[int], None] = lambda _: None
+) -> list[Message]:
+    async with asyncio.timeout(DEADLINE), client, fed(client, data, between):
+        return [message async for message in client]
+
+
+def test_without_asyncio(station: ServedApp, model: Model) -> None:
+    sound = as_s16(noise(3, seed=70))
+    offline = Offline(model, [Chunk(from_s16(sound), 0, 16_000)])
+    url = station.url.replace("http", "ws")
+    blocks = [sound[at : at + 3201 * 2] for at in range(0, len(sound), 3201 * 2)]
+    messages = list(listen(url, blocks, rate=16_000, scores="all", exact=True))
+    assert messages[-1]["checksum"] == offline.checksum
+    assert told_events(messages) == offline.told
+    np.testing.assert_array_equal(told_rows(messages)[1], offline.scores.probs)
+
+
+def test_with_breaks(line: BreakingLine, model: Model) -> None:
+    sound = as_s16(noise(10, seed=71))
+    offline = Offline(model, [Chunk(from_s16(sound), 0, 16_000)])
+    rng = np.random.default_rng(71)
+    messages = asyncio.run(
+        heard(
+            StreamClient(line.url, rate=16_000), sound, lambda _: line.cut() if rng.random() < 0.1 else None
+        )
+    )
+    assert line.broken > 3
+    end = messages[-1]
+    assert (end["checksum"], end["lost"]) == (offline.checksum, 0)
+    assert told_events(messages) == offline.told
+
+
+def test_sound_that_was_kept_no_longer_is_a_gap(line: BreakingLine) -> None:
+    sound = as_s16(noise(10, seed=72))
+    client = StreamClient(line.url, rate=16_000, keep_seconds=0.3)
+    address = line.address
+
+    def between(number: int) -> None:
+        if number == 30:
+            line.address = ("127.0.0.1", 1)  # nothing answers there
+            line.cut()
+        if number == 60:
+            line.address = address
+
+    messages = asyncio.run(heard(client, sound, between))
+    end = messages[-1]
+    gaps = [each["record"] for each in messages if each["type"] == "gap" and not each["record"]["open"]]
+    assert end["position"] == 160_000
+    assert end["lost"] == sum(gap["samples"] for gap in gaps) > 16_000
+
+
+def test_from_one_station_to_the_next(serve: Callable[..., ServedApp], model: Model) -> None:
+    store = MemoryStore()
+    limits = Limits(lead_seconds=86_400, backlog_seconds=3600)
+    first, second = serve(limits, resume_store=store), serve(limits, resume_store=store)
+    relay = BreakingLine(first.address)
+    sound = as_s16(noise(10, seed=73))
+
+    def between(number: int) -> None:
+        if number == 40:
+            relay.address = second.address
+            first.server.drain()
+
+    messages = asyncio.run(heard(StreamClient(relay.url, rate=16_000), sound, between))
+    relay.close()
+    offline = Offline(model, [Chunk(from_s16(sound), 0, 16_000)])
+    assert (messages[-1]["checksum"], messages[-1]["lost"]) == (offline.checksum, 0)
+    assert told_events(messages) == offline.told
+    assert "reconnect" in {each["type"] for each in messages}
+
+
+def test_what_is_refused_is_one_error(
+    station: ServedApp, serve: Callable[..., ServedApp], tmp_path: Path
+) -> None:
+    url = station.url.replace("http", "ws")
+    for options, code in (({"labels": ["cat"]}, "unknown_label"), ({"nonsense": 1}, "bad_message")):
+        with pytest.raises(StreamRefused) as refused:
+            list(listen(url, [], rate=16_000, **options))
+        assert refused.value.code == code
+    path = tmp_path / "tokens"
+    token = add_token(path, "anna", ["listen"])
+    guarded = serve(access=Access(TokenFile(path))).url.replace("http", "ws")
+    with pytest.raises(StreamRefused, match="not known"):
+        list(listen(guarded, [], rate=16_000, token="wrong"))
+    assert list(listen(guarded, [], rate=16_000, token=token))[-1]["type"] == "end"
+    with pytest.raises(StreamRefused, match="cannot be reached"):
+        list(listen("ws://127.0.0.1:1", [], rate=16_000, patience=0))
+    with pytest.raises(UsageError, match="multiple of 2"):
+        list(listen(url, [b"abc"], rate=16_000))
+    with pytest.raises(UsageError, match="format 'mp3'"):
+        StreamClient(url, rate=16_000, format="mp3")
