@@ -59,6 +59,7 @@ NOT_RUN = {
         "needs PulseAudio",
     ],
     "stream/server/README.md": [
+        "serves until it is stopped",
         "needs systemd",
         "needs Docker",
         "needs Docker",
