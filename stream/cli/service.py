@@ -55,7 +55,7 @@ def service() -> None:
     """Keep listening, or a station, running with systemd: write its unit, look at it, take it away."""
 
 
-@service.command(cls=TaskCommand, epilog=EPILOG)
+@service.command(cls=TaskCommand, epilog=EPILOG, short_help="Write the unit, and say what to type next.")
 @_which
 @click.option(
     "--settings",
@@ -123,7 +123,7 @@ def install(
     click.echo(f"  {'journalctl --user' if user else 'sudo journalctl'} -f -u {path.stem}")
 
 
-@service.command(cls=TaskCommand)
+@service.command(cls=TaskCommand, short_help="Say whether it runs.")
 @_which
 @click.option("--serve", is_flag=True, help="The station's.")
 def status(user: bool, name: str | None, serve: bool) -> None:
@@ -170,7 +170,7 @@ def show(user: bool, name: str | None, serve: bool) -> None:
         click.echo(printable(line))
 
 
-@service.command(cls=TaskCommand)
+@service.command(cls=TaskCommand, short_help="Remove the unit.")
 @_which
 @click.option("--serve", is_flag=True, help="The station's.")
 @click.option("--now", is_flag=True, help="Stop it first: runs systemctl disable --now.")

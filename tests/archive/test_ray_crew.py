@@ -43,15 +43,23 @@ def address() -> Iterator[str]:
 
 
 def workers() -> list[int]:
-    """Process ids of the tasks that run, whatever else this machine does."""
+    """Process ids of the tasks that run on our Ray, whose processes descend from this one."""
     found = []
-    for entry in os.listdir("/proc"):
+    for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if entry.isdigit() and Path(f"/proc/{entry}/cmdline").read_bytes().startswith(b"ray::run_errand"):
+            if Path(f"/proc/{entry}/cmdline").read_bytes().startswith(b"ray::run_errand") and is_ours(
+                int(entry)
+            ):
                 found.append(int(entry))
         except OSError:  # it has ended
             continue
     return found
+
+
+def is_ours(pid: int) -> bool:
+    while pid > 1 and pid != os.getpid():
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])  # its parent
+    return pid == os.getpid()
 
 
 def kill_workers() -> None:
