@@ -206,7 +206,7 @@ class SourceRun:
 
     def _supervise(self) -> None:
         """The thread: run after run."""
-        pauses = self._patience()
+        pauses, said = self._patience(), ""
         while not self._stopping.is_set():
             began = self._clock()
             self._change("starting", "")
@@ -231,8 +231,11 @@ class SourceRun:
                 break
             if self._clock() - began >= HEALTHY_SECONDS:
                 pauses.reset()
+                said = ""
             pause = pauses.next()
-            log.warning("%s: %s; it is started again in %.3g s", self.name, reason, pause)
+            level = logging.DEBUG if reason == said else logging.WARNING  # the same for weeks fills a disk
+            log.log(level, "%s: %s; it is started again in %.3g s", self.name, reason, pause)
+            said = reason
             with self._lock:
                 self._error = reason
                 self._retry_at = self._clock() + pause
