@@ -101,18 +101,24 @@ def test_a_run_that_hangs_is_left_behind_and_says_no_more(monkeypatch: pytest.Mo
         "stream.capture.opening.open_source",
         lambda *_, **__: Hanging(make("noise", 16_000), 16_000, block_samples=1600),
     )
-    with station([spec("hangs", ENDLESS)]) as (made, heard):
+    with station([spec("hangs", ENDLESS, threshold=0.01)], models={"toy": toy_model()}) as (made, heard):
         watch = Watch(made.hub)
+        thread = made.source("hangs")
         assert hangs.wait(20)
         made.remove_source("hangs")
         assert list(made.sources) == []
+        assert made.pools["toy"].streams == 0
         wait_for(lambda: "stopped" in watch.states("hangs"), "that it stopped")
-        told = len(watch.of("scores", "hangs"))
+        told = len(watch.messages)
         again.set()
+        results = heard.runs["hangs"][0]
         wait_for(
-            lambda: bool(heard.runs["hangs"][0][-1].events) or len(heard.runs["hangs"][0]) > 11, "its end"
+            lambda: any(event.offset is not None for event in results[-1].events), "the end of its events"
         )
-        assert len(watch.of("scores", "hangs")) == told
+        wait_for(lambda: not thread.is_alive(), "its end")  # type: ignore[attr-defined]
+        made.add_source(spec("next", ENDLESS))
+        wait_for(lambda: bool(watch.states("next")), "what comes behind all that")
+        assert [message.source for message in watch.messages[told:]].count("hangs") == 0
 
 
 def test_what_fails_in_the_same_way_again_and_again_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
