@@ -38,6 +38,7 @@ export class StreamClient {
   #flushed = false;
   #closed = false;
   #socket = null;
+  #answered = false; // its hello: before, the station does not know which sound it gets
   #queue = []; // messages that came; null = the connection is gone
   #wake = () => {};
 
@@ -154,7 +155,7 @@ export class StreamClient {
   }
 
   #isOpen() {
-    return this.ready !== null && this.#socket?.readyState === 1;
+    return this.#answered && this.#socket.readyState === 1;
   }
 
   #say(message) {
@@ -168,6 +169,7 @@ export class StreamClient {
       const answer = await this.#try();
       if (answer?.type === "ready") {
         this.#cursor = answer.position;
+        this.#answered = true;
         this.#pump();
         return answer;
       }
@@ -191,6 +193,7 @@ export class StreamClient {
   async #try() {
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
+    this.#answered = false;
     this.#queue = [];
     socket.binaryType = "arraybuffer";
     const about = this.ready ? { resume: this.ready.resume, received: this.#received, start: null } : {};
