@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +17,7 @@ from stream.features.tables import dct_matrix, mel_edges
 from stream.snapshot import Snapshot
 
 _KIND = "mfcc"
+LIVE_ROWS = 16  # frames that a stream's own memory has room for: few, as a thousand streams share the caches
 _FLOAT32 = np.dtype(np.float32)  # one object for all arrays of the machine's own byte order
 
 
@@ -50,12 +53,7 @@ class StreamingMfcc:
         self._kernel = make_kernel(self.spec)
         self._hop = self.spec.hop_length
         self._n_fft = self.spec.n_fft
-        self._buffer = np.zeros(self._n_fft + ROWS * self._hop, self._kernel.dtype)
-        # Every place a frame can begin, as one view: row r is buffer[r * hop :][:n_fft].
-        step = self._buffer.strides[0]
-        self._frames = as_strided(
-            self._buffer, (ROWS, self._n_fft), (self._hop * step, step), writeable=False
-        )
+        self._buffer, self._frames = self._memory(LIVE_ROWS)
         self._prepared = [self._kernel.prepare(frame) for frame in self._frames]
         self._deltas = [
             CausalDelta(self.spec.delta_width, self._kernel.width) for _ in range(self.spec.deltas)
@@ -93,15 +91,19 @@ class StreamingMfcc:
             x = self._emphasise(x)
         total = self._filled - self._begin + count
         frames = 0 if total < self._n_fft else 1 + (total - self._n_fft) // self._hop
-        if frames <= 1 and self._filled + count <= len(self._buffer):
-            # The live case: no more than one frame, and room for it where the last one lies.
+        if self._filled + count > len(self._buffer) or self._row + frames > LIVE_ROWS:
+            self._make_room()
+        if self._filled + count <= len(self._buffer) and frames <= LIVE_ROWS:
+            # The live case: no frame or few.
             self._buffer[self._filled : self._filled + count] = x
             self._filled += count
-            if frames:
+            if frames == 1:
                 out = self._kernel.compute_one(self._prepared[self._row])
-                self._consume(1)
             else:
-                out = np.empty((0, self._kernel.width), np.float32)
+                out = np.empty((frames, self._kernel.width), np.float32)
+                if frames:
+                    self._kernel.compute(self._frames[self._row : self._row + frames], out[:, None])
+            self._consume(frames)
         else:
             out = np.empty((frames, self._kernel.width), np.float32)
             self._push_blocks(x, out[:, None])
@@ -160,29 +162,42 @@ class StreamingMfcc:
         self._row = 0  # the window that the next frame lies in
         self._begin = 0  # where it begins: row * hop_length
 
+    def _memory(self, rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Zeros, and every place in them where a frame can begin as one view: row r is buffer[r * hop :][:n_fft]."""
+        buffer = np.zeros(self._n_fft + rows * self._hop, self._kernel.dtype)
+        step = buffer.strides[0]
+        frames = as_strided(buffer, (rows, self._n_fft), (self._hop * step, step), writeable=False)
+        return buffer, frames
+
     def _push_blocks(self, x: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-        """Take all of x, through the buffer as often as it takes; frames go to out (frames, 1, width)."""
+        """Take all of x, through a larger memory as often as it takes; frames go to out (frames, 1, width)."""
+        buffer, places = self._memory(ROWS)
+        rest = self._buffer[self._begin : self._filled]
+        filled = len(rest)
+        buffer[:filled] = rest
         done = taken = 0
         while taken < len(x) or done < len(out):
-            self._make_room()
-            part = x[taken : taken + len(self._buffer) - self._filled]
-            self._buffer[self._filled : self._filled + len(part)] = part
-            self._filled += len(part)
+            part = x[taken : taken + len(buffer) - filled]
+            buffer[filled : filled + len(part)] = part
+            filled += len(part)
             taken += len(part)
-            ready = min(len(out) - done, 1 + (self._filled - self._n_fft) // self._hop, ROWS)
+            ready = min(1 + (filled - self._n_fft) // self._hop, ROWS)
             if ready > 0:
-                self._kernel.compute(self._frames[:ready], out[done : done + ready])
-                self._consume(ready)
+                self._kernel.compute(places[:ready], out[done : done + ready])
                 done += ready
+                begin = ready * self._hop
+                # Overlapping move within one array: NumPy takes care of the order.
+                buffer[: filled - begin] = buffer[begin:filled]
+                filled -= begin
+        self._buffer[:filled] = buffer[:filled]
+        self._filled, self._begin, self._row = filled, 0, 0
 
     def _consume(self, frames: int) -> None:
         self._row += frames
         self._begin = self._row * self._hop
-        if self._row == ROWS:
-            self._make_room()
 
     def _make_room(self) -> None:
-        """Move what is not yet used to the front. Rare: once in ROWS hops, or once a block."""
+        """Move what is not yet used to the front. Rare: once in LIVE_ROWS hops."""
         if self._row:
             rest = self._filled - self._begin
             # Overlapping move within one array: NumPy takes care of the order.

@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -31,6 +32,7 @@ from stream.bench.suite import bench_sound
 from stream.classifier import StreamClassifier
 from stream.inference.session import Model
 from stream.server.socket.checksum import RowsChecksum
+from tests.benchmarks.curves import draw
 from tests.benchmarks.load_clients import Report, Task
 from tests.support.command import COMMAND, DEADLINE_SECONDS, environment, running
 
@@ -120,9 +122,11 @@ def megabytes(process: int) -> float:
     return int(found[1]) / 1024 if found else float("nan")
 
 
-def measure(asked: argparse.Namespace, streams: int, sounds: Path, want: list[tuple[int, str]]) -> Figures:
+def measure(
+    asked: argparse.Namespace, model: str, streams: int, sounds: Path, want: list[tuple[int, str]]
+) -> Figures:
     """Serve so many streams at once."""
-    with station(asked.model, streams, asked.serve or []) as (process, port), contextlib.ExitStack() as stack:
+    with station(model, streams, asked.serve or []) as (process, port), contextlib.ExitStack() as stack:
         shares = np.array_split(np.arange(streams), asked.processes)
         children = []
         for share in shares:
@@ -224,6 +228,25 @@ def line(found: Figures, chunk: float) -> str:
     )
 
 
+def draw_curves(found: dict[str, list[Figures]], chunk: float, path: Path) -> None:
+    """p99 of both delays against the number of streams, for each model."""
+
+    def paint(plot: Any) -> None:
+        for (model, points), color in zip(
+            found.items(), ("tab:blue", "tab:orange", "tab:green"), strict=False
+        ):
+            streams = [point.streams for point in points]
+            rows = [1e3 * point.row[2] for point in points]
+            plot.plot(streams, rows, "o-", color=color, label=f"{model}: sound to scores")
+            chunks = [1e3 * point.chunk[2] for point in points]
+            plot.plot(streams, chunks, "o:", color=color, label=f"{model}: message to scores")
+        plot.axhline(1e3 * GOAL_SECONDS, color="gray", linestyle="--", linewidth=1)
+        plot.set_yscale("log")
+
+    title = f"Live streams of one server, a message each {1e3 * chunk:.0f} ms"
+    draw(path, title, ("streams", "99th percentile, ms"), paint)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="many live streams at once")
     parser.add_argument("--streams", type=int, nargs="+", default=[1000], metavar="N")
@@ -231,23 +254,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--chunk", type=float, default=0.1, metavar="S", help="seconds of a message (default 0.1)"
     )
-    parser.add_argument("--model", default="default")
+    parser.add_argument("--model", action="append", help="bundled; repeatable (default default)")
     parser.add_argument("--processes", type=int, default=1, help="of clients (default 1)")
-    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the curve")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE.json", help="add the figures to those of this file"
+    )
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE.svg", help="draw all of them, or those of this run"
+    )
     parser.add_argument("--serve", action="append", metavar="WORD", help="for the command serve; repeatable")
     asked = parser.parse_args(arguments)
-    model = Model.bundled(asked.model)
-    found = []
+    found: dict[str, list[Figures]] = {}
+    if asked.record and asked.record.exists():
+        found = msgspec.json.decode(asked.record.read_bytes(), type=dict[str, list[Figures]])
+    for name in asked.model or ([] if found and asked.picture else ["default"]):
+        measured = run(asked, name)
+        numbers = [point.streams for point in measured]
+        kept = [point for point in found.get(name, []) if point.streams not in numbers]
+        found[name] = sorted([*kept, *measured], key=lambda point: point.streams)
+    if asked.record:
+        asked.record.write_bytes(msgspec.json.format(msgspec.json.encode(found)))
+    if asked.picture:
+        draw_curves(found, asked.chunk, asked.picture)
+
+
+def run(asked: argparse.Namespace, name: str) -> list[Figures]:
+    """All numbers of streams, of one model."""
+    measured = []
     with tempfile.TemporaryDirectory() as folder:
         sounds = Path(folder) / "sounds.npy"
         np.save(sounds, sounds_of(asked.seconds))
-        want = offline(model, np.load(sounds))
-        print(HEAD, flush=True)
+        want = offline(Model.bundled(name), np.load(sounds))
+        print(f"{name}\n{HEAD}", flush=True)
         for streams in asked.streams:
-            found.append(measure(asked, streams, sounds, want))
-            print(line(found[-1], asked.chunk), flush=True)
-            for failure in found[-1].failures[:5]:
+            measured.append(measure(asked, name, streams, sounds, want))
+            print(line(measured[-1], asked.chunk), flush=True)
+            for failure in measured[-1].failures[:5]:
                 print(f"          {failure}", flush=True)
+    return measured
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from stream.bench.suite import bench_sound
 from stream.classifier import StreamClassifier
 from stream.decisions.detector import Detector
 from stream.decisions.smoothing import MovingAverage
+from stream.features.kernel import Kernel
 from stream.features.mfcc import StreamingMfcc
 from stream.features.spec import MfccSpec
 from stream.inference.session import Model
@@ -93,15 +94,27 @@ class GeneralAverage(MovingAverage):
 
 
 class GeneralMfcc(StreamingMfcc):
-    """Every push goes through ``_push_blocks``, as one with several frames does."""
+    """One frame is computed as several are."""
 
-    def push(self, samples: Any) -> Frames:
-        total = self._filled - self._begin + len(samples)
-        frames = 0 if total < self._n_fft else 1 + (total - self._n_fft) // self._hop
-        out = np.empty((frames, self._kernel.width), np.float32)
-        self._push_blocks(self._emphasise(samples) if self._emphasised else samples, out[:, None])
-        self.position += frames * self._hop
-        return self._with_deltas(out) if self._deltas else out
+    def __init__(self, spec: MfccSpec) -> None:
+        super().__init__(spec)
+        self._prepared = [self._frames[row : row + 1] for row in range(len(self._frames))]
+        self._kernel = GeneralKernel(self._kernel)
+
+
+class GeneralKernel:
+    def __init__(self, kernel: Kernel) -> None:
+        self.width, self.dtype, self.compute, self.prepare = (
+            kernel.width,
+            kernel.dtype,
+            kernel.compute,
+            kernel.prepare,
+        )
+
+    def compute_one(self, prepared: Frames) -> Frames:
+        out = np.empty((1, 1, self.width), np.float32)
+        self.compute(prepared, out)
+        return out[0]
 
 
 def twins(model: Model) -> Iterator[tuple[Twin | None, Twin]]:
@@ -113,7 +126,7 @@ def twins(model: Model) -> Iterator[tuple[Twin | None, Twin]]:
     hops = in_hops(sound, spec.hop_length)
     rows = list(rows_of(model, hops))
     probs = [row.probs for row in rows]
-    lag = StreamClassifier(model)._detector.lag
+    lag = StreamClassifier(model)._stages.detector.lag
 
     def detector(kind: type[Detector]) -> Detector:
         return kind(card.detector, card.labels, spec.sample_rate, spec.hop_length * stride, lag)
@@ -129,24 +142,24 @@ def twins(model: Model) -> Iterator[tuple[Twin | None, Twin]]:
     def hop(name: str, **stages: Any) -> Twin:
         changed = StreamClassifier(model)
         for attribute, stage in stages.items():
-            setattr(changed, attribute, stage)
+            setattr(changed._stages, attribute, stage)
         return Twin(name, len(hops), each(StreamClassifier(model).push, hops), each(changed.push, hops))
 
     for name, general in (("_push_few", GeneralDetector), ("_advance_row", ArrayRowDetector)):
         name = f"detector.{name}"
         pair = Twin(name, len(rows), decisions(detector(Detector), rows), decisions(detector(general), rows))
-        yield pair, hop(name, _detector=detector(general))
+        yield pair, hop(name, detector=detector(general))
     name = "smoothing._push_one"
     pair = Twin(
         name, len(probs), each(average(MovingAverage).push, probs), each(average(GeneralAverage).push, probs)
     )
-    yield pair, hop(name, _detector=with_general_average())
+    yield pair, hop(name, detector=with_general_average())
     name = "mfcc.compute_one"
     pair = Twin(name, len(hops), each(StreamingMfcc(spec).push, hops), each(GeneralMfcc(spec).push, hops))
-    yield pair, hop(name, _front_end=GeneralMfcc(spec))
+    yield pair, hop(name, front_end=GeneralMfcc(spec))
     every = {
-        "_detector": with_general_average(GeneralDetector),
-        "_front_end": GeneralMfcc(spec),
+        "detector": with_general_average(GeneralDetector),
+        "front_end": GeneralMfcc(spec),
     }
     yield None, hop("all of them", **every)
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.features.native.loading import Library
-from stream.features.native.plan import FrameCall, make_plan
+from stream.features.native.plan import FrameCall, Plan, make_plan, shared_plan
 from stream.features.spec import MfccSpec
 
 FEW = 16  # frames, of some two microseconds each: another thread that got the interpreter would keep it for longer
+
+# Without an interpreter lock, every kernel needs scratch of its own.
+_LOCKED: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 class NativeKernel:
@@ -28,8 +32,10 @@ class NativeKernel:
     def __init__(self, library: Library, spec: MfccSpec) -> None:
         self._library = library
         self._one = library.frame
-        self._plan = make_plan(spec)
+        self._spec = spec
+        self._plan = shared_plan(spec) if _LOCKED else make_plan(spec)
         self._plan_address = ctypes.addressof(self._plan)
+        self._own_plan: Plan | None = None  # for calls without the lock, once there is one
         self.width: int = self._plan.width
         self._n_fft = spec.n_fft
         self._row = np.empty((1, self.width), np.float32)
@@ -55,8 +61,14 @@ class NativeKernel:
                 f"out {out.dtype} {out.shape}: want C-ordered float32 {(len(frames), 1, self.width)}"
             )
         stride = frames.strides[0] // frames.itemsize
-        features = self._library.few if len(frames) <= FEW else self._library.features
-        features(self._plan_address, frames.ctypes.data, stride, len(frames), out.ctypes.data)
+        if len(frames) <= FEW:
+            self._library.few(self._plan_address, frames.ctypes.data, stride, len(frames), out.ctypes.data)
+            return
+        if self._own_plan is None:
+            self._own_plan = make_plan(self._spec)
+        self._library.features(
+            ctypes.addressof(self._own_plan), frames.ctypes.data, stride, len(frames), out.ctypes.data
+        )
 
     def compute_one(self, prepared: ctypes.c_void_p) -> NDArray[np.float32]:
         """See Kernel."""

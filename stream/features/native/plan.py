@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,31 @@ class FrameCall(ctypes.Structure):
 
 
 def make_plan(spec: MfccSpec) -> Plan:
-    """Tables and fresh scratch for one stream.
+    """Tables, which all plans of a specification share, and fresh scratch for one caller at a time.
 
     Args:
         spec: n_fft a power of two, at least 32.
     """
+    sizes, tables = _tables(spec)
+    arrays = tables | {
+        "a": np.zeros(spec.n_fft + 4),
+        "b": np.zeros(spec.n_fft + 4),
+        "power": np.zeros(spec.n_fft // 2 + 1 + LANES, np.float32),
+        "mel": np.zeros(spec.n_mels, np.float32),
+    }
+    plan = Plan(*sizes, *(arrays[name].ctypes.data for name in (*TABLES, *SCRATCH)))
+    plan.arrays = arrays
+    return plan
+
+
+@cache
+def shared_plan(spec: MfccSpec) -> Plan:
+    """The plan for all who hold the interpreter lock while they use it: a thousand streams share its memory."""
+    return make_plan(spec)
+
+
+@cache
+def _tables(spec: MfccSpec) -> tuple[tuple[float, ...], dict[str, NDArray[Any]]]:
     half = spec.n_fft // 2
     rows = 1 << (half.bit_length() - 1) // 2
     columns = half // rows
@@ -61,7 +82,7 @@ def make_plan(spec: MfccSpec) -> Plan:
         width, padded = spec.n_mfcc, -(-spec.n_mfcc // COLUMNS) * COLUMNS
         dct = np.zeros((spec.n_mels, padded), np.float32)
         dct[:, :width] = (decibel * dct_matrix(width, spec.n_mels, spec.dct_norm)).T
-    arrays: dict[str, NDArray[Any]] = {
+    tables: dict[str, NDArray[Any]] = {
         "window": np.stack([window[0::2], window[1::2]]),
         "row_turns": _turns(rows),
         "column_turns": _turns(columns),
@@ -70,17 +91,8 @@ def make_plan(spec: MfccSpec) -> Plan:
         "bands": bands,
         "weights": weights,
         "dct": dct,
-        "a": np.zeros(spec.n_fft + 4),
-        "b": np.zeros(spec.n_fft + 4),
-        "power": np.zeros(half + 1 + LANES, np.float32),
-        "mel": np.zeros(spec.n_mels, np.float32),
     }
-    plan = Plan(
-        spec.n_fft, spec.n_mels, width, rows, columns, padded, spec.log_floor, decibel,
-        *(arrays[name].ctypes.data for name in (*TABLES, *SCRATCH)),
-    )  # fmt: skip
-    plan.arrays = arrays
-    return plan
+    return (spec.n_fft, spec.n_mels, width, rows, columns, padded, spec.log_floor, decibel), tables
 
 
 def _turns(length: int) -> NDArray[np.float64]:

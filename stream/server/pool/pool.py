@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -67,7 +68,7 @@ class Pool:
         self._members: set[Member] = set()
         self._taken = 0
         self._waiting: list[Member] = []
-        self._again = False  # something was left over by the last batch, and has waited long enough
+        self._since = 0.0  # when the first of them called
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"pool of {model.id}", daemon=True)
@@ -193,6 +194,7 @@ class Pool:
         with self._lock:
             self._waiting.append(member)
             if len(self._waiting) == 1:
+                self._since = time.monotonic()
                 self._wake.notify()
 
     def _run(self) -> None:
@@ -220,8 +222,9 @@ class Pool:
             while not (self._waiting or self._closed):
                 self._wake.wait()
             alone = len(self._waiting) >= len(self._members)  # nobody else has sound to come
-        if not (alone or self._again or self._closed):
-            time.sleep(self.deadline)
+            left = self._since + self.deadline - time.monotonic()
+        if left > 0 and not (alone or self._closed):
+            time.sleep(left)
         with self._lock:
             members, self._waiting = self._waiting, []
             self._running = True
@@ -240,9 +243,10 @@ class Pool:
                 if (frames := member.go_on(answer)) is not None
             ]
         more = [member for member in members if member.waits()]
-        self._again = bool(more)
-        with self._lock:
-            self._waiting += more
+        if more:  # they have waited long enough
+            with self._lock:
+                self._waiting += more
+                self._since = -math.inf
 
     def _tell(self) -> None:
         for listener in self._listeners:

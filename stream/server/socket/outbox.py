@@ -6,6 +6,8 @@ from collections import deque
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from stream.messages import Scores
 from stream.printable import printable_json
@@ -167,10 +169,13 @@ class Outbox:
         probs: list[list[float]] = []
         cold = 0
         for part in parts:
-            rows = part.probs if self._columns is None else part.probs[:, self._columns]
+            rows: NDArray[np.floating[Any]] = (
+                part.probs if self._columns is None else part.probs[:, self._columns]
+            )
             sample += part.sample.tolist()
+            if not self._exact:
+                rows = np.rint(rows.astype(np.float64) * 1e4) / 1e4
             probs += rows.tolist()
-            cold += len(part) - int(part.warm.sum())
-        if not self._exact:
-            probs = [[round(p, 4) for p in row] for row in probs]
+            if not part.warm[0]:  # rows are cold at the beginning only
+                cold += len(part) - int(part.warm.sum())
         return _ENCODER.encode(ScoreRows(sample, probs, cold))
