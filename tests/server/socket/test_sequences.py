@@ -85,6 +85,9 @@ class Client:
         self.heard = self.sound if self.float else from_s16(self.data)
         self.size = 4 if self.float else 2
         self.spans: list[tuple[int, int]] = []  # of samples that were sent
+        self.lost: list[
+            tuple[int, int]
+        ] = []  # what it said is lost stays lost, also where a station asks again
         self.at = 0
         self.told: list[Message] = []
         self.received = 0
@@ -107,14 +110,9 @@ class Client:
     async def step(self) -> None:
         match self.rng.choice(7, p=[0.6, 0.06, 0.1, 0.08, 0.06, 0.05, 0.05]):
             case 0:
-                count = min(int(self.rng.integers(1, self.rate // 5)), len(self.sound) - self.at)
-                self.wire.say(self.data[self.at * self.size : (self.at + count) * self.size])
-                self.spans.append((self.at, self.at + count))
-                self.at += count
+                self.go_on(int(self.rng.integers(1, self.rate // 5)))
             case 1:
-                lost = int(self.rng.integers(1, 2 * self.rate)) if self.rng.random() < 0.3 else 100
-                self.wire.say({"type": "gap", "samples": lost})
-                self.at += lost
+                self.lose(int(self.rng.integers(1, 2 * self.rate)) if self.rng.random() < 0.3 else 100)
             case 2:
                 self.wire.taking.clear()
                 await asyncio.sleep(float(self.rng.exponential(0.003)))
@@ -126,9 +124,7 @@ class Client:
             case 4:  # it breaks, and the client goes on later
                 self.take(self.wire.cut())
                 await self.connect()
-                lost = int(self.rng.integers(1, self.rate))
-                self.wire.say({"type": "gap", "samples": lost})
-                self.at += lost
+                self.lose(int(self.rng.integers(1, self.rate)))
             case 5:  # another connection, while the first is still open
                 await self.settle()
                 await self.connect()
@@ -136,6 +132,22 @@ class Client:
                 if self.received:
                     self.wire.say({"type": "ack", "sequence": self.received})
                 await asyncio.sleep(0)
+
+    def go_on(self, count: int) -> None:
+        """Send at most ``count`` samples, or what was lost here."""
+        for start, stop in self.lost:
+            if start <= self.at < stop:
+                self.wire.say({"type": "gap", "samples": stop - self.at})
+                self.at = stop
+                return
+        until = min(self.at + count, len(self.sound), *(start for start, _ in self.lost if start > self.at))
+        self.wire.say(self.data[self.at * self.size : until * self.size])
+        self.spans.append((self.at, until))
+        self.at = until
+
+    def lose(self, count: int) -> None:
+        self.lost.append((self.at, self.at + count))
+        self.go_on(0)
 
     async def settle(self) -> None:
         """Until all that was sent has been heard."""
@@ -207,12 +219,8 @@ class Client:
 
     async def end(self) -> None:
         while True:
-            if self.at < len(self.sound):  # sent back by a station that drained
-                rest = self.data[self.at * self.size :]
-                for at in range(0, len(rest), 60_000):
-                    self.wire.say(rest[at : at + 60_000])
-                self.spans.append((self.at, len(self.sound)))
-                self.at = len(self.sound)
+            while self.at < len(self.sound):  # sent back by a station that drained
+                self.go_on(10_000)
             self.wire.say({"type": "flush"})
             try:
                 while (message := await self.hear())["type"] != "end":
