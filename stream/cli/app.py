@@ -113,6 +113,15 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
         metavar="FILE.svg",
         help="Save the last picture of the dashboard.",
     ),
+    click.option(
+        "--web",
+        is_flag=False,
+        flag_value="8765",
+        metavar="[PORT]",
+        type=click.IntRange(0, 65535),
+        help="Also show everything on a page in the browser, for this machine alone, at port 8765 or PORT; 0 takes a "
+        "free one.",
+    ),
     click.option("-v", "--verbose", is_flag=True, help="Say more on standard error."),
 )
 @output_options

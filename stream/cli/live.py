@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from stream.assembly import make_classifier, make_json_lines, make_outputs, warm_up
@@ -16,18 +17,21 @@ from stream.cli.quiet import quieten_portaudio
 from stream.cli.say import set_up_log
 from stream.cli.screen import held_back_stderr, is_terminal, show, terminal_can_draw
 from stream.cli.stopping import stop_signals
+from stream.cli.web import WebPage
 from stream.errors import UsageError
 
 if TYPE_CHECKING:
     from stream.capture.source import AudioSource
     from stream.classifier import StreamClassifier
     from stream.cli.resolving import Options
+    from stream.messages import SourceInfo
     from stream.outputs.jsonl import JsonLines
     from stream.outputs.kept import KeptSounds
     from stream.outputs.outputs import Outputs
     from stream.outputs.sink import Sink
     from stream.runner import Summary
     from stream.telemetry import Telemetry
+    from stream.tuning import Tuning
 
 log = logging.getLogger("stream")
 # That a worker may take to finish before the terminal is given back without it; outputs add theirs.
@@ -53,6 +57,13 @@ def listen(options: Options) -> None:
         from stream.dashboard.svg import check_svg_path
 
         check_svg_path(options.screenshot)
+    with ExitStack() as stack:
+        web = None if options.web is None else stack.enter_context(closing(WebPage(options.web)))
+        listen_to_source(options, dashboard, web)
+
+
+def listen_to_source(options: Options, dashboard: bool, web: WebPage | None) -> None:
+    """Load the model, open the source, and run, with a dashboard or without."""
     model = interruptible(lambda: load_model(options.model, options.provider, keep_ceiling=True))
     classifier = make_classifier(model, options)
     warm_up(classifier)  # before the microphone opens: first calls are slow
@@ -76,6 +87,7 @@ def listen(options: Options) -> None:
         lines = make_json_lines(options, model, info.name, info.live, dashboard)
         kept = make_kept(options) if dashboard else None
         outputs = make_outputs(options, classifier, info, kept)
+        shown = [] if web is None else web.prepare(classifier, info, options)
         try:
             source.__enter__()  # the microphone opens only now, when all that was asked for is ready
         except BaseException:
@@ -83,7 +95,7 @@ def listen(options: Options) -> None:
             raise
         with stop_signals(source.close, lines):
             if dashboard:
-                run_dashboard(source, classifier, lines, outputs, kept, options)
+                run_dashboard(source, classifier, lines, outputs, kept, options, web, shown)
             else:
                 people: list[Sink] = []
                 if options.jsonl is None and is_terminal() and not (options.scores or options.onsets):
@@ -92,9 +104,12 @@ def listen(options: Options) -> None:
                     people.append(PlainLines(show, live=info.live))
                     lines = []
                 hints = HintLog(info.name)
-                summary = run_plain(
-                    source, classifier, [hints, *lines, *people, outputs], outputs.history_seconds
-                )
+                sinks: list[Sink] = [hints, *lines, *people, outputs]
+                if web is not None:
+                    telemetry, tuning = watched(classifier, info, [*lines, outputs, *shown], outputs)
+                    sinks = [tuning, telemetry, *shown, *sinks]
+                    web.start(classifier, telemetry, tuning, outputs)
+                summary = run_plain(source, classifier, sinks, outputs.history_seconds)
                 if people:
                     show_closing(None, summary, classifier.sample_rate)
                 report_run(summary, source, classifier.sample_rate, closed=bool(people), said=hints.said)
@@ -124,6 +139,31 @@ def next_device(source: AudioSource, telemetry: Telemetry) -> str:
     return f"to {name}"
 
 
+def watched(
+    classifier: StreamClassifier, info: SourceInfo, told: Sequence[Sink], outputs: Outputs
+) -> tuple[Telemetry, Tuning]:
+    """What a screen or a page reads, and what they change. Both belong among the sinks, the second one first.
+
+    Args:
+        classifier: of the run.
+        info: of its source.
+        told: the other sinks, which learn what was changed.
+        outputs: of the run.
+    """
+    from stream.telemetry import Telemetry
+    from stream.tuning import Tuning
+
+    telemetry = Telemetry(
+        classifier.model.card,
+        info,
+        classifier.detector_spec,
+        provider=classifier.model.provider,
+        labels=classifier.labels,
+        outputs=outputs.reports,
+    )
+    return telemetry, Tuning(classifier, telemetry, told, outputs.marks)
+
+
 def watchdog() -> list[Sink]:
     """The watchdog that the environment asks for: one sink or none."""
     from stream.cli.notify import SystemdWatchdog
@@ -148,26 +188,18 @@ def run_dashboard(
     outputs: Outputs,
     kept: KeptSounds | None,
     options: Options,
+    web: WebPage | None = None,
+    shown: Sequence[Sink] = (),
 ) -> None:
     """The loop on a worker thread, the dashboard on this one."""
     from stream.dashboard import Dashboard, Key
     from stream.outputs.queued import DEADLINE_SECONDS
     from stream.runner import Worker, run
-    from stream.telemetry import Telemetry
-    from stream.tuning import Tuning
 
-    telemetry = Telemetry(
-        classifier.model.card,
-        source.info(),
-        classifier.detector_spec,
-        provider=classifier.model.provider,
-        labels=classifier.labels,
-        outputs=outputs.reports,
-    )
+    telemetry, tuning = watched(classifier, source.info(), [*lines, outputs, *shown], outputs)
     # With --no-speech it is behind the guard of the outputs, and so is the history that it reads.
     beside = [] if options.no_speech or kept is None else [kept]
-    tuning = Tuning(classifier, telemetry, [*lines, outputs], outputs.marks)
-    sinks: list[Sink] = [tuning, *lines, telemetry, *beside, outputs, *watchdog()]
+    sinks: list[Sink] = [tuning, *lines, telemetry, *shown, *beside, outputs, *watchdog()]
     seconds = max([outputs.history_seconds, *(each.history_seconds for each in beside)]) or None
     worker = Worker(lambda: run(source, classifier, sinks, history_seconds=seconds))
     keep = (lambda: NO_SOUND_KEPT) if kept is None else kept.keep
@@ -179,6 +211,10 @@ def run_dashboard(
     }
     if options.device is not None or (options.input is None and not options.demo):
         keys["d"] = Key("next device", lambda: next_device(source, telemetry), is_main=False)
+    if web is not None:
+        address = web.address
+        keys["w"] = Key("page", lambda: f"the page is at {address}")
+        web.start(classifier, telemetry, tuning, outputs)
     screen = Dashboard(telemetry, keys=keys, tuner=tuning)
     worker.start()
     with held_back_stderr():

@@ -33,6 +33,7 @@ class Options(Listening):
 
     heard: str
     screenshot: str | None
+    web: int | None
     verbose: bool
 
 

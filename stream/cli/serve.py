@@ -197,8 +197,11 @@ def serve(ctx: click.Context, /, **given: Any) -> None:
     say("stream-classify: ended; all events and outputs are closed")
 
 
-def refuse_missing_parts() -> None:
+def refuse_missing_parts(asked: str = "serve") -> None:
     """Say in one line what to install, where the extra is missing.
+
+    Args:
+        asked: what needs it.
 
     Raises:
         UsageError: it is.
@@ -212,7 +215,7 @@ def refuse_missing_parts() -> None:
         from stream.installation import install_command
 
         raise UsageError(
-            f"serve needs {error.name}, which is not installed; run: {install_command('server')}"
+            f"{asked} needs {error.name}, which is not installed; run: {install_command('server')}"
         ) from None
 
 

@@ -13,7 +13,7 @@ from stream.settings.keys import RULE_KEYS, Key, Vocabulary
 
 # Options that settings files have in another form, or not at all: [groups] and the file itself.
 NOT_KEYS = {"group", "settings"}
-OF_TERMINALS = {"heard", "screenshot", "verbose", "settings"}  # what sources of a station do not have
+OF_TERMINALS = {"heard", "screenshot", "web", "verbose", "settings"}  # what sources of a station do not have
 NUMBERED = {"device", "channel"}  # text that may be a number
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -11,7 +12,7 @@ from rich.style import Style
 
 from stream.dashboard.text import PLAIN, TextLine, blank, clip, fit
 from stream.dashboard.theme import Theme
-from stream.messages import Event
+from stream.messages import Event, SourceState
 from stream.printable import printable
 from stream.telemetry import Readings
 
@@ -21,6 +22,7 @@ HIGH_REAL_TIME_FACTOR = 0.8
 FIGURES_APART = 3  # cells
 
 Figure = tuple[str, str, Style]
+Meaning = Literal["good", "warning", "alarm"]
 
 
 def clock(seconds: float, decimals: int = 0) -> str:
@@ -42,20 +44,27 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
 
 
-def state(readings: Readings, theme: Theme, *, paused: bool = False) -> tuple[str, Style]:
-    """What the source is doing, in words, with the mark in front; or that the picture is ``paused``."""
-    if paused:
-        return "picture paused, listening goes on", theme.warning
+def state_words(readings: Readings) -> tuple[str, Meaning]:
+    """What the source is doing, and what that means."""
     source = readings.source
     recording = not source.live or source.duration is not None
     what = "source" if recording or "://" in source.name else "microphone"
     lasted = f"{readings.state_seconds:.0f} s"
-    words, style = {
-        "listening": ("playing" if recording else "listening", theme.good),
-        "silent": (f"no sound for {lasted}", theme.warning),
-        "recovering": (f"{what} gone, trying again, {lasted}", theme.warning),
-        "failed": (f"{what} failed", theme.alarm),
-    }[readings.state]
+    found: dict[SourceState, tuple[str, Meaning]] = {
+        "listening": ("playing" if recording else "listening", "good"),
+        "silent": (f"no sound for {lasted}", "warning"),
+        "recovering": (f"{what} gone, trying again, {lasted}", "warning"),
+        "failed": (f"{what} failed", "alarm"),
+    }
+    return found[readings.state]
+
+
+def state(readings: Readings, theme: Theme, *, paused: bool = False) -> tuple[str, Style]:
+    """The same with the mark in front, in its colour; or that the picture is ``paused``."""
+    if paused:
+        return "picture paused, listening goes on", theme.warning
+    words, meaning = state_words(readings)
+    style = {"good": theme.good, "warning": theme.warning, "alarm": theme.alarm}[meaning]
     return f"{theme.glyphs.mark[readings.state]} {words}", style
 
 
@@ -67,15 +76,21 @@ def position(readings: Readings) -> str:
     return text
 
 
+def source_facts(readings: Readings, arrow: str = "→") -> list[str]:
+    """Rates and channel, in words."""
+    source = readings.source
+    rates = f"{source.sample_rate}"
+    if source.sample_rate != readings.model_rate:
+        rates += f" {arrow} {readings.model_rate}"
+    channel = source.channel if source.channel == "mix" else f"channel {source.channel}"
+    return [f"{rates} Hz"] + ([f"{channel} of {source.channels}"] if source.channels > 1 else [])
+
+
 def source_line(readings: Readings, width: int, theme: Theme) -> TextLine:
     """``width`` cells: the device and its rates on the left, the model and where it runs on the right."""
     source, glyphs = readings.source, theme.glyphs
     dot = f" {glyphs.dot} "
-    rates = f"{source.sample_rate}"
-    if source.sample_rate != readings.model_rate:
-        rates += f" {glyphs.arrow} {readings.model_rate}"
-    channel = source.channel if source.channel == "mix" else f"channel {source.channel}"
-    facts = [f"{rates} Hz"] + ([f"{channel} of {source.channels}"] if source.channels > 1 else [])
+    facts = source_facts(readings, glyphs.arrow)
     right = f"{printable(readings.model, theme.encoding)}{dot}{printable(readings.provider, theme.encoding)}"
     if readings.state_detail:  # why there is no sound, or what is odd about it
         return [
@@ -94,14 +109,14 @@ def source_line(readings: Readings, width: int, theme: Theme) -> TextLine:
     return [*clip(left, room), *blank(2), Segment(fit(right, right_width, glyphs.ellipsis), theme.quiet)]
 
 
-def figures(readings: Readings, theme: Theme) -> list[Figure]:
-    """(name, value, style) of every figure: what is wrong first, then how things go. Of fixed widths, so that a number
-    that changes moves nothing."""
-    wrong: list[Figure] = []
-    well: list[Figure] = []
+def figure_words(readings: Readings) -> list[tuple[str, str, bool]]:
+    """(name, value, whether it is a warning) of every figure: what is wrong first, then how things go. Of fixed
+    widths, so that a number that changes moves nothing."""
+    wrong: list[tuple[str, str, bool]] = []
+    well: list[tuple[str, str, bool]] = []
 
     def add(name: str, value: str, bad: bool) -> None:
-        (wrong if bad else well).append((name, value, theme.warning if bad else PLAIN))
+        (wrong if bad else well).append((name, value, bad))
 
     lost = (readings.lost_samples + readings.missing_samples) / readings.model_rate
     if readings.gap_count:
@@ -122,6 +137,11 @@ def figures(readings: Readings, theme: Theme) -> list[Figure]:
     if not readings.warm:
         add("", "warming up", False)
     return wrong + well
+
+
+def figures(readings: Readings, theme: Theme) -> list[Figure]:
+    """The same, each with its style."""
+    return [(name, value, theme.warning if bad else PLAIN) for name, value, bad in figure_words(readings)]
 
 
 def _milliseconds(value: float) -> str:

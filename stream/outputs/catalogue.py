@@ -160,6 +160,7 @@ def open_outputs(
         acting=rules,
         guard=guard,
         marks=context.marks,
+        clips=context.clips,
     )
 
 

@@ -40,6 +40,11 @@ class ClipPaths:
         with self._changed:
             return self._found.get(_key(result, event))
 
+    def of(self, stream: str, model: str, event: int) -> Path | None:
+        """The same, by the names of its stream and model and its id."""
+        with self._changed:
+            return self._found.get((stream, model, event))
+
     def wait(self, result: Result, event: Event, timeout: float) -> Path | None:
         """The same, after up to ``timeout`` seconds if a clip is still to come."""
         key, end = _key(result, event), time.monotonic() + timeout

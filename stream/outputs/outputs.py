@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from stream.outputs.clip_paths import ClipPaths
 from stream.outputs.marks import Marks
 from stream.outputs.output import Output
 from stream.outputs.output_report import OutputReport
@@ -31,9 +32,10 @@ class Outputs:
         guard: makes what stands between the sound and the outputs that write sound. All others are then given no
             sound, only how loud it is.
         marks: that the outputs watch.
+        clips: filled by those that write clips.
 
     Attributes:
-        switches, marks: as given.
+        switches, marks, clips: as given.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class Outputs:
         acting: Sequence[Acting | None] = (),
         guard: GuardMaker | None = None,
         marks: Marks | None = None,
+        clips: ClipPaths | None = None,
     ) -> None:
         self.marks = Marks() if marks is None else marks
+        self.clips = ClipPaths() if clips is None else clips
         self._queues: list[Queued] = []
         writers: list[Queued] = []
         for place, (output, name, target) in enumerate(outputs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,38 @@ LEAST_WIDTH = 1.6  # of an event, so that a short one can be seen
 MOST_TIPS = 3000  # events with words of their own; more are drawn without
 CURVE_POINTS = 90  # drawn of the scores around an event
 LABEL_CHARACTERS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A stretch of a day in which nothing was heard.
+
+    Attributes:
+        start, end: seconds since 1970.
+        lost: sound was lost in it; otherwise nothing was listened to.
+        words: the same for people.
+    """
+
+    start: float
+    end: float
+    lost: bool
+    words: str
+
+
+def not_heard(figures: DayFigures) -> Iterator[Band]:
+    """Where nothing was listened to, and where sound was lost, by minutes."""
+    lost = (figures.lost > 30) & (figures.heard < 30)
+    for there, what in ((figures.heard == 0) & ~lost, "not listening"), (lost, "sound lost"):
+        for begin, end in _stretches(there):
+            start, stop = figures.day.start + 60 * begin, min(figures.day.start + 60 * end, figures.day.end)
+            words_of_it = f"{what} from {clock(start)} for {length(stop - start)}"
+            yield Band(start, stop, there is lost, words_of_it)
+
+
+def level_curve(figures: DayFigures) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
+    """Minutes behind each point, and (P,) mean and loudest level, dBFS; NaN without sound."""
+    step = max(1, -(-len(figures.mean_dbfs) // LEVEL_POINTS))
+    return step, _maxima(figures.mean_dbfs, step), _maxima(figures.max_dbfs, step)
 
 
 class DayPicture:
@@ -78,17 +111,9 @@ class DayPicture:
 
     def _not_heard(self, top: float, bottom: float) -> Iterator[str]:
         """Where nothing was listened to, and where sound was lost."""
-        lost = (self._figures.lost > 30) & (self._figures.heard < 30)
-        for begin, end in _stretches((self._figures.heard == 0) & ~lost):
-            yield self._band(begin, end, top, bottom, "absent", "not listening")
-        for begin, end in _stretches(lost):
-            yield self._band(begin, end, top, bottom, "lost", "sound lost")
-
-    def _band(self, begin: int, end: int, top: float, bottom: float, look: str, what: str) -> str:
-        start, stop = self._day.start + 60 * begin, min(self._day.start + 60 * end, self._day.end)
-        x = self._x(start)
-        tip = f"{what} from {clock(start)} for {length(stop - start)}"
-        return rectangle(x, top, self._x(stop) - x, bottom - top, look, tip)
+        for band in not_heard(self._figures):
+            x, look = self._x(band.start), "lost" if band.lost else "absent"
+            yield rectangle(x, top, self._x(band.end) - x, bottom - top, look, band.words)
 
     def _row(self, number: int, label: str, y: float) -> Iterator[str]:
         short = label if len(label) <= LABEL_CHARACTERS else label[: LABEL_CHARACTERS - 1] + "…"
@@ -112,8 +137,7 @@ class DayPicture:
         for level in LEVELS_DBFS:
             yield line(LEFT, y(level), WIDTH - RIGHT, y(level), "grid")
             yield words(LEFT - 10, y(level) + 4, str(level), "axis", "end")
-        step = max(1, -(-len(self._figures.mean_dbfs) // LEVEL_POINTS))
-        mean, loudest = (_maxima(v, step) for v in (self._figures.mean_dbfs, self._figures.max_dbfs))
+        step, mean, loudest = level_curve(self._figures)
         for begin, end in _stretches(~np.isnan(mean)):
             at = [self._x(self._day.start + 60 * step * (i + 0.5)) for i in range(begin, end)]
             high = [(x, y(v)) for x, v in zip(at, loudest[begin:end], strict=True)]

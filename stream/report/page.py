@@ -95,16 +95,22 @@ def _head(figures: Figures, title: str) -> Iterator[str]:
         yield '<p class="quiet">Of recordings, times count from when they were read.</p>'
 
 
-def _facts(figures: Figures) -> Iterator[str]:
+def facts(figures: Figures) -> list[tuple[str, str]]:
+    """What it comes to in a few numbers: what, and how much."""
     total, whole = figures.total, sum(day.day.seconds for day in figures.days)
-    facts = [
+    return [
         ("listened", f"{length(total.heard)} of {length(whole)}"),
         ("events", str(sum(total.events.values()))),
         ("sound lost", length(total.lost)),
         ("mean level", dbfs(total.mean_dbfs)),
         ("loudest", dbfs(total.max_dbfs)),
     ]
-    cells = "".join(f"<div><dt>{safe(name)}</dt><dd>{safe(value)}</dd></div>" for name, value in facts)
+
+
+def _facts(figures: Figures) -> Iterator[str]:
+    cells = "".join(
+        f"<div><dt>{safe(name)}</dt><dd>{safe(value)}</dd></div>" for name, value in facts(figures)
+    )
     yield f'<dl class="facts">{cells}</dl>'
 
 

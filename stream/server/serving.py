@@ -33,7 +33,7 @@ CLOSE_SECONDS = 2  # that connections get behind the drain, before they are cut
 BACKLOG = 512
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, option: str = "--port") -> socket.socket:
     """A listening socket.
 
     Raises:
@@ -45,11 +45,11 @@ def bind(host: str, port: int) -> socket.socket:
         return socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=False)
     except OSError as error:
         reason = error.strerror or str(error)
-        way = "stop what listens there, or choose another --port"
+        way = f"stop what listens there, or choose another port with {option}"
         if isinstance(error, socket.gaierror):
             way = "give an address of this machine, such as 127.0.0.1 or 0.0.0.0"
         elif isinstance(error, PermissionError):
-            way = "ports below 1024 are the administrator's; choose a higher --port"
+            way = f"ports below 1024 are the administrator's; choose a higher one with {option}"
         raise UsageError(f"{host} port {port}: cannot listen there: {reason}; {way}") from None
 
 

@@ -111,6 +111,7 @@ class Telemetry:
         self._delay = card.delay * card.stride * card.features.hop_length
         column = max(1, round(COLUMN_SECONDS * self._rate))
         self._lock = threading.Lock()
+        self._drawing = threading.Lock()  # of the spectrum, for one reader at a time
         self._columns = Columns(len(self._labels), self._picture.depth, column, self._rate, COLUMNS)
         self._counters = _Counters(np.full(len(self._labels), np.nan, np.float32))
         self._events: dict[int, Event] = {}
@@ -260,7 +261,11 @@ class Telemetry:
             self._columns.add_features(self._picture.prepare(features), sample)
 
     def read(self) -> Readings:
-        """How things stand. Called by the thread that draws."""
+        """How things stand. From any thread."""
+        with self._drawing:
+            return self._read()
+
+    def _read(self) -> Readings:
         now = self._clock()
         with self._lock:
             self._fold()

@@ -27,9 +27,9 @@ class ServedApp:
         server: its ``drain()`` is what a signal does.
     """
 
-    def __init__(self, app: Any, **options: Any) -> None:
+    def __init__(self, app: Any, port: int = 0, **options: Any) -> None:
         self.server: DrainingServer = make_server(app, **options)
-        self._listener = bind("127.0.0.1", 0)
+        self._listener = bind("127.0.0.1", port)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         scheme = "https" if options.get("tls") else "http"
         self.url = f"{scheme}://127.0.0.1:{self.address[1]}"
@@ -53,9 +53,9 @@ class ServedApp:
 
 
 @contextmanager
-def served(app: Any, **options: Any) -> Iterator[ServedApp]:
-    """The application served for a block; ``options`` as `make_server` takes them."""
-    each = ServedApp(app, **options)
+def served(app: Any, port: int = 0, **options: Any) -> Iterator[ServedApp]:
+    """The application served for a block, at any free port; ``options`` as `make_server` takes them."""
+    each = ServedApp(app, port, **options)
     each.start()
     try:
         yield each

@@ -83,7 +83,12 @@ def make_app(
 
 
 def _routes(page: bool) -> Sequence[BaseRoute]:
-    return [each.route() for each in OPERATIONS]
+    found: list[BaseRoute] = [each.route() for each in OPERATIONS]
+    if page:
+        from stream.server.page.page import routes as page_routes
+
+        found += page_routes()
+    return found
 
 
 def _cross_origin(access: Access) -> list[Middleware]:

@@ -26,29 +26,34 @@ async def get_clip(request: Request, query: NoQuery) -> Response:
     if not (path and _is_count(run) and _is_count(number)):
         raise _missing()
     try:
-        found = await asyncio.to_thread(_clip, path, int(run), int(number))
+        found = await asyncio.to_thread(find_clip, path, int(run), int(number))
     except OutputError as error:
         raise Refused("history", str(error), status=503, headers={"Retry-After": "5"}) from None
-    if found is None:
+    return await clip_answer(found)
+
+
+async def clip_answer(path: str | Path | None) -> Response:
+    """The sound in a file.
+
+    Raises:
+        Refused: there is none, or the file is no sound.
+    """
+    media = None if path is None else await asyncio.to_thread(_media, path)
+    if path is None or media is None:
         raise _missing()
-    clip, media = found
-    return FileResponse(clip, media_type=media, headers={"Cache-Control": "private, max-age=3600"})
+    return FileResponse(path, media_type=media, headers={"Cache-Control": "private, max-age=3600"})
 
 
-def _clip(history: str, run: int, number: int) -> tuple[Path, str] | None:
-    named = find_clip(history, run, number)
-    if named is None:
-        return None
+def _media(named: str | Path) -> str | None:
     try:
         # Neither a link to elsewhere nor a pipe that would block.
         handle = os.open(named, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError:
         return None
     try:
-        media = _KINDS.get(os.read(handle, 4)) if stat.S_ISREG(os.fstat(handle).st_mode) else None
+        return _KINDS.get(os.read(handle, 4)) if stat.S_ISREG(os.fstat(handle).st_mode) else None
     finally:
         os.close(handle)
-    return None if media is None else (Path(named), media)
 
 
 def _is_count(text: str) -> bool:

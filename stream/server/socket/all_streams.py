@@ -222,6 +222,8 @@ class Streams:
             raise StreamEnds("resume_differs", "the station runs another model by now; begin another stream")
         stream = LiveStream(saved.stream, saved.identity, saved.hello, pool.model, saved.rules, self._limits)
         stream.restore(saved, tokens)
+        if not self.store.shared:
+            stream.saved = None  # from here on its state stays in this process
         if not stream.over:
             await self._seat(pool, stream, snapshots.unpack(saved.snapshot))
         return stream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from stream.errors import UsageError
@@ -44,6 +45,18 @@ class Listened(Protocol):
         """Ask for no more events of a class, or for them again; what to show. Raises as ``place_threshold``."""
         ...
 
+    def clip(self, event: int) -> Path | None:
+        """The sound of an event of that run, by its id, where an output keeps it."""
+        ...
+
+
+class Clips(Protocol):
+    """Where the sound of events lies: `stream.outputs.clip_paths.ClipPaths`."""
+
+    def of(self, stream: str, model: str, event: int) -> Path | None:
+        """The finished clip of an event; None where there is none, or not yet."""
+        ...
+
 
 class AttachedRun:
     """The run of somebody else, such as that of the plain command, to be shown by a station.
@@ -55,6 +68,11 @@ class AttachedRun:
         telemetry, tuning: as well.
         listens_to: what is listened to, as it may be printed.
         outputs: their reports.
+        clips: of that run; None where none are kept.
+        model: as its results name it.
+
+    Attributes:
+        history: the file that the run writes; None without.
     """
 
     def __init__(
@@ -67,10 +85,15 @@ class AttachedRun:
         tuning: Tuning,
         listens_to: str = "",
         outputs: Callable[[], Sequence[OutputReport]] = list,
+        clips: Clips | None = None,
+        model: str = "",
+        history: str | None = None,
     ) -> None:
+        self.history = history
         self._sink, self._card, self._labels = sink, card, labels
         self._tuning, self._outputs = tuning, outputs
         self._listens_to = listens_to
+        self._clips, self._model = clips, model
         self.telemetry: Telemetry | None = telemetry
 
     @property
@@ -99,6 +122,10 @@ class AttachedRun:
     def mute(self, label: str) -> str:
         """See `Listened`."""
         return self._heard().mute(label)
+
+    def clip(self, event: int) -> Path | None:
+        """See `Listened`."""
+        return None if self._clips is None else self._clips.of("", self._model, event)
 
     def _heard(self) -> Tuning:
         if self._sink.closed:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import msgspec
 
@@ -174,6 +175,11 @@ class SourceRun:
     def mute(self, label: str) -> str:
         """See `Listened`."""
         return self._heard().mute(label)
+
+    def clip(self, event: int) -> Path | None:
+        """See `Listened`."""
+        outputs = self._outputs
+        return None if outputs is None else outputs.clips.of("", self.pool.model.id, event)
 
     def glance(self) -> SourceGlance:
         """How it is doing. From any thread."""

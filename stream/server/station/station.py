@@ -105,6 +105,9 @@ class Station:
     @property
     def history(self) -> str | None:
         """The history file that the first source with one writes; None where there is none."""
+        for attached in self._attached.values():
+            if attached.history is not None:
+                return attached.history
         for run in self._sources.values():
             for asked in all_outputs(run.spec.outputs, run.spec.output_tables):
                 if asked.kind == SHARED:

@@ -121,9 +121,12 @@ class Client:
                 self.take(self.wire.cut(int(self.rng.integers(4))))
                 await asyncio.sleep(float(self.rng.exponential(0.002)))
                 await self.connect()
-            case 4:  # it breaks, and the client goes on later
+            case 4:  # it breaks, and the client goes on later, once the station has what it was given before
+                furthest = self.at
                 self.take(self.wire.cut())
                 await self.connect()
+                while self.at < min(furthest, len(self.sound)):
+                    self.go_on(10_000)
                 self.lose(int(self.rng.integers(1, self.rate)))
             case 5:  # another connection, while the first is still open
                 await self.settle()

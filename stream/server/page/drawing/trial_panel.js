@@ -1,0 +1,42 @@
+// A sound that this browser sent, as the server hears it: bars, timelines, events.
+
+import { Bars } from "./bars.js";
+import { el } from "./dom.js";
+import { EventTable } from "./event_table.js";
+import { timeline } from "./timeline.js";
+
+export class TrialPanel {
+  /** @param {import("../state/trial.js").Trial} trial what is shown. @param {string} heading of the pictures. */
+  constructor(trial, heading) {
+    this.trial = trial;
+    this.bars = new Bars(trial.labels);
+    this.lines = timeline(() => trial);
+    this.lines.element.style.setProperty("--lanes", trial.labels.length);
+    this.table = new EventTable();
+    this.element = el("div", { class: "desk" }, [
+      el("section", { class: "panel now" }, [el("h2", {}, "Now"), this.bars.element]),
+      el("section", { class: "panel pictures" }, [el("h2", {}, heading), this.lines.element]),
+      el("section", { class: "panel events" }, [el("h2", {}, "Events"), this.table.element]),
+    ]);
+    this.waiting = false;
+    this.show();
+  }
+
+  /** Draw soon what has come. */
+  show() {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      this.bars.show(this.trial.bars(), false);
+      this.table.show(this.trial.list());
+      this.lines.ask();
+    });
+  }
+
+  close() {
+    this.bars.close();
+    this.lines.close();
+    this.table.close();
+  }
+}

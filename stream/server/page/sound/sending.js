@@ -1,0 +1,30 @@
+// A microphone's sound to the station, and what it says to those who show it.
+
+import { StreamClient, StreamRefused } from "../client.js";
+import { address } from "../connection/api.js";
+import { askForToken, forgetToken, token } from "../connection/token.js";
+
+/**
+ * Begin a stream.
+ * @param {number} rate of the sound, Hz.
+ * @param {object} heard functions by type of message ("ready", "scores", "event", "gap", "end"), and "lost", "failed".
+ */
+export function openStream(rate, heard) {
+  const client = new StreamClient(address("").href, { rate, token: token() || null, scores: 25, name: "browser" });
+  listen(client, heard);
+  return client;
+}
+
+async function listen(client, heard) {
+  try {
+    for await (const message of client) heard[message?.type]?.(message);
+  } catch (error) {
+    const refused = error instanceof StreamRefused ? error.code : "";
+    if (["no_token", "wrong_token"].includes(refused)) {
+      forgetToken(token());
+      heard.failed((await askForToken(error.message)) ? "There is a token now; listen again." : error.message);
+    } else {
+      heard.failed(error.message);
+    }
+  }
+}
