@@ -272,7 +272,7 @@ class LiveStream:
 
     def _end(self) -> End:
         return End(
-            sequence=self.outbox.sequence + 1,
+            sequence=self.outbox.last_sequence,
             position=self.position,
             rows=self.rows,
             left_out=self.outbox.left_out,

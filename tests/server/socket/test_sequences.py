@@ -222,8 +222,8 @@ class Client:
 
     async def end(self) -> None:
         while True:
-            while self.at < len(self.sound):  # sent back by a station that drained
-                self.go_on(10_000)
+            while self.at < max(len(self.sound), *(stop for _, stop in self.lost), 0):
+                self.go_on(10_000)  # sent back by a station that drained
             self.wire.say({"type": "flush"})
             try:
                 while (message := await self.hear())["type"] != "end":
