@@ -6,6 +6,7 @@ import gc
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,6 +33,7 @@ EPILOG = """\b
 Examples:
   stream-classify serve                                  this machine alone, port 8765
   stream-classify serve --settings station.toml
+  stream-classify serve --settings station.toml --check  what it asks for, and no more
   stream-classify serve --new-token kitchen --scopes listen,read --token-file tokens
   stream-classify serve --host 0.0.0.0 --token-file tokens --tls-cert cert.pem --tls-key key.pem
   stream-classify serve --token-file tokens --trust-proxy 127.0.0.1   behind nginx or Caddy
@@ -79,7 +81,7 @@ read again.
         metavar="FILE",
         shell_complete=complete_model,
         help="ONNX file, or the name of a bundled model; the first is what clients get who name none. Repeatable. "
-        "Default: default.",
+        "Default: that of the settings, else default.",
     ),
     click.option(
         "--web-page/--no-page", "page", default=True, help="Also the page for people. Default: yes."
@@ -149,6 +151,9 @@ read again.
     ),
     click.option("--ray-remove", is_flag=True, help="With --ray ADDRESS, end what serves there, and exit."),
 )
+@click.option(
+    "--check", is_flag=True, help="Read the settings, print what each source is asked for, and exit."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("--access-log", is_flag=True, help="Log every request.")
 @click.pass_context
@@ -167,7 +172,8 @@ def serve(ctx: click.Context, /, **given: Any) -> None:
     from stream.server.serving import serve as serve_app
     from stream.server.station.station_file import StationReader
 
-    reader = StationReader(source_vocabulary(), server_keys(ctx))
+    given_model = {"model": given["models"][0]} if given["models"] else {}
+    reader = StationReader(source_vocabulary(), server_keys(ctx), **given_model)
     file = reader.read(given["settings"]) if given["settings"] else None
     server = {} if file is None else file.server
     options = in_force(ctx, server)
@@ -177,9 +183,17 @@ def serve(ctx: click.Context, /, **given: Any) -> None:
         serve_on_ray(lambda: _plan(options, limits), options)
         return
     access, tls = make_access(options, limits), tls_files(options)
+    models = options["models"] or (reader.model,)
+    if given["check"]:
+        from stream.cli.serve_check import check_lines
+
+        with closing(make_station(models, file, limits.streams)) as station:
+            for line in check_lines(station):
+                click.echo(line)
+        return
     quieten_portaudio()
     with bind(options["host"], options["port"]) as listener:
-        station = make_station(options["models"] or ("default",), file, limits.streams)
+        station = make_station(models, file, limits.streams)
         # A collection over the objects of a thousand streams takes some ten milliseconds, and finds next to nothing:
         # they are freed as they go.
         gc.set_threshold(100_000, 50, 100)

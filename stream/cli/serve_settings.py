@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stream.settings.keys import Key
 
 # Options that are no settings, or have another form there.
-_NOT_KEYS = {"new-token", "ray-remove", "scopes", "verbose", "limit", "settings", "help"}
+_NOT_KEYS = {"new-token", "ray-remove", "scopes", "verbose", "limit", "settings", "check", "help"}
 LIMITS = "limits"  # a table of its own
 
 

@@ -44,7 +44,8 @@ def bind(host: str, port: int, option: str = "--port") -> socket.socket:
         family, _, _, _, address = found[0]
         return socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=False)
     except OSError as error:
-        reason = error.strerror or str(error)
+        known = error.errno is not None and not isinstance(error, socket.gaierror)
+        reason = os.strerror(error.errno or 0) if known else error.strerror or str(error)
         way = f"stop what listens there, or choose another port with {option}"
         if isinstance(error, socket.gaierror):
             way = "give an address of this machine, such as 127.0.0.1 or 0.0.0.0"

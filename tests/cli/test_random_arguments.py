@@ -15,7 +15,14 @@ from tests.support.sounds import make
 from tests.support.toy_models import toy_file
 
 CASES = int(os.environ.get("STREAM_CLASSIFY_FUZZ", "150"))
-SKIPPED = {"input_", "device", "jsonl", "screenshot", "web", "model"}  # given below, or would write files or serve
+SKIPPED = {
+    "input_",
+    "device",
+    "jsonl",
+    "screenshot",
+    "web",
+    "model",
+}  # given below, or would write files or serve
 VALUES = [
     *("", " ", "0", "1", "-1", "0.5", "1e308", "-1e308", "nan", "inf", "-inf", "99999999999999999999", "=0.5", "="),
     *("==1", "speech=0.5", "speech=nan", "dog=1", "x" * 300, "½", "٣", "mix", "auto", "s16le", "hold", "--", "-", "🎙"),

@@ -49,6 +49,7 @@ NOT_RUN = {
         "needs a cluster",
         "sends messages",
         "needs a microphone and ffmpeg",
+        "serves until it is stopped",
         "needs systemd",
         "needs a microphone",
         "needs WSL",
@@ -59,6 +60,7 @@ NOT_RUN = {
         "needs PulseAudio",
     ],
     "stream/server/README.md": [
+        "serves until it is stopped",
         "needs systemd",
         "needs Docker",
         "needs Docker",
@@ -78,7 +80,7 @@ NOT_RUN = {
     "CONTRIBUTING.md": ["installs packages and runs the suite"],
 }
 # Run by others: the walk, .ci/run, the wheel's test.
-RUN_ELSEWHERE = ("walk", "keras walk", "home walk", "station walk", "install", "test command")
+RUN_ELSEWHERE = ("walk", "keras walk", "home walk", "station walk", "api walk", "install", "test command")
 LANGUAGES = {"sh", "python", "json", "csv", "tsv", "text", "toml"}
 
 every_guide = pytest.mark.parametrize("guide", GUIDES)

@@ -15,5 +15,6 @@ event_routes.py     /v1/events: history_pages.py, event_stream.py, times.py
 clip_files.py       /v1/clips
 metrics.py    /metrics
 openapi.py    /v1/openapi.json, made of the operations
+asyncapi.py   /v1/asyncapi.json, made of the messages of the WebSocket
 served.py     what all this needs of a station
 """

@@ -18,7 +18,17 @@ from starlette.routing import BaseRoute
 
 from stream.errors import StreamClassifyError
 from stream.server.access.access import Access
-from stream.server.http import classify, clip_files, event_routes, health, metrics, model, openapi, sources
+from stream.server.http import (
+    asyncapi,
+    classify,
+    clip_files,
+    event_routes,
+    health,
+    metrics,
+    model,
+    openapi,
+    sources,
+)
 from stream.server.http.answers import error_answer, refusal_answer
 from stream.server.http.draining import Draining
 from stream.server.http.gate import Gate
@@ -33,7 +43,7 @@ if TYPE_CHECKING:
     from stream.server.socket.resume_store import ResumeStore
     from stream.server.station import SourceSpec
 
-_PARTS = (health, model, classify, sources, event_routes, clip_files, metrics, openapi)
+_PARTS = (health, model, classify, sources, event_routes, clip_files, metrics, openapi, asyncapi)
 OPERATIONS: tuple[Operation, ...] = tuple(each for part in _PARTS for each in part.OPERATIONS)
 
 
@@ -109,8 +119,10 @@ def _cross_origin(access: Access) -> list[Middleware]:
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     station: Served = app.state.station
+    # Watched before anything is heard, so that nothing is missed.
+    watcher = station.hub.watch(asyncio.get_running_loop(), kinds=["event", "gap"])
+    counting = asyncio.create_task(app.state.metrics.follow(watcher))
     await asyncio.to_thread(station.start)
-    counting = asyncio.create_task(app.state.metrics.follow(app))
     try:
         yield
     finally:

@@ -145,6 +145,7 @@ async def classify(request: Request, query: ClassifyQuery) -> Response:
             LineEncoder(origin, CaptureTimes(), live=False, onsets=query.onsets, scores=query.scores)
         )
         pieces = _heard(source, classifier, sink, path, origin_name)
+        request.app.state.metrics.files.inc()
         log.info("hearing %s with model %s", origin_name, name)
         return HeldAnswer(pieces, stack.pop_all(), NDJSON)
 

@@ -15,7 +15,7 @@ from stream.server.refusals import Refused
 
 log = logging.getLogger(__name__)
 ALWAYS_ANSWERED = ("/healthz", "/readyz")
-LINGER_BYTES, LINGER_SECONDS = 1 << 20, 0.5  # of a body that is refused
+LINGER_BYTES, LINGER_SECONDS = 16 << 20, 0.5  # of a body that is refused
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -36,6 +36,7 @@ class Gate:
             return
         self._access.proxies.believe(scope)
         try:
+            self._check_size(scope)
             self._access.check_host(HTTPConnection(scope))
             if scope["type"] == "websocket":
                 await self._app(scope, receive, send)
@@ -63,6 +64,13 @@ class Gate:
             log.info("%s: cut off by the end of the station", scope["path"])
         finally:
             self._open -= 1
+
+    def _check_size(self, scope: Scope) -> None:
+        """The server bounds headers only while they are not complete, and may be given more at one time."""
+        lines = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+        if lines + len(scope.get("raw_path", b"")) + len(scope["query_string"]) > self._limits.header_bytes:
+            most = self._limits.header_bytes
+            raise Refused("headers_too_large", f"address and headers take more than {most} bytes", status=431)
 
 
 class _Exchange:

@@ -20,6 +20,7 @@ from stream.server.http.answers import NO_STORE
 from stream.server.http.operation import Answer, NoQuery, Operation
 from stream.server.hub_message import HubMessage, SourceCondition
 from stream.server.station.source_glance import SourceGlance
+from stream.server.watcher import Watcher
 
 _PREFIX = "stream_classify_"
 
@@ -55,9 +56,9 @@ class Metrics:
         elif isinstance(record, GapRecord) and not record.open:
             self.gaps.labels(message.source).inc()
 
-    async def follow(self, app: Starlette) -> None:
-        """Count all that the station's hub tells, until it ends."""
-        with app.state.station.hub.watch(asyncio.get_running_loop(), kinds=["event", "gap"]) as watcher:
+    async def follow(self, watcher: Watcher) -> None:
+        """Count all that a hub tells, until it ends."""
+        with watcher:
             async for message in watcher:
                 self.note(message)
 

@@ -87,6 +87,7 @@ class Operation:
             400: "the request is not as it must be",
             421: "sent to a host name that is not the station's",
         }
+        errors |= {431: "address and headers are too large"}
         if self.scope is not None:
             errors |= {
                 401: "no token, or one that is not known",

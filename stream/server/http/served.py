@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from stream.server.hub import Hub
 from stream.server.pool.pool import Pool
 
 
@@ -14,6 +15,11 @@ class Served(Protocol):
     @property
     def pools(self) -> Mapping[str, Pool]:
         """Pools by the names that clients use for their models; the first is the default. Never empty."""
+        ...
+
+    @property
+    def hub(self) -> Hub:
+        """What the station's own sources say."""
         ...
 
     def start(self) -> None:

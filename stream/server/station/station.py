@@ -103,6 +103,11 @@ class Station:
         return {**self._attached, **self._sources}
 
     @property
+    def specs(self) -> Mapping[str, tuple[SourceSpec, Model]]:
+        """What each source is asked for, and its model, by name."""
+        return {name: (run.spec, run.pool.model) for name, run in self._sources.items()}
+
+    @property
     def history(self) -> str | None:
         """The history file that the first source with one writes; None where there is none."""
         for attached in self._attached.values():

@@ -61,6 +61,11 @@ class StationReader:
         self._defaults = {**vocabulary.defaults, **changes}
         self._base: Settings | None = None  # of the newest file
 
+    @property
+    def model(self) -> str:
+        """Of sources that name none."""
+        return str({**self._defaults, **({} if self._base is None else self._base.values)}["model"])
+
     def read(self, path: str) -> StationSettings:
         """Read a settings file.
 
