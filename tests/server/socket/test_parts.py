@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream.decisions.spec import ClassRule, DetectorSpec
@@ -73,7 +73,7 @@ TYPED = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=300) | VALUES.map(json.dumps) | TYPED.map(json.dumps))
 def test_any_text_is_a_message_or_one_error(text: str) -> None:
     message = given_or_refused(lambda: decode_text(text))
@@ -88,7 +88,7 @@ def test_any_text_is_a_message_or_one_error(text: str) -> None:
         assert not isinstance(decoder, StreamEnds) or decoder.code in ENDINGS
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TYPED)
 def test_a_message_means_the_same_when_it_is_said_again(value: dict[str, Any]) -> None:
     try:
@@ -117,7 +117,7 @@ def hello(**fields: Any) -> Hello:
     return Hello(**{"version": 1, "rate": 16_000, **fields})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     data=st.binary(max_size=64),
     kind=st.sampled_from(["s16le", "f32le"]),
@@ -179,7 +179,7 @@ def test_what_is_no_opus_packet(station: ServedApp) -> None:
         assert peer.next()["error"]["code"] == "bad_sound"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.binary(max_size=40), max_size=8))
 def test_any_packets_are_sound_or_one_error(packets: list[bytes]) -> None:
     pytest.importorskip("av")
@@ -288,7 +288,7 @@ def test_a_store_is_bounded_in_bytes_and_time() -> None:
     asyncio.run(_store())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=200))
 def test_saved_streams_are_bytes_and_no_others_are(data: bytes) -> None:
     try:

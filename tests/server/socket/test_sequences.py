@@ -88,7 +88,7 @@ class Client:
         self.lost: list[
             tuple[int, int]
         ] = []  # what it said is lost stays lost, also where a station asks again
-        self.at = 0
+        self.at = self.furthest = 0
         self.told: list[Message] = []
         self.received = 0
         self.token: str | None = None
@@ -139,17 +139,17 @@ class Client:
             if start <= self.at < stop:
                 self.wire.say({"type": "gap", "samples": stop - self.at})
                 self.at = stop
+                self.furthest = max(self.furthest, stop)
                 return
         until = min(self.at + count, len(self.sound), *(start for start, _ in self.lost if start > self.at))
         self.wire.say(self.data[self.at * self.size : until * self.size])
         self.spans.append((self.at, until))
-        self.said.append((self.at, until))
         self.at = until
+        self.furthest = max(self.furthest, until)
 
     def lose(self, count: int) -> None:
         """Behind all that was said before: it stays true, also where a station asks for it again."""
-        furthest = max([0, *(stop for _, stop in (*self.said, *self.lost))])
-        while self.at < furthest:
+        while self.at < self.furthest:
             self.go_on(10_000)
         self.lost.append((self.at, self.at + count))
         self.go_on(0)
