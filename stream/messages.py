@@ -33,6 +33,8 @@ class Chunk(msgspec.Struct, frozen=True, eq=False):
         detail: why it is in that state, for people; "" where there is nothing to say.
         missing: of an empty chunk: how many samples from ``start`` on are certainly lost by now, in a gap that has not
             ended. The next sample comes behind them. So what a long gap ends, ends while the source is gone.
+        clean: every sample is certainly a number of ordinary size, as those are that were integers. Nobody looks for
+            invalid ones then.
     """
 
     samples: NDArray[np.float32]
@@ -42,6 +44,7 @@ class Chunk(msgspec.Struct, frozen=True, eq=False):
     state: SourceState = "listening"
     detail: str = ""
     missing: int = 0
+    clean: bool = False
 
     @property
     def end(self) -> int:

@@ -22,7 +22,7 @@ DEFAULT_CHANNEL: Channel = "mix"
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
 MAX_CHANNELS = 128
 
-_INTEGER_SCALE = {np.dtype(np.int16): 2.0**-15, np.dtype(np.int32): 2.0**-31}
+INTEGER_SCALE = {np.dtype(np.int16): 2.0**-15, np.dtype(np.int32): 2.0**-31}
 
 
 def parse_channel(value: int | str) -> Channel:
@@ -94,10 +94,10 @@ def as_float32(samples: NDArray[Any]) -> NDArray[np.float32]:
         # A value beyond float32's range becomes infinite, which the repair stage counts as missing.
         with np.errstate(over="ignore"):
             return samples.astype(np.float32)
-    if native in _INTEGER_SCALE:
+    if native in INTEGER_SCALE:
         # Scales are powers of two, so the only rounding is that of the integer to float32.
         scaled: NDArray[np.float32] = np.multiply(
-            samples, np.float32(_INTEGER_SCALE[native]), dtype=np.float32
+            samples, np.float32(INTEGER_SCALE[native]), dtype=np.float32
         )
         return scaled
     raise UsageError(

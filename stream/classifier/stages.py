@@ -88,7 +88,7 @@ class Stages:
             return self._gone(chunk)
         conditioner = self.conditioner
         before = conditioner.repaired
-        runs = conditioner.push(chunk.samples, chunk.start, chunk.sample_rate)
+        runs = conditioner.push(chunk.samples, chunk.start, chunk.sample_rate, chunk.clean)
         captured_at = chunk.captured_at
         if captured_at is not None:
             if len(chunk.samples):

@@ -96,7 +96,7 @@ def _serve_here(read: Callable[[], ClusterPlan], host: str, port: int) -> None:
             )
             _look_after(read, plan.replicas.low, signals)
             say("stream-classify: streams are told to leave")
-            deployment.remove(plan.shelves)
+            deployment.remove()
 
 
 def _look_after(read: Callable[[], ClusterPlan], running: int, signals: _Signals) -> None:
@@ -129,7 +129,7 @@ def _deploy_there(read: Callable[[], ClusterPlan], address: str, options: dict[s
         if options["ray_remove"]:
             if not deployment.replica_states():
                 raise UsageError(f"--ray {address}: nothing of stream-classify serves there")
-            deployment.remove(plan.shelves)
+            deployment.remove()
             say("stream-classify: removed")
             return
         if not deployment.start_serve(options["host"], options["port"]):

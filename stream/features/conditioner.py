@@ -60,13 +60,16 @@ class Conditioner:
         resampler = self._resampler
         return 0 if resampler is None else resampler.due
 
-    def push(self, samples: NDArray[np.float32], start: int, sample_rate: int) -> list[Run]:
+    def push(
+        self, samples: NDArray[np.float32], start: int, sample_rate: int, clean: bool = False
+    ) -> list[Run]:
         """Take the samples of a chunk.
 
         Args:
             samples: (n,) float32; not changed, and not copied where nothing is to be done.
             start: absolute index of the first one at ``sample_rate``; a jump is a gap.
             sample_rate: Hz, of these samples.
+            clean: all of them are certainly valid.
 
         Returns:
             (start, samples) runs at the model's rate, in order; a run that begins where the last one of any push
@@ -79,7 +82,7 @@ class Conditioner:
         if self._closed:
             raise ClosedError("push after flush: call reset() to start a new stream")
         if sample_rate == self.sample_rate and self._resampler is None:
-            return self._take(samples, start)
+            return self._take(samples, start, clean)
         runs: list[Run] = []
         gaps: list[Gap] = []
         resampler = self._resampler
@@ -185,7 +188,7 @@ class Conditioner:
         gaps += self.gaps
         return runs
 
-    def _take(self, samples: NDArray[np.float32], start: int) -> list[Run]:
+    def _take(self, samples: NDArray[np.float32], start: int, clean: bool = False) -> list[Run]:
         """Samples at the model's rate."""
         lost: Gap | None = None
         if start != self.end or not self.begun:
@@ -198,7 +201,7 @@ class Conditioner:
             else:
                 lost = Gap(self.end, start - self.end, self.sample_rate)
         self.end = start + len(samples)
-        runs = self._repair.push(samples, start)
+        runs = self._repair.push(samples, start, clean)
         self.gaps = self._repair.gaps
         if lost is not None:
             self.gaps = sorted([*self.gaps, lost], key=lambda gap: gap.start)

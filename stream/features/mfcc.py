@@ -54,6 +54,10 @@ class StreamingMfcc:
         self._hop = self.spec.hop_length
         self._n_fft = self.spec.n_fft
         self._buffer, self._frames = self._memory(LIVE_ROWS)
+        # The same memory. NumPy gives the interpreter away while it copies a live hop or two, and another thread that
+        # takes it keeps it for milliseconds; this way it does not.
+        single = self._buffer.dtype == np.float32
+        self._bytes: Any = memoryview(self._buffer) if single else None  # type: ignore[arg-type]
         self._prepared = [self._kernel.prepare(frame) for frame in self._frames]
         self._deltas = [
             CausalDelta(self.spec.delta_width, self._kernel.width) for _ in range(self.spec.deltas)
@@ -95,7 +99,10 @@ class StreamingMfcc:
             self._make_room()
         if self._filled + count <= len(self._buffer) and frames <= LIVE_ROWS:
             # The live case: no frame or few.
-            self._buffer[self._filled : self._filled + count] = x
+            if self._bytes is not None and x.flags.c_contiguous:
+                self._bytes[self._filled : self._filled + count] = x
+            else:
+                self._buffer[self._filled : self._filled + count] = x
             self._filled += count
             if frames == 1:
                 out = self._kernel.compute_one(self._prepared[self._row])

@@ -102,12 +102,13 @@ class Repair:
         self._newest = np.empty(1, np.float32)  # its memory where one sample is enough
         self._closed = False
 
-    def push(self, samples: NDArray[np.float32], start: int) -> list[Run]:
+    def push(self, samples: NDArray[np.float32], start: int, clean: bool = False) -> list[Run]:
         """Valid runs that are now known.
 
         Args:
             samples: (n,) float32, not changed. Valid input comes back as it is, without a copy.
             start: absolute index of the first one; a jump turns a waiting run into a gap.
+            clean: all of them are certainly valid.
 
         Returns:
             (start, samples) runs in order, all valid.
@@ -127,7 +128,7 @@ class Repair:
         if not count:
             return out
         # One energy finds NaN, infinite and absurd values alike; doubtful ones are looked at closely.
-        if not self._waiting and energy(samples) <= MAX_MAGNITUDE:
+        if not self._waiting and (clean or energy(samples) <= MAX_MAGNITUDE):
             self._remember(samples)
             return [(start, samples)]
         valid = np.abs(samples) <= MAX_MAGNITUDE  # False for NaN

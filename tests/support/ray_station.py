@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 from stream.client import StreamClient
-from tests.support.command import environment, running, start, wait_for
+from tests.support.command import DEADLINE_SECONDS, environment, running, start, wait_for
 
 RATE = 16_000
 BLOCK = RATE // 10  # samples of a message
-STARTED_SECONDS = 120.0
+STARTED_SECONDS = 200.0
 Message = dict[str, Any]
 
 
@@ -72,6 +74,12 @@ class RayStation:
             for row in rows
             if row[0] in ours and "ray::ServeReplica" in row[-1] and row[2][0] != "Z"
         ]
+
+    def figures(self, name: str) -> dict[str, float]:
+        """One of ``/metrics``, by replica."""
+        text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=DEADLINE_SECONDS).text
+        found = re.findall(rf'^{name}{{replica="(\w+)"}} (\S+)$', text, flags=re.MULTILINE)
+        return {replica: float(value) for replica, value in found}
 
     def wait_until_running(self, count: int) -> None:
         """Until as many replicas run."""

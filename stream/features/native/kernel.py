@@ -13,7 +13,7 @@ from stream.features.native.loading import Library
 from stream.features.native.plan import FrameCall, Plan, make_plan, shared_plan
 from stream.features.spec import MfccSpec
 
-FEW = 16  # frames, of some two microseconds each: another thread that got the interpreter would keep it for longer
+FEW = 64  # frames, of some two microseconds each: another thread that got the interpreter would keep it for longer
 
 # Without an interpreter lock, every kernel needs scratch of its own.
 _LOCKED: bool = getattr(sys, "_is_gil_enabled", lambda: True)()

@@ -6,6 +6,7 @@ local_ray.py    a Ray of our own on this machine, and the way to one that runs e
 deployment.py   the plan handed to Ray Serve, replaced, removed
 replica.py      one replica: an application in a process
 departure.py    how a replica learns that it is to leave
+figures.py      figures of all replicas, whichever is asked
 ray_store.py    where streams wait on their way from one replica to another
 
 A WebSocket stays with the replica that took it, so the state of a stream moves only when its replica leaves. Nothing

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from stream.errors import UsageError
 from stream.server.cluster.plan import ClusterPlan
-from stream.server.cluster.ray_store import close_shelves, open_shelves
+from stream.server.cluster.ray_store import close_actors, open_shelves, shelves_there
 from stream.server.cluster.replica import Replica
 
 APPLICATION = "stream-classify"
@@ -73,7 +74,8 @@ def deploy(plan: ClusterPlan) -> None:
     """
     from ray import serve
 
-    open_shelves(plan.shelves, plan.shelf_bytes)
+    plan = replace(plan, shelves=shelves_there() or plan.shelves_wanted)
+    open_shelves(plan.shelves_wanted, plan.shelf_bytes)
     try:
         serve.run(bound(plan), name=APPLICATION, route_prefix="/")
     except RuntimeError as error:
@@ -82,16 +84,12 @@ def deploy(plan: ClusterPlan) -> None:
         ) from None
 
 
-def remove(shelves: int) -> None:
-    """End the application: streams are told, events end, replicas stop.
-
-    Args:
-        shelves: actors to end with it.
-    """
+def remove() -> None:
+    """End the application: streams are told, events end, replicas stop, and our actors with them."""
     from ray import serve
 
     serve.delete(APPLICATION)
-    close_shelves(shelves)
+    close_actors()
 
 
 def replica_states() -> dict[str, int]:

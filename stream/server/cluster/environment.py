@@ -30,7 +30,11 @@ def cluster_environment(limits: Limits, environ: Mapping[str, str]) -> dict[str,
         limits: ``drain_seconds`` is what streams get to leave a replica.
         environ: what the user has set; it wins.
     """
-    wanted = {"RAY_USAGE_STATS_ENABLED": "0"}
+    wanted = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # Ours never blocks the event loop, and the way through another thread costs more than hearing the sound.
+        "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    }
     if environ.get("RAY_SERVE_ENABLE_HA_PROXY", "1") == "1" and has_haproxy():
         wanted |= {
             "RAY_SERVE_ENABLE_HA_PROXY": "1",

@@ -8,6 +8,7 @@ as before; streams whose replica died in between go on with a gap.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import zlib
@@ -21,6 +22,7 @@ from stream.errors import OutputError
 
 log = logging.getLogger(__name__)
 NAMESPACE = "stream-classify"
+SHELF = "stream-classify-shelf-"
 PATIENCE_SECONDS = 5.0
 GATHER_SECONDS = 0.02
 OWNER_SECONDS = 600.0  # that it is remembered who took a stream
@@ -32,13 +34,20 @@ class _Place(msgspec.Struct):
     until: float
     owner: str
     state: bytes
+    lender: str = ""
+    lent: bytes = b""
+
+    @property
+    def size(self) -> int:
+        return len(self.state) + len(self.lent) + OVERHEAD_BYTES
 
 
 class Shelf:
     """What one actor holds: states by the names of streams, each for a while.
 
     A stream belongs to the replica that put it there first, or took it last. What another one puts is passed over: it
-    kept the stream for a client that has gone on elsewhere since.
+    kept the stream for a client that has gone on elsewhere since. Whoever puts back what it took, as its client was not
+    the right one, has changed nothing.
 
     Args:
         most_bytes: of all states together; beyond, the oldest are dropped.
@@ -56,7 +65,9 @@ class Shelf:
         self._clear(now)
         for stream, state, seconds in batch:
             place = self._places.get(stream)
-            if place is None or place.owner == owner:
+            if place is not None and place.owner == owner and place.lender and state == place.lent:
+                self._set(stream, _Place(now + seconds, place.lender, state))
+            elif place is None or place.owner == owner:
                 self._set(stream, _Place(now + seconds, owner, state))
         while self._bytes > self._most_bytes:
             self._remove(next(iter(self._places)))
@@ -67,7 +78,7 @@ class Shelf:
         place = self._places.get(stream)
         if place is None or not place.state or place.until <= now:
             return None
-        self._set(stream, _Place(now + seconds, owner, b""))
+        self._set(stream, _Place(now + seconds, owner, b"", place.owner, place.state))
         return place.state
 
     def drop(self, owner: str, stream: str) -> None:
@@ -87,12 +98,12 @@ class Shelf:
     def _set(self, stream: str, place: _Place) -> None:
         self._remove(stream)
         self._places[stream] = place
-        self._bytes += len(place.state) + OVERHEAD_BYTES
+        self._bytes += place.size
 
     def _remove(self, stream: str) -> None:
         place = self._places.pop(stream, None)
         if place is not None:
-            self._bytes -= len(place.state) + OVERHEAD_BYTES
+            self._bytes -= place.size
 
 
 def open_shelves(count: int, most_bytes: int) -> list[Any]:
@@ -117,20 +128,27 @@ def open_shelves(count: int, most_bytes: int) -> list[Any]:
     return [actor.options(name=shelf_name(index), **options).remote(most_bytes) for index in range(count)]
 
 
-def close_shelves(count: int) -> None:
-    """End the actors, and forget what they hold."""
+def shelves_there() -> int:
+    """How many actors run already. Where there are some, their number stays: streams are found by it."""
     import ray
 
-    for index in range(count):
-        try:
-            ray.kill(ray.get_actor(shelf_name(index), namespace=NAMESPACE))
-        except ValueError:
-            continue  # it is not there
+    names = ray.util.list_named_actors(all_namespaces=True)
+    return sum(each["namespace"] == NAMESPACE and each["name"].startswith(SHELF) for each in names)
+
+
+def close_actors() -> None:
+    """End all actors of ours, and forget what they hold."""
+    import ray
+
+    for each in ray.util.list_named_actors(all_namespaces=True):
+        if each["namespace"] == NAMESPACE:
+            with contextlib.suppress(ValueError):  # it has just ended
+                ray.kill(ray.get_actor(each["name"], namespace=NAMESPACE))
 
 
 def shelf_name(index: int) -> str:
     """Name of an actor."""
-    return f"stream-classify-shelf-{index}"
+    return f"{SHELF}{index}"
 
 
 class RayStore:
@@ -165,20 +183,21 @@ class RayStore:
         await asyncio.shield(sending)
 
     async def take(self, stream: str) -> bytes | None:
-        """What is kept, at most once; None as well where the actor does not answer."""
-        try:
-            found: bytes | None = await self._ask(self._index(stream), "take", stream, OWNER_SECONDS)
-        except OutputError as error:
-            log.warning("a stream cannot go on: %s", error)
-            return None
+        """What is kept, at most once.
+
+        Raises:
+            OutputError: the actor does not answer.
+        """
+        found: bytes | None = await self._ask(self._index(stream), "take", stream, OWNER_SECONDS)
         return found
 
     async def drop(self, stream: str) -> None:
-        """Keep it no longer."""
-        try:
-            await self._ask(self._index(stream), "drop", stream)
-        except OutputError as error:
-            log.warning("the state of a stream is kept until it is old: %s", error)
+        """Keep it no longer.
+
+        Raises:
+            OutputError: the actor does not answer.
+        """
+        await self._ask(self._index(stream), "drop", stream)
 
     def _index(self, stream: str) -> int:
         return zlib.crc32(stream.encode()) % len(self._shelves)

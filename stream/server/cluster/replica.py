@@ -8,13 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from stream.errors import UsageError
 from stream.server.cluster.departure import Departure, watch
 from stream.server.cluster.plan import ClusterPlan
 from stream.server.cluster.ray_store import RayStore, open_shelves
-from stream.server.cluster.sourceless import cluster_station
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+
+    from stream.inference.session import Model
+    from stream.server.cluster.figures import ReplicaMetrics
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +30,7 @@ class Replica:
     """
 
     def __init__(self, plan: ClusterPlan) -> None:
-        self._app = _application(plan)
+        self._app, self._metrics = _application(plan)
         self._departure = Departure(self._leave)
         _during_lifespan(self._app, self._watched)
 
@@ -51,23 +54,33 @@ class Replica:
 
     @asynccontextmanager
     async def _watched(self) -> AsyncIterator[None]:
-        watching = asyncio.create_task(watch(self._departure))
+        tasks = [asyncio.create_task(each) for each in (watch(self._departure), self._metrics.keep_pinned())]
         try:
             yield
         finally:
             self._departure.stop()
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _application(plan: ClusterPlan) -> Starlette:
+def _application(plan: ClusterPlan) -> tuple[Starlette, ReplicaMetrics]:
     from ray import serve
 
+    from stream.server.cluster.figures import ReplicaMetrics, open_board
     from stream.server.http.app import make_app
+    from stream.server.station import Station
 
     me = serve.get_replica_context().replica_id.unique_id
-    store = RayStore(open_shelves(plan.shelves, plan.shelf_bytes), me)
-    return make_app(cluster_station(plan), plan.access, plan.limits, page=plan.page, resume_store=store)
+    store = RayStore(open_shelves(plan.shelves_wanted, plan.shelf_bytes), me)
+    station = Station(models=plan.models, load=_no_other_model, max_streams=plan.limits.streams)
+    app = make_app(station, plan.access, plan.limits, page=plan.page, resume_store=store)
+    app.state.metrics = metrics = ReplicaMetrics(app, me, open_board())
+    return app, metrics
+
+
+def _no_other_model(name: str, provider: str) -> Model:
+    raise UsageError(f"model {name}: a cluster has no sources of its own, so it loads no models for them")
 
 
 def _during_lifespan(app: Starlette, also: Any) -> None:

@@ -38,7 +38,7 @@ export class StreamClient {
   #flushed = false;
   #closed = false;
   #socket = null;
-  #greeted = false; // the station answered on this connection: before that, nothing but the hello may be said
+  #answered = false; // its hello: before, the station does not know which sound it gets
   #queue = []; // messages that came; null = the connection is gone
   #wake = () => {};
 
@@ -155,7 +155,7 @@ export class StreamClient {
   }
 
   #isOpen() {
-    return this.#greeted && this.#socket.readyState === 1;
+    return this.#answered && this.#socket.readyState === 1;
   }
 
   #say(message) {
@@ -168,6 +168,8 @@ export class StreamClient {
     for (let pause = FIRST_PAUSE; !this.#closed; pause = Math.min(LONGEST_PAUSE, 2 * pause)) {
       const answer = await this.#try();
       if (answer?.type === "ready") {
+        this.#cursor = answer.position;
+        this.#answered = true;
         this.#pump();
         return answer;
       }
@@ -191,7 +193,7 @@ export class StreamClient {
   async #try() {
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
-    this.#greeted = false;
+    this.#answered = false;
     this.#queue = [];
     socket.binaryType = "arraybuffer";
     const about = this.ready ? { resume: this.ready.resume, received: this.#received, start: null } : {};
@@ -200,11 +202,7 @@ export class StreamClient {
     socket.onmessage = ({ data }) => mine(JSON.parse(data));
     socket.onclose = () => mine(null);
     const answer = await this.#take();
-    this.#greeted = answer?.type === "ready";
-    if (this.#greeted) {
-      this.ready = answer;
-      this.#cursor = answer.position;
-    }
+    if (answer?.type === "ready") this.ready = answer;
     return answer;
   }
 

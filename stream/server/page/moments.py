@@ -15,7 +15,6 @@ from stream.messages import Event
 from stream.printable import printable
 from stream.telemetry import Readings
 
-SETTLING_COLUMNS = 8  # the newest ones may still change: they are sent again
 LOWEST_DB = -120.0  # of a byte of spectrum; each step is half a decibel
 NO_SPECTRUM = 255
 OF_COMPUTING = ("computing", "a chunk takes", "slowest 1 %")  # figures

@@ -7,8 +7,9 @@ from typing import Any
 from urllib.parse import quote
 
 from stream.messages import Event
-from stream.server.page.moments import SETTLING_COLUMNS, about, columns, event, figures, standing
+from stream.server.page.moments import about, columns, event, figures, standing
 from stream.telemetry import Readings
+from stream.telemetry.telemetry import SETTLING_COLUMNS  # the newest ones may still change
 
 STILL_SECONDS = 1.0  # after which what has not changed is told again: words say how long it has lasted
 RECENT_SECONDS = 30.0  # of events that a glance shows

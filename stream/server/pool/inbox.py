@@ -81,24 +81,27 @@ class Inbox:
             self.samples = 0
 
     def _joined(self, first: Chunk, limit: int) -> Chunk:
-        parts, end, last = [first.samples], first.end, first
+        parts, end, last, clean = [first.samples], first.end, first, first.clean
         while self._things:
             chunk = self._things[0]
             if (
                 not isinstance(chunk, Chunk)
                 or not len(chunk.samples)
                 or (chunk.start, chunk.sample_rate) != (end, first.sample_rate)
+                or chunk.samples.dtype != first.samples.dtype
                 or chunk.end - first.start > limit
             ):
                 break
             self._things.popleft()
             parts.append(chunk.samples)
-            end, last = chunk.end, chunk
+            end, last, clean = chunk.end, chunk, clean and chunk.clean
         if last is first:
             return first
-        return Chunk(np.concatenate(parts), first.start, first.sample_rate, last.captured_at)
+        samples = np.concatenate(parts)
+        return Chunk(samples, first.start, first.sample_rate, last.captured_at, clean=clean)
 
 
 def _cut(chunk: Chunk, low: int, high: int) -> Chunk:
     """Samples [low, high) of a chunk."""
-    return Chunk(chunk.samples[low:high], chunk.start + low, chunk.sample_rate, chunk.captured_at)
+    part = chunk.samples[low:high]
+    return Chunk(part, chunk.start + low, chunk.sample_rate, chunk.captured_at, clean=chunk.clean)

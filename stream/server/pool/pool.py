@@ -21,6 +21,7 @@ from stream.messages import Result
 from stream.server.pool.member import Member
 from stream.server.pool.micro_batch import Frames, MicroBatch
 from stream.server.pool.pool_engine import PoolEngine
+from stream.server.pool.scratch import Scratch
 from stream.server.pool.seat import Seat
 from stream.snapshot import Snapshot
 
@@ -62,6 +63,7 @@ class Pool:
         # A row is free again only behind the batch that may be running it, so there are more rows than streams.
         self._table = StateTable(model, 2 * max_streams)
         self._batch = MicroBatch(self._table)
+        self._scratch = Scratch()
         self._free = list(range(2 * max_streams - 1, -1, -1))  # the lowest row is taken first
         self._running = False  # a batch
         self._left: list[int] = []  # rows of those who left meanwhile
@@ -137,7 +139,7 @@ class Pool:
         except BaseException:
             self._give_back(row)
             raise
-        return self._add(Seat(row, classifier, deliver, ended, self._call, self._remove))
+        return self._add(Seat(row, classifier, self._scratch, deliver, ended, self._call, self._remove))
 
     def engine(self) -> PoolEngine:
         """A row for a `StreamClassifier` that runs in a thread of its own.

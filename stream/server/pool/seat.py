@@ -12,6 +12,7 @@ from stream.errors import ClosedError, SnapshotInvalid
 from stream.messages import Chunk, Result
 from stream.server.pool.inbox import Call, Inbox
 from stream.server.pool.member import Frames, Probs
+from stream.server.pool.scratch import Scratch
 from stream.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Seat:
         self,
         row: int,
         classifier: StreamClassifier,
+        scratch: Scratch,
         deliver: Callable[[Result], None],
         ended: Callable[[Exception | None], None],
         call: Callable[[Seat], None],
@@ -40,6 +42,7 @@ class Seat:
         self.sample_rate = classifier.sample_rate
         self.labels = classifier.labels
         self._classifier = classifier
+        self._scratch = scratch
         self._deliver, self._tell_end = deliver, ended
         self._call, self._remove = call, remove
         self._inbox = Inbox()
@@ -66,8 +69,9 @@ class Seat:
     def push(self, chunk: Chunk) -> None:
         """Take sound, at any rate; a start beyond the end of the last chunk is a gap. Never blocks.
 
-        Its samples must not change afterwards. Nothing bounds what waits: look at ``pending``. A stream that has ended
-        takes no more, silently, as its end may not yet be known to who pushes.
+        Its samples may also be int16, which costs less here than float32. They must not change afterwards. Nothing
+        bounds what waits: look at ``pending``. A stream that has ended takes no more, silently, as its end may not yet
+        be known to who pushes.
 
         Raises:
             ClosedError: after ``flush``.
@@ -155,6 +159,8 @@ class Seat:
                 continue
             self._heard = True
             self._samples = len(thing.samples)
+            if thing.samples.dtype.kind == "i":
+                thing = self._scratch.converted(thing)
             self._steps = self._classifier.steps(thing, by_hop=False)
             frames = self._advance(None)
             if frames is not None:
@@ -173,8 +179,8 @@ class Seat:
         return None if probs is None else self._work()
 
     def _say(self, result: Result) -> None:
-        said = len(result.scores) or result.events or result.gaps or result.opened or result.rules
-        if said and not self._over:
+        said = len(result.scores) or result.events or result.gaps or result.opened
+        if (said or result.repaired or result.rules is not None) and not self._over:
             self._deliver(result)
 
     def _save(self) -> None:

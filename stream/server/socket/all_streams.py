@@ -168,6 +168,10 @@ class Streams:
         stream = self._live.get(name)
         if stream is None:
             stream = await self._from_store(name, hello, token, identity)
+        elif self._went_elsewhere(stream, token):
+            before, stream = stream, await self._from_store(name, hello, token, identity)
+            if not before.over:
+                before.seat.leave()
         else:
             _check(stream.tokens, token, stream.identity, identity)
             _compare(hello, stream.hello)
@@ -180,6 +184,10 @@ class Streams:
         stream.outbox.resume(hello.received)
         stream.go_on_from(hello.start)
         return stream
+
+    def _went_elsewhere(self, stream: LiveStream, token: str) -> bool:
+        """Whether its client has been with another process since, which gave it a token that is not known here."""
+        return self.store.shared and stream.connection is None and stream.tokens.check(token) == "unknown"
 
     async def _from_store(self, name: str, hello: Hello, token: str, identity: str) -> LiveStream:
         """A stream that was saved, here or in another process."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -222,14 +222,14 @@ class LiveStream:
             raise StreamEnds("bad_message", f"a sample beyond {FURTHEST_SAMPLE}: begin another stream")
         self._next_in += samples
 
-    def _push(self, samples: NDArray[np.float32]) -> None:
+    def _push(self, samples: NDArray[Any]) -> None:
         """Samples that are new, up to ``_next_in``."""
         start = self._next_in - len(samples)
         now = time.monotonic()
         step = max(1, round(PIECE_SECONDS * self.rate))
         for at in range(0, len(samples), step):
             piece = samples[at : at + step]
-            self.seat.push(Chunk(piece, start + at, self.rate, now))
+            self.seat.push(Chunk(piece, start + at, self.rate, now, clean=self._decoder.clean))
         self.position = self.heard_until = self._next_in
         if self.position >= self._lag_due:
             self._lag_due = self.position + self.rate

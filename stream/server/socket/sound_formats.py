@@ -21,10 +21,18 @@ _DTYPES = {"s16le": "<i2", "f32le": "<f4"}
 
 
 class SoundDecoder(Protocol):
-    """Turns binary messages, in their order, into one channel."""
+    """Turns binary messages, in their order, into one channel.
 
-    def decode(self, data: bytes) -> NDArray[np.float32]:
-        """(n,) float32, read-only; n may be 0. NaN and infinite samples are passed on, as missing ones.
+    Attributes:
+        clean: whether every sample is certainly a valid one.
+    """
+
+    clean: bool
+
+    def decode(self, data: bytes) -> NDArray[Any]:
+        """(n,) float32 or, for a pool to convert, int16; read-only; n may be 0.
+
+        NaN and infinite samples are passed on, as missing ones.
 
         Raises:
             StreamEnds: ``bad_sound``.
@@ -56,23 +64,27 @@ class _Pcm:
         self._dtype = np.dtype(dtype)
         self._channels, self._channel = channels, channel
         self._frame = channels * self._dtype.itemsize
+        self.clean = self._dtype.kind == "i"
 
-    def decode(self, data: bytes) -> NDArray[np.float32]:
+    def decode(self, data: bytes) -> NDArray[Any]:
         if len(data) % self._frame:
             size = self._dtype.itemsize
             each = f"{self._channels} channels of {size}" if self._channels > 1 else str(size)
             raise StreamEnds(
                 "bad_sound", f"{len(data)} bytes: want a multiple of {self._frame}, {each} bytes a sample"
             )
-        samples = as_float32(np.frombuffer(data, self._dtype))
+        samples = np.frombuffer(data, self._dtype)
         if self._channels == 1:
             return samples
+        samples = as_float32(samples)
         # Infinite samples are allowed, and their mean with another one is no number.
         with np.errstate(invalid="ignore", over="ignore"):
             return pick_channel(samples.reshape(-1, self._channels), self._channel)
 
 
 class _Opus:
+    clean = False
+
     def __init__(self, channels: int, channel: Channel) -> None:
         try:
             self._av: Any = import_av("Opus")

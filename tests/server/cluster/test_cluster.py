@@ -9,6 +9,7 @@ import pytest
 
 from stream.inference.session import Model
 from stream.messages import Chunk
+from tests.support.command import wait_for
 from tests.support.extras import needs
 from tests.support.stream_peer import Offline, as_s16, from_s16, lively_rules, noise, told_events
 from tests.support.toy_models import toy_bytes, toy_card
@@ -56,7 +57,13 @@ def test_a_replica_is_killed_and_its_streams_go_on_in_the_other(
     station: RayStation, model: Model, sounds: list[bytes]
 ) -> None:
     first, *_ = station.replicas
-    spoken = speak_during(station.url, sounds, lambda: kill(first), seconds=4)
+
+    def die() -> None:
+        wait_for(lambda: sum(station.figures("stream_classify_streams").values()) == STREAMS, "all streams")
+        assert len(station.figures("stream_classify_streams")) == 2
+        kill(first)
+
+    spoken = speak_during(station.url, sounds, die, seconds=3)
     moved = [each for each in spoken if len(each.readies) > 1]
     assert 0 < len(moved) < STREAMS
     for each in spoken:

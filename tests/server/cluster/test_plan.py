@@ -37,6 +37,16 @@ def test_another_replica_is_wanted_before_one_is_full() -> None:
         assert 1 <= plan.target_streams <= streams < plan.most_connections
 
 
+def test_there_are_as_many_places_to_wait_as_streams_need() -> None:
+    def shelves(streams: int, replicas: str) -> int:
+        limits = Limits(streams=streams)
+        return ClusterPlan(
+            models={}, access=Access(), limits=limits, replicas=Replicas.parse(replicas)
+        ).shelves_wanted
+
+    assert [shelves(10, "1"), shelves(1000, "2..4"), shelves(1000, "2..20")] == [1, 1, 5]
+
+
 def test_streams_get_as_long_to_leave_as_the_limits_say() -> None:
     found = cluster_environment(Limits(drain_seconds=12.5), {"RAY_SERVE_ENABLE_HA_PROXY": "1"})
     if has_haproxy():

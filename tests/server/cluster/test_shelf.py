@@ -45,6 +45,16 @@ def test_a_replica_that_lost_its_client_to_another_cannot_overwrite_what_that_on
     assert shelf.take("c", "one", 60) == b"at 9 s"
 
 
+def test_whoever_puts_back_what_it_took_has_changed_nothing() -> None:
+    shelf = Shelf(MANY)
+    shelf.put("a", [("one", b"at 1 s", 60)])
+    taken = shelf.take("b", "one", 60)
+    assert taken is not None
+    shelf.put("b", [("one", taken, 60)])
+    shelf.put("a", [("one", b"at 3 s", 60)])
+    assert shelf.take("c", "one", 60) == b"at 3 s"
+
+
 def test_states_are_kept_for_a_while() -> None:
     clock = Clock()
     shelf = Shelf(MANY, clock)

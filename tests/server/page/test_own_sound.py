@@ -163,3 +163,98 @@ def test_a_recording_can_be_stopped(browser: Browser, station: ServedApp, tmp_pa
         page.get_by_role("button", name="Stop").click()
         page.locator(".said", has_text="Stopped.").wait_for()
         assert not page.locator("progress").is_visible()
+
+
+class Cut:
+    """Stands between the page and the station, notes all sound by its place, and cuts the connection when asked to."""
+
+    def __init__(self, page: Page) -> None:
+        self.pieces: dict[int, bytes] = {}
+        self.hellos: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = []
+        self.readies: list[dict[str, Any]] = []
+        self._next = 0
+        self._open: Any = None
+        page.route_web_socket(re.compile("/v1/stream"), self._opened)
+
+    def _opened(self, socket: Any) -> None:
+        self._open = socket
+        station = socket.connect_to_server()
+        socket.on_message(lambda data: self._sent(station, data))
+        station.on_message(lambda data: self._received(socket, data))
+
+    def _sent(self, station: Any, data: str | bytes) -> None:
+        if isinstance(data, str):
+            self.hellos += [message for message in [json.loads(data)] if message["type"] == "hello"]
+        else:
+            self.pieces[self._next] = data
+            self._next += len(data) // 4
+        station.send(data)
+
+    def _received(self, socket: Any, data: str) -> None:
+        message = json.loads(data)
+        if message["type"] == "ready":
+            self.readies.append(message)
+            self._next = message["position"]
+        self.messages.append(message)
+        socket.send(data)
+
+    def now(self) -> None:
+        self._open.close(code=1011, reason="cut")
+
+    def samples(self) -> np.ndarray[Any, Any]:
+        """All that was sent, each sample once; what was sent again must be the same."""
+        length = max(start + len(data) // 4 for start, data in self.pieces.items())
+        found = np.full(length, np.nan, np.float32)
+        for start, data in sorted(self.pieces.items()):
+            block = np.frombuffer(data, "<f4")
+            before = found[start : start + len(block)]
+            np.testing.assert_array_equal(before[~np.isnan(before)], block[~np.isnan(before)])
+            found[start : start + len(block)] = block
+        return found
+
+
+def test_a_broken_connection_goes_on_without_losing_a_sample(browser: Browser, station: ServedApp) -> None:
+    with page_of(browser, "about:blank") as page:
+        cut = Cut(page)
+        page.goto(f"{station.url}/#/own")
+        page.get_by_role("button", name="Listen").click()
+        page.locator(".said", has_text="0:02 heard").wait_for()
+        cut.now()
+        page.locator(".said", has_text=re.compile("0:0[4-9] heard")).wait_for()
+        page.get_by_role("button", name="Stop").click()
+        page.locator(".said", has_text=re.compile("^Heard 0:")).wait_for()
+        page.locator(".events tr.on").wait_for(state="detached")
+        events = shown_events(page)
+    assert [ready["resumed"] for ready in cut.readies] == [False, True]
+    assert cut.hellos[1]["resume"] == cut.readies[0]["resume"]
+    samples, end = cut.samples(), cut.messages[-1]
+    assert not np.isnan(samples).any()
+    assert (end["type"], end["position"], end["lost"]) == ("end", len(samples), 0)
+    want = offline(samples, cut.hellos[0]["rate"])
+    checksum = RowsChecksum()
+    checksum.add(want.scores)
+    assert end["checksum"] == checksum.text
+    assert events == [as_shown(event) for event in want.events if event.offset is not None]
+
+
+def test_a_station_that_begins_anew_is_told_where_the_sound_is(browser: Browser) -> None:
+    model = load_model("default", "cpu")
+    with served(make_app(Station((), {"default": model}, load=load_model), Access())) as first:
+        port = first.address[1]
+        with page_of(browser, f"{first.url}/#/own", allowed=("WebSocket", "net::")) as page:
+            frames = Frames(page)
+            page.get_by_role("button", name="Listen").click()
+            page.locator(".said", has_text="0:02 heard").wait_for()
+            first.stop()
+            page.locator(".said", has_text="The connection was lost; trying again").wait_for()
+            page.locator(".connection", has_text="connection lost").wait_for()
+            again = make_app(Station((), {"default": model}, load=load_model), Access())
+            with served(again, port=port):
+                page.locator(".connection", has_text="connected").wait_for()
+                page.get_by_role("button", name="Stop").click()
+                page.locator(".said", has_text=re.compile("^Heard 0:")).wait_for()
+    ready = frames.of("ready")[-1]
+    assert not ready["resumed"]
+    assert ready["position"] > frames.of("ready")[0]["position"], "the new stream begins where the sound is"
+    assert frames.of("end")

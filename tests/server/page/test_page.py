@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stream.cli.models import load_model
+from stream.dashboard.words import clock, span
 from stream.server.access.access import Access
 from stream.server.access.tokens import TokenFile, add_token
 from stream.server.http.app import make_app
@@ -192,19 +193,18 @@ def test_a_server_that_comes_back_is_found_and_the_gap_is_shown(browser: Browser
 VIEWS = ("#/", "#/source/kitchen", "#/day/today", "#/own", "#/nonsense")
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_every_view_is_accessible_and_fits_a_phone(
-    browser: Browser, house: tuple[Station, ServedApp], scheme: str
+def test_every_view_is_accessible_in_the_dark_and_fits_a_phone(
+    browser: Browser, house: tuple[Station, ServedApp]
 ) -> None:
+    """Other tests look at the views in the light, and on a desk."""
     url = house[1].url
-    with page_of(browser, url, viewport=PHONE, color_scheme=scheme, reduced_motion="reduce") as page:
+    with page_of(browser, url, viewport=PHONE, color_scheme="dark", reduced_motion="reduce") as page:
         for view in VIEWS:
             page.goto(f"{url}/{view}")
             page.locator("main h1").wait_for()
             page.locator("main p, main canvas").last.wait_for(state="attached")
             assert axe_violations(page) == [], view
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= PHONE["width"], view
+            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], view
 
 
 def test_all_can_be_reached_by_keys(browser: Browser, house: tuple[Station, ServedApp]) -> None:
@@ -241,6 +241,34 @@ def test_a_day_from_history(browser: Browser, house: tuple[Station, ServedApp]) 
         page.get_by_role("button", name="The day after").click()
         page.locator(".day-picture").wait_for()
         assert axe_violations(page) == []
+
+
+def test_numbers_are_written_as_in_the_terminal(browser: Browser) -> None:
+    numbers = [
+        0.0,
+        0.004,
+        0.0349,
+        0.5,
+        0.9994,
+        0.9996,
+        1.0,
+        9.96,
+        59.99,
+        60.0,
+        99.94,
+        99.96,
+        599.4,
+        601.0,
+        3725.5,
+        40000.0,
+    ]
+    with served(make_app(make_station(), Access())) as each, page_of(browser, each.url) as page:
+        words = page.evaluate(
+            "async (numbers) => { const words = await import('/page/state/words.js');"
+            "return numbers.map((each) => [words.clock(each), words.clock(each, 1), words.span(each)]); }",
+            numbers,
+        )
+    assert words == [[clock(each), clock(each, 1), span(each)] for each in numbers]
 
 
 def test_names_from_outside_are_text(browser: Browser) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stream.capture.channels import as_float32
 from stream.capture.source import ArraySource
 from stream.classifier import StreamClassifier
 from stream.decisions.derived import DerivedSpec
@@ -111,6 +112,30 @@ def check(model: Model, seed: int, count: int) -> None:
         if held is not None:
             assert held[0].error is None
             assert_as_alone(held[1] + held[0].results, model, chunks, **options)
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+@pytest.mark.parametrize("name", ["plain", "plain samples"])
+def test_int16_is_as_float32(name: str, rate: int) -> None:
+    """Streams that take turns in one memory; one of them also holds samples that are missing."""
+    model = MODELS[name]()
+    sounds = [np.round(32767 * make(kind, rate, 1.0)).astype(np.int16) for kind in SOUNDS]
+    given = [cut(sound, [1601, 40, 7000], rate) for sound in sounds]
+    wanted = [cut(as_float32(sound), [1601, 40, 7000], rate) for sound in sounds]
+    hole = np.full(100, np.nan, np.float32)
+    for chunks in (given[0], wanted[0]):
+        chunks[1] = Chunk(hole[: len(chunks[1].samples)], chunks[1].start, rate)
+    with running(model) as pool:
+        listeners = [Listener(pool) for _ in sounds]
+        for turn in range(len(given[0])):
+            for listener, chunks in zip(listeners, given, strict=True):
+                listener.seat.push(chunks[turn])
+        for listener in listeners:
+            listener.seat.flush()
+            listener.wait()
+    for listener, chunks in zip(listeners, wanted, strict=True):
+        assert listener.error is None
+        assert_as_alone(listener.results, model, chunks)
 
 
 class Kept(Sink):

@@ -13,8 +13,9 @@ export class TrialPanel {
     this.lines = timeline(() => trial);
     this.lines.element.style.setProperty("--lanes", trial.labels.length);
     this.table = new EventTable();
+    const now = el("section", { class: "panel now" }, [el("h2", {}, "Now"), this.bars.element]);
     this.element = el("div", { class: "desk" }, [
-      el("section", { class: "panel now" }, [el("h2", {}, "Now"), this.bars.element]),
+      trial.columns.whole ? null : now, // a recording that is read as fast as it goes has no now
       el("section", { class: "panel pictures" }, [el("h2", {}, heading), this.lines.element]),
       el("section", { class: "panel events" }, [el("h2", {}, "Events"), this.table.element]),
     ]);

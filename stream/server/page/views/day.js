@@ -6,6 +6,8 @@ import { choose, dayPicture } from "../drawing/day_picture.js";
 import { EventTable } from "../drawing/event_table.js";
 import { colour, onGround } from "../state/look.js";
 
+const EMPTY_PAUSE = 3000; // ms
+
 /** @returns {() => void} ends the view. */
 export function day(main, given) {
   const view = new DayView(main, given);
@@ -70,6 +72,7 @@ class DayView {
     this.table?.close();
     if (day.empty) {
       this.body.replaceChildren(empty("Nothing was recorded on this day", ["Choose another one; the arrows beside the date go back and forth."]));
+      if (!day.next) this.again = setTimeout(() => this.#load(), EMPTY_PAUSE); // today has just begun, or the station
       return;
     }
     this.table = new EventTable();
@@ -99,6 +102,7 @@ class DayView {
   }
 
   close() {
+    clearTimeout(this.again);
     this.stopped.abort();
     this.table?.close();
     this.forget();

@@ -21,10 +21,11 @@ export class FilePart {
     this.stopButton = el("button", { type: "button", click: () => this.stop() }, "Stop");
     this.busy = el("div", { hidden: true }, [this.progress, el("div", { class: "actions" }, this.stopButton)]);
     this.said = el("p", { class: "said", role: "status" });
+    this.heard = el("p", { class: "said" }); // changes all the time, so it is not read aloud
     this.element = el("section", { class: "panel" }, [
       el("h2", {}, "A recording"),
       this.#dropPlace(),
-      this.busy, this.said,
+      this.busy, this.heard, this.said,
     ]);
   }
 
@@ -67,6 +68,7 @@ export class FilePart {
     } finally {
       if (this.stopped === stopped) {
         show(this.busy, false);
+        say(this.heard, "");
         this.input.value = "";
         this.stopped = null;
       }
@@ -87,7 +89,8 @@ export class FilePart {
       else if (record.type === "gap") trial.addGap(record);
       panel.show();
       if (seconds) this.progress.value = Math.min(1, trial.seconds / seconds);
-      say(this.said, `${file.name}: ${clock(trial.seconds)}${seconds ? ` of ${clock(seconds)}` : ""} heard`);
+      say(this.said, "");
+      say(this.heard, `${file.name}: ${clock(trial.seconds)}${seconds ? ` of ${clock(seconds)}` : ""} heard`);
     }
   }
 

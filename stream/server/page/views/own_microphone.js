@@ -18,11 +18,12 @@ export class MicrophonePart {
     this.startButton = el("button", { type: "button", class: "main", click: () => this.#start() }, "Listen");
     this.stopButton = el("button", { type: "button", hidden: true, click: () => this.stop() }, "Stop");
     this.said = el("p", { class: "said", role: "status" });
+    this.heard = el("p", { class: "said" }); // changes all the time, so it is not read aloud
     this.element = el("section", { class: "panel" }, [
       el("h2", {}, "This browser's microphone"),
       el("p", {}, "Its sound goes to the station for as long as you listen."),
       el("div", { class: "actions" }, [this.startButton, this.stopButton]),
-      this.said,
+      this.heard, this.said,
     ]);
     const reason = whyNot();
     if (reason) {
@@ -70,7 +71,8 @@ export class MicrophonePart {
         sample.forEach((each, i) => trial.addRow(each, probs[i]));
         panel.show();
         const lost = trial.lost ? `, ${clock(trial.lost, 1)} lost` : "";
-        say(this.said, `${run.microphone.name}, ${run.microphone.rate} Hz: ${clock(trial.seconds)} heard${lost}`);
+        say(this.said, "");
+        say(this.heard, `${run.microphone.name}, ${run.microphone.rate} Hz: ${clock(trial.seconds)} heard${lost}`);
       },
       event: ({ record }) => {
         trial.addEvent(record);
@@ -98,6 +100,7 @@ export class MicrophonePart {
     show(this.startButton, true);
     show(this.stopButton, false);
     this.said.classList.toggle("problem", bad);
+    say(this.heard, "");
     say(this.said, words);
   }
 
