@@ -154,6 +154,15 @@ def test_another_host_name_is_refused_on_loopback() -> None:
             assert client.get("/v1/model", headers={"Host": host}).status_code == 200, host
 
 
+def test_a_station_for_its_own_machine_answers_no_proxy() -> None:
+    """A proxy on the same machine would bring everybody in as if they were here."""
+    with client_of(toy_app(access=Access(loopback_only=True))) as client:
+        for name in ("X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"):
+            answer = client.get("/v1/model", headers={name: "6.6.6.6"})
+            assert (answer.status_code, code(answer)) == (403, "behind_a_proxy")
+        assert client.get("/v1/model").status_code == 200
+
+
 def test_origins() -> None:
     own = request_place("http", "house:8765")
     allowed = [parse_origin("https://app.example.org")]
