@@ -75,6 +75,12 @@ class Outbox:
         """Replies with a sequence that are not acknowledged, oldest first."""
         return list(self._kept)
 
+    @property
+    def last_sequence(self) -> int:
+        """Of a reply behind all others. It comes even to a client that was told more than it can have been: one that
+        sent something else to another process before."""
+        return max(self.sequence, self.acknowledged) + 1
+
     def remembers(self, received: int | None) -> bool:
         """Whether all replies behind ``received`` can be sent again."""
         first = self._kept[0][0] if self._kept else self.sequence + 1
@@ -100,8 +106,8 @@ class Outbox:
         self._keep((self.sequence, encoded(kind(self.sequence, record))))
 
     def promise_last(self, message: msgspec.Struct) -> None:
-        """The same for a reply that says its own sequence, which is the next one."""
-        self.sequence += 1
+        """The same for a reply that says its own sequence, which is `last_sequence`."""
+        self.sequence = self.last_sequence
         self._keep((self.sequence, encoded(message)))
 
     def take(self) -> bytes | None:
