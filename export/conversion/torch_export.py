@@ -27,7 +27,7 @@ from export.conversion.cleaning import clean
 from export.conversion.fused_layers import swap
 from export.conversion.input_layout import InputLayout
 from export.conversion.plain_modules import make_plain, own_copy
-from export.recurrences import FrameWrites, loops_over_frames, roll, short_examples
+from export.recurrences import NOTHING_REPEATS, FrameWrites, roll, scans_in_turn, short_examples, step_by_step, work_over_frames
 from stream.errors import ExportError, NotStreamable
 
 _OPSET = 18
@@ -63,15 +63,27 @@ class Whole(nn.Module):
 
     def in_double(self, x: NDArray[Any]) -> NDArray[Any]:
         """(N, T, F) -> its first output, computed in float64."""
-        usual = torch.get_default_dtype()
-        torch.set_default_dtype(torch.float64)  # for tensors that the network makes itself
-        try:
-            with torch.no_grad():
-                double = copy.copy(self)
-                double._modules = {"net": _copied(self.net).double()}
-                return np.asarray(double(torch.from_numpy(x).double()).numpy())
-        finally:
-            torch.set_default_dtype(usual)
+        return np.asarray(self.doubled()(torch.from_numpy(x).double()).numpy())
+
+    def doubled(self) -> Callable[[Tensor], Tensor]:
+        """The same function of (N, T, F) float64, computed in float64."""
+        double = copy.copy(self)
+        double._modules = {"net": _copied(self.net).double()}
+        for tensor in [*double.parameters(), *double.buffers()]:
+            if tensor.dtype == torch.complex64:
+                tensor.data = tensor.data.to(torch.complex128)
+
+        def run(x: Tensor) -> Tensor:
+            usual = torch.get_default_dtype()
+            torch.set_default_dtype(torch.float64)  # for tensors that the network makes itself
+            try:
+                with torch.no_grad():
+                    y: Tensor = double(x)
+                    return y
+            finally:
+                torch.set_default_dtype(usual)
+
+        return run
 
 
 def _copied(module: nn.Module) -> nn.Module:
@@ -137,12 +149,13 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
     """
     whole = copy.deepcopy(whole)
     make_plain(whole)
+    traced = step_by_step(whole, whole.doubled(), example) or whole
     reason = ""
     for short in short_examples(whole, example):
         buffer = io.BytesIO()
-        with silenced(), _attention_as_written(), FrameWrites():
+        with silenced(), _attention_as_written(), scans_in_turn(), FrameWrites():
             torch.onnx.export(
-                whole,
+                traced,
                 (short,),
                 buffer,  # type: ignore[arg-type]  # the tracing exporter takes a file object
                 dynamo=False,
@@ -153,7 +166,7 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
                 dynamic_axes={"features": {0: "N", 1: "T"}},
             )
         rolled, problem = roll(onnx.load_from_string(buffer.getvalue()), short.numpy())
-        if not problem:
+        if not problem or (problem == NOTHING_REPEATS and traced is not whole):  # kernels that end have no loop
             return rolled
         reason = reason or problem
     reason = reason or "it runs at few lengths only"
@@ -189,8 +202,15 @@ LOOPS: dict[str, Exporter] = {"tracing of its loops": by_rolling}
 
 
 def exporters_for(whole: Whole, example: Tensor) -> dict[str, Exporter]:
-    """The exporters to try in turn: a network that loops over its frames would be unrolled by the usual ones."""
-    return LOOPS if loops_over_frames(whole, example) else EXPORTERS
+    """The exporters to try in turn: a network that loops over its frames would be unrolled by the usual ones.
+
+    Raises:
+        NotStreamable: it transforms the whole sound, and that is no recurrence.
+    """
+    work = work_over_frames(whole, example)
+    if work == "all at once" and step_by_step(whole, whole.doubled(), example) is None:
+        work = "layers"
+    return EXPORTERS if work == "layers" else LOOPS
 
 
 def offline_graph(exporter: str, whole: Whole, example: Tensor) -> onnx.ModelProto:

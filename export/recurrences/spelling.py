@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import functools
+import importlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -57,6 +60,33 @@ class _Extreme(tuple[Tensor, None]):
 
 
 _maximum, _minimum = _running(torch.maximum), _running(torch.minimum)
+
+def _in_turn(
+    operator: Any, leaves: Sequence[Tensor], dim: int = 0, additional_inputs: Sequence[Tensor] = ()
+) -> list[Tensor]:
+    """An associative scan, frame by frame. The operator of torch works on many at once by ``vmap``."""
+    keywords = {**operator.keywords, "combine_fn": operator.keywords["combine_fn"].__wrapped__}
+    combine = functools.partial(operator.func, *operator.args, **keywords)
+    frames = list(zip(*(leaf.unbind(dim) for leaf in leaves), strict=True))
+    state: Sequence[Tensor] = frames[0]
+    rows = [state]
+    for frame in frames[1:]:
+        state = combine(*state, *frame, *additional_inputs)
+        rows.append(state)
+    return [torch.stack(list(parts), dim) for parts in zip(*rows, strict=True)]
+
+
+@contextlib.contextmanager
+def scans_in_turn() -> Iterator[None]:
+    """Within: ``associative_scan`` is the loop over frames that it stands for."""
+    module: Any = importlib.import_module("torch._higher_order_ops.associative_scan")  # named as its function
+    before = module.generic_associative_scan
+    module.generic_associative_scan = _in_turn
+    try:
+        yield
+    finally:
+        module.generic_associative_scan = before
+
 
 # Values so far, along an axis that may be time.
 CUMULATIVE: dict[Any, Callable[..., Any]] = {

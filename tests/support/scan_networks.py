@@ -1,0 +1,198 @@
+"""Recurrences as people write them for speed in training: for all frames at once. All take (N, T, 12)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tests.support.export_networks import F
+from tests.support.loop_networks import H, Looped, _qkv, _value
+
+
+def long_convolution(u: Tensor, kernel: Tensor) -> Tensor:
+    """(N, H, T) by (H, T), causal, through spectra."""
+    frames = u.shape[-1]
+    spectra = torch.fft.rfft(u, n=2 * frames) * torch.fft.rfft(kernel, n=2 * frames)
+    return torch.fft.irfft(spectra, n=2 * frames)[..., :frames]
+
+
+def s4d(net: Looped, x: Tensor) -> Tensor:
+    """A diagonal state space with complex poles, as its kernel: Gu et al. 2022."""
+    u = net.cell(x).transpose(1, 2)
+    step = torch.exp(net.log_step)
+    a = torch.complex(-torch.exp(net.log_real), net.imaginary) * step[:, None]
+    c = torch.view_as_complex(net.c) * (torch.exp(a) - 1.0) / a
+    times = torch.arange(u.shape[-1], device=u.device)
+    kernel = 2 * torch.einsum("hn,hnt->ht", c, torch.exp(a[:, :, None] * times)).real
+    y = long_convolution(u, kernel) + u * net.skip[:, None]
+    return functional.gelu(y).transpose(1, 2)
+
+
+def s4d_network(width: int = H, order: int = 8) -> Looped:
+    parts = {
+        "log_step": nn.Parameter(torch.rand(width) * 3 - 5),
+        "log_real": nn.Parameter(torch.log(0.5 * torch.ones(width, order))),
+        "imaginary": nn.Parameter(math.pi * torch.arange(order).repeat(width, 1).float()),
+        "c": nn.Parameter(torch.randn(width, order, 2) / 5),
+        "skip": nn.Parameter(torch.randn(width)),
+    }
+    return Looped(s4d, nn.Linear(F, width), width, **parts)
+
+
+def lru(net: Looped, x: Tensor) -> Tensor:
+    """A linear recurrent unit, its states through spectra: Orvieto et al. 2023."""
+    frames = x.shape[1]
+    poles = torch.exp(torch.complex(-torch.exp(net.log_real), torch.exp(net.log_angle)))
+    gain = torch.sqrt(1 - torch.abs(poles) ** 2)
+    u = (x.to(net.b.dtype) @ net.b.T) * gain
+    powers = poles[None, :] ** torch.arange(frames)[:, None]
+    spectra = torch.fft.fft(u, n=2 * frames, dim=1) * torch.fft.fft(powers, n=2 * frames, dim=0)
+    states = torch.fft.ifft(spectra, dim=1)[:, :frames]
+    return torch.tanh((states @ net.c.T).real + x @ net.cell.weight.T)
+
+
+def lru_network(order: int = 6) -> Looped:
+    return Looped(
+        lru,
+        nn.Linear(F, H, bias=False),
+        log_real=nn.Parameter(torch.rand(order) * 2 - 3),
+        log_angle=nn.Parameter(torch.rand(order) * 2 - 2),
+        b=nn.Parameter(torch.randn(order, F, dtype=torch.cfloat) / 5),
+        c=nn.Parameter(torch.randn(H, order, dtype=torch.cfloat) / 3),
+    )
+
+
+def exponential(net: Looped, x: Tensor) -> Tensor:
+    """Moving averages as a convolution."""
+    alpha = torch.sigmoid(net.alpha)
+    kernel = (1 - alpha)[:, None] * alpha[:, None] ** torch.arange(x.shape[1])
+    return long_convolution(x.transpose(1, 2), kernel).transpose(1, 2)
+
+
+def resonators(net: Looped, x: Tensor) -> Tensor:
+    """Decaying oscillations, of which no parameter is a pole."""
+    times = torch.arange(x.shape[1])
+    kernel = torch.exp(-0.1 * times) * torch.cos((0.2 + net.alpha[:, None]) * times)
+    return long_convolution(net.cell(x).transpose(1, 2), kernel).transpose(1, 2)
+
+
+def short_filter(net: Looped, x: Tensor) -> Tensor:
+    """A filter of nine frames, through spectra."""
+    return long_convolution(net.cell(x).transpose(1, 2), net.alpha).transpose(1, 2)
+
+
+def scaled_sum(net: Looped, x: Tensor) -> Tensor:
+    """A moving average as a sum of frames that are scaled by a power of their number, in stretches that do not overflow."""
+    power = 0.999 ** torch.arange(1, x.shape[1] + 1)[:, None]
+    return 0.05 * torch.cumsum(x / power, 1) * power
+
+
+def min_gru_in_logarithms(net: Looped, x: Tensor) -> Tensor:
+    """minGRU in parallel, as in its paper: Feng et al. 2024."""
+
+    def positive(v: Tensor) -> Tensor:
+        return torch.where(v >= 0, v + 0.5, torch.sigmoid(v))
+
+    def logarithm(v: Tensor) -> Tensor:
+        return torch.where(v >= 0, (functional.relu(v) + 0.5).log(), -functional.softplus(-v))
+
+    k = net.cell(x)
+    log_z, log_rest = -functional.softplus(-k), -functional.softplus(k)
+    start = torch.log(positive(torch.zeros(x.shape[0], 1, H)))
+    values = torch.cat([start, log_z + logarithm(net.second(x))], dim=1)
+    summed = functional.pad(torch.cumsum(log_rest, dim=1), (0, 0, 1, 0))
+    return torch.exp(summed + torch.logcumsumexp(values - summed, dim=1))[:, 1:]
+
+
+def min_gru_from_nothing(net: Looped, x: Tensor) -> Tensor:
+    """The same from an empty state."""
+    hidden, gate = net.second(x), net.cell(x)
+    log_rest = -functional.softplus(gate)
+    log_values = -functional.softplus(-gate) + torch.log(functional.softplus(hidden) + 1e-4)
+    summed = log_rest.cumsum(dim=1)
+    return (summed + (log_values - summed).logcumsumexp(dim=1)).exp()
+
+
+def doubling(net: Looped, x: Tensor) -> Tensor:
+    """A gated recurrence in steps that double: Hillis and Steele 1986."""
+    a, b = torch.sigmoid(net.cell(x) + 1), torch.tanh(net.second(x))
+    shift = 1
+    while shift < x.shape[1]:
+        earlier_a = functional.pad(a, (0, 0, shift, 0), value=1.0)[:, :-shift]
+        earlier_b = functional.pad(b, (0, 0, shift, 0))[:, :-shift]
+        a, b = a * earlier_a, b + a * earlier_b
+        shift *= 2
+    return b
+
+
+def by_halves(net: Looped, x: Tensor) -> Tensor:
+    """The same by pairs of pairs: Blelloch 1990."""
+
+    def scan(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        frames = a.shape[1]
+        if frames == 1:
+            return a, b
+        pairs = frames // 2
+        first_a, second_a = a[:, 0 : 2 * pairs : 2], a[:, 1 : 2 * pairs : 2]
+        first_b, second_b = b[:, 0 : 2 * pairs : 2], b[:, 1 : 2 * pairs : 2]
+        odd_a, odd_b = scan(first_a * second_a, second_a * first_b + second_b)
+        rest = a[:, 2::2], b[:, 2::2]
+        count = rest[0].shape[1]
+        even_a = torch.cat([a[:, :1], odd_a[:, :count] * rest[0]], 1)
+        even_b = torch.cat([b[:, :1], rest[0] * odd_b[:, :count] + rest[1]], 1)
+        out = []
+        for t in range(frames):
+            out.append((odd_a[:, t // 2], odd_b[:, t // 2]) if t % 2 else (even_a[:, t // 2], even_b[:, t // 2]))
+        return torch.stack([o[0] for o in out], 1), torch.stack([o[1] for o in out], 1)
+
+    return scan(torch.sigmoid(net.cell(x)), torch.tanh(net.second(x)))[1]
+
+
+def torch_scan(net: Looped, x: Tensor) -> Tensor:
+    """The same by torch's own operator."""
+    from torch._higher_order_ops.associative_scan import associative_scan
+
+    def combined(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return left[0] * right[0], right[0] * left[1] + right[1]
+
+    gate = torch.sigmoid(net.cell(x))
+    both = (1 - gate, gate * torch.tanh(net.second(x)))
+    return associative_scan(combined, both, dim=1, combine_mode="generic")[1]
+
+
+def mamba(net: Looped, x: Tensor) -> Tensor:
+    """A selective state space with its sums in logarithms."""
+    u, gate = net.cell(x).chunk(2, -1)
+    delta, b, c = torch.split(net.second(u), [H, 4, 4], dim=-1)
+    delta = functional.softplus(delta)
+    a = torch.einsum("ntd,dk->ntdk", delta, -torch.exp(net.log_a))
+    into = torch.einsum("ntd,ntd,ntk->ntdk", delta, functional.softplus(u), functional.softplus(b))
+    summed = functional.pad(a[:, 1:].cumsum(1), (0, 0, 0, 0, 1, 0))
+    states = torch.exp(torch.logcumsumexp(torch.log(into) - summed, 1) + summed)
+    y = torch.einsum("ntdk,ntk->ntd", states, c) + u * net.alpha
+    return y * functional.silu(gate)
+
+
+SCANS: dict[str, Callable[[], nn.Module]] = {
+    "S4D, convolved": s4d_network,
+    "LRU, convolved": lru_network,
+    "moving averages, convolved": lambda: Looped(exponential, None, F, alpha=_value(F)),
+    "resonators, convolved": lambda: Looped(resonators, nn.Linear(F, H), alpha=_value(H)),
+    "short filter, convolved": lambda: Looped(short_filter, nn.Linear(F, H), alpha=_value(H, 9)),
+    "minGRU in logarithms": lambda: Looped(min_gru_in_logarithms, nn.Linear(F, H), second=nn.Linear(F, H)),
+    "minGRU in logarithms, from nothing": lambda: Looped(
+        min_gru_from_nothing, nn.Linear(F, H), second=nn.Linear(F, H)
+    ),
+    "gates in doubling steps": lambda: Looped(doubling, nn.Linear(F, H), second=nn.Linear(F, H)),
+    "gates by halves": lambda: Looped(by_halves, nn.Linear(F, H), second=nn.Linear(F, H)),
+    "gates by associative_scan": lambda: Looped(torch_scan, nn.Linear(F, H), second=nn.Linear(F, H)),
+    "Mamba in logarithms": lambda: Looped(
+        mamba, nn.Linear(F, 2 * H), second=nn.Linear(H, H + 8), log_a=_value(H, 4), alpha=_value(H)
+    ),
+    "scaled sum": lambda: Looped(scaled_sum, None, F),
+}
+__all__ = ["SCANS", "_qkv"]
