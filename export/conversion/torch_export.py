@@ -27,7 +27,7 @@ from export.conversion.cleaning import clean
 from export.conversion.fused_layers import swap
 from export.conversion.input_layout import InputLayout
 from export.conversion.plain_modules import make_plain, own_copy
-from export.recurrences import NOTHING_REPEATS, FrameWrites, roll, scans_in_turn, short_examples, step_by_step, work_over_frames
+from export.recurrences import NOTHING_REPEATS, ComplexAsPairs, FrameWrites, roll, scans_in_turn, short_examples, step_by_step, work_over_frames
 from stream.errors import ExportError, NotStreamable
 
 _OPSET = 18
@@ -126,7 +126,7 @@ def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
     if not scripted:
         whole = copy.deepcopy(whole)
         make_plain(whole)
-    with silenced(), _attention_as_written():
+    with silenced(), _attention_as_written(), contextlib.nullcontext() if scripted else ComplexAsPairs():
         torch.onnx.export(
             _traced(whole, example) if scripted else whole,
             (example,),
@@ -153,7 +153,7 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
     reason = ""
     for short in short_examples(whole, example):
         buffer = io.BytesIO()
-        with silenced(), _attention_as_written(), scans_in_turn(), FrameWrites():
+        with silenced(), _attention_as_written(), scans_in_turn(), FrameWrites(), ComplexAsPairs():
             torch.onnx.export(
                 traced,
                 (short,),

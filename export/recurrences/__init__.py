@@ -11,11 +11,13 @@ stacks      frames that are put together again
 roll        all of it, loop by loop
 spelling    functions that the tracing exporter does not know
 parallel    what is computed for all frames at once, as the loop over frames that it stands for
+complex_numbers  as pairs of real ones
 step_form   modules that take their state and give it back
 step_graph  ONNX graphs that do
 state_names which of their outputs is the next value of which input
 """
 
+from export.recurrences.complex_numbers import ComplexAsPairs
 from export.recurrences.looping import FrameWrites, short_examples, work_over_frames
 from export.recurrences.parallel import Stepwise, step_by_step
 from export.recurrences.roll import NOTHING_REPEATS, roll
@@ -26,6 +28,7 @@ from export.recurrences.step_graph import StepGraph
 
 __all__ = [
     "NOTHING_REPEATS",
+    "ComplexAsPairs",
     "FrameWrites",
     "StepGraph",
     "Stepwise",

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.overrides import _pop_mode_temporarily
 
 
 def _expm1(x: Tensor) -> Tensor:
@@ -86,6 +87,27 @@ def scans_in_turn() -> Iterator[None]:
         yield
     finally:
         module.generic_associative_scan = before
+
+
+@contextlib.contextmanager
+def untraced() -> Iterator[None]:
+    """What is computed within leaves no trace."""
+    state = torch._C._get_tracing_state()
+    torch._C._set_tracing_state(None)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        torch._C._set_tracing_state(state)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def as_written() -> Iterator[None]:
+    """Within: torch's functions are themselves, and leave no trace."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(untraced())
+        for _ in range(torch._C._len_torch_function_stack()):
+            stack.enter_context(_pop_mode_temporarily())
+        yield
 
 
 # Values so far, along an axis that may be time.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.support.export_networks import F
-from tests.support.loop_networks import H, Looped, _qkv, _value
+from tests.support.loop_networks import H, Looped, _value
 
 
 def long_convolution(u: Tensor, kernel: Tensor) -> Tensor:
@@ -177,6 +177,55 @@ def mamba(net: Looped, x: Tensor) -> Tensor:
     return y * functional.silu(gate)
 
 
+def complex_loop(net: Looped, x: Tensor) -> Tensor:
+    """A linear recurrent unit, frame by frame."""
+    poles = torch.exp(torch.complex(-torch.exp(net.log_real), torch.exp(net.log_angle)))
+    u = x.to(net.b.dtype) @ net.b.transpose(0, 1)
+    state, out = torch.zeros(x.shape[0], poles.shape[0], dtype=torch.cfloat), []
+    for t in range(x.shape[1]):
+        state = poles * state + u[:, t]
+        out.append(2 * (state @ net.c.T).real)
+    return torch.tanh(torch.stack(out, 1) + net.cell(x))
+
+
+def complex_steps(net: Looped, x: Tensor) -> Tensor:
+    """A diagonal state space, frame by frame."""
+    u = net.cell(x)
+    a = torch.exp(torch.complex(-torch.exp(net.log_real), net.imaginary) * torch.exp(net.log_step)[:, None])
+    c = torch.view_as_complex(net.c)
+    state, out = u.new_zeros(x.shape[0], H, a.shape[1], dtype=a.dtype), []
+    for frame in u.unbind(1):
+        state = a * state + frame.unsqueeze(-1)
+        out.append(2 * torch.einsum("bhn,hn->bh", state, c).real + net.skip * frame)
+    return functional.gelu(torch.stack(out, dim=1))
+
+
+def complex_scan(net: Looped, x: Tensor) -> Tensor:
+    """A linear recurrent unit by torch's own scan."""
+    from torch._higher_order_ops.associative_scan import associative_scan
+
+    def combined(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return left[0] * right[0], right[0] * left[1] + right[1]
+
+    poles = torch.exp(torch.complex(-torch.exp(net.log_real), torch.exp(net.log_angle)))
+    u = x.to(net.b.dtype) @ net.b.T
+    _, states = associative_scan(combined, (poles.expand(u.shape), u), dim=1, combine_mode="generic")
+    return torch.tanh((states @ net.c.T).real + net.cell(x))
+
+
+def complex_layers(net: Looped, x: Tensor) -> Tensor:
+    """Complex numbers within a frame: a spectrum of it, masked by a complex layer."""
+    spectrum = torch.fft.rfft(x, dim=-1)
+    mask = torch.tanh(spectrum.abs()) * torch.exp(1j * spectrum.angle())
+    masked = spectrum * (mask @ net.mask)
+    return torch.fft.irfft(masked, n=x.shape[-1])
+
+
+def _like(how: Callable[[Looped, Tensor], Tensor], network: Looped) -> Looped:
+    network.how = how
+    return network
+
+
 SCANS: dict[str, Callable[[], nn.Module]] = {
     "S4D, convolved": s4d_network,
     "LRU, convolved": lru_network,
@@ -193,6 +242,11 @@ SCANS: dict[str, Callable[[], nn.Module]] = {
     "Mamba in logarithms": lambda: Looped(
         mamba, nn.Linear(F, 2 * H), second=nn.Linear(H, H + 8), log_a=_value(H, 4), alpha=_value(H)
     ),
+    "LRU, frame by frame": lambda: _like(complex_loop, lru_network()),
+    "LRU by associative_scan": lambda: _like(complex_scan, lru_network()),
+    "S4D, frame by frame": lambda: _like(complex_steps, s4d_network()),
+    "spectrum of a frame": lambda: Looped(
+        complex_layers, None, F, mask=nn.Parameter(torch.randn(7, 7, dtype=torch.cfloat) / 3)
+    ),
     "scaled sum": lambda: Looped(scaled_sum, None, F),
 }
-__all__ = ["SCANS", "_qkv"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,11 +10,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
+from export.recurrences.complex_numbers import Pair
 from export.recurrences.looping import SIZES
 from export.recurrences.parallel.gates import Gated, Read, gated
 from export.recurrences.parallel.recording import INPUT, Place, Record, tensors_of, vectorised
 from export.recurrences.parallel.steps import convolved, scanned
 from export.recurrences.parallel.transforms import Convolved, convolutions
+from export.recurrences.spelling import as_written, untraced
 
 _FRAMES = 23  # of the sound that forms are looked for with
 Found = Gated | Convolved
@@ -37,7 +38,7 @@ class Stepwise(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         """As the network does."""
-        with untraced():
+        with as_written():
             record = Record.of(self._double, _sound(x.detach().clone(), x.shape[1]))
             found: list[Found] = [*self._transforms, *(gated(record) if record is not None else ())]
         if record is None or not found:
@@ -73,17 +74,6 @@ def _sound(example: Tensor, frames: int) -> Tensor:
     return x + 0.1 * (x.std() + 1e-3) * noise
 
 
-@contextlib.contextmanager
-def untraced() -> Iterator[None]:
-    """What is computed within leaves no trace."""
-    state = torch._C._get_tracing_state()
-    torch._C._set_tracing_state(None)  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        torch._C._set_tracing_state(state)  # type: ignore[arg-type]
-
-
 def _sources(found: Found) -> list[Place]:
     if isinstance(found, Convolved):
         return [found.source]
@@ -111,7 +101,7 @@ class _Substituting(TorchFunctionMode):
         if number in self._needed or func in SIZES or not tensors_of((args, kwargs)):
             result = func(*args, **kwargs)
         else:
-            with untraced():
+            with untraced(), torch._C.DisableTorchFunction():
                 args, kwargs = tree_map(_as_number, (args, kwargs))
                 result = func(*args, **kwargs)
         tensors = tensors_of(result)
@@ -135,7 +125,9 @@ class _Substituting(TorchFunctionMode):
 
 
 def _as_number(value: Any) -> Any:
-    """Sizes are tensors while a graph is traced."""
+    """Sizes are tensors while a graph is traced, and complex numbers pairs."""
+    if isinstance(value, Pair):
+        return torch.complex(value.re, value.im)
     whole = isinstance(value, Tensor) and value.dim() == 0 and not value.is_floating_point() and not value.is_complex()
     return value.item() if whole else value
 

@@ -1,4 +1,4 @@
-"""Find what runs through complex numbers between real tensors, and the kernel of the convolution that it is."""
+"""Find what runs through spectra between real tensors, and the kernel of the convolution that it is."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Block:
 
 
 def over_time(record: Record) -> list[_Block]:
-    """Complex computations between two real tensors.
+    """Transforms between two real tensors.
 
     Raises:
         NotStreamable: two sounds are multiplied in it.
@@ -72,7 +72,7 @@ def over_time(record: Record) -> list[_Block]:
             continue
         end = _cut_to_length(record, place)
         sources, name = _sources(record, place)
-        if end in done:
+        if end in done or not name:
             continue
         done.add(end)
         if len(sources) != 1:
@@ -96,10 +96,10 @@ def _cut_to_length(record: Record, place: Place) -> Place:
 
 
 def _sources(record: Record, place: Place) -> tuple[set[Place], str]:
-    """Real tensors that the complex ones before a tensor are made of, and the function of torch to name."""
+    """Real tensors that the complex ones before a tensor are made of, and the transform among them; "" = none."""
     found: set[Place] = set()
     seen = {place}
-    waiting, name = [place], "a transform"
+    waiting, name = [place], ""
     while waiting:
         number = waiting.pop()[0]
         called = record.calls[number].name
