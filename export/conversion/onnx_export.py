@@ -222,7 +222,9 @@ def _offline_graphs(
         except ExportError as error:
             faults.append(error)
             continue
-        yield exporter, graph, Reference(run_torch, None, _fault_finder(whole, graph), whole.in_double)
+        yield exporter, graph, Reference(
+            run_torch, None, _fault_finder(whole, graph), whole.in_double, whole.at_once
+        )
 
 
 def _with_its_state(network: nn.Module, features: Array, state: Any) -> nn.Module:

@@ -38,6 +38,7 @@ class Whole(nn.Module):
 
     Attributes:
         net: a copy of the network, in eval mode, on the CPU.
+        at_once: recurrences were found in it that it computes for all frames at once, by powers that may overflow.
     """
 
     def __init__(self, module: nn.Module, layout: InputLayout, output_index: int = 0) -> None:
@@ -48,6 +49,7 @@ class Whole(nn.Module):
         self.eval()  # the wrapper too: exporters restore the mode of the root, and with it of all below
         self.layout = layout
         self.output_index = output_index
+        self.at_once = False
         for parameter in () if scripted else self.parameters():
             parameter.requires_grad_(False)
 
@@ -147,9 +149,10 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
     Raises:
         NotStreamable: frames are left that no loop was found for.
     """
-    whole = copy.deepcopy(whole)
+    original, whole = whole, copy.deepcopy(whole)
     make_plain(whole)
     traced = step_by_step(whole, whole.doubled(), example) or whole
+    original.at_once = traced is not whole
     reason = ""
     for short in short_examples(whole, example):
         buffer = io.BytesIO()
@@ -208,7 +211,7 @@ def exporters_for(whole: Whole, example: Tensor) -> dict[str, Exporter]:
         NotStreamable: it transforms the whole sound, and that is no recurrence.
     """
     work = work_over_frames(whole, example)
-    if work == "all at once" and step_by_step(whole, whole.doubled(), example) is None:
+    if work == "sums" and step_by_step(whole, whole.doubled(), example) is None:
         work = "layers"
     return EXPORTERS if work == "layers" else LOOPS
 

@@ -8,12 +8,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten
 
 from export.recurrences.spelling import CUMULATIVE, SPELLED, scans_in_turn
 
 _LENGTHS = (48, 96)
 _TRANSFORMS = {getattr(torch.fft, name) for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")}
+_PLANES = {getattr(torch.fft, name) for name in ("fft2", "ifft2", "rfft2", "irfft2", "fftn", "ifftn", "rfftn", "irfftn")}
 _SUMS = {torch.cumsum, Tensor.cumsum}
+_PRODUCTS = {torch.conv1d, torch.conv2d, torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, torch.einsum}
 # Questions about a tensor that its values do not answer: getters of properties have no name to write here.
 SIZES: set[Any] = {
     Tensor.size,
@@ -32,6 +35,7 @@ class _Count(TorchFunctionMode):
         self.sizes: list[int] = []
         self.sums: list[int] = []
         self.transforms: list[int] = []
+        self.products: list[list[list[int]]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -39,13 +43,20 @@ class _Count(TorchFunctionMode):
         if func in CUMULATIVE or func in _SUMS:
             axis = kwargs["dim"] if "dim" in kwargs else args[1]
             (self.sums if func in _SUMS else self.sizes).append(args[0].shape[axis])
+        if func in _PRODUCTS:
+            leaves, _ = tree_flatten(args)
+            sizes = [leaf.shape for leaf in leaves if isinstance(leaf, Tensor)]
+            first = sizes[1:2] if func in (torch.conv1d, torch.conv2d) else sizes
+            self.products.append([sorted(size) for size in first])
         if func in _TRANSFORMS:
             given = dict(zip(("input", "n", "dim"), args, strict=False)) | kwargs
             self.transforms.append(int(given.get("n") or given["input"].shape[given.get("dim", -1)]))
+        if func in _PLANES:
+            self.transforms.append(args[0].numel())
         return func(*args, **kwargs)
 
 
-Work = Literal["layers", "loop", "all at once"]
+Work = Literal["layers", "loop", "spectra", "sums"]
 
 
 def work_over_frames(network: Callable[[Tensor], Any], example: Tensor) -> Work:
@@ -67,10 +78,18 @@ def work_over_frames(network: Callable[[Tensor], Any], example: Tensor) -> Work:
         counts.append(count)
     short, long = counts
     if long.transforms != short.transforms:
-        return "all at once"
+        return "spectra"
     if long.calls > short.calls + (_LENGTHS[1] - _LENGTHS[0]) // 16 or long.sizes != short.sizes:
         return "loop"
-    return "all at once" if long.sums != short.sums or long.calls > short.calls else "layers"
+    if long.sums != short.sums or long.calls > short.calls:
+        return "sums"
+    return "sums" if any(map(_by_all_frames, short.products, long.products)) else "layers"
+
+
+def _by_all_frames(short: list[list[int]], long: list[list[int]]) -> bool:
+    """True for a product with a matrix of frames by frames, or a convolution with a kernel of all frames."""
+    grown = [sum(a != b for a, b in zip(one, two, strict=False)) for one, two in zip(short, long, strict=False)]
+    return any(grown) if len(short) == 1 else any(count > 1 for count in grown)
 
 
 def short_examples(network: nn.Module, example: Tensor) -> list[Tensor]:

@@ -154,30 +154,6 @@ def test_what_cannot_be_carried_is_refused_with_the_way_out(
     assert not path.exists()
 
 
-def decayed(x: Tensor) -> Tensor:
-    """A sum that decays, as a product of spectra."""
-    frames = x.shape[1]
-    kernel = 0.9 ** torch.arange(frames)
-    spectra = torch.fft.rfft(x, n=2 * frames, dim=1) * torch.fft.rfft(kernel, n=2 * frames)[:, None]
-    return torch.fft.irfft(spectra, n=2 * frames, dim=1)[:, :frames]
-
-
-def scaled_sum(x: Tensor) -> Tensor:
-    """The same, as a sum of frames that are scaled by a power of their number."""
-    power = 0.9 ** torch.arange(1, x.shape[1] + 1)[:, None]
-    return torch.cumsum(x / power, 1) * power
-
-
-@pytest.mark.parametrize(
-    ("how", "reason"), [(decayed, "torch.fft.rfft runs over time"), (scaled_sum, "position")]
-)
-def test_scans_without_a_stable_form_are_refused(
-    how: Callable[[Tensor], Tensor], reason: str, tmp_path: Path
-) -> None:
-    with pytest.raises(NotStreamable, match=rf"{reason}.*forward\(x, state\)"):
-        to_onnx(Featureless(how), tmp_path / "model.onnx", CARD, features(0))
-
-
 def mean_so_far(x: Tensor) -> Tensor:
     return x.cumsum(1) / torch.arange(1, x.shape[1] + 1)[:, None]
 

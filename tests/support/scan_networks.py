@@ -85,6 +85,22 @@ def short_filter(net: Looped, x: Tensor) -> Tensor:
     return long_convolution(net.cell(x).transpose(1, 2), net.alpha).transpose(1, 2)
 
 
+def by_long_kernel(net: Looped, x: Tensor) -> Tensor:
+    """Moving averages as a convolution with as many frames as there are."""
+    frames = x.shape[1]
+    kernel = (1 - net.alpha)[:, None] * net.alpha[:, None] ** torch.arange(frames - 1, -1, -1)
+    padded = functional.pad(x.transpose(1, 2), (frames - 1, 0))
+    return functional.conv1d(padded, kernel.unsqueeze(1), groups=F).transpose(1, 2)
+
+
+def by_matrix(net: Looped, x: Tensor) -> Tensor:
+    """The same as a matrix of frames by frames."""
+    times = torch.arange(x.shape[1])
+    distance = times[:, None] - times
+    decay = torch.where(distance >= 0, 0.9 ** distance.clamp(min=0), torch.zeros(()))
+    return 0.1 * torch.matmul(decay, net.cell(x))
+
+
 def scaled_sum(net: Looped, x: Tensor) -> Tensor:
     """A moving average as a sum of frames that are scaled by a power of their number, in stretches that do not overflow."""
     power = 0.999 ** torch.arange(1, x.shape[1] + 1)[:, None]
@@ -231,6 +247,8 @@ SCANS: dict[str, Callable[[], nn.Module]] = {
     "LRU, convolved": lru_network,
     "moving averages, convolved": lambda: Looped(exponential, None, F, alpha=_value(F)),
     "resonators, convolved": lambda: Looped(resonators, nn.Linear(F, H), alpha=_value(H)),
+    "moving averages by a long kernel": lambda: Looped(by_long_kernel, None, F, alpha=_value(F)),
+    "moving averages by a matrix": lambda: Looped(by_matrix, nn.Linear(F, H)),
     "short filter, convolved": lambda: Looped(short_filter, nn.Linear(F, H), alpha=_value(H, 9)),
     "minGRU in logarithms": lambda: Looped(min_gru_in_logarithms, nn.Linear(F, H), second=nn.Linear(F, H)),
     "minGRU in logarithms, from nothing": lambda: Looped(
@@ -249,4 +267,46 @@ SCANS: dict[str, Callable[[], nn.Module]] = {
         complex_layers, None, F, mask=nn.Parameter(torch.randn(7, 7, dtype=torch.cfloat) / 3)
     ),
     "scaled sum": lambda: Looped(scaled_sum, None, F),
+}
+
+
+def circular(net: Looped, x: Tensor) -> Tensor:
+    """A product of spectra without zeros behind the sound: its end comes before its beginning."""
+    frames = x.shape[1]
+    kernel = torch.fft.rfft(0.9 ** torch.arange(frames))
+    return torch.fft.irfft(torch.fft.rfft(x.transpose(1, 2)) * kernel, n=frames).transpose(1, 2)
+
+
+def both_ways(net: Looped, x: Tensor) -> Tensor:
+    """A kernel that is heard backwards too."""
+    kernel = 0.9 ** (torch.arange(-x.shape[1], x.shape[1]).abs())
+    spectra = torch.fft.rfft(x, n=3 * x.shape[1], dim=1) * torch.fft.rfft(kernel, n=3 * x.shape[1])[:, None]
+    return torch.fft.irfft(spectra, n=3 * x.shape[1], dim=1)[:, x.shape[1] : 2 * x.shape[1]]
+
+
+def learned_kernel(net: Looped, x: Tensor) -> Tensor:
+    """A kernel of any values, as long as the sound."""
+    return long_convolution(x.transpose(1, 2), net.alpha[:, : x.shape[1]]).transpose(1, 2)
+
+
+def of_two_sounds(net: Looped, x: Tensor) -> Tensor:
+    """The sound convolved with itself."""
+    y = x.transpose(1, 2)
+    return long_convolution(y, torch.tanh(y)).transpose(1, 2)
+
+
+def mixed_frames(net: Looped, x: Tensor) -> Tensor:
+    """Frames and features through one transform: Lee-Thorp et al. 2021."""
+    return torch.fft.fft2(x).real
+
+
+REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "circular convolution": (lambda: Looped(circular, None, F), "it wraps around"),
+    "kernel to both sides": (lambda: Looped(both_ways, None, F), "sees frames to come"),
+    "kernel as long as the sound": (
+        lambda: Looped(learned_kernel, None, F, alpha=nn.Parameter(torch.randn(F, 16384))),
+        "no sum of decaying exponentials",
+    ),
+    "convolved with itself": (lambda: Looped(of_two_sounds, None, F), "mixes 2 signals"),
+    "Fourier mixing": (lambda: Looped(mixed_frames, None, F), "it wraps around"),
 }

@@ -68,7 +68,7 @@ def gated(record: Record) -> list[Gated]:
     return found
 
 
-_SUMMING = ("cumsum", "cumprod", "logcumsumexp", "flip", "cat", "pad", "roll", "where", "tril", "setitem")
+_SUMMING = ("cumsum", "cumprod", "logcumsumexp", "flip", "cat", "pad", "roll", "where", "tril", "__setitem__", "clone")
 
 
 def _accumulates(record: Record, place: Place) -> bool:
@@ -82,11 +82,11 @@ class _Candidates:
     def __init__(self, record: Record, place: Place, shape: torch.Size) -> None:
         self.record, self.place, self.h = record, place, record.value(place)
         self.other = record.value(place, True)
-        self.tolerance = 1e-8 if self.h.dtype == torch.float64 else 1e-4
+        self.tolerance = 1e-6 if self.h.dtype == torch.float64 else 1e-4  # powers may have been made in float32
         self.reads: list[Read] = []
-        for each in sorted(record.ancestors(place)):
-            if each not in record.varying:
-                continue
+        for each in sorted(record.varying):
+            if each >= place:
+                break
             value = record.value(each)
             if not value.is_floating_point() or not _fits(value.shape, shape):
                 continue
@@ -111,7 +111,7 @@ class _Candidates:
         table = torch.stack([value.reshape(-1)[points] for value in shifted])
         for k, into in enumerate(reads):
             ratio = (h1 - table[k]) / h0
-            if (ratio.abs() < 1e-9).all():
+            if (ratio.abs() < self.tolerance).all():
                 continue  # it is what goes in
             steady = self._steady(axis, into)
             if steady is not None:
@@ -173,7 +173,7 @@ class _Candidates:
         (gate, scale), (again, scaled_again) = found
         if max((gate - again).abs().max(), (scale - scaled_again).abs().max()) > 100 * self.tolerance:
             return None
-        if (gate.abs() < 1e-9).all() or ((gate - 1).abs() < 1e-9).all() or (gate.abs() > 1 + 1e-9).any():
+        if (gate.abs() < self.tolerance).all() or ((gate - 1).abs() < self.tolerance).all() or (gate.abs() > 1 + 1e-9).any():
             return None  # no recurrence, or a plain sum
         return gate, scale
 
@@ -184,10 +184,10 @@ class _Candidates:
             a = self.values(gate, other).narrow(axis, 0, 1) if isinstance(gate, Read) else gate
             new = self.values(into, other).narrow(axis, 0, 1)
             left = h.narrow(axis, 0, 1) - (new if scale is None else scale * new)
-            rounding = 100 * self.tolerance * (1 + h.abs().max())
+            rounding = 10 * self.tolerance * (1 + h.abs().max())
             starts.append(torch.where(left.abs() <= rounding, torch.zeros_like(left), left / a).squeeze(axis))
         first = torch.cat(starts)
-        rounding = 1e3 * self.tolerance * (1 + first.abs().max())
+        rounding = 100 * self.tolerance * (1 + first.abs().max())
         if not torch.isfinite(first).all() or (first - first[:1]).abs().max() > rounding:
             return None
         return first[:1]

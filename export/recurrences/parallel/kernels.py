@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 _ENDS = 1e-13  # of the largest value: what is left of a spectrum's rounding
 _FITS = 1e-7  # of the largest value
-_ROWS = 384  # places in time that weights are fitted on
+_ROWS = 1024  # places in time that weights are fitted on
+_FIRST = 12  # frames that parameters are tried on
+_MOST_POLES = 256
 _ORDERS = (1, 2, 3, 4, 6, 8, 12, 16, 24)  # of kernels of which nothing but the values is known
 
 
@@ -57,39 +59,59 @@ def identified(kernel: Array, known: Sequence[Array]) -> Oscillations | Finite |
             return ended
     else:
         ended = None
-    for poles in [*_from_parameters(known, len(kernel)), *_from_values(kernel)]:
-        found = fitted(kernel, poles)
-        if found is not None:
-            return found
+    tables = _tables(known, len(kernel))
+    poles = _poles(tables)
+    for candidate in poles:
+        for weights in tables:
+            found = _as_they_are(kernel, candidate, weights)
+            if found is not None:
+                return found
+    for candidate in [*poles, *_from_values(kernel)]:
+        if fitted(kernel[:1], candidate[:1]) is not None:
+            found = fitted(kernel, candidate)
+            if found is not None:
+                return found
     return ended
 
 
-def _from_parameters(known: Sequence[Array], channels: int) -> list[Array]:
-    """Parameters as poles: themselves, or their exponentials, (channels or 1, order) complex, smallest order first."""
+def _tables(known: Sequence[Array], channels: int) -> list[Array]:
+    """Parameters that may belong to the poles of every channel: (channels or 1, order) complex, smallest order first."""
     found: list[Array] = []
     for value in known:
-        if value.ndim == 0 or value.size > 1 << 16 or not np.isfinite(value).all():
+        if value.ndim == 0 or not np.isfinite(value).all():
             continue
-        shapes = []
         squeezed = value.reshape([s for s in value.shape if s != 1] or [1])
-        if squeezed.ndim == 1:
-            shapes = [squeezed[None], squeezed[:, None]]
-        elif squeezed.ndim == 2:
-            shapes = [squeezed, squeezed.T]
-        for shape in shapes:
-            if shape.shape[0] not in (1, channels) or shape.shape[1] > 256:
-                continue
-            with np.errstate(over="ignore"):
-                forms = (shape.astype(np.complex128), np.exp(shape.astype(np.complex128)))
-            for poles in forms:
-                moduli = np.abs(poles)
-                if np.isfinite(moduli).all() and moduli.max() <= 1 + 1e-9 and moduli.max() > 0:
-                    found.append(poles)
+        ways = {1: [squeezed[None], squeezed[:, None]], 2: [squeezed, squeezed.T]}.get(squeezed.ndim, [])
+        found += [w.astype(np.complex128) for w in ways if w.shape[0] in (1, channels) and w.shape[1] <= _MOST_POLES]
+    return _unique(found)
+
+
+def _poles(tables: Sequence[Array]) -> list[Array]:
+    """The tables and their exponentials, where they decay."""
+    with np.errstate(over="ignore"):
+        forms = [form for table in tables for form in (table, np.exp(table))]
+    return _unique([f for f in forms if np.isfinite(f).all() and 0 < np.abs(f).max() <= 1 + 1e-9])
+
+
+def _unique(arrays: Sequence[Array]) -> list[Array]:
     unique: list[Array] = []
-    for poles in sorted(found, key=lambda p: p.shape[1]):
-        if not any(poles.shape == u.shape and np.array_equal(poles, u) for u in unique):
-            unique.append(poles)
+    for each in sorted(arrays, key=lambda a: a.shape[1]):
+        if not any(each.shape == other.shape and np.array_equal(each, other) for other in unique):
+            unique.append(each)
     return unique
+
+
+def _as_they_are(kernel: Array, poles: Array, weights: Array) -> Oscillations | None:
+    """The kernel, if it is made of the poles with some multiple of these weights."""
+    if poles.shape != weights.shape or len(weights) != len(kernel):
+        return None
+    first = (weights[:, None] * poles[:, None] ** np.arange(_FIRST)[:, None]).sum(2).real
+    size = (first * first).sum()
+    times = (first * kernel[:, :_FIRST]).sum() / size if size else 0.0
+    if np.abs(times * first - kernel[:, :_FIRST]).max() > _FITS * np.abs(kernel).max():
+        return None
+    found = Oscillations(poles, times * weights)
+    return found if _fits(kernel, found) else None
 
 
 def _from_values(kernel: Array) -> list[Array]:
@@ -137,9 +159,12 @@ def fitted(kernel: Array, poles: Array) -> Oscillations | None:
         solved = (solution[:order] + 1j * solution[order:]).T
         weights[channel : channel + 1 if len(poles) > 1 else None] = solved
     found = Oscillations(poles, weights)
-    made = sampled(found, frames)
+    return found if _fits(kernel, found) else None
+
+
+def _fits(kernel: Array, form: Oscillations) -> bool:
     scale = np.abs(kernel).max(axis=1, keepdims=True) + 1e-12 * np.abs(kernel).max()
-    return found if (np.abs(made - kernel) <= _FITS * scale).all() else None
+    return bool((np.abs(sampled(form, kernel.shape[1]) - kernel) <= _FITS * scale).all())
 
 
 def _paired(poles: Array) -> bool:

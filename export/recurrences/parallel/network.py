@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 from export.recurrences.complex_numbers import Pair
 from export.recurrences.looping import SIZES
 from export.recurrences.parallel.gates import Gated, Read, gated
-from export.recurrences.parallel.recording import INPUT, Place, Record, tensors_of, vectorised
+from export.recurrences.parallel.recording import INPUT, Place, Record, given_by, tensors_of, vectorised
 from export.recurrences.parallel.steps import convolved, scanned
 from export.recurrences.parallel.transforms import Convolved, convolutions
 from export.recurrences.spelling import as_written, untraced
@@ -104,13 +104,13 @@ class _Substituting(TorchFunctionMode):
             with untraced(), torch._C.DisableTorchFunction():
                 args, kwargs = tree_map(_as_number, (args, kwargs))
                 result = func(*args, **kwargs)
-        tensors = tensors_of(result)
+        tensors = given_by(func, args, result)
         if not tensors:
             return result
         self._number += 1
         for k, tensor in enumerate(tensors):
             found = self._found.get((number, k))
-            if found is not None:
+            if found is not None and result is not None:
                 tensor = self._instead(found, tensor)
                 result = tensor if len(tensors) == 1 and isinstance(result, Tensor) else _with(result, k, tensor)
             if (number, k) in self._wanted:

@@ -33,12 +33,14 @@ class Call:
         func: of torch.
         args, kwargs: as given, tensors of earlier calls as ``Made``.
         values: copies of the tensors that it gave, in their order.
+        shapes: of the tensors of earlier calls that it reads.
     """
 
     func: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     values: tuple[Tensor, ...]
+    shapes: tuple[torch.Size, ...] = ()
 
     @property
     def name(self) -> str:
@@ -63,6 +65,11 @@ def vectorised() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
+def given_by(func: Any, args: Any, result: Any) -> list[Tensor]:
+    """The tensors that a call gave, or changed."""
+    return tensors_of(args[0] if getattr(func, "__name__", "") == "__setitem__" else result)
+
+
 class Recording(TorchFunctionMode):
     """Within: notes the calls that give tensors.
 
@@ -81,14 +88,16 @@ class Recording(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         given = tree_map(self._made, (args, kwargs))
+        leaves, _ = tree_flatten((args, kwargs))
+        read = tuple(t.shape for t in leaves if isinstance(t, Tensor) and id(t) in self.places)
         result = func(*args, **kwargs)
-        found = () if vectorised() else tensors_of(result)
+        found = () if vectorised() else given_by(func, args, result)
         if found:
             for k, tensor in enumerate(found):
-                self.places.setdefault(id(tensor), (len(self.calls), k))
-            self._kept.append(result)
+                self.places[id(tensor)] = (len(self.calls), k)
+            self._kept.append(found)
             values = tuple(t.detach().clone() if self._copies else t.detach() for t in found)
-            self.calls.append(Call(func, given[0], given[1], values))
+            self.calls.append(Call(func, given[0], given[1], values, read))
         return result
 
     def _made(self, value: Any) -> Any:

@@ -1,19 +1,19 @@
-"""Find what runs through spectra between real tensors, and the kernel of the convolution that it is."""
+"""Find what runs through spectra, or through a matrix or kernel as long as the sound: the convolution that it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_flatten, tree_map
 
 from export.recurrences.parallel.kernels import Finite, Oscillations, identified
-from export.recurrences.parallel.recording import INPUT, Call, Made, Place, Record, Recording, tensors_of
+from export.recurrences.parallel.recording import INPUT, Call, Made, Place, Record, Recording, given_by
 from export.recurrences.spelling import scans_in_turn
 from stream.errors import NotStreamable
 
@@ -22,6 +22,7 @@ _LONG = 2048  # frames that a kernel is looked at for
 _LEAST = 8  # frames along an axis that may be time
 _LARGEST = 1 << 16  # parameter that is looked at as poles
 _MOST_INPUTS = 128
+_LINEAR = ("bmm", "conv1d", "conv2d", "einsum", "linear", "matmul", "__matmul__", "__rmatmul__", "mm")
 _WAY_OUT = (
     "write what it computes (a convolution, a recurrence) as a causal convolution, or as a step "
     "forward(x, state) -> (scores, state)"
@@ -55,6 +56,7 @@ class _Block:
     result: Place
     source: Place
     name: str
+    transform: bool = True  # and so refused if it is no recurrence; what else reads all frames, others refuse by name
 
 
 def over_time(record: Record) -> list[_Block]:
@@ -79,6 +81,31 @@ def over_time(record: Record) -> list[_Block]:
             raise NotStreamable(f"{name} over time mixes {len(sources)} signals, so it is no convolution; {_WAY_OUT}")
         blocks.append(_Block(end, sources.pop(), name))
     return blocks
+
+
+def by_long_weights(record: Record, longer: list[Call]) -> list[_Block]:
+    """Products and convolutions whose weights have a size that grows with the sound, and do not depend on it.
+
+    Args:
+        record: of a short sound.
+        longer: the same calls for a longer one.
+    """
+    blocks = []
+    for number, (call, other) in enumerate(zip(record.calls, longer, strict=True)):
+        if call.name not in _LINEAR or (number, 0) not in record.varying:
+            continue
+        sizes = [_constant_sizes(each, record.varying) for each in (call, other)]
+        sources = _sounding(record, (number, 0))
+        if len(sources) == 1 and sizes[0] != sizes[1]:
+            end = _cut_to_length(record, (number, 0))
+            blocks.append(_Block(end, sources[0], call.name, False))
+    return blocks
+
+
+def _constant_sizes(call: Call, varying: frozenset[Place]) -> list[torch.Size]:
+    leaves, _ = tree_flatten((call.args, call.kwargs))
+    sizes = [leaf.shape for leaf in leaves if isinstance(leaf, Tensor)]
+    return sizes + [shape for place, shape in zip(call.reads, call.shapes, strict=True) if place not in varying]
 
 
 def _sounding(record: Record, place: Place) -> list[Place]:
@@ -130,15 +157,38 @@ def convolutions(
         NotStreamable: one of them is none, or has a kernel that no state can hold.
     """
     blocks = over_time(record)
+    frames = record.sounds[0].shape[1]
+    _, calls = _recorded(network, x, frames + 8)
+    if _names(calls) == _names(record.calls):
+        blocks += by_long_weights(record, calls)
     if not blocks:
         return []
-    sound = x[:1].repeat(1, -(-_LONG // x.shape[1]), 1)[:, :_LONG]
-    with torch.no_grad(), scans_in_turn(), Recording(sound, copies=False) as recording:
-        network(sound)
-    if [call.name for call in recording.calls] != [call.name for call in record.calls]:
+    sound, calls = _recorded(network, x, _LONG)
+    if _names(calls) != _names(record.calls):
+        if not any(block.transform for block in blocks):
+            return []
         raise NotStreamable(f"{blocks[0].name} over time: longer sounds are computed in another way; {_WAY_OUT}")
     known = _known(record, parameters)
-    return [_convolved(block, record, recording.calls, sound, known) for block in blocks]
+    found = []
+    for block in blocks:
+        try:
+            found.append(_convolved(block, record, calls, sound, known))
+        except NotStreamable:
+            if block.transform:
+                raise
+    return found
+
+
+def _recorded(network: Callable[[Tensor], Any], x: Tensor, frames: int) -> tuple[Tensor, list[Call]]:
+    """A sound of one stream, and what the network calls for it."""
+    sound = x[:1].repeat(1, -(-frames // x.shape[1]), 1)[:, :frames]
+    with torch.no_grad(), scans_in_turn(), Recording(sound, copies=False) as recording:
+        network(sound)
+    return sound, recording.calls
+
+
+def _names(calls: list[Call]) -> list[str]:
+    return [call.name for call in calls]
 
 
 def _known(record: Record, parameters: list[Tensor]) -> list[Array]:
@@ -158,6 +208,12 @@ def _known(record: Record, parameters: list[Tensor]) -> list[Array]:
 
 def _convolved(block: _Block, record: Record, calls: list[Call], sound: Tensor, known: list[Array]) -> Convolved:
     replay = _Replay(calls, block, sound)
+    while record.calls[block.source[0]].name in ("pad", "cat") and block.source != INPUT:
+        before = _sounding(record, block.source)
+        if len(before) != 1:
+            break
+        block = replace(block, source=before[0])
+        replay = _Replay(calls, block, sound)
     source, result = replay.source, replay.value(block.result)
     short_source, short = record.value(block.source), record.value(block.result)
     axis = _grown(short, result)
@@ -266,6 +322,9 @@ class _Replay:
             for number in self.order:
                 call = self.calls[number]
                 args, kwargs = tree_map(given, (call.args, call.kwargs))
-                for k, tensor in enumerate(tensors_of(call.func(*args, **kwargs))):
+                if call.name == "__setitem__":
+                    args = (args[0].clone(), *args[1:])
+                result = call.func(*args, **kwargs)
+                for k, tensor in enumerate(given_by(call.func, args, result)):
                     made[number, k] = tensor
         return made[self.block.result]
