@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from export.keras.graph_builder import Builder, Tensor
 
@@ -58,22 +60,23 @@ def _body(gates: Gates, prefix: str) -> GraphProto:
     def own(name: str) -> str:
         return f"{prefix}.{name}"
 
-    constants = {
+    constants: dict[str, Any] = {
         "weight": np.ascontiguousarray(gates.weight.T),
         "recurrence": np.ascontiguousarray(gates.recurrence.T),
         "bias": gates.bias,
         "half": np.float32(0.5),
+        "sizes": np.full(4, hidden, np.int64),
     }
     nodes: list[NodeProto] = []
 
-    def add(op: str, inputs: list[str], outputs: list[str], **attributes: object) -> None:
+    def add(op: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
         nodes.append(helper.make_node(op, [own(i) for i in inputs], [own(o) for o in outputs], **attributes))
 
     add("MatMul", ["frame", "weight"], ["from frame"])
     add("MatMul", ["h", "recurrence"], ["from state"])
     add("Add", ["from frame", "bias"], ["with bias"])
     add("Add", ["with bias", "from state"], ["all gates"])
-    add("Split", ["all gates"], ["i before", "o before", "f before", "c before"], axis=1, num_outputs=4)
+    add("Split", ["all gates", "sizes"], ["i before", "o before", "f before", "c before"], axis=1)
     gate, candidate, output = gates.activations
     for name, activation in (("i", gate), ("o", gate), ("f", gate), ("c", candidate)):
         _activate(add, constants, activation, f"{name} before", f"{name} gate")
@@ -87,7 +90,7 @@ def _body(gates: Gates, prefix: str) -> GraphProto:
     add("Where", ["masked", "cell", "next cell"], ["cell after"])
     add("Identity", ["h after"], ["row"])
 
-    def declared(name: str, *shape: str | int) -> object:
+    def declared(name: str, *shape: str | int) -> ValueInfoProto:
         return helper.make_tensor_value_info(own(name), TensorProto.FLOAT, shape or None)
 
     return helper.make_graph(
@@ -99,7 +102,9 @@ def _body(gates: Gates, prefix: str) -> GraphProto:
     )
 
 
-def _activate(add, constants: dict[str, Array], activation: tuple[str, float, float], x: str, y: str) -> None:  # type: ignore[no-untyped-def]
+def _activate(
+    add: Callable[..., None], constants: dict[str, Any], activation: tuple[str, float, float], x: str, y: str
+) -> None:
     op, alpha, beta = activation
     if op == "Affine":
         constants[f"{y} alpha"], constants[f"{y} beta"] = np.float32(alpha), np.float32(beta)
