@@ -72,6 +72,26 @@ def test_a_loop_is_carried(name: str) -> None:
             np.testing.assert_array_equal(alone, runner.run(x[1:2], [64])[0], kind)
 
 
+OPERATORS = {
+    "GRUCell": ["GRU"],
+    "LSTMCell from nothing": ["LSTM"],
+    "GRUCell, assigned, learned start": ["GRU"],
+    "two loops in turn": ["Scan", "Scan"],
+    "between convolutions": ["GRU"],
+    "last state": ["GRU"],
+    "scores in the loop": ["GRU"],
+    "minGRU": ["Scan"],
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_cells_of_torch_become_operators(name: str) -> None:
+    """They are quicker than a loop, and the same to a rounding."""
+    made, _ = converted(LOOPS[name]().eval())
+    recurrent = ("GRU", "LSTM", "RNN", "Scan")
+    assert [n.op_type for n in made.model.graph.node if n.op_type in recurrent] == OPERATORS[name]
+
+
 RUNNING = {
     "product": lambda x: torch.sigmoid(x + 5).cumprod(1),
     "maximum": lambda x: x.cummax(1)[0],

@@ -145,6 +145,19 @@ def doubling(net: Looped, x: Tensor) -> Tensor:
     return b
 
 
+def doubling_time_first(net: Looped, x: Tensor) -> Tensor:
+    """The same with time before the streams, and one gate for all frames."""
+    a, b = torch.sigmoid(net.alpha).expand(x.shape[1], x.shape[0], H), torch.tanh(net.cell(x)).transpose(0, 1)
+    shift = 1
+    while shift < x.shape[1]:
+        a, b = (
+            torch.cat([a[:shift], a[shift:] * a[:-shift]]),
+            torch.cat([b[:shift], b[shift:] + a[shift:] * b[:-shift]]),
+        )
+        shift *= 2
+    return b.transpose(0, 1)
+
+
 def by_halves(net: Looped, x: Tensor) -> Tensor:
     """The same by pairs of pairs: Blelloch 1990."""
 
@@ -255,6 +268,9 @@ SCANS: dict[str, Callable[[], nn.Module]] = {
         min_gru_from_nothing, nn.Linear(F, H), second=nn.Linear(F, H)
     ),
     "gates in doubling steps": lambda: Looped(doubling, nn.Linear(F, H), second=nn.Linear(F, H)),
+    "a gate in doubling steps, time first": lambda: Looped(
+        doubling_time_first, nn.Linear(F, H), alpha=nn.Parameter(torch.rand(H))
+    ),
     "gates by halves": lambda: Looped(by_halves, nn.Linear(F, H), second=nn.Linear(F, H)),
     "gates by associative_scan": lambda: Looped(torch_scan, nn.Linear(F, H), second=nn.Linear(F, H)),
     "Mamba in logarithms": lambda: Looped(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from export.recurrences.parallel.recording import INPUT, Place, Record
 
+_STRIDES = (2, 3, 4)
 _LEAST = 8  # frames along an axis that may be time
 _POINTS = 24  # values that are compared first
 _LARGEST = 60.0  # of a logarithm whose exponential is looked at
@@ -33,10 +34,10 @@ class Gated:
     Attributes:
         result: h.
         axis: of time.
-        gate: a; a tensor without the axis of time and of one stream if it is the same in every frame.
+        gate: a; a tensor without the axes of time and of streams if it is the same in every frame.
         into: b.
         start: h before the first frame, of one stream.
-        scale: without the axis of time, of one stream; None = 1.
+        scale: without the axes of time and of streams; None = 1.
     """
 
     result: Place
@@ -47,17 +48,24 @@ class Gated:
     scale: Tensor | None = None
 
 
-def gated(record: Record) -> list[Gated]:
-    """All of them, none of which is another one again."""
+def gated(record: Record, sizes: Collection[int]) -> list[Gated]:
+    """All of them, none of which is another one again.
+
+    Args:
+        record: of a network.
+        sizes: of parameters, and so of axes that are not time.
+    """
     found: list[Gated] = []
     known: list[Tensor] = []
+    frames = record.sounds[0].shape[1]
+    lengths = {frames, *(n for k in _STRIDES for n in (frames // k, -(-frames // k)))} - set(sizes)
     for place in sorted(record.varying):
         h = record.value(place)
         if place == INPUT or not h.is_floating_point() or h.dim() < 2 or not torch.isfinite(h).all():
             continue
         if any(each.shape == h.shape and torch.equal(each, h) for each in known):
             continue
-        axes = [axis for axis in range(1, h.dim()) if h.shape[axis] >= _LEAST]
+        axes = [axis for axis in range(h.dim()) if h.shape[axis] >= _LEAST and h.shape[axis] in lengths]
         if not axes or not _accumulates(record, place):
             continue
         candidates = _Candidates(record, place, h.shape)
@@ -117,7 +125,7 @@ class _Candidates:
             if steady is not None:
                 start = self._start(axis, into, *steady)
                 if start is not None:
-                    gate, scale = (each.squeeze(axis) for each in steady)
+                    gate, scale = (each.squeeze(axis)[0] for each in steady)
                     plain = bool(((scale - 1).abs() < 1e-9).all())
                     return Gated(self.place, axis, gate, into, start, None if plain else scale)
             near = ((table - ratio).abs() <= 100 * self.tolerance * (1 + ratio.abs())).all(dim=1)
@@ -158,7 +166,7 @@ class _Candidates:
             new = self.values(into, other).narrow(axis, 1, n)
 
             def total(value: Tensor) -> Tensor:
-                return value.sum(axis, keepdim=True).sum(0, keepdim=True)
+                return value.sum(axis, keepdim=True).sum(0 if axis else 1, keepdim=True)
 
             xx, xy, yy = total(before * before), total(before * new), total(new * new)
             xz, yz = total(before * after), total(new * after)

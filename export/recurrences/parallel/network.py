@@ -18,7 +18,7 @@ from export.recurrences.parallel.steps import convolved, scanned
 from export.recurrences.parallel.transforms import Convolved, convolutions
 from export.recurrences.spelling import as_written, untraced
 
-_FRAMES = 23  # of the sound that forms are looked for with
+_FRAMES = range(23, 999)  # of the sound that forms are looked for with: the first that is no size of the network
 Found = Gated | Convolved
 
 
@@ -40,7 +40,7 @@ class Stepwise(nn.Module):
         """As the network does."""
         with as_written():
             record = Record.of(self._double, _sound(x.detach().clone(), x.shape[1]))
-            found: list[Found] = [*self._transforms, *(gated(record) if record is not None else ())]
+            found: list[Found] = [*self._transforms, *(gated(record, _sizes(self.net)) if record is not None else ())]
         if record is None or not found:
             return self.net(x)
         with _Substituting(record, x, found):
@@ -58,14 +58,19 @@ def step_by_step(network: nn.Module, double: Callable[[Tensor], Any], example: T
     Raises:
         NotStreamable: a transform over time is no recurrence.
     """
-    x = _sound(example, _FRAMES)
+    taken = _sizes(network)
+    x = _sound(example, next(n for n in _FRAMES if n not in taken))
     record = Record.of(double, x)
     if record is None:
         return None
     transforms = convolutions(record, double, example.double(), [*network.parameters(), *network.buffers()])
-    if not transforms and not gated(record):
+    if not transforms and not gated(record, _sizes(network)):
         return None
     return Stepwise(network, double, transforms)
+
+
+def _sizes(network: nn.Module) -> set[int]:
+    return {size for tensor in [*network.parameters(), *network.buffers()] for size in tensor.shape}
 
 
 def _sound(example: Tensor, frames: int) -> Tensor:

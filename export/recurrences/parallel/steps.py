@@ -29,13 +29,15 @@ def scanned(found: Gated, gate: Tensor | None, into: Tensor, rank: int) -> Tenso
     axis = found.axis - rank  # from the end: what is read may have fewer axes
     into = found.into.of(into)
     if found.scale is not None:
-        into = into * found.scale.to(into.dtype).unsqueeze(found.axis)
-    state = found.start.to(into.dtype).expand(into.shape[:1] + found.start.shape[1:])
+        scale = found.scale.to(into.dtype)
+        into = into * (scale.unsqueeze(found.axis - 1) if found.axis else scale)
+    streams = into.shape[0 if found.axis else 1]
+    state = found.start.to(into.dtype).expand(streams, *found.start.shape[1:])
     if isinstance(found.gate, Read):
         assert gate is not None
         gates = found.gate.of(gate).unbind(axis)
     else:
-        gates = (found.gate.to(into.dtype)[0],) * int(into.shape[axis])
+        gates = (found.gate.to(into.dtype),) * int(into.shape[axis])
     states = []
     for a, b in zip(gates, into.unbind(axis), strict=True):
         state = a * state + b
