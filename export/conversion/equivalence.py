@@ -316,11 +316,11 @@ def _as_far_as_it_goes(streaming: Streaming, reference: Reference, x: Array) -> 
     if precise is not None:
         finite = np.isfinite(expected.rows)
         expected = replace(expected, rows=np.where(finite, expected.rows, precise.rows))
-    finite = np.isfinite(expected.rows).all(axis=(0, 2))
-    if not finite[:_COMPARED_AT_LEAST].all():
+    goes_on = np.asarray(np.isfinite(expected.rows).all(axis=(0, 2)))
+    if not goes_on[:_COMPARED_AT_LEAST].all():
         raise NotStreamable(
-            f"the network itself gives no numbers after {int(finite.argmin())} frames: powers of the frame number that "
-            "it scales by overflow; write the step as forward(x, state) -> (scores, state)"
+            f"the network itself gives no numbers after {int(goes_on.argmin())} frames: powers of the frame "
+            "number that it scales by overflow; write the step as forward(x, state) -> (scores, state)"
         )
     return expected
 
@@ -335,9 +335,7 @@ def _external(name: str, expected: Expected, x: Array, rows: Array, overflows: b
     differences = expected.difference(rows)
     worst = int(differences.argmax())
     mine = slice(worst, worst + 1)
-    return Comparison(
-        name, float(differences[worst]), False, x[mine], rows[mine], finite=bool(finite.all())
-    )
+    return Comparison(name, float(differences[worst]), False, x[mine], rows[mine], finite=bool(finite.all()))
 
 
 def _internal(name: str, a: Array, b: Array, x: Array) -> Comparison:

@@ -167,7 +167,9 @@ def check_all_frames_read(model: onnx.ModelProto, example: Array, path: str) -> 
     Raises:
         NotStreamable: it runs for one frame alone, or reads no other.
     """
-    if model.producer_name != "pytorch" or any(n.op_type in ("Loop", "Scan", *_RECURRENT) for n in model.graph.node):
+    if model.producer_name != "pytorch" or any(
+        n.op_type in ("Loop", "Scan", *_RECURRENT) for n in model.graph.node
+    ):
         return
     session = open_session(model)
     name = model.graph.input[0].name
@@ -181,7 +183,9 @@ def check_all_frames_read(model: onnx.ModelProto, example: Array, path: str) -> 
             one = session.run(None, {name: x[:, :1]})[0]
         except Exception:  # it may need more frames than one; others say what it needs
             return
-    if one.shape == all_frames.shape and np.array_equal(one, all_frames) or (one.size and not all_frames.size):
+    if (one.shape == all_frames.shape and np.array_equal(one, all_frames)) or (
+        one.size and not all_frames.size
+    ):
         raise NotStreamable(
             f"{path}: reads its first frame alone: PyTorch's exporter unrolls a loop over frames for those of its "
             "example, and Keras gives it a single one where the length is free; export it with a fixed length "

@@ -224,8 +224,10 @@ def _offline_graphs(
         except ExportError as error:
             faults.append(error)
             continue
-        yield exporter, graph, Reference(
-            run_torch, None, _fault_finder(whole, graph), whole.in_double, whole.at_once
+        yield (
+            exporter,
+            graph,
+            Reference(run_torch, None, _fault_finder(whole, graph), whole.in_double, whole.at_once),
         )
 
 

@@ -27,7 +27,16 @@ from export.conversion.cleaning import clean
 from export.conversion.fused_layers import swap
 from export.conversion.input_layout import InputLayout
 from export.conversion.plain_modules import make_plain, own_copy
-from export.recurrences import NOTHING_REPEATS, ComplexAsPairs, FrameWrites, roll, scans_in_turn, short_examples, step_by_step, work_over_frames
+from export.recurrences import (
+    NOTHING_REPEATS,
+    ComplexAsPairs,
+    FrameWrites,
+    roll,
+    scans_in_turn,
+    short_examples,
+    step_by_step,
+    work_over_frames,
+)
 from export.streaming.loops import fuse_loops
 from stream.errors import ExportError, NotStreamable
 
@@ -170,7 +179,9 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
                 dynamic_axes={"features": {0: "N", 1: "T"}},
             )
         rolled, problem = roll(onnx.load_from_string(buffer.getvalue()), short.numpy())
-        if not problem or (problem == NOTHING_REPEATS and traced is not whole):  # kernels that end have no loop
+        if not problem or (
+            problem == NOTHING_REPEATS and traced is not whole
+        ):  # kernels that end have no loop
             return fuse_loops(rolled, some=True)
         reason = reason or problem
     reason = reason or "it runs at few lengths only"

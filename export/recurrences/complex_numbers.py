@@ -15,13 +15,24 @@ from export.recurrences.spelling import untraced
 _COMPLEX = (torch.complex32, torch.complex64, torch.complex128)
 # Functions that treat the real and the imaginary part alike.
 _ALIKE = frozenset(
-    """__getitem__ atleast_2d broadcast_to cat chunk clone concat contiguous cumsum detach diagonal dropout expand
-    expand_as flatten flip gather hstack index_select mean moveaxis movedim narrow neg __neg__ pad permute repeat
+    """__getitem__ __neg__ broadcast_to cat chunk clone concat contiguous cumsum detach diagonal dropout expand
+    expand_as flatten flip gather hstack index_select mean moveaxis movedim narrow neg pad permute repeat
     repeat_interleave reshape roll select split squeeze stack sum swapaxes t tile transpose unbind unflatten unfold
-    unsqueeze view view_as vstack zeros_like""".split()
+    unsqueeze view view_as vstack zeros_like""".split()  # noqa: SIM905
 )
 _QUESTIONS = ("shape", "device", "ndim", "requires_grad", "is_sparse", "layout", "is_cuda", "is_cpu")
-_FACTORIES = ("zeros", "ones", "full", "empty", "new_zeros", "new_ones", "new_full", "new_empty", "zeros_like", "ones_like")
+_FACTORIES = (
+    "zeros",
+    "ones",
+    "full",
+    "empty",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "new_empty",
+    "zeros_like",
+    "ones_like",
+)
 
 
 class Pair(Tensor):
@@ -39,7 +50,7 @@ class Pair(Tensor):
         """Of its parts."""
         dtype = torch.complex128 if re.dtype == torch.float64 else torch.complex64
         with untraced(), torch._C.DisableTorchFunction():
-            pair: Pair = Tensor._make_wrapper_subclass(cls, tuple(int(n) for n in re.shape), dtype=dtype)  # type: ignore[attr-defined]
+            pair: Pair = Tensor._make_wrapper_subclass(cls, tuple(int(n) for n in re.shape), dtype=dtype)
         pair.re, pair.im = re, im
         return pair
 
@@ -48,7 +59,7 @@ class Pair(Tensor):
         return _computed(_name(func), func, args, kwargs or {})
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         raise TypeError(f"{func} of complex numbers: write it with their real and imaginary parts")
 
 
@@ -193,7 +204,9 @@ def _transform(func: Any) -> Callable[..., Any]:
     return run
 
 
-_TRANSFORMS = {f"fft_{name}": _transform(getattr(torch.fft, name)) for name in ("fft", "ifft", "rfft", "irfft")}
+_TRANSFORMS = {
+    f"fft_{name}": _transform(getattr(torch.fft, name)) for name in ("fft", "ifft", "rfft", "irfft")
+}
 
 
 def _set(x: Pair, index: Any, value: Any) -> None:
@@ -266,9 +279,13 @@ def _computed(name: str, func: Any, args: Sequence[Any], kwargs: dict[str, Any])
     if name in _QUESTIONS:
         return getattr(args[0].re, name)
     if name in _TABLE:
-        return _TABLE[name](*args, **{k: v for k, v in kwargs.items() if k not in ("out", "copy", "non_blocking")})
+        return _TABLE[name](
+            *args, **{k: v for k, v in kwargs.items() if k not in ("out", "copy", "non_blocking")}
+        )
     if name not in _ALIKE or func is None:
-        raise TypeError(f"{name} of complex numbers: there is no form for it; write it with their real and imaginary parts")
+        raise TypeError(
+            f"{name} of complex numbers: there is no form for it; write it with their real and imaginary parts"
+        )
     halves = [func(*tree_map(half, args), **tree_map(half, kwargs)) for half in (_real, _imaginary)]
     if isinstance(halves[0], Tensor):
         return Pair(*halves)
@@ -305,7 +322,9 @@ class ComplexAsPairs(TorchFunctionMode):
             return _made(name, func, args, kwargs)
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         constant = [tensor for tensor in tensors if tensor.is_complex()]
-        mixed = constant and len(constant) < len(tensors) and any(t.dim() for t in tensors if not t.is_complex())
+        mixed = (
+            constant and len(constant) < len(tensors) and any(t.dim() for t in tensors if not t.is_complex())
+        )
         if constant and not mixed and not dtypes and len(constant) == len(tensors):
             with untraced():
                 return func(*args, **kwargs)

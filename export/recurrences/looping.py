@@ -14,9 +14,20 @@ from export.recurrences.spelling import CUMULATIVE, SPELLED, scans_in_turn
 
 _LENGTHS = (48, 96)
 _TRANSFORMS = {getattr(torch.fft, name) for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")}
-_PLANES = {getattr(torch.fft, name) for name in ("fft2", "ifft2", "rfft2", "irfft2", "fftn", "ifftn", "rfftn", "irfftn")}
+_PLANES = {
+    getattr(torch.fft, name)
+    for name in ("fft2", "ifft2", "rfft2", "irfft2", "fftn", "ifftn", "rfftn", "irfftn")
+}
 _SUMS = {torch.cumsum, Tensor.cumsum}
-_PRODUCTS = {torch.conv1d, torch.conv2d, torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, torch.einsum}
+_PRODUCTS = {
+    torch.conv1d,
+    torch.conv2d,
+    torch.matmul,
+    Tensor.matmul,
+    Tensor.__matmul__,
+    torch.bmm,
+    torch.einsum,
+}
 # Questions about a tensor that its values do not answer: getters of properties have no name to write here.
 SIZES: set[Any] = {
     Tensor.size,
@@ -88,7 +99,9 @@ def work_over_frames(network: Callable[[Tensor], Any], example: Tensor) -> Work:
 
 def _by_all_frames(short: list[list[int]], long: list[list[int]]) -> bool:
     """True for a product with a matrix of frames by frames, or a convolution with a kernel of all frames."""
-    grown = [sum(a != b for a, b in zip(one, two, strict=False)) for one, two in zip(short, long, strict=False)]
+    grown = [
+        sum(a != b for a, b in zip(one, two, strict=False)) for one, two in zip(short, long, strict=False)
+    ]
     return any(grown) if len(short) == 1 else any(count > 1 for count in grown)
 
 

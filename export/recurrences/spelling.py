@@ -62,6 +62,7 @@ class _Extreme(tuple[Tensor, None]):
 
 _maximum, _minimum = _running(torch.maximum), _running(torch.minimum)
 
+
 def _in_turn(
     operator: Any, leaves: Sequence[Tensor], dim: int = 0, additional_inputs: Sequence[Tensor] = ()
 ) -> list[Tensor]:
@@ -93,11 +94,11 @@ def scans_in_turn() -> Iterator[None]:
 def untraced() -> Iterator[None]:
     """What is computed within leaves no trace."""
     state = torch._C._get_tracing_state()
-    torch._C._set_tracing_state(None)  # type: ignore[arg-type]
+    torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        torch._C._set_tracing_state(state)  # type: ignore[arg-type]
+        torch._C._set_tracing_state(state)  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager

@@ -27,8 +27,21 @@ F = CARD.features.width
 # Those that are converted to the end here: the others take the same way.
 STREAMED = (
     *("two SimpleRNN.keras", "two GRU.keras", "two LSTM.keras", "GRU before.keras", "masked GRU.keras"),
-    *("masked SimpleRNN.keras", "masked LSTM.keras", "Conv1D.keras", "Conv2D.keras", "image fixed.keras", "in the frame.keras"),
-    *("functional.keras", "stacked frames.keras", "pooled.keras", "keras 2 two LSTM h5.h5"),
+    *(
+        "masked SimpleRNN.keras",
+        "masked LSTM.keras",
+        "Conv1D.keras",
+        "Conv2D.keras",
+        "image fixed.keras",
+        "in the frame.keras",
+    ),
+    *(
+        "in the frame.keras",
+        "functional.keras",
+        "stacked frames.keras",
+        "pooled.keras",
+        "keras 2 two LSTM h5.h5",
+    ),
 )
 
 

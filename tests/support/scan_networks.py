@@ -102,7 +102,7 @@ def by_matrix(net: Looped, x: Tensor) -> Tensor:
 
 
 def scaled_sum(net: Looped, x: Tensor) -> Tensor:
-    """A moving average as a sum of frames that are scaled by a power of their number, in stretches that do not overflow."""
+    """A moving average as a sum of frames that are scaled by a power of their number."""
     power = 0.999 ** torch.arange(1, x.shape[1] + 1)[:, None]
     return 0.05 * torch.cumsum(x / power, 1) * power
 
@@ -175,7 +175,9 @@ def by_halves(net: Looped, x: Tensor) -> Tensor:
         even_b = torch.cat([b[:, :1], rest[0] * odd_b[:, :count] + rest[1]], 1)
         out = []
         for t in range(frames):
-            out.append((odd_a[:, t // 2], odd_b[:, t // 2]) if t % 2 else (even_a[:, t // 2], even_b[:, t // 2]))
+            out.append(
+                (odd_a[:, t // 2], odd_b[:, t // 2]) if t % 2 else (even_a[:, t // 2], even_b[:, t // 2])
+            )
         return torch.stack([o[0] for o in out], 1), torch.stack([o[1] for o in out], 1)
 
     return scan(torch.sigmoid(net.cell(x)), torch.tanh(net.second(x)))[1]

@@ -161,8 +161,8 @@ def _operator(layer: Layer, given: list[Array], op: str, width: int) -> _Operato
 def _held(b: Builder, layer: Layer, x: Tensor, operator: _Operator) -> Tensor:
     """Let masked frames keep the state, as Keras does: one more input, 1 on them, closes the update gate.
 
-    A SimpleRNN becomes a GRU whose other gates are open. An LSTM cannot be held so: its output gate is computed from the
-    masked frame too.
+    A SimpleRNN becomes a GRU whose other gates are open. An LSTM cannot be held so: its output gate is computed
+    from the masked frame too.
     """
     if operator.op == "GRU" and operator.activations[0][0] not in ("Sigmoid", "HardSigmoid"):
         raise layer.refused("its gates cannot be held on masked frames", "use recurrent_activation='sigmoid'")

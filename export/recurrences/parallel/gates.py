@@ -76,12 +76,27 @@ def gated(record: Record, sizes: Collection[int]) -> list[Gated]:
     return found
 
 
-_SUMMING = ("cumsum", "cumprod", "logcumsumexp", "flip", "cat", "pad", "roll", "where", "tril", "__setitem__", "clone")
+_SUMMING = (
+    "cumsum",
+    "cumprod",
+    "logcumsumexp",
+    "flip",
+    "cat",
+    "pad",
+    "roll",
+    "where",
+    "tril",
+    "__setitem__",
+    "clone",
+)
 
 
 def _accumulates(record: Record, place: Place) -> bool:
     """True if something that runs over several frames is among what a tensor is made of."""
-    return any(number >= 0 and record.calls[number].name in _SUMMING for number, _ in [place, *record.ancestors(place)])
+    return any(
+        number >= 0 and record.calls[number].name in _SUMMING
+        for number, _ in [place, *record.ancestors(place)]
+    )
 
 
 class _Candidates:
@@ -90,7 +105,9 @@ class _Candidates:
     def __init__(self, record: Record, place: Place, shape: torch.Size) -> None:
         self.record, self.place, self.h = record, place, record.value(place)
         self.other = record.value(place, True)
-        self.tolerance = 1e-6 if self.h.dtype == torch.float64 else 1e-4  # powers may have been made in float32
+        self.tolerance = (
+            1e-6 if self.h.dtype == torch.float64 else 1e-4
+        )  # powers may have been made in float32
         self.reads: list[Read] = []
         for each in sorted(record.varying):
             if each >= place:
@@ -107,7 +124,10 @@ class _Candidates:
 
     def match(self, axis: int) -> Gated | None:
         """The recurrence along an axis, if there is one."""
-        before, after = self.h.narrow(axis, 0, self.h.shape[axis] - 1), self.h.narrow(axis, 1, self.h.shape[axis] - 1)
+        before, after = (
+            self.h.narrow(axis, 0, self.h.shape[axis] - 1),
+            self.h.narrow(axis, 1, self.h.shape[axis] - 1),
+        )
         if before.abs().max() == 0:
             return None
         points = before.abs().reshape(-1).topk(min(_POINTS, before.numel())).indices
@@ -149,7 +169,8 @@ class _Candidates:
 
     def _holds(self, axis: int, gate: Read, into: Read) -> bool:
         return all(
-            self._equal(h, self.values(gate, other), self.values(into, other), axis) for h, other in self._both()
+            self._equal(h, self.values(gate, other), self.values(into, other), axis)
+            for h, other in self._both()
         )
 
     def _equal(self, h: Tensor, a: Tensor, b: Tensor, axis: int) -> bool:
@@ -181,11 +202,17 @@ class _Candidates:
         (gate, scale), (again, scaled_again) = found
         if max((gate - again).abs().max(), (scale - scaled_again).abs().max()) > 100 * self.tolerance:
             return None
-        if (gate.abs() < self.tolerance).all() or ((gate - 1).abs() < self.tolerance).all() or (gate.abs() > 1 + 1e-9).any():
+        if (
+            (gate.abs() < self.tolerance).all()
+            or ((gate - 1).abs() < self.tolerance).all()
+            or (gate.abs() > 1 + 1e-9).any()
+        ):
             return None  # no recurrence, or a plain sum
         return gate, scale
 
-    def _start(self, axis: int, into: Read, gate: Read | Tensor, scale: Tensor | None = None) -> Tensor | None:
+    def _start(
+        self, axis: int, into: Read, gate: Read | Tensor, scale: Tensor | None = None
+    ) -> Tensor | None:
         """What the state was before the first frame; None if that depends on the sound."""
         starts = []
         for h, other in self._both():

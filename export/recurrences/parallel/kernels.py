@@ -75,14 +75,16 @@ def identified(kernel: Array, known: Sequence[Array]) -> Oscillations | Finite |
 
 
 def _tables(known: Sequence[Array], channels: int) -> list[Array]:
-    """Parameters that may belong to the poles of every channel: (channels or 1, order) complex, smallest order first."""
+    """Parameters that may belong to each channel's poles: (channels or 1, order) complex, smallest order first."""
     found: list[Array] = []
     for value in known:
         if value.ndim == 0 or not np.isfinite(value).all():
             continue
         squeezed = value.reshape([s for s in value.shape if s != 1] or [1])
         ways = {1: [squeezed[None], squeezed[:, None]], 2: [squeezed, squeezed.T]}.get(squeezed.ndim, [])
-        found += [w.astype(np.complex128) for w in ways if w.shape[0] in (1, channels) and w.shape[1] <= _MOST_POLES]
+        found += [
+            w.astype(np.complex128) for w in ways if w.shape[0] in (1, channels) and w.shape[1] <= _MOST_POLES
+        ]
     return _unique(found)
 
 
@@ -148,7 +150,9 @@ def fitted(kernel: Array, poles: Array) -> Oscillations | None:
     halves = [row[row.imag >= -1e-12] if _paired(row) else row for row in poles]
     order = max(len(half) for half in halves)
     poles = np.stack([np.pad(half, (0, order - len(half))) for half in halves])
-    places = np.unique(np.concatenate([np.arange(_ROWS // 2), np.geomspace(1, frames - 1, _ROWS // 2).astype(int)]))
+    places = np.unique(
+        np.concatenate([np.arange(_ROWS // 2), np.geomspace(1, frames - 1, _ROWS // 2).astype(int)])
+    )
     places = places[places < frames]
     weights = np.zeros((len(kernel), order), np.complex128)
     for channel in range(len(poles)):

@@ -18,7 +18,9 @@ from export.recurrences.parallel.steps import convolved, scanned
 from export.recurrences.parallel.transforms import Convolved, convolutions
 from export.recurrences.spelling import as_written, untraced
 
-_FRAMES = range(23, 999)  # of the sound that forms are looked for with: the first that is no size of the network
+_FRAMES = range(
+    23, 999
+)  # of the sound that forms are looked for with: the first that is no size of the network
 Found = Gated | Convolved
 
 
@@ -31,7 +33,9 @@ class Stepwise(nn.Module):
         transforms: convolutions through spectra, of the calls of any sound.
     """
 
-    def __init__(self, network: nn.Module, double: Callable[[Tensor], Any], transforms: list[Convolved]) -> None:
+    def __init__(
+        self, network: nn.Module, double: Callable[[Tensor], Any], transforms: list[Convolved]
+    ) -> None:
         super().__init__()
         self.net = network
         self._double, self._transforms = double, transforms
@@ -40,7 +44,10 @@ class Stepwise(nn.Module):
         """As the network does."""
         with as_written():
             record = Record.of(self._double, _sound(x.detach().clone(), x.shape[1]))
-            found: list[Found] = [*self._transforms, *(gated(record, _sizes(self.net)) if record is not None else ())]
+            found: list[Found] = [
+                *self._transforms,
+                *(gated(record, _sizes(self.net)) if record is not None else ()),
+            ]
         if record is None or not found:
             return self.net(x)
         with _Substituting(record, x, found):
@@ -117,7 +124,9 @@ class _Substituting(TorchFunctionMode):
             found = self._found.get((number, k))
             if found is not None and result is not None:
                 tensor = self._instead(found, tensor)
-                result = tensor if len(tensors) == 1 and isinstance(result, Tensor) else _with(result, k, tensor)
+                result = (
+                    tensor if len(tensors) == 1 and isinstance(result, Tensor) else _with(result, k, tensor)
+                )
             if (number, k) in self._wanted:
                 self._values[number, k] = tensor
         return result
@@ -133,7 +142,12 @@ def _as_number(value: Any) -> Any:
     """Sizes are tensors while a graph is traced, and complex numbers pairs."""
     if isinstance(value, Pair):
         return torch.complex(value.re, value.im)
-    whole = isinstance(value, Tensor) and value.dim() == 0 and not value.is_floating_point() and not value.is_complex()
+    whole = (
+        isinstance(value, Tensor)
+        and value.dim() == 0
+        and not value.is_floating_point()
+        and not value.is_complex()
+    )
     return value.item() if whole else value
 
 

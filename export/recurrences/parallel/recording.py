@@ -152,7 +152,9 @@ class Record:
             return self.sounds[other]
         return (self.other if other else self.calls)[place[0]].values[place[1]]
 
-    def ancestors(self, place: Place, instead: Mapping[Place, Sequence[Place]] = MappingProxyType({})) -> set[Place]:
+    def ancestors(
+        self, place: Place, instead: Mapping[Place, Sequence[Place]] = MappingProxyType({})
+    ) -> set[Place]:
         """The tensors that one is made of, if some are made of others than in the record."""
         found: set[Place] = set()
         waiting = [place]

@@ -1,9 +1,12 @@
 """Loops over frames that compute what was found; they are traced in place of it.
 
-A state that decays slowly is multiplied by 0.9999: float32 holds the 0.0001 to more digits, so the state loses that part.
+A state that decays slowly is multiplied by 0.9999: float32 holds the 0.0001 to more digits, so the state loses that
+part.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -76,7 +79,7 @@ def _moved(value: Tensor, axis: int, to: int) -> Tensor:
     return value.permute(order)
 
 
-def _each_channel(found: Convolved, form: Oscillations):  # type: ignore[no-untyped-def]
+def _each_channel(found: Convolved, form: Oscillations) -> Callable[[Tensor], Tensor]:
     poles = np.broadcast_to(form.poles, form.weights.shape)
     real = bool((np.abs(poles.imag).max() == 0) and (np.abs(form.weights.imag) <= 1e-300).all())
     shape = (*found.shape, poles.shape[1])
@@ -100,7 +103,7 @@ def _each_channel(found: Convolved, form: Oscillations):  # type: ignore[no-unty
     return step
 
 
-def _mixing(found: Convolved, form: Oscillations):  # type: ignore[no-untyped-def]
+def _mixing(found: Convolved, form: Oscillations) -> Callable[[Tensor], Tensor]:
     poles, into, out = [], [], []
     outputs = len(form.weights) // found.inputs
     for pole, weights in zip(form.poles[0], form.weights.T, strict=True):

@@ -56,7 +56,9 @@ class _Block:
     result: Place
     source: Place
     name: str
-    transform: bool = True  # and so refused if it is no recurrence; what else reads all frames, others refuse by name
+    transform: bool = (
+        True  # and so refused if it is no recurrence; what else reads all frames, others refuse by name
+    )
 
 
 def over_time(record: Record) -> list[_Block]:
@@ -78,7 +80,9 @@ def over_time(record: Record) -> list[_Block]:
             continue
         done.add(end)
         if len(sources) != 1:
-            raise NotStreamable(f"{name} over time mixes {len(sources)} signals, so it is no convolution; {_WAY_OUT}")
+            raise NotStreamable(
+                f"{name} over time mixes {len(sources)} signals, so it is no convolution; {_WAY_OUT}"
+            )
         blocks.append(_Block(end, sources.pop(), name))
     return blocks
 
@@ -105,7 +109,9 @@ def by_long_weights(record: Record, longer: list[Call]) -> list[_Block]:
 def _constant_sizes(call: Call, varying: frozenset[Place]) -> list[torch.Size]:
     leaves, _ = tree_flatten((call.args, call.kwargs))
     sizes = [leaf.shape for leaf in leaves if isinstance(leaf, Tensor)]
-    return sizes + [shape for place, shape in zip(call.reads, call.shapes, strict=True) if place not in varying]
+    return sizes + [
+        shape for place, shape in zip(call.reads, call.shapes, strict=True) if place not in varying
+    ]
 
 
 def _sounding(record: Record, place: Place) -> list[Place]:
@@ -167,7 +173,9 @@ def convolutions(
     if _names(calls) != _names(record.calls):
         if not any(block.transform for block in blocks):
             return []
-        raise NotStreamable(f"{blocks[0].name} over time: longer sounds are computed in another way; {_WAY_OUT}")
+        raise NotStreamable(
+            f"{blocks[0].name} over time: longer sounds are computed in another way; {_WAY_OUT}"
+        )
     known = _known(record, parameters)
     found = []
     for block in blocks:
@@ -206,7 +214,9 @@ def _known(record: Record, parameters: list[Tensor]) -> list[Array]:
     ]
 
 
-def _convolved(block: _Block, record: Record, calls: list[Call], sound: Tensor, known: list[Array]) -> Convolved:
+def _convolved(
+    block: _Block, record: Record, calls: list[Call], sound: Tensor, known: list[Array]
+) -> Convolved:
     replay = _Replay(calls, block, sound)
     while record.calls[block.source[0]].name in ("pad", "cat") and block.source != INPUT:
         before = _sounding(record, block.source)
@@ -278,7 +288,9 @@ def _filtered(kernel: Array, given: Array) -> Array:
 
 
 def _close(made: Array, wanted: Array) -> bool:
-    return made.shape == wanted.shape and bool(np.abs(made - wanted).max() <= 1e-8 * (1e-9 + np.abs(wanted).max()))
+    return made.shape == wanted.shape and bool(
+        np.abs(made - wanted).max() <= 1e-8 * (1e-9 + np.abs(wanted).max())
+    )
 
 
 class _Replay:
@@ -287,24 +299,18 @@ class _Replay:
     def __init__(self, calls: list[Call], block: _Block, sound: Tensor) -> None:
         self.calls, self.block, self.sound = calls, block, sound
         self.source = self.value(block.source)
+        depends: set[int] = set()  # calls that read the source, or what is made of it
+        for number in range(block.source[0] + 1, block.result[0] + 1):
+            if any(read == block.source or read[0] in depends for read in calls[number].reads):
+                depends.add(number)
         needed: set[int] = set()
-        depends: dict[int, bool] = {}
-
-        def reached(number: int) -> bool:
-            """Whether a call depends on the source."""
-            if number not in depends:
-                depends[number] = False
-                reads = calls[number].reads if number >= 0 else []
-                depends[number] = any([read == block.source or reached(read[0]) for read in reads])
-            return depends[number]
-
         waiting = [block.result[0]]
         while waiting:
             number = waiting.pop()
-            if number in needed or not reached(number):
+            if number in needed or number not in depends:
                 continue
             needed.add(number)
-            waiting += [read[0] for read in calls[number].reads if read != block.source and read[0] >= 0]
+            waiting += [read[0] for read in calls[number].reads if read != block.source]
         self.order = sorted(needed)
 
     def value(self, place: Place) -> Tensor:

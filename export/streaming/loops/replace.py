@@ -190,7 +190,11 @@ def _read_scan(node: onnx.NodeProto, outside: _Outside) -> _Step:
     settings = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name != "body"}
     time_axis, *_ = settings.pop("scan_input_axes", [0])
     axes = settings.pop("scan_output_axes", None)
-    if settings.pop("num_scan_inputs") != 1 or time_axis not in (0, 1) or any(any(v) for v in settings.values()):
+    if (
+        settings.pop("num_scan_inputs") != 1
+        or time_axis not in (0, 1)
+        or any(any(v) for v in settings.values())
+    ):
         raise NoForm
     count = len(node.input) - 1
     inner = {name: maker for maker in body.node for name in maker.output if name}

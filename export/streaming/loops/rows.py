@@ -47,11 +47,17 @@ class Row:
             return [helper.make_node("Squeeze", [rows, one], [self.output], name=self.output)]
         made = [helper.make_node("Squeeze", [rows, one], [f"{base}.h"], name=f"{base}.h")]
         if self.new_axis is not None:
-            graph.initializer.append(numpy_helper.from_array(np.array([self.new_axis], np.int64), f"{base}.axis"))
-            made.append(helper.make_node("Unsqueeze", [f"{base}.h", f"{base}.axis"], [self.output], name=self.output))
+            graph.initializer.append(
+                numpy_helper.from_array(np.array([self.new_axis], np.int64), f"{base}.axis")
+            )
+            made.append(
+                helper.make_node("Unsqueeze", [f"{base}.h", f"{base}.axis"], [self.output], name=self.output)
+            )
             return made
         if self.axis:
-            made.append(helper.make_node("Transpose", [f"{base}.h"], [f"{base}.t"], name=f"{base}.t", perm=[1, 0, 2]))
+            made.append(
+                helper.make_node("Transpose", [f"{base}.h"], [f"{base}.t"], name=f"{base}.t", perm=[1, 0, 2])
+            )
         first = f"{base}.t" if self.axis else f"{base}.h"
         if not self.nodes:
             made[-1].output[0] = self.output
