@@ -230,7 +230,7 @@ class StreamClient:
         if self.ready:
             hello |= {"resume": self.ready["resume"], "received": self._received, "start": None}
         try:
-            socket = await connect(self.url, compression=None, max_size=None)
+            socket = await connect(self.url, compression=None, max_size=None, close_timeout=1)
         except InvalidURI as error:
             raise StreamRefused("no_station", f"{self.url}: {error}") from None
         except InvalidHandshake as error:

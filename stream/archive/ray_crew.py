@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import Counter, deque
@@ -22,7 +23,9 @@ from stream.ray_connection import ray_connection
 
 POLL_SECONDS = 0.2
 COUNT_SECONDS = 5.0  # between two looks at how many cores there are: machines come and go
+IDLE_SECONDS = 30.0  # without a core for any task, until that is said
 LOST_MACHINES = 5  # that may go while a recording is listened to, until it counts as the reason
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +84,7 @@ class _Spread:
         self._lost: Counter[str] = Counter()
         self._room = 0
         self._counted_at = float("-inf")
+        self._busy_at = time.monotonic()
 
     def listen(self, recordings: Sequence[Recording]) -> Generator[Progress | Done, None, None]:
         waiting = deque(_errand(each) for each in recordings)
@@ -92,6 +96,7 @@ class _Spread:
                 message = self._next(task, waiting)
                 if message is not None:
                     yield message
+            self._say_if_idle()
             for task in list(self._tasks.values()):
                 if task.alive_at is not None and time.monotonic() - task.alive_at > self._patience:
                     self._drop(task, force=True)
@@ -111,6 +116,14 @@ class _Spread:
             self._counted_at = time.monotonic()
             self._room = max(2, 2 * int(self._ray.cluster_resources().get("CPU", 0)))
         return self._room
+
+    def _say_if_idle(self) -> None:
+        """Once, where the cluster has no core for any of the tasks."""
+        if any(task.alive_at is not None for task in self._tasks.values()) or not self._tasks:
+            self._busy_at = time.monotonic()
+        elif time.monotonic() - self._busy_at > IDLE_SECONDS:
+            self._busy_at = float("inf")
+            log.warning("Ray has had no core for a recording for %g s; still waiting for one", IDLE_SECONDS)
 
     def _give(self, errand: Errand) -> None:
         stream = self._task.remote(self._key, self._job, errand)

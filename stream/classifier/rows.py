@@ -30,8 +30,10 @@ _ALL_WARM = _frozen(np.ones(1024, np.bool_))
 
 def _are_probabilities(probs: NDArray[np.float32]) -> bool:
     """Whether all of (T, C) lie in 0 to 1: False for NaN."""
+    if len(probs) == 1:
+        return all([0 <= p <= MAX_PROBABILITY for p in probs[0].tolist()])  # noqa: C419 (a list is quicker)
     if probs.size <= _FEW:
-        return all(0 <= p <= MAX_PROBABILITY for p in probs.ravel().tolist())
+        return all([0 <= p <= MAX_PROBABILITY for p in probs.ravel().tolist()])  # noqa: C419
     return bool(probs.min() >= 0 and probs.max() <= MAX_PROBABILITY)
 
 
@@ -50,6 +52,8 @@ class Rows:
         lag: samples from a row's reference sample to the newest sample that the model had seen for it.
         none: scores without a row.
         planned: whether the state is reset now and then: see ``until_reset``.
+        stride: frames a row.
+        derived: classes beside the model's; None = there are none.
 
     Raises:
         SpecError: a group that does not fit the model, or a ``reset_after`` shorter than a row.
@@ -60,18 +64,18 @@ class Rows:
         spec = card.features
         self._model = model
         self._width = spec.width
-        self._stride = card.stride
+        self.stride = card.stride
         self._sample_rate = spec.sample_rate
         self.hop = spec.hop_length * card.stride
         # A row is about the middle of its stride's frames, `delay` rows ago, and comes with the last of them.
         behind = (card.stride - 1) * spec.hop_length
         self.reference = frame_centre(0, spec) + behind // 2 - card.delay * self.hop
         self.lag = behind + spec.span - self.reference
-        self._derived: DerivedClasses | None = None
+        self.derived: DerivedClasses | None = None
         self.labels = card.labels
         if derived is not None and (derived.groups or derived.loud is not None):
-            self._derived = DerivedClasses(derived, card.labels, self.hop, self.reference, self.lag)
-            self.labels = self._derived.labels
+            self.derived = DerivedClasses(derived, card.labels, self.hop, self.reference, self.lag)
+            self.labels = self.derived.labels
         # Rows before the model has heard enough; its first ``delay`` rows are about time before the stream.
         self._cold_rows = max(card.warmup // card.stride, card.delay)
         self.planned = reset_after is not None
@@ -94,8 +98,8 @@ class Rows:
 
     def reset(self) -> None:
         """As new."""
-        if self._derived is not None:
-            self._derived.reset()
+        if self.derived is not None:
+            self.derived.reset()
         self.begin(0)
         self.forget()
 
@@ -109,16 +113,11 @@ class Rows:
         self._since_reset = 0  # rows since the last planned reset
         self._heard = 0  # rows since the start or the last gap that reset the state
 
-    def hear(self, start: int, samples: NDArray[np.float32]) -> None:
-        """Take the sound of the rows that follow, for derived classes."""
-        if self._derived is not None:
-            self._derived.hear(start, samples)
-
     def whole(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """New frames (T, F) to the whole strides that are there, (T', F); the rest is held."""
-        if self._stride > 1:
+        if self.stride > 1:
             self._held = np.concatenate([self._held, frames])
-            ready = len(self._held) // self._stride * self._stride
+            ready = len(self._held) // self.stride * self.stride
             frames, self._held = self._held[:ready], self._held[ready:]
         return frames
 
@@ -127,11 +126,11 @@ class Rows:
 
         The first part is empty where a reset comes before all of them.
         """
-        first = (self._every - self._since_reset) * self._stride
-        every = self._every * self._stride
+        first = (self._every - self._since_reset) * self.stride
+        every = self._every * self.stride
         cuts = [0, *range(first, len(frames), every), len(frames)]
         parts = [frames[low:high] for low, high in pairwise(cuts)]
-        self._since_reset = len(parts[-1]) // self._stride + (self._since_reset if len(parts) == 1 else 0)
+        self._since_reset = len(parts[-1]) // self.stride + (self._since_reset if len(parts) == 1 else 0)
         return parts
 
     def score(self, probs: NDArray[np.float32]) -> Scores:
@@ -140,9 +139,9 @@ class Rows:
         Raises:
             ModelError: something in it is no probability.
         """
+        rows = len(probs)
         if not _are_probabilities(probs):
             raise self._no_probability(probs)
-        rows = len(probs)
         # A planned reset is part of how the model is used; only a start or a lost context makes it cold.
         cold = self._cold_rows - self._heard
         warm = _ALL_WARM[:rows] if cold <= 0 and rows <= len(_ALL_WARM) else np.arange(rows) >= cold
@@ -150,8 +149,8 @@ class Rows:
         first = self._start + self.reference
         self._start += rows * self.hop
         sample = np.arange(first, first + rows * self.hop, self.hop, dtype=np.int64)
-        if self._derived is not None:
-            probs = self._derived.push(probs, sample)
+        if self.derived is not None:
+            probs = self.derived.push(probs, sample)
         return Scores(probs, sample, warm, self.labels, self._sample_rate, self.hop)
 
     def join(self, parts: list[Scores]) -> Scores:
@@ -170,7 +169,7 @@ class Rows:
     def snapshot(self) -> Snapshot:
         """The state, as values for the classifier's snapshot."""
         return {
-            "derived": None if self._derived is None else self._derived.snapshot(),
+            "derived": None if self.derived is None else self.derived.snapshot(),
             "held": self._held.copy(),
             "rows": self._since_reset,
             "heard": self._heard,
@@ -179,8 +178,8 @@ class Rows:
 
     def restore(self, values: Snapshot) -> None:
         """Continue from the values of a classifier's snapshot."""
-        if self._derived is not None:
-            self._derived.restore(snapshots.inner(values, "derived"))
+        if self.derived is not None:
+            self.derived.restore(snapshots.inner(values, "derived"))
         self._held = snapshots.array(values, "held", "float32", (-1, self._width))
         self._since_reset = snapshots.number(values, "rows")
         self._heard = snapshots.number(values, "heard")

@@ -76,13 +76,14 @@ class Stages:
         self._captured_at: float | None = None  # of the newest sample; telemetry, so no snapshot holds it
         self.closed = False
 
-    def take(self, samples: Frames, start: int, sample_rate: int, *, by_hop: bool) -> Steps:
-        """(n,) samples from absolute index ``start`` on, at ``sample_rate``."""
-        before = self.conditioner.repaired
-        runs = self.conditioner.push(samples, start, sample_rate)
-        return self._process(runs, self.conditioner.repaired - before, None, by_hop)
+    def take(self, samples: Frames, by_hop: bool) -> Steps:
+        """(n,) samples that follow the last ones, at the model's rate."""
+        conditioner = self.conditioner
+        before = conditioner.repaired
+        runs = conditioner.push(samples, conditioner.end, self._sample_rate)
+        return self._process(runs, conditioner.repaired - before, None, by_hop)
 
-    def take_chunk(self, chunk: Chunk, *, by_hop: bool) -> Steps:
+    def take_chunk(self, chunk: Chunk, by_hop: bool) -> Steps:
         """A chunk of sound, or a heartbeat."""
         if chunk.missing and self._is_long_gone(chunk):
             return self._gone(chunk)
@@ -140,18 +141,20 @@ class Stages:
         frames: list[Frames] = []
         events: tuple[Event, ...] = ()
         hop, rows = self._frame_hop, self.rows
+        stride = rows.stride
         for start, samples in runs:
             if start != self._run_end:
                 events += self._jump(start)
             self._run_end = start + len(samples)
-            rows.hear(start, samples)
+            if rows.derived is not None:
+                rows.derived.hear(start, samples)
             single = by_hop and hop < len(samples) <= SINGLE_HOPS * hop
             for part in [samples[i : i + hop] for i in range(0, len(samples), hop)] if single else (samples,):
                 new = self.front_end.push(part)
                 if not len(new):
                     continue
                 frames.append(new)
-                ready = rows.whole(new)
+                ready = new if stride == 1 else rows.whole(new)
                 if not len(ready):
                     continue
                 if rows.planned:

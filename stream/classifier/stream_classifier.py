@@ -161,11 +161,11 @@ class StreamClassifier:
         if self._new_rules is not None:
             return self._with_new_rules(sound, by_hop)
         if isinstance(sound, Chunk):
-            return stages.take_chunk(sound, by_hop=by_hop)
+            return stages.take_chunk(sound, by_hop)
         samples = as_samples(sound)
         if samples.ndim != 1:
             raise UsageError(f"samples of shape {samples.shape}: want (n,), one channel")
-        return stages.take(samples, self.end, self.sample_rate, by_hop=by_hop)
+        return stages.take(samples, by_hop)
 
     def flush(self) -> Result:
         """No more sound: what was held back, and the events that the end cuts."""

@@ -84,7 +84,7 @@ PLAIN_SECONDS = 10.0  # between lines of progress where nothing can be drawn
         "--jobs",
         type=click.IntRange(1, 1024),
         metavar="N",
-        help="Processes that listen side by side. Default: one a core.",
+        help="Recordings to listen to side by side. Default: one a core, here or of the cluster.",
     ),
     click.option(
         "--ray",

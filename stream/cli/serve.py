@@ -165,6 +165,7 @@ def serve(ctx: click.Context, /, **given: Any) -> None:
     set_up_log(given["verbose"])
     refuse_missing_parts()
     from stream.cli.quiet import quieten_portaudio
+    from stream.cli.serve_process import allow_connections, set_up_server_log
     from stream.cli.serve_settings import in_force, limits_in_force, make_access, server_keys, tls_files
     from stream.cli.vocabulary import source_vocabulary
     from stream.server.http.app import make_app
@@ -192,6 +193,8 @@ def serve(ctx: click.Context, /, **given: Any) -> None:
                 click.echo(line)
         return
     quieten_portaudio()
+    set_up_server_log(verbose=given["verbose"], access_log=options["access_log"])
+    allow_connections(limits.connections)
     with bind(options["host"], options["port"]) as listener:
         station = make_station(models, file, limits.streams)
         # A collection over the objects of a thousand streams takes some ten milliseconds, and finds next to nothing:

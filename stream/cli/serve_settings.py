@@ -84,10 +84,16 @@ def make_access(options: Mapping[str, Any], limits: Limits) -> Access:
             f"--host {host}: without a token file only this machine is served; make one: "
             "stream-classify serve --new-token NAME --token-file FILE"
         )
+    proxies = Proxies(options["proxies"])
+    if path is None and options["proxies"]:
+        raise UsageError(
+            "--trust-proxy: a proxy brings others than this machine; give --token-file FILE, made with "
+            "stream-classify serve --new-token NAME --token-file FILE"
+        )
     return Access(
         None if path is None else TokenFile(path),
         origins=options["origins"],
-        proxies=Proxies(options["proxies"]),
+        proxies=proxies,
         loopback_only=is_loopback(host),
         limits=limits,
     )

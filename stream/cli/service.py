@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ Examples:
   stream-classify service status
   stream-classify service uninstall --now
 """
+CHECK_SECONDS = 120.0  # that reading settings and loading models may take
 NOT_LISTENING = {"--help", "-h", "--version", "--list-devices"}
 
 
@@ -53,7 +55,7 @@ def service() -> None:
     """Keep listening, or a station, running with systemd: write its unit, look at it, take it away."""
 
 
-@service.command(cls=TaskCommand, epilog=EPILOG)
+@service.command(cls=TaskCommand, epilog=EPILOG, short_help="Write the unit, and say what to type next.")
 @_which
 @click.option(
     "--settings",
@@ -87,7 +89,7 @@ def install(
     scope: Scope = "user" if user else "system"
     settings = os.path.abspath(settings) if settings else None
     arguments = [*(["serve"] if serve else []), *(["--settings", settings] if settings else []), *words]
-    _check_arguments(arguments)
+    check_arguments(arguments)
     command = [*program(), *arguments]
     unit = _unit(command, scope, serve=serve, settings=settings)
     path = installed.unit_file(name or _default_name(serve), scope)
@@ -121,7 +123,7 @@ def install(
     click.echo(f"  {'journalctl --user' if user else 'sudo journalctl'} -f -u {path.stem}")
 
 
-@service.command(cls=TaskCommand)
+@service.command(cls=TaskCommand, short_help="Say whether it runs.")
 @_which
 @click.option("--serve", is_flag=True, help="The station's.")
 def status(user: bool, name: str | None, serve: bool) -> None:
@@ -168,7 +170,7 @@ def show(user: bool, name: str | None, serve: bool) -> None:
         click.echo(printable(line))
 
 
-@service.command(cls=TaskCommand)
+@service.command(cls=TaskCommand, short_help="Remove the unit.")
 @_which
 @click.option("--serve", is_flag=True, help="The station's.")
 @click.option("--now", is_flag=True, help="Stop it first: runs systemctl disable --now.")
@@ -231,26 +233,31 @@ def _check_others_reach(path: Path) -> None:
             raise UsageError(f"--system: {printable(str(each))} is closed to other users; {way}")
 
 
-def _check_arguments(arguments: list[str]) -> None:
+def check_arguments(arguments: list[str]) -> None:
     """Refuse now what the command would refuse each time that systemd starts it.
 
     Raises:
-        UsageError, click.UsageError: with the words of the command itself.
+        UsageError: with the words of the command itself.
     """
-    from stream.cli.app import app
-
     serve = arguments[:1] == ["serve"]
     words = arguments[1:] if serve else arguments
     if asked := NOT_LISTENING & set(words):
         raise UsageError(f"{min(asked)}: is nothing that a service could do; leave it out")
-    if serve:
-        context = app.make_context("stream-classify", [], resilient_parsing=True)
-        command = app.get_command(context, "serve")
-        assert command is not None
-        command.make_context("serve", list(words), parent=context)
-        return
     if words and not words[0].startswith("-"):
         raise UsageError(
             f"{printable(words[0])}: a service listens or serves; give options of stream-classify, or --serve"
         )
-    app.make_context("stream-classify", list(words))
+    asking = ["serve", "--check"] if serve else ["settings"]  # read everything, and start nothing
+    try:
+        done = subprocess.run(
+            [*program(), *asking, *words],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=CHECK_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"{shlex.join(asking)} does not end, with these options; try it yourself") from None
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it refuses these options"])[-1]
+        raise UsageError(printable(said.removeprefix("stream-classify: error: ").removeprefix("Error: ")))

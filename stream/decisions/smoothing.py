@@ -94,7 +94,10 @@ class MovingAverage:
         self._newest -= rows
 
     def _push_one(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
-        self._make_room(1)
+        if self._newest == 0:
+            self._make_room(1)
+        else:
+            self._newest -= 1
         line = self._lines[self._newest]
         line[:1] = probs
         if self._used is not None:

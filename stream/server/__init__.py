@@ -3,6 +3,8 @@
 limits.py   every bound, in one place
 refusals.py what is not granted, with a code
 pool/       all streams of one model in this process, run together
+station/    sources of its own: settings, supervision, changes while it runs
+hub.py      what the sources say, handed to watchers (hub_message.py, watcher.py)
 access/     who may do what: tokens, origins, hosts, proxies
 http/       the application and its HTTP part
 serving.py  the application behind a socket: uvicorn, TLS, signals, draining
@@ -18,16 +20,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stream.server.access.access import Access
     from stream.server.http.app import make_app
+    from stream.server.hub import Hub
     from stream.server.limits import Limits
     from stream.server.pool import Pool
+    from stream.server.station import Station
 
 _HOMES = {
     "Access": "stream.server.access.access",
+    "Hub": "stream.server.hub",
     "Limits": "stream.server.limits",
     "Pool": "stream.server.pool",
+    "Station": "stream.server.station",
     "make_app": "stream.server.http.app",
 }
-__all__ = ["Access", "Limits", "Pool", "make_app"]
+__all__ = ["Access", "Hub", "Limits", "Pool", "Station", "make_app"]
 
 
 def __getattr__(name: str) -> Any:

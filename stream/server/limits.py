@@ -99,6 +99,9 @@ def limits_of(texts: dict[str, Any]) -> Limits:
             msgspec.convert({name: values[name]}, Limits)
         except (ValueError, msgspec.ValidationError) as error:
             raise UsageError(f"limit {written} {value!r}: {str(error).partition(' - at')[0]}") from None
+    if "connections" not in values:
+        streams = values.get("streams", Limits().streams)
+        values["connections"] = min(max(Limits().connections, streams + 1024), 1_000_000)
     return msgspec.convert(values, Limits)
 
 

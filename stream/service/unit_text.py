@@ -38,6 +38,8 @@ DynamicUser=yes
 SupplementaryGroups=audio
 UMask=0077
 CapabilityBoundingSet=
+DeviceAllow=char-alsa rw
+DevicePolicy=closed
 NoNewPrivileges=yes
 LockPersonality=yes
 ProtectClock=yes
@@ -54,6 +56,7 @@ RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
 SystemCallFilter=@system-service
 """
 

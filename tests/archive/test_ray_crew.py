@@ -23,7 +23,7 @@ from stream.errors import UsageError
 from stream.logbook.reader import HistoryReader
 from stream.ray_connection import ray_connection
 from tests.support.archives import done_in, setup
-from tests.support.command import DEADLINE_SECONDS, environment, running, start, stream_classify
+from tests.support.command import DEADLINE_SECONDS, environment, running, start, stream_classify, wait_for
 from tests.support.extras import needs
 
 needs("ray")
@@ -43,15 +43,23 @@ def address() -> Iterator[str]:
 
 
 def workers() -> list[int]:
-    """Process ids of the tasks that run, whatever else this machine does."""
+    """Process ids of the tasks that run on our Ray, whose processes descend from this one."""
     found = []
-    for entry in os.listdir("/proc"):
+    for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if entry.isdigit() and Path(f"/proc/{entry}/cmdline").read_bytes().startswith(b"ray::run_errand"):
+            if Path(f"/proc/{entry}/cmdline").read_bytes().startswith(b"ray::run_errand") and is_ours(
+                int(entry)
+            ):
                 found.append(int(entry))
         except OSError:  # it has ended
             continue
     return found
+
+
+def is_ours(pid: int) -> bool:
+    while pid > 1 and pid != os.getpid():
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])  # its parent
+    return pid == os.getpid()
 
 
 def kill_workers() -> None:
@@ -143,6 +151,25 @@ def test_a_recording_that_a_machine_does_not_have_is_named_with_the_machine(
     assert f"bytes on {host}" in problems["other.wav"].problem
 
 
+def test_a_cluster_that_is_busy_is_waited_for_and_that_is_said(
+    address: str,
+    archive: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    import ray
+
+    monkeypatch.setattr(ray_crew, "IDLE_SECONDS", 0.0)
+    ray.remote(num_cpus=2)(lambda: time.sleep(1.0)).remote()
+    (recording,) = find_recordings([str(archive / "20260101_120000.wav")])
+    (done,) = on_ray(address)([recording], setup(model), str(tmp_path))
+    assert isinstance(done, Done)
+    assert not done.heard.failed
+    assert "no core for a recording" in caplog.text
+
+
 def test_another_version_elsewhere_is_refused(
     address: str, archive: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,32 +190,43 @@ def test_what_is_missing_elsewhere_is_said(
         list(on_ray(address)(find_recordings([str(archive)]), setup(model), str(tmp_path)))
 
 
-def test_a_killed_scan_goes_on_and_ctrl_c_stops_it(
+def stopped(by: signal.Signals, words: tuple[str, ...], out: Path, least: int) -> tuple[int, str]:
+    """A scan that is ended once so many recordings are done, as a terminal ends it: exit code and last words."""
+    with running(start("scan", *words, start_new_session=True, env=environment())) as child:
+        wait_for(lambda: done_in(out) >= least, f"{least} recordings", child, 2 * DEADLINE_SECONDS)
+        os.killpg(child.pid, by)
+        _, said = child.communicate(timeout=DEADLINE_SECONDS)
+        return child.returncode, said.decode()
+
+
+def test_a_killed_scan_goes_on(
     address: str, archive: Path, long_recording: Recording, model: Path, tmp_path: Path
 ) -> None:
     undisturbed, out = tmp_path / "undisturbed.jsonl", tmp_path / "out.jsonl"
     scan(find_recordings([str(archive)]), setup(model), [str(undisturbed)], crew=processes(2))
-    common = ("-o", str(out), "-m", str(model), "--ray", address, "-q")
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    for how, least, jobs in ((signal.SIGKILL, 1, "1"), (signal.SIGINT, 3, "2")):
-        words = ("scan", str(archive), long_recording.path, *common, "-j", jobs)
-        with running(start(*words, start_new_session=True, env=environment())) as child:
-            while done_in(out) < least:
-                assert child.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-            os.killpg(child.pid, how)  # as a terminal does
-            _, said = child.communicate(timeout=DEADLINE_SECONDS)
-            assert child.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
-    assert b"the same command goes on" in said
-    assert b"Traceback" not in said
+    words = (str(archive), "-o", str(out), "-m", str(model), "--ray", address, "-q")
+    code, _ = stopped(signal.SIGKILL, (*words, long_recording.path), out, 1)
+    assert code == -signal.SIGKILL
     before = done_in(out)
-    assert before >= 3
-    done = stream_classify("scan", str(archive), *common)
+    assert before >= 1
+    done = stream_classify("scan", *words)
     assert done.returncode == 3, done.stderr
     assert "broken.wav" in done.stderr
     assert "Traceback" not in done.stderr
     assert out.read_bytes() == undisturbed.read_bytes()
-    while workers():  # a cluster is left without our work on it
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: not workers(), "a cluster without our work")
+
+
+@pytest.mark.long
+def test_ctrl_c_keeps_what_is_done(
+    address: str, archive: Path, long_recording: Recording, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    words = (str(archive), long_recording.path, "-o", str(out), "-m", str(model), "--ray", address, "-q")
+    code, said = stopped(signal.SIGINT, words, out, 3)
+    assert code == 130
+    assert "the same command goes on" in said
+    assert "Traceback" not in said
+    assert done_in(out) >= 3
+    assert not out.exists()
+    wait_for(lambda: not workers(), "a cluster without our work")

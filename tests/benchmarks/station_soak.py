@@ -182,7 +182,7 @@ class StationSoak:
             beside=self._beside,
             patience=hasty,
         )
-        watch = Watch(station.hub, kinds=["event"], event_room=10**6)
+        watch = Watch(station.hub, counts_only=True, kinds=["event"], event_room=10**6)
         total = self._hours * self._count
         station.start()
         try:
@@ -196,7 +196,7 @@ class StationSoak:
             station.close()
         self._take_done()
         watch.joined()
-        found.hub_events = sum(isinstance(each.record, EventRecord) for each in watch.messages)
+        found.hub_events = watch.counts[EventRecord]
         with closing(sqlite3.connect(self._history)) as file:
             (found.history_events,) = file.execute(
                 "SELECT count(*) FROM events WHERE offset IS NOT NULL"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from stream.messages import Chunk, Event, Scores
 from stream.privacy.redactor import Redactor
 from stream.privacy.speech_rule import SpeechRule
 from stream.recording import merge
+from stream.server.pool import Pool
 from stream.snapshot import pack, unpack
 from tests.support.sounds import make
 from tests.support.toy_models import toy_bytes, toy_card
@@ -284,6 +286,14 @@ def engine_stage(new: Callable[[Model], Any]) -> Stage:
     )
 
 
+@cache
+def a_pool(model: Model) -> Pool:
+    """One that waits for nobody; its thread ends with the tests."""
+    pool = Pool(model, max_streams=10_000, deadline=0.0)
+    pool.start()
+    return pool
+
+
 STAGES: dict[str, Stage] = {
     "mfcc": mfcc_stage(MfccSpec()),
     "mfcc of librosa": mfcc_stage(
@@ -349,6 +359,7 @@ STAGES: dict[str, Stage] = {
     ),
     "lone engine": engine_stage(LoneEngine),
     "row of a slab": engine_stage(lambda model: SlabEngine(model, 3).row(1)),
+    "row of a pool": engine_stage(lambda model: a_pool(model).engine()),
     "device engine": engine_stage(DeviceEngine),
     "detector": Stage(
         new=CountingDetector, feed=lambda s, x: s.push(x), end=lambda s: s.flush(), data=probabilities
@@ -573,13 +584,19 @@ def test_an_engine_takes_over_from_another_kind() -> None:
     model = toy_model()
     frames = StreamingMfcc().push(make("speech", 16000, 2.0))
     want = LoneEngine(model).run(frames)
-    engines = [LoneEngine(model), SlabEngine(model, 3).row(1), DeviceEngine(model), LoneEngine(model)]
+    engines = [
+        LoneEngine(model),
+        SlabEngine(model, 3).row(1),
+        a_pool(model).engine(),
+        DeviceEngine(model),
+        LoneEngine(model),
+    ]
     got = []
     for i, engine in enumerate(engines):
         if i:
             engine.restore(engines[i - 1].snapshot())
         got.append(engine.run(frames[i * 40 : (i + 1) * 40]))
-    np.testing.assert_array_equal(np.concatenate(got), want[:160])
+    np.testing.assert_array_equal(np.concatenate(got), want[:200])
 
 
 def test_streams_of_one_model_do_not_leak_in_a_batch() -> None:

@@ -80,6 +80,7 @@ def refused(*words: str) -> tuple[int, str]:
         (["--host", "0.0.0.0"], 2, "without a token file only this machine is served"),
         (["--host", "::"], 2, "without a token file"),
         (["--host", "192.0.2.1", "--token-file", "{tokens}"], 2, "192.0.2.1 port 0: cannot listen there"),
+        (["--trust-proxy", "127.0.0.1"], 2, "a proxy brings others"),
         (["--token-file", "{none}"], 2, "cannot be read"),
         (["--tls-cert", "{none}", "--tls-key", "{none}"], 2, "--tls-cert"),
         (["--tls-cert", "{tokens}", "--tls-key", "{tokens}"], 2, "are not a certificate and its key in PEM"),
@@ -266,3 +267,21 @@ def test_a_missing_extra_is_one_line(tmp_path: Path) -> None:
     assert "serve needs starlette, which is not installed; run: " in done.stderr
     assert "[server]" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_requests_are_logged_where_they_are_asked_for_and_nothing_that_peers_send_by_itself() -> None:
+    with serving("--access-log") as station, station.client() as client:
+        client.get("/v1/model")
+        station.wait_until_said('"GET /v1/model HTTP/1.1" 200')
+    with serving() as station:
+        with station.connection() as peer:
+            peer.sendall(b"rubbish\r\n\r\n")
+            while peer.recv(4096):
+                pass
+        with station.client() as client:
+            client.get("/v1/model")
+        station.child.send_signal(signal.SIGTERM)
+        assert station.child.wait(DEADLINE_SECONDS) == 0
+        station.wait_until_said("ended; all")
+    assert all(line.startswith("stream-classify: ") for line in station.said)
+    assert len(station.said) <= 4

@@ -58,7 +58,7 @@ def test_loud_is_about_the_hop_round_the_reference_sample() -> None:
         scores = stage.push(sound).scores
         centre = scores.sample[np.flatnonzero(scores.probs[:, -1] > 0.5)[0]]
         assert abs(int(centre) - 8000) <= stage.hop
-        derived = stage._stages.rows._derived
+        derived = stage._stages.rows.derived
         assert derived is not None
         assert len(derived._kept) <= 7 * stage.hop + 512  # what is not needed is forgotten
 

@@ -1,7 +1,7 @@
-"""Coverage-guided fuzzing of audio files, scripted microphones, detector rules, manifests and run configurations
-(needs atheris, a tool, not a dependency).
+"""Coverage-guided fuzzing of audio files, scripted microphones, detector rules, manifests, run configurations and what
+peers of /v1/stream say (needs atheris, a tool, not a dependency).
 
-    python tests/fuzz/fuzz_inputs.py audio|script|rules|manifest|config -runs=100000 CORPUS_FOLDER
+    python tests/fuzz/fuzz_inputs.py audio|script|rules|manifest|config|peer -runs=100000 CORPUS_FOLDER
 
 Anything but success or one of our own errors stops it; so do two seconds (-timeout=2) and 1 GiB (-rss_limit_mb=1024).
 What it finds becomes a case beside the hypothesis tests of the same inputs.
@@ -28,6 +28,10 @@ with atheris.instrument_imports(include=["stream", "export"]):
     from stream.capture.scenario import Scenario
     from stream.decisions.spec import DetectorSpec
     from stream.errors import StreamClassifyError
+    from stream.server.socket.client_messages import Hello, NewRules
+    from stream.server.socket.connection import decode_text
+    from stream.server.socket.overrides import changed_rules
+    from stream.server.socket.sound_formats import make_decoder
     from stream.settings.rule_texts import detector_spec
 
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
@@ -88,6 +92,19 @@ def fuzz_config(data: bytes) -> None:
         return
 
 
+def fuzz_peer(data: bytes) -> None:
+    """A text message, and behind a line break the bytes of one of sound."""
+    text, _, sound = data.partition(b"\n")
+    try:
+        message = decode_text(text.decode(errors="replace"))
+        if isinstance(message, NewRules):
+            changed_rules(DetectorSpec(), ("speech", "music"), message.rules)
+        if isinstance(message, Hello):
+            make_decoder(message).decode(sound)
+    except StreamClassifyError:
+        return
+
+
 def sounds() -> list[bytes]:
     """One small file of each kind libsndfile writes here."""
     made = []
@@ -127,6 +144,16 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], Callable[[], list[bytes]]]] = 
         ],
     ),
     "config": (fuzz_config, config),
+    "peer": (
+        fuzz_peer,
+        lambda: [
+            b'{"type":"hello","version":1,"rate":16000,"channels":2,"channel":"mix","labels":["speech"],"scores":"all"}\n'
+            + bytes(8),
+            b'{"type":"hello","version":1,"rate":48000,"format":"opus","start":7,"resume":"a.b","received":3}\n\xfc\xff\xfe',
+            b'{"type":"rules","rules":{"threshold":0.5,"class":{"speech":{"release":0.1,"enabled":true}}}}\n',
+            b'{"type":"gap","samples":160}\n',
+        ],
+    ),
 }
 
 

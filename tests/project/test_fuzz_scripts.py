@@ -48,6 +48,7 @@ def Fuzz():
         ("fuzz_inputs.py", "rules"),
         ("fuzz_inputs.py", "manifest"),
         ("fuzz_inputs.py", "config"),
+        ("fuzz_inputs.py", "peer"),
         ("fuzz_model_file.py", "scan"),
         ("fuzz_model_file.py", "card"),
     ],

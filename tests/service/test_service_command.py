@@ -14,12 +14,13 @@ from stream.cli.service import program, service
 from stream.errors import OutputError, StreamClassifyError, UsageError
 from stream.service import systemd
 from tests.support.command import stream_classify
+from tests.support.extras import needs
 
 OTHERS = "[Service]\nExecStart=/bin/true\n"
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine that seems to run systemd, which nobody may call: systemctl is a script that keeps what it was told."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
@@ -35,6 +36,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "a house 50%").mkdir()
     monkeypatch.chdir(tmp_path / "a house 50%")
     return tmp_path
+
+
+@pytest.fixture
+def home(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, where the options are good, which takes a moment to find out."""
+    monkeypatch.setattr(service_command, "check_arguments", lambda arguments: None)
+    return machine
 
 
 def unit(home: Path, name: str = "stream-classify") -> Path:
@@ -140,14 +148,22 @@ def test_status_and_show(home: Path) -> None:
     assert "Failed to connect to bus" in refused("install", "--now")
 
 
-def test_what_would_fail_at_every_start_is_refused_now(home: Path) -> None:
-    done = run("install", "--", "--modle", "small")
-    assert done.exit_code == 2
-    assert "--model" in done.output
-    assert run("install", "--serve", "--", "--port", "many").exit_code == 2
-    assert run("install", "--settings", "gone.toml").exit_code == 2
+def test_what_would_fail_at_every_start_is_refused_now(machine: Path) -> None:
+    needs("starlette", "uvicorn", "prometheus_client")
+    Path("bad.toml").write_text("treshold = 0.4\n")
+    assert "did you mean 'threshold'" in refused("install", "--settings", "bad.toml")
+    assert "did you mean 'threshold'" in refused("install", "--serve", "--settings", "bad.toml")
+    assert "--model" in refused("install", "--", "--modle", "small")
+    assert "only this machine is served" in refused("install", "--serve", "--", "--host", "0.0.0.0")
     assert "a service listens or serves" in refused("install", "--", "scan", "x")
     assert "nothing that a service could do" in refused("install", "--", "--list-devices")
+    assert run("install", "--settings", "gone.toml").exit_code == 2
+    assert not unit(machine).exists()
+    good("install", "--", "--device", "usb mic")
+    assert unit(machine).exists()
+
+
+def test_names_that_no_unit_can_have_are_refused(home: Path) -> None:
     assert "--name" in refused("install", "--name", "../x")
     assert "no UTF-8" in refused("install", "--", "--jsonl", "caf\udce9")
     assert not unit(home).exists()

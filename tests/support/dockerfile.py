@@ -125,7 +125,9 @@ def _run(line: str, image: Image, tools: Path) -> None:
             _look_for_packages(words)
             continue
         if words[0] == "useradd":
-            image.place(words[words.index("--home-dir") + 1]).mkdir(parents=True)
+            continue
+        if words[:2] == ["install", "--directory"]:  # for a user that there is none of here
+            image.place(words[-1]).mkdir(parents=True)
             continue
         done.append(command)
         said = subprocess.run(

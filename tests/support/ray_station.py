@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ import httpx
 
 from stream.client import StreamClient
 from tests.support.command import DEADLINE_SECONDS, environment, running, start, wait_for
+from tests.support.stream_peer import Peer
 
 RATE = 16_000
 BLOCK = RATE // 10  # samples of a message
@@ -57,6 +58,10 @@ class RayStation:
     @property
     def replicas(self) -> list[int]:
         """Ids of the processes."""
+        return self.processes("ServeReplica")
+
+    def processes(self, kind: str) -> list[int]:
+        """Ids of those of Ray's processes that are of this kind."""
         listed = subprocess.run(
             ["ps", "-A", "-o", "pid=,ppid=,stat=,args="],
             capture_output=True,
@@ -70,9 +75,7 @@ class RayStation:
             size = len(ours)
             ours |= {row[0] for row in rows if row[1] in ours}
         return [
-            int(row[0])
-            for row in rows
-            if row[0] in ours and "ray::ServeReplica" in row[-1] and row[2][0] != "Z"
+            int(row[0]) for row in rows if row[0] in ours and f"ray::{kind}" in row[-1] and row[2][0] != "Z"
         ]
 
     def figures(self, name: str) -> dict[str, float]:
@@ -84,6 +87,21 @@ class RayStation:
     def wait_until_running(self, count: int) -> None:
         """Until as many replicas run."""
         wait_for(lambda: len(self.replicas) == count, f"{count} replicas", seconds=STARTED_SECONDS)
+
+    def wait_until_spread(self) -> None:
+        """Until new streams go to more than one replica: what hands them on learns of replicas a little later."""
+
+        def spread() -> bool:
+            with ExitStack() as stack:
+                for _ in range(4):
+                    stack.enter_context(Peer(f"http://127.0.0.1:{self.port}")).hello()
+                name = "stream_classify_streams"
+                wait_for(
+                    lambda: sum(self.figures(name).values()) == 4, "four streams", seconds=STARTED_SECONDS
+                )
+                return sum(count > 0 for count in self.figures(name).values()) > 1
+
+        wait_for(spread, "streams of several replicas", seconds=STARTED_SECONDS)
 
     def replace(self) -> None:
         """What SIGHUP does: files are read again, and every replica is replaced."""

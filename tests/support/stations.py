@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -121,10 +122,12 @@ def assert_as_offline(results: list[Result], spec: SourceSpec) -> None:
 
 
 class Watch:
-    """Somebody who watches a hub, in a loop of its own."""
+    """Somebody who watches a hub, in a loop of its own, and keeps the messages, or only counts their types."""
 
-    def __init__(self, hub: Hub, **options: Any) -> None:
+    def __init__(self, hub: Hub, *, counts_only: bool = False, **options: Any) -> None:
         self.messages: list[HubMessage] = []
+        self.counts: Counter[type] = Counter()
+        self._counts_only = counts_only
         self.reason = ""
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._watch(hub, options)), daemon=True)
@@ -146,5 +149,7 @@ class Watch:
         watcher = hub.watch(asyncio.get_running_loop(), **{"kinds": KINDS, "room": 100_000} | options)
         self._ready.set()
         async for message in watcher:
-            self.messages.append(message)
+            self.counts[type(message.record)] += 1
+            if not self._counts_only:
+                self.messages.append(message)
         self.reason = watcher.reason

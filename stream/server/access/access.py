@@ -15,6 +15,7 @@ from stream.server.limits import Limits
 from stream.server.refusals import Forbidden, Refused, Unauthorised
 
 log = logging.getLogger(__name__)
+_OF_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-real-ip")  # headers that they add
 LOCAL = Identity("local", frozenset(SCOPES))
 
 
@@ -86,13 +87,18 @@ class Access:
         return identity
 
     def check_host(self, connection: HTTPConnection) -> None:
-        """Refuse a request that was sent to another host name than ours; see `stream.server.access.origins`.
+        """Refuse what does not come from this machine, where only that is served; see `stream.server.access.origins`.
 
         Raises:
-            Refused: it was.
+            Refused: it was sent to another host name than ours, or by way of a proxy.
         """
         if not self._loopback_only or connection.scope.get("behind_proxy"):
             return
+        if self.tokens is None and any(name in connection.headers for name in _OF_PROXIES):
+            raise Forbidden(
+                "behind_a_proxy",
+                "this station serves its own machine, and a proxy brings others: give --token-file and --trust-proxy",
+            )
         place = self._place(connection)
         if place is None or not (is_loopback(place[1]) or place in self._allowed):
             raise Refused(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from stream.errors import UsageError
+from stream.printable import printable
 from stream.server.cluster.plan import ClusterPlan
 from stream.server.cluster.ray_store import close_actors, open_shelves, shelves_there
 from stream.server.cluster.replica import Replica
@@ -48,6 +49,9 @@ def start_serve(host: str, port: int) -> bool:
 
     Args:
         host, port: where its proxies listen, on every machine.
+
+    Raises:
+        UsageError: it does not start, as a port is taken for example.
     """
     import ray
     from ray import serve
@@ -57,9 +61,13 @@ def start_serve(host: str, port: int) -> bool:
         ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
     except ValueError:
         quiet = {"log_level": "WARNING", "enable_access_log": False}
-        serve.start(
-            proxy_location="EveryNode", http_options={"host": host, "port": port}, logging_config=quiet
-        )
+        try:
+            serve.start(
+                proxy_location="EveryNode", http_options={"host": host, "port": port}, logging_config=quiet
+            )
+        except (RuntimeError, TimeoutError) as error:
+            serve.shutdown()
+            raise UsageError(f"Ray Serve does not start: {_told(error)}") from None
         return True
     return False
 
@@ -111,5 +119,11 @@ def _reason(error: Exception) -> str:
 
     application = serve.status().applications.get(APPLICATION)
     told = [each.message for each in application.deployments.values()] if application else []
-    lines = [line.strip() for text in (*told, str(error)) for line in text.splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:300]
+    return _told(*told, error)
+
+
+def _told(*texts: object) -> str:
+    """The line that says why, of tracebacks and logs: HAProxy's first alert, else the last line."""
+    lines = [line.strip() for text in texts for line in str(text).splitlines() if line.strip()]
+    alerts = [line for line in lines if line.startswith("[ALERT]")]
+    return printable((alerts or lines[-1:] or ["it does not say why"])[0][:300])

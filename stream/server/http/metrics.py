@@ -104,6 +104,20 @@ class _Standing(Collector):
             [((name,), pool.max_streams) for name, pool in pools],
             "model",
         )
+        behind = [each.behind for each in state.streams.all]
+        yield _gauge(
+            "streams_behind_seconds",
+            "Sound not yet classified, of the stream with most",
+            [((), max(behind, default=0.0))],
+        )
+        for name, words, field in (
+            ("pool_batches", "Batches that were run", "batches"),
+            ("pool_batched", "Sources and streams in them, each time they were", "batched"),
+        ):
+            family = CounterMetricFamily(_PREFIX + name, words, labels=["model"])
+            for model, pool in pools:
+                family.add_metric([model], getattr(pool, field))
+            yield family
         yield from _of_sources(state.station.glance())
 
 

@@ -13,7 +13,7 @@
 
 const SAMPLE_BYTES = { s16le: 2, f32le: 4 };
 const [FIRST_PAUSE, LONGEST_PAUSE] = [100, 5000]; // ms
-const AGAIN = ["draining", "idle_timeout", "slow_reader", "full"]; // codes after which another try makes sense,
+const AGAIN = ["draining", "idle_timeout", "slow_reader", "full", "store_unavailable"]; // codes after which another try makes sense,
 const ANEW = ["resume_unknown", "resume_expired", "resume_used"]; // and a new stream does
 
 /** The station does not take the stream, or ended it. `code` is for programs, such as "wrong_token". */

@@ -46,6 +46,9 @@ class Pool:
         max_streams: seats and engines at a time.
         deadline: longest wait of a sound for others that could run with it, seconds.
 
+    Attributes:
+        batches, batched: batches that were run so far, and members in them, each time they were.
+
     Raises:
         SpecError: a limit out of range.
     """
@@ -58,6 +61,7 @@ class Pool:
         self.model = model
         self.max_streams = max_streams
         self.deadline = deadline
+        self.batches = self.batched = 0
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
         # A row is free again only behind the batch that may be running it, so there are more rows than streams.
@@ -234,6 +238,8 @@ class Pool:
 
     def _run_batch(self, members: list[Member]) -> None:
         asked: list[tuple[Member, Frames]] = []
+        self.batches += 1
+        self.batched += len(members)
         for member in members:
             if (frames := member.begin()) is not None:
                 asked.append((member, frames))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stream.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
+SAVING_SECONDS, _SAVING_LOOKS = 1.0, 0.05
 _MOST_EXPIRED = 10_000  # names of streams that were kept for a while
 
 
@@ -124,7 +125,7 @@ class Streams:
             False where it cannot be saved, or not at this moment.
         """
         loop = asyncio.get_running_loop()
-        position, rules = stream.position, stream.rules
+        at, rules = (stream.position, stream.heard_until), stream.rules
         saved: SavedStream | None = None
         if not stream.flushed:
             future: asyncio.Future[SavedStream | None] = loop.create_future()
@@ -133,12 +134,12 @@ class Streams:
                 # In the loop, behind all results from before the snapshot and before all others.
                 if not future.done():
                     packed = None if snapshot is None else snapshots.pack(snapshot)
-                    future.set_result(None if packed is None else _saved(stream, position, rules, packed))
+                    future.set_result(None if packed is None else _saved(stream, at, rules, packed))
 
             stream.seat.snapshot(self._delivery(stream).to(done))
             saved = await future
         elif stream.over:
-            saved = _saved(stream, position, rules, b"")
+            saved = _saved(stream, at, rules, b"")
         if saved is None:
             return False
         try:
@@ -146,7 +147,7 @@ class Streams:
         except OutputError as error:
             log.warning("stream %s: not saved: %s", stream.name, error)
             return False
-        stream.saved = position
+        stream.saved = at[0]
         return True
 
     async def drop_finished(self) -> None:
@@ -195,7 +196,7 @@ class Streams:
         self._arriving.add(name)
         try:
             try:
-                data = await self.store.take(name)
+                data = await self._taken(name)
             except OutputError as error:
                 raise StreamEnds("store_unavailable", str(error)) from None
             if data is None:
@@ -213,6 +214,13 @@ class Streams:
         self._live[name] = stream
         return stream
 
+    async def _taken(self, name: str) -> bytes | None:
+        """What the store has. Another process may be about to put it there."""
+        until = asyncio.get_running_loop().time() + (SAVING_SECONDS if self.store.shared else 0)
+        while (data := await self.store.take(name)) is None and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(_SAVING_LOOKS)
+        return data
+
     async def _restored(self, saved: SavedStream, hello: Hello, token: str, identity: str) -> LiveStream:
         tokens = ResumeTokens(saved.stream, saved.digests, saved.spent)
         _check(tokens, token, saved.identity, identity)
@@ -222,6 +230,8 @@ class Streams:
             raise StreamEnds("resume_differs", "the station runs another model by now; begin another stream")
         stream = LiveStream(saved.stream, saved.identity, saved.hello, pool.model, saved.rules, self._limits)
         stream.restore(saved, tokens)
+        if not self.store.shared:
+            stream.saved = None  # from here on its state stays in this process
         if not stream.over:
             await self._seat(pool, stream, snapshots.unpack(saved.snapshot))
         return stream
@@ -316,7 +326,9 @@ def _check_kept(stream: LiveStream, received: int | None) -> None:
         )
 
 
-def _saved(stream: LiveStream, position: int, rules: DetectorSpec, snapshot: bytes) -> SavedStream:
+def _saved(
+    stream: LiveStream, at: tuple[int, int | None], rules: DetectorSpec, snapshot: bytes
+) -> SavedStream:
     outbox = stream.outbox
     return SavedStream(
         stream=stream.name,
@@ -326,7 +338,8 @@ def _saved(stream: LiveStream, position: int, rules: DetectorSpec, snapshot: byt
         hello=stream.hello,
         model_sha256=stream.model.sha256,
         rules=rules,
-        position=position,
+        position=at[0],
+        heard_until=at[1],
         snapshot=snapshot,
         sequence=outbox.sequence,
         acknowledged=outbox.acknowledged,

@@ -61,6 +61,7 @@ class StreamEndpoint:
             try:
                 stream = await self._admit(connection, asked)
             except StreamEnds as ends:
+                _count(scope, ends)
                 await connection.refuse(ends)
                 return
             if stream is not None:
@@ -69,6 +70,8 @@ class StreamEndpoint:
             pass  # the peer left
         finally:
             self._open.discard(connection)
+            if connection.ending is not None and connection.ending is not THE_END:
+                _count(scope, connection.ending)
 
     async def drain(self) -> None:
         """Save every stream, and tell its client to go on elsewhere."""
@@ -216,6 +219,12 @@ def _worth_keeping(connection: Connection, stream: LiveStream) -> bool:
     if stream.failure is not None or connection.left_on_purpose or (stream.over and not stream.outbox.kept):
         return False
     return connection.ending is None or connection.ending.resumable
+
+
+def _count(scope: Scope, ends: StreamEnds) -> None:
+    app = scope.get("app")
+    if app is not None:  # else the endpoint is served without the station's application
+        app.state.metrics.refused.labels(ends.code).inc()
 
 
 async def _refuse_handshake(refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:

@@ -52,6 +52,7 @@ class LiveStream:
     Attributes:
         seat: in the pool; set by who took it.
         position: of the next sample that is wanted, at the client's rate.
+        heard_until: one past the last sample that came; None before the first.
         saved: position of the last state that a store has; None where the state stays in this process.
         outbox: its replies.
         tokens: to resume it with.
@@ -84,7 +85,7 @@ class LiveStream:
         self._origin = Origin(printable(hello.name), card.name, model.sha256)
         self._times = CaptureTimes()
         self._next_in = self.position = hello.start or 0
-        self._heard_until: int | None = None
+        self.heard_until: int | None = None
         self._lag_due = self.position + self.rate
         self._left_out_told = 0
         self.saved: int | None = None
@@ -99,7 +100,8 @@ class LiveStream:
     def restore(self, saved: SavedStream, tokens: ResumeTokens) -> None:
         """Go on from what was saved; the seat goes on from its own snapshot."""
         self.tokens = tokens
-        self.position = self._next_in = self._heard_until = saved.position
+        self.position = self._next_in = saved.position
+        self.heard_until = saved.heard_until
         self._lag_due = self.position + self.rate
         self.saved = saved.position
         self.flushed = self.over = not saved.snapshot
@@ -228,7 +230,7 @@ class LiveStream:
         for at in range(0, len(samples), step):
             piece = samples[at : at + step]
             self.seat.push(Chunk(piece, start + at, self.rate, now, clean=self._decoder.clean))
-        self.position = self._heard_until = self._next_in
+        self.position = self.heard_until = self._next_in
         if self.position >= self._lag_due:
             self._lag_due = self.position + self.rate
             self.outbox.tell(self._lag())
@@ -237,9 +239,9 @@ class LiveStream:
     def _jump(self) -> None:
         """Nothing will come before ``_next_in``: what a long gap ends, ends now."""
         self.position = self._next_in
-        if self._heard_until is not None:
-            missing = self.position - self._heard_until
-            self.seat.push(Chunk(_NOTHING, self._heard_until, self.rate, missing=missing))
+        if self.heard_until is not None:
+            missing = self.position - self.heard_until
+            self.seat.push(Chunk(_NOTHING, self.heard_until, self.rate, missing=missing))
 
     def _some(self, scores: Scores) -> None:
         """The first row in each stretch of ``_every`` samples."""
@@ -270,7 +272,7 @@ class LiveStream:
 
     def _end(self) -> End:
         return End(
-            sequence=self.outbox.sequence + 1,
+            sequence=self.outbox.last_sequence,
             position=self.position,
             rows=self.rows,
             left_out=self.outbox.left_out,

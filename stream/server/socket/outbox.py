@@ -52,6 +52,7 @@ class Outbox:
         self._kept: deque[Kept] = deque()
         self._kept_bytes = 0
         self._rows = 0  # that wait
+        self._others = 0  # replies that wait and may get lost
         self._unsent = self._unsent_bytes = 0  # replies with a sequence that wait
         self.left_out = 0
         self.sequence = 0
@@ -68,12 +69,18 @@ class Outbox:
     @property
     def overfull(self) -> bool:
         """Whether more wait than a reader may leave lying."""
-        return self._unsent > self._room or self._unsent_bytes > self._room_bytes
+        return max(self._unsent, self._others) > self._room or self._unsent_bytes > self._room_bytes
 
     @property
     def kept(self) -> list[Kept]:
         """Replies with a sequence that are not acknowledged, oldest first."""
         return list(self._kept)
+
+    @property
+    def last_sequence(self) -> int:
+        """Of a reply behind all others. It comes even to a client that was told more than it can have been: one that
+        sent something else to another process before."""
+        return max(self.sequence, self.acknowledged) + 1
 
     def remembers(self, received: int | None) -> bool:
         """Whether all replies behind ``received`` can be sent again."""
@@ -93,6 +100,7 @@ class Outbox:
     def tell(self, message: msgspec.Struct) -> None:
         """A reply that may get lost with the connection."""
         self._waiting.append(encoded(message))
+        self._others += 1
 
     def promise(self, kind: type[EventTold] | type[GapTold], record: Any) -> None:
         """A record that is sent until it comes."""
@@ -100,8 +108,8 @@ class Outbox:
         self._keep((self.sequence, encoded(kind(self.sequence, record))))
 
     def promise_last(self, message: msgspec.Struct) -> None:
-        """The same for a reply that says its own sequence, which is the next one."""
-        self.sequence += 1
+        """The same for a reply that says its own sequence, which is `last_sequence`."""
+        self.sequence = self.last_sequence
         self._keep((self.sequence, encoded(message)))
 
     def take(self) -> bytes | None:
@@ -111,6 +119,7 @@ class Outbox:
             return None
         first = waiting.popleft()
         if isinstance(first, bytes):
+            self._others -= 1
             return first
         if isinstance(first, tuple):
             self._unsent -= 1
@@ -142,7 +151,7 @@ class Outbox:
         self.left_out += self._rows
         self._waiting = deque(self._kept)
         self._unsent, self._unsent_bytes = len(self._kept), self._kept_bytes
-        self._rows = 0
+        self._rows = self._others = 0
 
     def restore(self, sequence: int, acknowledged: int, kept: list[Kept]) -> None:
         """Go on from another outbox, in another process."""

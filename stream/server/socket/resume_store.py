@@ -26,6 +26,7 @@ class SavedStream(msgspec.Struct, frozen=True, kw_only=True):
         model_sha256: which model ran it.
         rules: in force.
         position: of the next sample, at the client's rate.
+        heard_until: one past the last sample that came; None where none did.
         snapshot: packed, of the seat: see ``stream.snapshot.pack``. Empty where the stream has ended.
         sequence, acknowledged, kept: of its outbox.
         counts: rows, left out, events, lost samples, repaired samples so far.
@@ -40,6 +41,7 @@ class SavedStream(msgspec.Struct, frozen=True, kw_only=True):
     model_sha256: str
     rules: DetectorSpec
     position: int
+    heard_until: int | None
     snapshot: bytes
     sequence: int
     acknowledged: int

@@ -92,7 +92,7 @@ class SourceRun:
         self._running = False
         self._restarts, self._error = 0, ""
         self._retry_at: float | None = None
-        self._was_missing = False
+        self._was_missing = self._left_behind = False
         self._source: AudioSource | None = None
         self._engine: PoolEngine | None = None
         self._sink: HubSink | None = None
@@ -135,12 +135,13 @@ class SourceRun:
         if not self._thread.is_alive():
             return True
         log.warning("%s: did not stop within %g s; it was left behind", self.name, seconds)
+        self._change("stopped", "did not end in time")
         with self._lock:
+            self._left_behind = True
             if self._sink is not None:
                 self._sink.mute()
             if self._engine is not None:
                 self._engine.close()  # whoever waits for a row waits no more
-        self._change("stopped", "did not end in time")
         return False
 
     def is_alive(self) -> bool:
@@ -206,7 +207,7 @@ class SourceRun:
 
     def _supervise(self) -> None:
         """The thread: run after run."""
-        pauses = self._patience()
+        pauses, said = self._patience(), ""
         while not self._stopping.is_set():
             began = self._clock()
             self._change("starting", "")
@@ -231,8 +232,11 @@ class SourceRun:
                 break
             if self._clock() - began >= HEALTHY_SECONDS:
                 pauses.reset()
+                said = ""
             pause = pauses.next()
-            log.warning("%s: %s; it is started again in %.3g s", self.name, reason, pause)
+            level = logging.DEBUG if reason == said else logging.WARNING  # the same for weeks fills a disk
+            log.log(level, "%s: %s; it is started again in %.3g s", self.name, reason, pause)
+            said = reason
             with self._lock:
                 self._error = reason
                 self._retry_at = self._clock() + pause
@@ -310,6 +314,8 @@ class SourceRun:
 
     def _change(self, state: SourceCondition, detail: str) -> None:
         with self._lock:
+            if self._left_behind:
+                return
             self._condition = state, detail, self._wall()
         self._tell(state, detail)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import pytest
 
 from stream.inference.session import Model
 from stream.messages import Chunk
-from tests.support.command import wait_for
+from stream.server.socket.endpoint import CHECKPOINT_SECONDS
+from tests.support.command import DEADLINE_SECONDS, wait_for
 from tests.support.extras import needs
 from tests.support.stream_peer import Offline, as_s16, from_s16, lively_rules, noise, told_events
 from tests.support.toy_models import toy_bytes, toy_card
@@ -56,6 +59,7 @@ def assert_nothing_lost(spoken: Spoken, model: Model) -> None:
 def test_a_replica_is_killed_and_its_streams_go_on_in_the_other(
     station: RayStation, model: Model, sounds: list[bytes]
 ) -> None:
+    station.wait_until_spread()
     first, *_ = station.replicas
 
     def die() -> None:
@@ -82,6 +86,50 @@ def test_every_replica_is_replaced_and_no_sound_is_lost(
     for each in spoken:
         assert len(each.readies) > 1
         assert_nothing_lost(each, model)
+
+
+@pytest.mark.long
+def test_where_streams_wait_dies_first_and_a_replica_then(
+    station: RayStation, model: Model, sounds: list[bytes]
+) -> None:
+    station.wait_until_running(2)
+
+    def die() -> None:
+        (shelf,) = station.processes("Shelf")
+        kill(shelf)
+        wait_for(lambda: set(station.processes("Shelf")) - {shelf} != set(), "another shelf")
+        saved = 2.5 * CHECKPOINT_SECONDS
+        threading.Event().wait(saved)  # until it has every stream again
+        kill(station.replicas[0])
+
+    for spoken in speak_during(station.url, sounds, die, seconds=4):
+        assert_nothing_lost(spoken, model)
+
+
+@pytest.mark.long
+def test_the_same_without_haproxy(model_file: Path, model: Model, sounds: list[bytes]) -> None:
+    words = ("--replicas", "2", "--model", str(model_file), "--limit", "drain_seconds=3")
+    with ray_station(*words, RAY_SERVE_ENABLE_HA_PROXY="0") as station:
+        for spoken in speak_during(station.url, sounds, lambda: kill(station.replicas[0]), seconds=4):
+            assert_nothing_lost(spoken, model)
+        station.wait_until_running(2)
+        for spoken in speak_during(station.url, sounds, station.replace):
+            assert len(spoken.readies) > 1
+            assert_nothing_lost(spoken, model)
+        assert station.stop() == 0
+
+
+@pytest.mark.long
+def test_nothing_is_left_of_one_that_is_killed(model_file: Path) -> None:
+    with ray_station("--replicas", "1", "--model", str(model_file)) as station:
+        kill(station.child.pid)
+        station.child.wait(DEADLINE_SECONDS)
+
+        def free() -> bool:
+            with socket.socket() as asking:
+                return asking.connect_ex(("127.0.0.1", station.port)) != 0
+
+        wait_for(free, "the port to be free")
 
 
 @pytest.mark.long

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from stream.server.access.failures import MAX_ADDRESSES, Failures
 from stream.server.access.origins import is_loopback, origin_is_ours, parse_origin, request_place
 from stream.server.access.proxies import Proxies
 from stream.server.access.tokens import TokenFile, add_token
+from stream.server.http.app import OPERATIONS
 from stream.server.limits import Limits
 from tests.support.served import client_of, toy_app
 
@@ -51,6 +53,20 @@ def test_a_token_is_needed_and_its_kind_is_told(client: httpx.Client, tokens: di
         assert client.get("/v1/model", headers=bearer(token)).status_code == 200
     for wrong in ("x", tokens["read"][:-1], tokens["read"] + "A", "Bearer"):
         assert client.get("/v1/model", headers=bearer(wrong)).status_code in (401, 429)
+
+
+def test_every_operation_asks_for_its_scope(client: httpx.Client, tokens: dict[str, str]) -> None:
+    for each in OPERATIONS:
+        path = re.sub(r"\{\w+\}", "none", each.path)
+        if each.scope is None:
+            assert client.request(each.method, path).status_code == 200, path
+            continue
+        assert client.request(each.method, path).status_code == 401, path
+        for name, token in tokens.items():
+            answer = client.request(each.method, path, headers=bearer(token))
+            granted = name in (each.scope, "admin") or each.scope == "any"
+            assert (answer.status_code != 403) == granted, (path, name)
+    assert {each.scope for each in OPERATIONS} == {None, "any", "listen", "read", "admin"}
 
 
 def test_whoever_guesses_is_told_to_wait_and_the_right_token_still_works(
@@ -152,6 +168,15 @@ def test_another_host_name_is_refused_on_loopback() -> None:
             assert (answer.status_code, code(answer)) == (421, "wrong_host"), host
         for host in ("localhost:1234", "127.0.0.1", "127.1.2.3", "[::1]:8765", "LOCALHOST", "localhost."):
             assert client.get("/v1/model", headers={"Host": host}).status_code == 200, host
+
+
+def test_a_station_for_its_own_machine_answers_no_proxy() -> None:
+    """A proxy on the same machine would bring everybody in as if they were here."""
+    with client_of(toy_app(access=Access(loopback_only=True))) as client:
+        for name in ("X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"):
+            answer = client.get("/v1/model", headers={name: "6.6.6.6"})
+            assert (answer.status_code, code(answer)) == (403, "behind_a_proxy")
+        assert client.get("/v1/model").status_code == 200
 
 
 def test_origins() -> None:

@@ -126,6 +126,15 @@ def test_the_figures_count_what_happens(tmp_path: Any) -> None:
         assert found["pool_streams", "toy"] >= 1
         assert found["pool_max_streams", "toy"] == 1000
         assert found[("draining",)] == 0
+        assert found["pool_batched_total", "toy"] >= found["pool_batches_total", "toy"] > 0
+
+
+def test_streams_that_are_refused_are_counted() -> None:
+    with client_of(toy_app()) as client:
+        with Peer(str(client.base_url)) as peer:
+            peer.say({"type": "hello", "version": 99, "rate": 16000})
+            assert peer.next()["type"] == "error"
+        assert figures(client)["refused_total", "unsupported_version"] == 1
 
 
 def test_two_stations_of_one_process_count_apart() -> None:
@@ -144,6 +153,7 @@ def test_limits_are_read_from_texts() -> None:
         3.0,
     )
     assert limits_of({}) == Limits()
+    assert limits_of({"streams": 9000}).connections > 9000
     for texts, wrong in (
         ({"speed": 1}, "there is none"),
         ({"streams": "many"}, "whole number"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -16,10 +19,12 @@ from stream.client import Message, StreamClient, StreamRefused, listen
 from stream.errors import UsageError
 from stream.inference.session import Model
 from stream.messages import Chunk
+from stream.server import page
 from stream.server.access.access import Access
 from stream.server.access.tokens import TokenFile, add_token
 from stream.server.limits import Limits
 from stream.server.socket.resume_store import MemoryStore
+from tests.support.command import wait_for
 from tests.support.served import ServedApp
 from tests.support.stream_peer import Offline, as_s16, from_s16, noise, told_events, told_rows
 
@@ -68,12 +73,11 @@ class BreakingLine:
                 threading.Thread(target=self._copy, args=pair, daemon=True).start()
 
     def _copy(self, source: socket.socket, target: socket.socket) -> None:
-        try:
+        with suppress(OSError):
             while data := source.recv(1 << 14):
                 target.sendall(data)
+        with suppress(OSError):
             target.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
 
 
 @pytest.fixture
@@ -164,6 +168,7 @@ def test_from_one_station_to_the_next(serve: Callable[..., ServedApp], model: Mo
         if number == 40:
             relay.address = second.address
             first.server.drain()
+            wait_for(lambda: first.server.config.app.state.draining.begun, "the end to begin")  # type: ignore[union-attr]
 
     messages = asyncio.run(heard(StreamClient(relay.url, rate=16_000), sound, between))
     relay.close()
@@ -193,3 +198,54 @@ def test_what_is_refused_is_one_error(
         list(listen(url, [b"abc"], rate=16_000))
     with pytest.raises(UsageError, match="format 'mp3'"):
         StreamClient(url, rate=16_000, format="mp3")
+
+
+SCRIPT = """
+import {{ StreamClient }} from {module};
+import {{ readFileSync, writeSync }} from "node:fs";
+const sound = readFileSync({sound});
+const client = new StreamClient({url}, {{ rate: 16000, format: "s16le", scores: "all" }});
+async function hear() {{
+  for await (const message of client) writeSync(1, JSON.stringify(message) + "\\n");
+}}
+const heard = hear();
+for (let at = 0; at < sound.length; at += 3200) {{
+  client.send(sound.subarray(at, at + 3200));
+  await new Promise((go) => setTimeout(go, 2));
+}}
+client.flush();
+await heard;
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_in_javascript(line: BreakingLine, model: Model, tmp_path: Path) -> None:
+    data = as_s16(noise(10, seed=74))
+    offline = Offline(model, [Chunk(from_s16(data), 0, 16_000)])
+    sound, script = tmp_path / "sound", tmp_path / "script.mjs"
+    sound.write_bytes(data)
+    client = (Path(page.__file__).parent / "client.js").resolve()
+    module = tmp_path / "client.mjs"
+    module.write_text(client.read_text())
+    values = {"module": module.as_uri(), "sound": str(sound), "url": line.url}
+    script.write_text(SCRIPT.format(**{name: json.dumps(value) for name, value in values.items()}))
+    # Node has had a WebSocket of its own since 22, and behind this option before.
+    command = ["node", "--experimental-websocket", "--no-warnings", str(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as node:
+        timer = threading.Timer(DEADLINE, node.kill)
+        timer.start()
+        assert node.stdout is not None
+        assert node.stderr is not None
+        messages: list[Message] = []
+        for line_read in node.stdout:
+            messages.append(json.loads(line_read))
+            if len(messages) in (5, 60):
+                line.cut()
+        errors = node.stderr.read().decode()
+        timer.cancel()
+    assert node.returncode == 0, errors
+    assert line.broken == 2
+    end = messages[-1]
+    assert (end["checksum"], end["lost"]) == (offline.checksum, 0)
+    assert told_events(messages) == offline.told
+    assert sum(each["type"] == "lost" for each in messages) == 2

@@ -13,6 +13,8 @@ import pytest
 import soundfile
 
 from stream.assembly import make_classifier
+from stream.capture.device.lookup import DeviceInfo, refresh, resolve_device
+from stream.errors import DeviceNotFound
 from stream.messages import Chunk, Result, Status
 from stream.recording import merge
 from stream.server.station import SourceSpec
@@ -110,3 +112,22 @@ def test_one_that_is_not_there_at_the_start_is_heard_once_it_is_plugged_in(serve
         assert "none has that in its name" in made.source("late").glance().error
         plug(server, "late")
         wait_for_state(made, "late", "listening")
+
+
+def test_microphones_are_looked_for_again_when_the_sound_server_comes_later(server: PulseServer) -> None:
+    server.stop()
+    assert resolved() is None
+    with station([reader().read_source({"name": "any"})]) as (made, _):
+        wait_for(lambda: made.source("any").glance().restarts > 0, "another start")
+        assert "no microphone is there" in made.source("any").glance().error
+        server.start()
+        wait_for_state(made, "any", "listening", "silent")
+
+
+def resolved() -> DeviceInfo | None:
+    """The default microphone, after a new look; None where there is none."""
+    refresh()
+    try:
+        return resolve_device(None)
+    except DeviceNotFound:
+        return None

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stream.capture.source import ArraySource
+from stream.classifier import StreamClassifier
 from stream.errors import ModelError, UsageError
-from stream.server.station import source_run
+from stream.messages import Chunk
+from stream.outputs.marks import Marks
+from stream.outputs.records import Origin
+from stream.runner import run
+from stream.server.station import AttachedRun, HubSink, source_run
+from stream.telemetry import Telemetry
+from stream.tuning import Tuning
 from tests.support.command import wait_for
+from tests.support.sounds import make
 from tests.support.stations import Watch, assert_as_offline, spec, state, station, toy_model, wait_for_state
 
 SHORT = "sim:noise?length=3s&seed=4&xrun@1s&n=700&nan@2s&for=100ms"
@@ -31,8 +41,6 @@ def test_a_source_that_ends_has_ended_and_was_heard_as_alone() -> None:
 
 def test_a_file_that_is_not_there_is_tried_again_and_heard_when_it_comes(tmp_path: Path) -> None:
     import soundfile
-
-    from tests.support.sounds import make
 
     path = tmp_path / "late.wav"
     other = spec("other", SHORT, fast=True)
@@ -69,6 +77,87 @@ def test_a_source_that_hangs_keeps_nobody_from_stopping(monkeypatch: pytest.Monk
         made.remove_source("hangs")
         assert list(made.sources) == ["good"]
     again.set()
+
+
+def test_a_run_that_hangs_is_left_behind_and_says_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_run, "STOP_SECONDS", 0.3)
+    monkeypatch.setattr("stream.server.station.station.STOP_SECONDS", 0.3)
+    hangs, again = threading.Event(), threading.Event()
+
+    class Hanging(ArraySource):
+        """Gives a second of sound, hangs, and gives the rest however often it is closed."""
+
+        def _chunks(self) -> Iterator[Chunk]:
+            for chunk in super()._chunks():
+                if chunk.start == 16_000:
+                    hangs.set()
+                    assert again.wait(20)
+                yield chunk
+
+        def close(self) -> None:
+            assert again.wait(20)
+
+    monkeypatch.setattr(
+        "stream.capture.opening.open_source",
+        lambda *_, **__: Hanging(make("noise", 16_000), 16_000, block_samples=1600),
+    )
+    with station([spec("hangs", ENDLESS, threshold=0.01)], models={"toy": toy_model()}) as (made, heard):
+        watch = Watch(made.hub)
+        thread = made.source("hangs")
+        assert hangs.wait(20)
+        made.remove_source("hangs")
+        assert list(made.sources) == []
+        assert made.pools["toy"].streams == 0
+        wait_for(lambda: "stopped" in watch.states("hangs"), "that it stopped")
+        told = len(watch.messages)
+        again.set()
+        results = heard.runs["hangs"][0]
+        wait_for(
+            lambda: any(event.offset is not None for event in results[-1].events), "the end of its events"
+        )
+        wait_for(lambda: not thread.is_alive(), "its end")  # type: ignore[attr-defined]
+        made.add_source(spec("next", ENDLESS))
+        wait_for(lambda: bool(watch.states("next")), "what comes behind all that")
+        assert [message.source for message in watch.messages[told:]].count("hangs") == 0
+
+
+def test_what_fails_in_the_same_way_again_and_again_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    with station([spec("gone", "/nowhere/at-all.wav")]) as (made, _):
+        wait_for(lambda: made.source("gone").glance().restarts >= 3, "three more tries")
+    said = [record for record in caplog.records if record.levelname == "WARNING" and "gone" in record.message]
+    assert len(said) == 1
+    assert "no such file: /nowhere/at-all.wav" in said[0].message
+
+
+def test_a_run_of_somebody_else_is_shown_and_not_changed() -> None:
+    source = ArraySource(make("noise", 16_000), 16_000)
+    classifier = StreamClassifier(toy_model())
+    card = toy_model().card
+    with station([spec("own", ENDLESS)]) as (made, _):
+        watch = Watch(made.hub, kinds=["scores"])
+        origin = Origin("this microphone", card.name, toy_model().sha256)
+        sink = HubSink(made.hub, origin, source.info(), card, classifier.labels)
+        telemetry = Telemetry(card, source.info(), classifier.detector_spec)
+        tuning = Tuning(classifier, telemetry, [sink], Marks())
+        made.attach(
+            AttachedRun(sink, card, classifier.labels, telemetry=telemetry, tuning=tuning, listens_to="array")
+        )
+        assert [glance.name for glance in made.glance()] == ["this microphone", "own"]
+        made.source("this microphone").place_threshold("speech", 0.66)
+        summary = run(source, classifier, [tuning, telemetry, sink])
+        assert classifier.detector_spec.rule("speech").threshold == 0.66
+        glance = made.source("this microphone").glance()
+        assert (glance.state, glance.rows, glance.input) == ("ended", summary.rows, "array")
+        wait_for(lambda: len(watch.of("scores", "this microphone")) == summary.rows, "all rows")
+        for change in (
+            lambda: made.remove_source("this microphone"),
+            lambda: made.change_source("this microphone", spec("other", ENDLESS)),
+            lambda: made.add_source(spec("this microphone", ENDLESS)),
+            lambda: made.replace_sources([spec("this microphone", ENDLESS)]),
+        ):
+            with pytest.raises(UsageError, match="source 'this microphone'"):
+                change()
+        assert list(made.sources) == ["this microphone", "own"]
 
 
 def test_two_sources_of_one_model_share_its_pool() -> None:

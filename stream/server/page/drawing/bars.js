@@ -4,6 +4,9 @@ import { el, put, say } from "./dom.js";
 import { colour, onGround } from "../state/look.js";
 import { share } from "../state/words.js";
 
+const MANY = 12;
+const LONGEST = 18; // letters of a name that are shown
+
 export class Bars {
   /**
    * @param {string[]} labels of the classes.
@@ -13,7 +16,10 @@ export class Bars {
    */
   constructor(labels, move, indices) {
     this.rows = labels.map((label, i) => new Bar(label, indices?.[i] ?? i, move));
-    this.element = el("div", { class: "bars" }, this.rows.map((row) => row.element));
+    const long = labels.length > MANY ? { role: "group", "aria-label": "Classes", tabindex: 0 } : {}; // it scrolls
+    this.element = el("div", { class: "bars", ...long }, this.rows.map((row) => row.element));
+    const longest = Math.max(...labels.map((label) => label.length)); // all bars begin at one place
+    this.element.style.setProperty("--name", `calc(${Math.min(LONGEST, longest) + 1}ch + 1.3rem)`);
     this.forget = onGround(() => this.rows.forEach((row) => row.paint()));
   }
 

@@ -13,7 +13,8 @@ export class EventTable {
     this.body = el("tbody");
     this.table = el("table", { class: "events", hidden: true }, [
       el("thead", {}, el("tr", {}, [
-        ...["When", "Class", "Length", "Peak"].map((name) => el("th", { scope: "col" }, name)),
+        ...["When", "Class", "Length"].map((name) => el("th", { scope: "col" }, name)),
+        el("th", { scope: "col", class: "highest" }, "Peak"),
         el("th", { scope: "col", class: "sound" }, "Sound"),
       ])),
       this.body,
@@ -57,7 +58,7 @@ class Row {
     this.dot = el("span", { class: "dot" });
     this.label = el("span");
     this.length = el("td");
-    this.peak = el("td");
+    this.peak = el("td", { class: "highest" });
     this.sound = el("td", { class: "sound" });
     this.element = el("tr", {}, [
       this.when, el("td", { class: "name" }, [this.dot, this.label]), this.length, this.peak, this.sound,

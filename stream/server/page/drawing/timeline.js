@@ -7,6 +7,7 @@ import { clock, span } from "../state/words.js";
 const AXIS = 20; // px
 const AIR = 5;
 const STEPS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600]; // s
+export const MOST_LANES = 8;
 const LABEL = 17; // px from the top of a lane that its name takes
 
 /**
@@ -17,15 +18,28 @@ export function timeline(read) {
   return new Picture("Timelines of the classes; the table of events says the same", "timeline", (context, width, height) => {
     const { columns, labels, thresholds } = read();
     const axis = new Axis(columns, width);
-    const lane = (height - AXIS) / Math.max(1, labels.length);
+    const shown = choose(columns, axis, labels.length);
+    const lane = (height - AXIS) / Math.max(1, shown.length);
     context.font = FONT;
-    labels.forEach((label, index) => {
-      const box = { top: index * lane + AIR, bottom: (index + 1) * lane };
-      drawLane(context, axis, columns, index, label, thresholds[index], box, width);
+    shown.forEach((index, row) => {
+      const box = { top: row * lane + AIR, bottom: (row + 1) * lane };
+      drawLane(context, axis, columns, index, labels[index], thresholds[index], box, width);
     });
     drawMissing(context, axis, columns, 0, height - AXIS);
     drawAxis(context, axis, width, height);
   });
+}
+
+/** Numbers of the classes that have a lane, in order: where there are many, those that were likeliest in the picture. */
+function choose(columns, axis, count) {
+  const all = Array.from({ length: count }, (_, index) => index);
+  if (count <= MOST_LANES) return all;
+  const highest = all.map((index) => {
+    let most = 0;
+    for (let n = axis.first; n < axis.end; n++) most = Math.max(most, columns.prob(n, index) || 0);
+    return most;
+  });
+  return all.sort((a, b) => highest[b] - highest[a]).slice(0, MOST_LANES).sort((a, b) => a - b);
 }
 
 /** Which columns of stream time lie where. */

@@ -3,7 +3,7 @@
 import { Bars } from "./bars.js";
 import { el } from "./dom.js";
 import { EventTable } from "./event_table.js";
-import { timeline } from "./timeline.js";
+import { MOST_LANES, timeline } from "./timeline.js";
 
 export class TrialPanel {
   /** @param {import("../state/trial.js").Trial} trial what is shown. @param {string} heading of the pictures. */
@@ -11,7 +11,7 @@ export class TrialPanel {
     this.trial = trial;
     this.bars = new Bars(trial.labels);
     this.lines = timeline(() => trial);
-    this.lines.element.style.setProperty("--lanes", trial.labels.length);
+    this.lines.element.style.setProperty("--lanes", Math.min(MOST_LANES, trial.labels.length));
     this.table = new EventTable();
     const now = el("section", { class: "panel now" }, [el("h2", {}, "Now"), this.bars.element]);
     this.element = el("div", { class: "desk" }, [

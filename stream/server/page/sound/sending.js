@@ -7,7 +7,8 @@ import { askForToken, forgetToken, token } from "../connection/token.js";
 /**
  * Begin a stream.
  * @param {number} rate of the sound, Hz.
- * @param {object} heard functions by type of message ("ready", "scores", "event", "gap", "end"), and "lost", "failed".
+ * @param {object} heard functions by type of message ("ready", "scores", "event", "gap", "end"), and "lost", "failed",
+ *     and "again" where there is a token by now.
  */
 export function openStream(rate, heard) {
   const client = new StreamClient(address("").href, { rate, token: token() || null, scores: 25, name: "browser" });
@@ -22,7 +23,8 @@ async function listen(client, heard) {
     const refused = error instanceof StreamRefused ? error.code : "";
     if (["no_token", "wrong_token"].includes(refused)) {
       forgetToken(token());
-      heard.failed((await askForToken(error.message)) ? "There is a token now; listen again." : error.message);
+      if (await askForToken(refused === "wrong_token" ? error.message : "")) heard.again();
+      else heard.failed(error.message);
     } else {
       heard.failed(error.message);
     }

@@ -87,6 +87,10 @@ export class MicrophonePart {
         say(this.said, "The connection was lost; trying again…");
       },
       end: () => this.#end(run, `Heard ${clock(trial?.seconds ?? 0)}.`),
+      again: () => {
+        this.#end(run, "");
+        this.#start();
+      },
       failed: (message) => this.#end(run, message, true),
     };
   }

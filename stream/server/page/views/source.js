@@ -8,7 +8,7 @@ import { el, empty, problem, put, say } from "../drawing/dom.js";
 import { EventTable } from "../drawing/event_table.js";
 import { Meter } from "../drawing/meter.js";
 import { spectrogram } from "../drawing/spectrogram.js";
-import { timeline } from "../drawing/timeline.js";
+import { MOST_LANES, timeline } from "../drawing/timeline.js";
 import { Source } from "../state/source.js";
 import { span } from "../state/words.js";
 
@@ -70,7 +70,7 @@ class SourceView {
     this.bars = new Bars(labels, move);
     this.meter = new Meter();
     this.lines = timeline(read);
-    this.lines.element.style.setProperty("--lanes", labels.length);
+    this.lines.element.style.setProperty("--lanes", Math.min(MOST_LANES, labels.length));
     this.spectrogram = spectrogram(read);
     this.figures = el("dl", { class: "figures" });
     this.absent = el("p", { class: "absent quiet", hidden: true });
