@@ -12,6 +12,6 @@ steps       the loops over frames that stand for them
 network     the network with these loops in place
 """
 
-from export.recurrences.parallel.network import Stepwise, step_by_step
+from export.recurrences.parallel.rewritten import Stepwise, step_by_step
 
 __all__ = ["Stepwise", "step_by_step"]
