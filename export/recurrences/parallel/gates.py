@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from export.recurrences.parallel.recorder import INPUT, Place, Record
+from export.recurrences.parallel.record import INPUT, Place, Record
 
 _STRIDES = (2, 3, 4)
 _LEAST = 8  # frames along an axis that may be time

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map
 
 from export.recurrences.parallel.kernels import Finite, Oscillations, identified
-from export.recurrences.parallel.recorder import INPUT, Call, Made, Place, Record, Recording, given_by
+from export.recurrences.parallel.record import INPUT, Call, Made, Place, Record, Recording, given_by
 from export.recurrences.spelling import scans_in_turn
 from stream.errors import NotStreamable
 

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 from export.recurrences.complex_numbers import Pair
 from export.recurrences.looping import SIZES
 from export.recurrences.parallel.gates import Gated, Read, gated
-from export.recurrences.parallel.recorder import INPUT, Place, Record, given_by, tensors_of, vectorised
+from export.recurrences.parallel.record import INPUT, Place, Record, given_by, tensors_of, vectorised
 from export.recurrences.parallel.steps import convolved, scanned
 from export.recurrences.parallel.transforms import Convolved, convolutions
 from export.recurrences.spelling import as_written, untraced
