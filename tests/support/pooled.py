@@ -42,7 +42,7 @@ class Listener:
         self.error = error
         self.over.set()
 
-    def wait(self) -> None:
+    def settle(self) -> None:
         assert self.over.wait(WAIT), "the stream did not end"
 
     def saved(self) -> Any:

@@ -40,6 +40,9 @@ SHORT_WAY = "stream_classify.short_way"
 NOT_UTF8 = "\ufffd"
 """What text that is not UTF-8 is received as. It is no JSON, so no message is taken for it."""
 TEXT_BYTES = 64 << 10
+MESSAGE_SECONDS = (
+    0.002  # of real time that any message stands for at least: who sends 500 a second is in time
+)
 CLOSE_SECONDS = 5.0  # that a peer gets to take its last replies
 _FINAL = (NORMAL, 1002, 1007, 1009)  # the client is done, or broke the protocol
 _GONE = OSError  # what `send` raises where the peer left
@@ -125,12 +128,10 @@ class Connection:
         """Answer ``ready``, and hear the stream until the connection ends."""
         self.stream, self.token = stream, token
         stream.connection = self
-        self._flow = Flow(
-            self._limits.lead_seconds,
-            self._limits.flood_seconds,
-            self._limits.resume_seconds + self._limits.lead_seconds,
-            self._loop.time(),
-        )
+        limits, now = self._limits, self._loop.time()
+        bounds = limits.lead_seconds, limits.flood_seconds, limits.resume_seconds + limits.lead_seconds
+        self._flow = Flow(*bounds, now)
+        self._talk = Flow(*bounds, now, "messages")
         writer = self._loop.create_task(self._write(encoded(ready)), name=f"writer of stream {stream.name}")
         try:
             await self._read(stream)
@@ -219,6 +220,9 @@ class Connection:
             data = message.get("bytes")
             if data is None:
                 self._control(stream, decode_text(message["text"]))
+                pause = self._talk.came(MESSAGE_SECONDS, self.last_heard)
+                if pause:
+                    await self._pause(stream, pause)
             elif not self.deaf:
                 wait = self._hear(stream, bytes(data))
                 if wait is not None:
@@ -231,7 +235,10 @@ class Connection:
                 "message_too_large",
                 f"message of {len(data)} bytes: want at most {self._limits.message_bytes}",
             )
-        wait = self._flow.came(stream.hear(data), self.last_heard)
+        wait = max(
+            self._flow.came(stream.hear(data), self.last_heard),
+            self._talk.came(MESSAGE_SECONDS, self.last_heard),
+        )
         return wait if wait or stream.behind > self._limits.backlog_seconds else None
 
     def _hear_at_once(self, data: bytes) -> bool:
@@ -275,7 +282,7 @@ class Connection:
                 break
             await asyncio.sleep(min(left, 0.25) if left > 0 else _BEHIND_LOOKS)
             self.last_heard = self._loop.time()
-        if not self._flow.throttled:
+        if not (self._flow.throttled or self._talk.throttled):
             self._tell(stream, LISTENING)
 
     def _tell(self, stream: LiveStream, state: StreamStatus) -> None:

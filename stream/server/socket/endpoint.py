@@ -222,7 +222,9 @@ def _worth_keeping(connection: Connection, stream: LiveStream) -> bool:
 
 
 def _count(scope: Scope, ends: StreamEnds) -> None:
-    scope["app"].state.metrics.refused.labels(ends.code).inc()
+    app = scope.get("app")
+    if app is not None:  # else the endpoint is served without the station's application
+        app.state.metrics.refused.labels(ends.code).inc()
 
 
 async def _refuse_handshake(refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:

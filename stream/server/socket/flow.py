@@ -15,9 +15,11 @@ class Flow:
     Args:
         lead, patience, credit: seconds.
         now: of the clock that all calls are told.
+        what: comes, for people.
     """
 
-    def __init__(self, lead: float, patience: float, credit: float, now: float) -> None:
+    def __init__(self, lead: float, patience: float, credit: float, now: float, what: str = "sound") -> None:
+        self._what = what
         self._lead, self._patience, self._credit = lead, patience, credit
         self._even = now  # the moment at which the sound so far would have been in real time
         self._since: float | None = None  # throttled
@@ -47,7 +49,7 @@ class Flow:
         elif now - self._since > self._patience:
             raise StreamEnds(
                 "flooding",
-                f"sound came faster than real time for {now - self._since:.0f} s; send it as it is recorded, or send "
-                "a recording to /v1/classify",
+                f"{self._what} came faster than real time for {now - self._since:.0f} s; send sound as it is "
+                "recorded, or send a recording to /v1/classify",
             )
         return ahead - self._lead

@@ -52,6 +52,7 @@ class Outbox:
         self._kept: deque[Kept] = deque()
         self._kept_bytes = 0
         self._rows = 0  # that wait
+        self._others = 0  # replies that wait and may get lost
         self._unsent = self._unsent_bytes = 0  # replies with a sequence that wait
         self.left_out = 0
         self.sequence = 0
@@ -68,7 +69,7 @@ class Outbox:
     @property
     def overfull(self) -> bool:
         """Whether more wait than a reader may leave lying."""
-        return self._unsent > self._room or self._unsent_bytes > self._room_bytes
+        return max(self._unsent, self._others) > self._room or self._unsent_bytes > self._room_bytes
 
     @property
     def kept(self) -> list[Kept]:
@@ -99,6 +100,7 @@ class Outbox:
     def tell(self, message: msgspec.Struct) -> None:
         """A reply that may get lost with the connection."""
         self._waiting.append(encoded(message))
+        self._others += 1
 
     def promise(self, kind: type[EventTold] | type[GapTold], record: Any) -> None:
         """A record that is sent until it comes."""
@@ -117,6 +119,7 @@ class Outbox:
             return None
         first = waiting.popleft()
         if isinstance(first, bytes):
+            self._others -= 1
             return first
         if isinstance(first, tuple):
             self._unsent -= 1
@@ -148,7 +151,7 @@ class Outbox:
         self.left_out += self._rows
         self._waiting = deque(self._kept)
         self._unsent, self._unsent_bytes = len(self._kept), self._kept_bytes
-        self._rows = 0
+        self._rows = self._others = 0
 
     def restore(self, sequence: int, acknowledged: int, kept: list[Kept]) -> None:
         """Go on from another outbox, in another process."""

@@ -107,7 +107,7 @@ def check(model: Model, seed: int, count: int) -> None:
                 held[0].seat.flush()
         for held in done:
             if held is not None:
-                held[0].wait()
+                held[0].settle()
     for held, (chunks, options) in zip(done, lives, strict=True):
         if held is not None:
             assert held[0].error is None
@@ -132,7 +132,7 @@ def test_int16_is_as_float32(name: str, rate: int) -> None:
                 listener.seat.push(chunks[turn])
         for listener in listeners:
             listener.seat.flush()
-            listener.wait()
+            listener.settle()
     for listener, chunks in zip(listeners, wanted, strict=True):
         assert listener.error is None
         assert_as_alone(listener.results, model, chunks)
@@ -172,7 +172,7 @@ def test_runs_in_threads_share_a_pool_with_seats() -> None:
         for chunk in cut(sounds[0], [333]):
             seat.seat.push(chunk)
         seat.seat.flush()
-        seat.wait()
+        seat.settle()
         for thread in threads:
             thread.join(30.0)
             assert not thread.is_alive()

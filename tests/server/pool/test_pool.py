@@ -46,7 +46,7 @@ def test_results_are_delivered_while_sound_comes(pool: Pool, model: Model) -> No
         assert came.wait(WAIT)
         came.clear()
     listener.seat.flush()
-    listener.wait()
+    listener.settle()
     assert listener.error is None
     assert listener.seat.pending == 0
     assert [r.end for r in watched][: len(chunks)] == [c.end for c in chunks]  # then what flush brings
@@ -66,13 +66,13 @@ def test_an_error_ends_one_stream_only(pool: Pool, model: Model) -> None:
     good, bad = Listener(pool), Listener(pool)
     bad.seat.push(Chunk(SOUND, 16000, 16000))
     bad.seat.push(Chunk(SOUND, 0, 16000))  # earlier than what came
-    bad.wait()
+    bad.settle()
     assert isinstance(bad.error, UsageError)
     bad.seat.push(Chunk(SOUND, 0, 16000))  # nobody minds
     assert bad.seat.pending == 0
     good.seat.push(Chunk(SOUND, 0, 16000))
     good.seat.flush()
-    good.wait()
+    good.settle()
     assert_as_alone(good.results, model, [Chunk(SOUND, 0, 16000)])
     assert pool.streams == 0
 
@@ -89,7 +89,7 @@ def test_a_listener_that_raises_ends_its_stream_only(pool: Pool, model: Model) -
         seat.push(chunk)
         good.seat.push(chunk)
     good.seat.flush()
-    good.wait()
+    good.settle()
     assert over.wait(WAIT)
     assert [type(error) for error in told] == [ZeroDivisionError]
     assert_as_alone(good.results, model, cut(SOUND, [3000]))
@@ -118,7 +118,7 @@ def test_what_is_no_probability_ends_its_stream_only(model: Model) -> None:
             if listener is not streams[2]:
                 listener.seat.flush()
         for listener in streams:
-            listener.wait()
+            listener.settle()
     assert isinstance(streams[2].error, ModelError)
     for listener in (*streams[:2], *streams[3:]):
         assert listener.error is None
@@ -155,7 +155,7 @@ def test_rows_of_those_who_left_are_new_to_the_next(model: Model) -> None:
                 other.seat.push(chunk)
             other.seat.leave()
             one.seat.flush()
-            one.wait()
+            one.settle()
             assert not other.over.is_set()
             assert_as_alone(one.results, model, chunks)
 
@@ -166,7 +166,7 @@ def test_close_tells_everybody(model: Model) -> None:
     listener, engine = Listener(pool), pool.engine()
     pool.close()
     pool.close()
-    listener.wait()
+    listener.settle()
     assert isinstance(listener.error, ClosedError)
     with pytest.raises(ClosedError):
         engine.run(np.zeros((1, model.card.features.width), np.float32))
@@ -211,7 +211,7 @@ def test_a_stream_moves_with_its_state(model: Model) -> None:
         for chunk in chunks[half:]:
             other.seat.push(chunk)
         other.seat.flush()
-        other.wait()
+        other.settle()
     assert_as_alone(one.results + other.results, model, chunks)
 
 
@@ -223,7 +223,7 @@ def test_rules_change_behind_what_was_pushed(pool: Pool, model: Model) -> None:
     listener.seat.change_rules(low)
     listener.seat.push(second)
     listener.seat.flush()
-    listener.wait()
+    listener.settle()
     (changed,) = [result for result in listener.results if result.rules is not None]
     assert changed.end == 16000
     assert changed.rules == low
@@ -284,7 +284,9 @@ def test_an_asyncio_loop_is_woken_once_a_batch(model: Model) -> None:
             seat.push(Chunk(SOUND[:8000], 0, 16000))
             seat.flush()
         pool.start()
-        await asyncio.wait_for(over.wait(), WAIT)
+        async with asyncio.timeout(WAIT):
+            while not over.is_set():
+                await asyncio.sleep(0.01)
         pool.close()
         delivery.close()
         return results, wakes, ends

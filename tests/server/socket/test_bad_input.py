@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from stream.inference.session import Model
 from stream.messages import Chunk
@@ -203,6 +204,12 @@ def test_another_page_may_not_connect(strict: ServedApp) -> None:
         Peer(strict.url, origin="https://evil.example")
     assert refused.value.response.status_code == 403
     assert b"wrong_origin" in refused.value.response.body
+
+
+def test_compression_is_not_spoken(strict: ServedApp) -> None:
+    with Peer(strict.url, extensions=[ClientPerMessageDeflateFactory()]) as peer:
+        assert peer.socket.protocol.extensions == []
+        assert peer.hello()["type"] == "ready"
 
 
 def test_bad_peers_do_not_touch_the_others(strict: ServedApp, model: Model) -> None:

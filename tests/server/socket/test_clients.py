@@ -24,7 +24,7 @@ from stream.server.access.access import Access
 from stream.server.access.tokens import TokenFile, add_token
 from stream.server.limits import Limits
 from stream.server.socket.resume_store import MemoryStore
-from tests.support.command import wait_for
+from tests.support.command import running, wait_for
 from tests.support.served import ServedApp
 from tests.support.stream_peer import Offline, as_s16, from_s16, noise, told_events, told_rows
 
@@ -231,7 +231,7 @@ def test_in_javascript(line: BreakingLine, model: Model, tmp_path: Path) -> None
     script.write_text(SCRIPT.format(**{name: json.dumps(value) for name, value in values.items()}))
     # Node has had a WebSocket of its own since 22, and behind this option before.
     command = ["node", "--experimental-websocket", "--no-warnings", str(script)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as node:
+    with running(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)) as node:
         timer = threading.Timer(DEADLINE, node.kill)
         timer.start()
         assert node.stdout is not None
@@ -243,6 +243,7 @@ def test_in_javascript(line: BreakingLine, model: Model, tmp_path: Path) -> None
                 line.cut()
         errors = node.stderr.read().decode()
         timer.cancel()
+        node.wait(DEADLINE)
     assert node.returncode == 0, errors
     assert line.broken == 2
     end = messages[-1]

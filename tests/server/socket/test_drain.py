@@ -42,7 +42,7 @@ def test_a_rolling_update_loses_no_sound(serve: Callable[..., ServedApp], model:
             client.peer.say(data[2 * at : 2 * (at + count)])
             at += count
         if number < 2:
-            stopping = threading.Thread(target=stations[number].server.drain)
+            stopping = threading.Thread(target=stations[number].server.drain, daemon=True)
             stopping.start()
             messages = client.peer.rest()
             stopping.join(20)

@@ -68,6 +68,21 @@ def test_a_flooding_sender_is_told_and_closed(serve: Callable[..., ServedApp]) -
         assert peer.closed == 4429
 
 
+@pytest.mark.parametrize("message", [b"", '{"type":"ping"}', '{"type":"ack","sequence":0}'])
+def test_a_flood_of_messages_without_sound_is_one(
+    serve: Callable[..., ServedApp], message: str | bytes
+) -> None:
+    app = serve(Limits(lead_seconds=0.2, flood_seconds=0.2, resume_seconds=0.1))
+    with Peer(app.url) as peer:
+        peer.hello()
+        with suppress(ConnectionClosed):
+            for _ in range(5000):
+                peer.say(message)
+        messages = peer.rest()
+        assert messages[-1]["error"]["code"] == "flooding"
+        assert peer.closed == 4429
+
+
 def test_a_station_that_is_behind_reads_no_more_until_it_is_not(
     serve: Callable[..., ServedApp], model: Model
 ) -> None:

@@ -114,9 +114,9 @@ class Client:
             case 1:
                 self.lose(int(self.rng.integers(1, 2 * self.rate)) if self.rng.random() < 0.3 else 100)
             case 2:
-                self.wire.taking.clear()
+                self.wire.hold()
                 await asyncio.sleep(float(self.rng.exponential(0.003)))
-                self.wire.taking.set()
+                self.wire.release()
             case 3:  # the connection breaks, and what was under way may be lost
                 self.take(self.wire.cut(int(self.rng.integers(4))))
                 await asyncio.sleep(float(self.rng.exponential(0.002)))
