@@ -210,10 +210,12 @@ def _results(
                         if due:
                             result = _with_snapshot(result, classifier)
                         yield deliver(result, summary, begin)
-        except BaseException:
+        except BaseException as ended_by:
             for _ in finish(errors):
                 pass
             for error in errors:  # beside the one that ended the run, and perhaps the same one again
+                if isinstance(error, BrokenPipeError) and isinstance(ended_by, BrokenPipeError):
+                    continue  # the reader has left, which is known already
                 log.warning("at the end: %s: %s", type(error).__name__, error)
             raise
         lasts = list(finish(errors))  # whole, whatever becomes of those who are given them

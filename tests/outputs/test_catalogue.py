@@ -116,7 +116,8 @@ def test_the_same_twice_is_refused_unless_something_differs(
 def test_its_options_are_options_of_the_command_line() -> None:
     import click
 
-    from stream.cli.outputs import output_options, take_output_values
+    from stream.cli.outputs import output_options
+    from stream.outputs.catalogue import take_output_values
 
     seen: dict[str, Any] = {}
 
