@@ -85,7 +85,7 @@ def _serve_here(read: Callable[[], ClusterPlan], host: str, port: int) -> None:
     with bind(host, port) as listener:  # what can be wrong with the address is said before Ray is started
         host, port = listener.getsockname()[:2]
     say("stream-classify: starting Ray; this takes some ten seconds")
-    with _interruptible(), own_ray(plan):
+    with _interruptible(), own_ray(plan), _interruptible():  # Ray sets a handler of its own meanwhile
         deployment.start_serve(host, port)
         say(f"stream-classify: starting {plan.replicas.low} replicas")
         deployment.deploy(plan)
@@ -125,7 +125,7 @@ def _deploy_there(read: Callable[[], ClusterPlan], address: str, options: dict[s
     from stream.server.cluster.local_ray import ray_at
 
     plan = read()
-    with _interruptible(), ray_at(address, plan.limits):
+    with _interruptible(), ray_at(address, plan.limits), _interruptible():
         if options["ray_remove"]:
             if not deployment.replica_states():
                 raise UsageError(f"--ray {address}: nothing of stream-classify serves there")

@@ -1,7 +1,7 @@
 """What Ray's processes must find in their environment, from their start on.
 
 Ray Serve's own proxy is a Python process that hands every message on by calls between actors. In its other mode,
-HAProxy carries connections straight to the replicas, at about a tenth of the cost for streams of small messages; that
+HAProxy carries connections straight to the replicas, which costs about a seventh for streams of small messages; that
 mode is switched on by environment variables alone.
 """
 
