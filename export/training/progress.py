@@ -10,6 +10,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from export.training.interrupts import Interrupts
 from export.training.time_left import TimeLeft, in_words
 
 _FIGURES = {"val_accuracy": "accuracy", "val_f1": "F1"}  # the first that is measured is shown
@@ -48,6 +49,7 @@ class RichReport:
     """A table on stderr: its header once, a row for each epoch. Use as a context manager.
 
     On a terminal a bar stands below it with the time left for the whole run; elsewhere there are plain lines only.
+    A Ctrl-C that something caught on its way is raised by the next step: see `Interrupts`.
 
     Args:
         console: where to; None = stderr.
@@ -70,11 +72,13 @@ class RichReport:
         )
         self._task: TaskID | None = None
         self._left = TimeLeft(clock)
+        self._interrupts = Interrupts()
         self._epochs = 0
         self.finished = 0
         self._figure = ""  # whose column the table has, once it has begun
 
     def __enter__(self) -> RichReport:
+        self._interrupts.__enter__()
         self._progress.start()
         return self
 
@@ -82,9 +86,11 @@ class RichReport:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+        self._interrupts.__exit__(kind, error, trace)
 
     def prepared(self, what: str, done: int, total: int) -> None:
         """``done`` of ``total`` recordings are ready; a ``Progress`` of ``export.training.prepare``."""
+        self._interrupts.check()
         if done <= 1 or self._task is None:
             self._begin(what, total)
         if self._task is not None:
@@ -109,6 +115,7 @@ class RichReport:
         self._task = self._progress.add_task(what, total=total, note="")
 
     def step(self, loss: float) -> None:
+        self._interrupts.check()
         self._left.step()
         if self._task is not None:
             left = self._left.seconds()
