@@ -27,7 +27,17 @@ from export.conversion.cleaning import clean
 from export.conversion.fused_layers import swap
 from export.conversion.input_layout import InputLayout
 from export.conversion.plain_modules import make_plain, own_copy
-from export.recurrences import FrameWrites, loops_over_frames, roll, short_examples
+from export.recurrences import (
+    NOTHING_REPEATS,
+    ComplexAsPairs,
+    FrameWrites,
+    roll,
+    scans_in_turn,
+    short_examples,
+    step_by_step,
+    work_over_frames,
+)
+from export.streaming.loops import fuse_loops
 from stream.errors import ExportError, NotStreamable
 
 _OPSET = 18
@@ -38,6 +48,7 @@ class Whole(nn.Module):
 
     Attributes:
         net: a copy of the network, in eval mode, on the CPU.
+        at_once: recurrences were found in it that it computes for all frames at once, by powers that may overflow.
     """
 
     def __init__(self, module: nn.Module, layout: InputLayout, output_index: int = 0) -> None:
@@ -48,6 +59,7 @@ class Whole(nn.Module):
         self.eval()  # the wrapper too: exporters restore the mode of the root, and with it of all below
         self.layout = layout
         self.output_index = output_index
+        self.at_once = False
         for parameter in () if scripted else self.parameters():
             parameter.requires_grad_(False)
 
@@ -63,15 +75,27 @@ class Whole(nn.Module):
 
     def in_double(self, x: NDArray[Any]) -> NDArray[Any]:
         """(N, T, F) -> its first output, computed in float64."""
-        usual = torch.get_default_dtype()
-        torch.set_default_dtype(torch.float64)  # for tensors that the network makes itself
-        try:
-            with torch.no_grad():
-                double = copy.copy(self)
-                double._modules = {"net": _copied(self.net).double()}
-                return np.asarray(double(torch.from_numpy(x).double()).numpy())
-        finally:
-            torch.set_default_dtype(usual)
+        return np.asarray(self.doubled()(torch.from_numpy(x).double()).numpy())
+
+    def doubled(self) -> Callable[[Tensor], Tensor]:
+        """The same function of (N, T, F) float64, computed in float64."""
+        double = copy.copy(self)
+        double._modules = {"net": _copied(self.net).double()}
+        for tensor in [*double.parameters(), *double.buffers()]:
+            if tensor.dtype == torch.complex64:
+                tensor.data = tensor.data.to(torch.complex128)
+
+        def run(x: Tensor) -> Tensor:
+            usual = torch.get_default_dtype()
+            torch.set_default_dtype(torch.float64)  # for tensors that the network makes itself
+            try:
+                with torch.no_grad():
+                    y: Tensor = double(x)
+                    return y
+            finally:
+                torch.set_default_dtype(usual)
+
+        return run
 
 
 def _copied(module: nn.Module) -> nn.Module:
@@ -114,7 +138,7 @@ def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
     if not scripted:
         whole = copy.deepcopy(whole)
         make_plain(whole)
-    with silenced(), _attention_as_written():
+    with silenced(), _attention_as_written(), contextlib.nullcontext() if scripted else ComplexAsPairs():
         torch.onnx.export(
             _traced(whole, example) if scripted else whole,
             (example,),
@@ -135,14 +159,16 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
     Raises:
         NotStreamable: frames are left that no loop was found for.
     """
-    whole = copy.deepcopy(whole)
+    original, whole = whole, copy.deepcopy(whole)
     make_plain(whole)
+    traced = step_by_step(whole, whole.doubled(), example) or whole
+    original.at_once = traced is not whole
     reason = ""
     for short in short_examples(whole, example):
         buffer = io.BytesIO()
-        with silenced(), _attention_as_written(), FrameWrites():
+        with silenced(), _attention_as_written(), scans_in_turn(), FrameWrites(), ComplexAsPairs():
             torch.onnx.export(
-                whole,
+                traced,
                 (short,),
                 buffer,  # type: ignore[arg-type]  # the tracing exporter takes a file object
                 dynamo=False,
@@ -153,8 +179,10 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
                 dynamic_axes={"features": {0: "N", 1: "T"}},
             )
         rolled, problem = roll(onnx.load_from_string(buffer.getvalue()), short.numpy())
-        if not problem:
-            return rolled
+        if not problem or (
+            problem == NOTHING_REPEATS and traced is not whole
+        ):  # kernels that end have no loop
+            return fuse_loops(rolled, some=True)
         reason = reason or problem
     reason = reason or "it runs at few lengths only"
     raise NotStreamable(
@@ -189,8 +217,15 @@ LOOPS: dict[str, Exporter] = {"tracing of its loops": by_rolling}
 
 
 def exporters_for(whole: Whole, example: Tensor) -> dict[str, Exporter]:
-    """The exporters to try in turn: a network that loops over its frames would be unrolled by the usual ones."""
-    return LOOPS if loops_over_frames(whole, example) else EXPORTERS
+    """The exporters to try in turn: a network that loops over its frames would be unrolled by the usual ones.
+
+    Raises:
+        NotStreamable: it transforms the whole sound, and that is no recurrence.
+    """
+    work = work_over_frames(whole, example)
+    if work == "sums" and step_by_step(whole, whole.doubled(), example) is None:
+        work = "layers"
+    return EXPORTERS if work == "layers" else LOOPS
 
 
 def offline_graph(exporter: str, whole: Whole, example: Tensor) -> onnx.ModelProto:

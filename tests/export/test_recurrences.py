@@ -72,6 +72,26 @@ def test_a_loop_is_carried(name: str) -> None:
             np.testing.assert_array_equal(alone, runner.run(x[1:2], [64])[0], kind)
 
 
+OPERATORS = {
+    "GRUCell": ["GRU"],
+    "LSTMCell from nothing": ["LSTM"],
+    "GRUCell, assigned, learned start": ["GRU"],
+    "two loops in turn": ["Scan", "Scan"],
+    "between convolutions": ["GRU"],
+    "last state": ["GRU"],
+    "scores in the loop": ["GRU"],
+    "minGRU": ["Scan"],
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_cells_of_torch_become_operators(name: str) -> None:
+    """They are quicker than a loop, and the same to a rounding."""
+    made, _ = converted(LOOPS[name]().eval())
+    recurrent = ("GRU", "LSTM", "RNN", "Scan")
+    assert [n.op_type for n in made.model.graph.node if n.op_type in recurrent] == OPERATORS[name]
+
+
 RUNNING = {
     "product": lambda x: torch.sigmoid(x + 5).cumprod(1),
     "maximum": lambda x: x.cummax(1)[0],
@@ -152,30 +172,6 @@ def test_what_cannot_be_carried_is_refused_with_the_way_out(
     with pytest.raises(NotStreamable, match=rf"{reason}.*forward\(x, state\)"):
         to_onnx(Looped(how, nn.GRUCell(F, 10)), path, CARD, features(0))
     assert not path.exists()
-
-
-def decayed(x: Tensor) -> Tensor:
-    """A sum that decays, as a product of spectra."""
-    frames = x.shape[1]
-    kernel = 0.9 ** torch.arange(frames)
-    spectra = torch.fft.rfft(x, n=2 * frames, dim=1) * torch.fft.rfft(kernel, n=2 * frames)[:, None]
-    return torch.fft.irfft(spectra, n=2 * frames, dim=1)[:, :frames]
-
-
-def scaled_sum(x: Tensor) -> Tensor:
-    """The same, as a sum of frames that are scaled by a power of their number."""
-    power = 0.9 ** torch.arange(1, x.shape[1] + 1)[:, None]
-    return torch.cumsum(x / power, 1) * power
-
-
-@pytest.mark.parametrize(
-    ("how", "reason"), [(decayed, "torch.fft.rfft runs over time"), (scaled_sum, "position")]
-)
-def test_scans_without_a_stable_form_are_refused(
-    how: Callable[[Tensor], Tensor], reason: str, tmp_path: Path
-) -> None:
-    with pytest.raises(NotStreamable, match=rf"{reason}.*forward\(x, state\)"):
-        to_onnx(Featureless(how), tmp_path / "model.onnx", CARD, features(0))
 
 
 def mean_so_far(x: Tensor) -> Tensor:

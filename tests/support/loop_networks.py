@@ -49,6 +49,14 @@ def by_index(net: Looped, x: Tensor) -> Tensor:
     return torch.stack(out, 1)
 
 
+def scores_in_the_loop(net: Looped, x: Tensor) -> Tensor:
+    h, out = zeros(x), []
+    for t in range(x.size(1)):
+        h = net.cell(x[:, t], h)
+        out.append(torch.tanh(net.second(h)))
+    return torch.stack(out, 1)
+
+
 def by_unbind(net: Looped, x: Tensor) -> Tensor:
     state, out = None, []
     for frame in x.unbind(1):
@@ -286,6 +294,7 @@ LOOPS: dict[str, Callable[[], nn.Module]] = {
         between_convolutions, nn.GRUCell(8, H), conv=nn.Conv1d(F, 8, 3), after=nn.Conv1d(H, H, 2)
     ),
     "after a stride": lambda: Looped(after_a_stride, nn.GRUCell(8, H), conv=nn.Conv1d(F, 8, 2, stride=2)),
+    "scores in the loop": lambda: Looped(scores_in_the_loop, nn.GRUCell(F, H), second=nn.Linear(H, H)),
     "last state": lambda: Looped(last_state, nn.GRUCell(F, H)),
     "average from the first frame": lambda: Looped(average_from_the_first, None, F, alpha=_value(F)),
     "normalised by the average": lambda: Looped(normalised_by_the_average, None, F),

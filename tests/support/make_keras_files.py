@@ -68,7 +68,7 @@ def recurrent(keras):
     )
     yield "SimpleRNN linear", sequential(keras, L.SimpleRNN(4, activation="linear"), head())
     yield "cell", sequential(keras, L.RNN(L.GRUCell(8), return_sequences=True), head())
-    for kind in ("SimpleRNN", "GRU"):
+    for kind in ("SimpleRNN", "GRU", "LSTM"):
         make = getattr(L, kind)
         yield (
             f"masked {kind}",

@@ -1,0 +1,159 @@
+"""A network with loops over frames in the place of what it computes for all frames at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
+
+from export.recurrences.complex_numbers import Pair
+from export.recurrences.looping import SIZES
+from export.recurrences.parallel.gates import Gated, Read, gated
+from export.recurrences.parallel.record import INPUT, Place, Record, given_by, tensors_of, vectorised
+from export.recurrences.parallel.steps import convolved, scanned
+from export.recurrences.parallel.transforms import Convolved, convolutions
+from export.recurrences.spelling import as_written, untraced
+
+_FRAMES = range(
+    23, 999
+)  # of the sound that forms are looked for with: the first that is no size of the network
+Found = Gated | Convolved
+
+
+class Stepwise(nn.Module):
+    """A network that was found to compute linear recurrences for all frames at once, frame by frame.
+
+    Args:
+        network: (N, T, F) -> anything.
+        double: the same in float64.
+        transforms: convolutions through spectra, of the calls of any sound.
+    """
+
+    def __init__(
+        self, network: nn.Module, double: Callable[[Tensor], Any], transforms: list[Convolved]
+    ) -> None:
+        super().__init__()
+        self.net = network
+        self._double, self._transforms = double, transforms
+
+    def forward(self, x: Tensor) -> Any:
+        """As the network does."""
+        with as_written():
+            record = Record.of(self._double, _sound(x.detach().clone(), x.shape[1]))
+            found: list[Found] = [
+                *self._transforms,
+                *(gated(record, _sizes(self.net)) if record is not None else ()),
+            ]
+        if record is None or not found:
+            return self.net(x)
+        with _Substituting(record, x, found):
+            return self.net(x)
+
+
+def step_by_step(network: nn.Module, double: Callable[[Tensor], Any], example: Tensor) -> Stepwise | None:
+    """The network with loops over frames in the place of parallel forms; None if it has none.
+
+    Args:
+        network: (N, T, F) -> anything.
+        double: the same in float64.
+        example: (N, T, F) float32 of realistic level.
+
+    Raises:
+        NotStreamable: a transform over time is no recurrence.
+    """
+    taken = _sizes(network)
+    x = _sound(example, next(n for n in _FRAMES if n not in taken))
+    record = Record.of(double, x)
+    if record is None:
+        return None
+    transforms = convolutions(record, double, example.double(), [*network.parameters(), *network.buffers()])
+    if not transforms and not gated(record, _sizes(network)):
+        return None
+    return Stepwise(network, double, transforms)
+
+
+def _sizes(network: nn.Module) -> set[int]:
+    return {size for tensor in [*network.parameters(), *network.buffers()] for size in tensor.shape}
+
+
+def _sound(example: Tensor, frames: int) -> Tensor:
+    x = example[:2].repeat(-(-2 // len(example[:2])), -(-frames // example.shape[1]), 1)[:2, :frames].double()
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(5), dtype=x.dtype)
+    return x + 0.1 * (x.std() + 1e-3) * noise
+
+
+def _sources(found: Found) -> list[Place]:
+    if isinstance(found, Convolved):
+        return [found.source]
+    return [found.into.place, *([found.gate.place] if isinstance(found.gate, Read) else [])]
+
+
+class _Substituting(TorchFunctionMode):
+    """Within: what some calls give is computed frame by frame, and what only they needed leaves no trace."""
+
+    def __init__(self, record: Record, x: Tensor, found: list[Found]) -> None:
+        super().__init__()
+        self._found = {each.result: each for each in found}
+        sources = {each.result: _sources(each) for each in found}
+        self._wanted = {place for places in sources.values() for place in places}
+        end = record.output or (len(record.calls) - 1, 0)
+        self._needed = {place[0] for place in [end, *record.ancestors(end, sources)]}
+        self._values: dict[Place, Tensor] = {INPUT: x}
+        self._number = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        number = self._number
+        if vectorised():
+            return func(*args, **kwargs)
+        if number in self._needed or func in SIZES or not tensors_of((args, kwargs)):
+            result = func(*args, **kwargs)
+        else:
+            with untraced(), torch._C.DisableTorchFunction():
+                args, kwargs = tree_map(_as_number, (args, kwargs))
+                result = func(*args, **kwargs)
+        tensors = given_by(func, args, result)
+        if not tensors:
+            return result
+        self._number += 1
+        for k, tensor in enumerate(tensors):
+            found = self._found.get((number, k))
+            if found is not None and result is not None:
+                tensor = self._instead(found, tensor)
+                result = (
+                    tensor if len(tensors) == 1 and isinstance(result, Tensor) else _with(result, k, tensor)
+                )
+            if (number, k) in self._wanted:
+                self._values[number, k] = tensor
+        return result
+
+    def _instead(self, found: Found, result: Tensor) -> Tensor:
+        if isinstance(found, Convolved):
+            return convolved(found, self._values[found.source])
+        gate = self._values[found.gate.place] if isinstance(found.gate, Read) else None
+        return scanned(found, gate, self._values[found.into.place], result.dim())
+
+
+def _as_number(value: Any) -> Any:
+    """Sizes are tensors while a graph is traced, and complex numbers pairs."""
+    if isinstance(value, Pair):
+        return torch.complex(value.re, value.im)
+    whole = (
+        isinstance(value, Tensor)
+        and value.dim() == 0
+        and not value.is_floating_point()
+        and not value.is_complex()
+    )
+    return value.item() if whole else value
+
+
+def _with(result: Any, k: int, tensor: Tensor) -> Any:
+    """A tuple or list with another tensor in it."""
+    parts = list(result)
+    places = [i for i, part in enumerate(parts) if isinstance(part, Tensor)]
+    parts[places[k]] = tensor
+    return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
