@@ -4,14 +4,14 @@ No graph of such a computation can be carried: it sees every frame, its sizes gr
 powers overflow in a stream. So it is not converted but recognised, in the numbers that it makes, and written anew as
 the step that it stands for. The proof then compares that step with the network.
 
-recording   every function of torch that a network calls, with its values
+record      every function of torch that a network calls, with its values
 gates       h[t] = a[t] h[t-1] + b[t] among these values
 transforms  what runs through spectra over time is linear and causal: its kernel
 kernels     a kernel as a sum of decaying oscillations, or as one that ends
 steps       the loops over frames that stand for them
-network     the network with these loops in place
+stepwise    the network with these loops in place
 """
 
-from export.recurrences.parallel.network import Stepwise, step_by_step
+from export.recurrences.parallel.stepwise import Stepwise, step_by_step
 
 __all__ = ["Stepwise", "step_by_step"]
