@@ -191,7 +191,7 @@ def convolutions(
                 f"{blocks[0].name} over time: longer sounds are computed in another way; {_WAY_OUT}"
             )
         calls = again.calls
-    known = _known(record, parameters)
+    known = _known(record, calls, parameters)
     found = []
     for block, there in zip(blocks, longer, strict=True):
         try:
@@ -225,13 +225,14 @@ def _names(calls: list[Call]) -> list[str]:
     return [call.name for call in calls]
 
 
-def _known(record: Record, parameters: list[Tensor]) -> list[Array]:
-    """What the network holds or makes of it, in frames of no sound."""
+def _known(record: Record, longer: list[Call], parameters: list[Tensor]) -> list[Array]:
+    """What the network holds or makes of it, whatever the sound and its length."""
+    sizes = {value.shape for call in longer for value in call.values}
     constant = [
         value
         for number, call in enumerate(record.calls)
         for k, value in enumerate(call.values)
-        if (number, k) not in record.varying
+        if (number, k) not in record.varying and value.shape in sizes
     ]
     return [
         np.asarray(value.detach().resolve_conj().numpy())
