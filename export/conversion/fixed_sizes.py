@@ -33,7 +33,8 @@ def fixed_sizes(model: onnx.ModelProto, layout: InputLayout) -> dict[str, int]:
 def free(model: onnx.ModelProto, sizes: dict[str, int]) -> onnx.ModelProto:
     """A copy whose shapes take any number of streams and frames, as far as its constants let them.
 
-    Targets of Reshape and Expand and first states of recurrent layers are freed; shapes are forgotten.
+    Targets of Reshape and Expand and first states of recurrent layers are freed, and the last frame is no longer taken
+    by its number; shapes are forgotten.
     """
     try:
         inferred = onnx.shape_inference.infer_shapes(model)
@@ -58,6 +59,8 @@ def free(model: onnx.ModelProto, sizes: dict[str, int]) -> onnx.ModelProto:
         if node.op_type == "Reshape" and node.input[1] in constants and node.input[0] in shapes:
             target = _freed_target(constants[node.input[1]], shapes[node.input[0]], sizes)
             node.input[1] = _store(graph, f"{node.output[0]}/any_size", target)
+        elif node.op_type == "Gather" and _takes_the_last(node, constants, shapes, sizes.get("T")):
+            node.input[1] = _store(graph, f"{node.output[0]}/last", constants[node.input[1]] * 0 - 1)
         elif place and len(node.input) > place and node.input[place] in constants:
             nodes += _spread(graph, node, place, constants[node.input[place]])
         nodes.append(node)
@@ -67,6 +70,18 @@ def free(model: onnx.ModelProto, sizes: dict[str, int]) -> onnx.ModelProto:
         for dim in value.type.tensor_type.shape.dim:
             dim.Clear()
     return changed
+
+
+def _takes_the_last(
+    node: onnx.NodeProto, constants: dict[str, Array], shapes: dict[str, list[int]], frames: int | None
+) -> bool:
+    """True for the last frame of a fixed length, taken by its number."""
+    index = constants.get(node.input[1])
+    if frames is None or index is None or index.size != 1 or int(index.reshape(-1)[0]) != frames - 1:
+        return False
+    shape = shapes.get(node.input[0])
+    axis = next((int(a.i) for a in node.attribute if a.name == "axis"), 0)
+    return shape is None or shape[axis] in (-1, frames)
 
 
 def _freed_target(target: Array, given: list[int], sizes: dict[str, int]) -> Array:

@@ -31,6 +31,7 @@ from export.recurrences import (
     NOTHING_REPEATS,
     ComplexAsPairs,
     FrameWrites,
+    Stepwise,
     roll,
     scans_in_turn,
     short_examples,
@@ -179,9 +180,8 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
                 dynamic_axes={"features": {0: "N", 1: "T"}},
             )
         rolled, problem = roll(onnx.load_from_string(buffer.getvalue()), short.numpy())
-        if not problem or (
-            problem == NOTHING_REPEATS and traced is not whole
-        ):  # kernels that end have no loop
+        ends = isinstance(traced, Stepwise) and not traced.loops  # nothing but kernels that end
+        if not problem or (problem == NOTHING_REPEATS and ends):
             return fuse_loops(rolled, some=True)
         reason = reason or problem
     reason = reason or "it runs at few lengths only"

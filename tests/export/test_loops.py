@@ -308,6 +308,17 @@ def test_loops_that_keras_unrolls_on_torch_are_put_together(tmp_path: Path, kind
     assert card.exact
 
 
+@pytest.mark.parametrize("name", ["SimpleRNN", "GRU", "LSTM", "GRU fixed"])
+def test_files_of_keras_on_jax_become_streams(tmp_path: Path, name: str) -> None:
+    unpack(tmp_path)
+    with np.load(tmp_path / f"keras jax {name}.npz") as stored:
+        x, y = stored["x"], stored["y"]
+    to_onnx(tmp_path / f"keras jax {name}.onnx", tmp_path / "a.onnx", CARD)
+    made = Model.load(tmp_path / "a.onnx")
+    got, _ = made.step(x, made.initial_state(len(x)))
+    np.testing.assert_allclose(got[:, -1], y, atol=1e-5)
+
+
 def test_a_free_length_of_keras_on_torch_is_refused(tmp_path: Path) -> None:
     """Its file reads the first frame alone."""
     unpack(tmp_path)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from export.recurrences.parallel.record import INPUT, Place, Record
 
-_STRIDES = (2, 3, 4)
+_STRIDES = (2, 3, 4, 6)
+_SHORTER = 8  # frames at most that layers without padding take off
 _LEAST = 8  # frames along an axis that may be time
 _POINTS = 24  # values that are compared first
 _LARGEST = 60.0  # of a logarithm whose exponential is looked at
@@ -58,7 +59,10 @@ def gated(record: Record, sizes: Collection[int]) -> list[Gated]:
     found: list[Gated] = []
     known: list[Tensor] = []
     frames = record.sounds[0].shape[1]
-    lengths = {frames, *(n for k in _STRIDES for n in (frames // k, -(-frames // k)))} - set(sizes)
+    lengths = {
+        *range(frames - _SHORTER, frames + 1),
+        *(n for k in _STRIDES for n in (frames // k, -(-frames // k))),
+    } - set(sizes)
     for place in sorted(record.varying):
         h = record.value(place)
         if place == INPUT or not h.is_floating_point() or h.dim() < 2 or not torch.isfinite(h).all():

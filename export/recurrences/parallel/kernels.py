@@ -15,6 +15,7 @@ _FITS = 1e-7  # of the largest value
 _ROWS = 1024  # places in time that weights are fitted on
 _FIRST = 12  # frames that parameters are tried on
 _MOST_POLES = 256
+_CANCELLING = 100.0  # weights against what they add up to: more would be lost in float32
 _ORDERS = (1, 2, 3, 4, 6, 8, 12, 16, 24)  # of kernels of which nothing but the values is known
 
 
@@ -66,7 +67,7 @@ def identified(kernel: Array, known: Sequence[Array]) -> Oscillations | Finite |
             found = _as_they_are(kernel, candidate, weights)
             if found is not None:
                 return found
-    for candidate in [*poles, *_from_values(kernel)]:
+    for candidate in sorted([*poles, *_from_values(kernel)], key=lambda p: p.shape[1]):  # what is simplest
         if fitted(kernel[:1], candidate[:1]) is not None:
             found = fitted(kernel, candidate)
             if found is not None:
@@ -162,6 +163,8 @@ def fitted(kernel: Array, poles: Array) -> Oscillations | None:
         solution, *_ = np.linalg.lstsq(system, rows[:, places].T, rcond=1e-14)
         solved = (solution[:order] + 1j * solution[order:]).T
         weights[channel : channel + 1 if len(poles) > 1 else None] = solved
+    if np.abs(weights).sum(axis=1).max() > _CANCELLING * np.abs(kernel).max():
+        return None
     found = Oscillations(poles, weights)
     return found if _fits(kernel, found) else None
 

@@ -57,7 +57,7 @@ def convolved(found: Convolved, source: Tensor) -> Tensor:
 
 
 def _array(values: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values)).float()
+    return torch.from_numpy(values.copy()).float()
 
 
 def _convolution(found: Convolved, form: Finite, source: Tensor) -> Tensor:

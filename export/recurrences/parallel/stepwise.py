@@ -13,14 +13,13 @@ from torch.utils._pytree import tree_map
 from export.recurrences.complex_numbers import Pair
 from export.recurrences.looping import SIZES
 from export.recurrences.parallel.gates import Gated, Read, gated
+from export.recurrences.parallel.kernels import Oscillations
 from export.recurrences.parallel.record import INPUT, Place, Record, given_by, tensors_of, vectorised
 from export.recurrences.parallel.steps import convolved, scanned
-from export.recurrences.parallel.transforms import Convolved, convolutions
+from export.recurrences.parallel.transforms import Convolved, convolutions, in_their_places
 from export.recurrences.spelling import as_written, untraced
 
-_FRAMES = range(
-    23, 999
-)  # of the sound that forms are looked for with: the first that is no size of the network
+_FRAMES = range(53, 999)  # of the sound that is looked at: the first that is no size of the network
 Found = Gated | Convolved
 
 
@@ -31,6 +30,9 @@ class Stepwise(nn.Module):
         network: (N, T, F) -> anything.
         double: the same in float64.
         transforms: convolutions through spectra, of the calls of any sound.
+
+    Attributes:
+        loops: whether there are loops in it now; kernels that end need none.
     """
 
     def __init__(
@@ -39,17 +41,18 @@ class Stepwise(nn.Module):
         super().__init__()
         self.net = network
         self._double, self._transforms = double, transforms
+        self.loops = True
 
     def forward(self, x: Tensor) -> Any:
         """As the network does."""
         with as_written():
             record = Record.of(self._double, _sound(x.detach().clone(), x.shape[1]))
-            found: list[Found] = [
-                *self._transforms,
-                *(gated(record, _sizes(self.net)) if record is not None else ()),
-            ]
+            found: list[Found] = []
+            if record is not None:
+                found = [*in_their_places(self._transforms, record), *gated(record, _sizes(self.net))]
         if record is None or not found:
             return self.net(x)
+        self.loops = any(isinstance(each, Gated) or isinstance(each.form, Oscillations) for each in found)
         with _Substituting(record, x, found):
             return self.net(x)
 

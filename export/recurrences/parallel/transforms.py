@@ -40,6 +40,7 @@ class Convolved:
         form: of the kernel, of one channel each; of (outputs x inputs) channels if ``mixed``.
         inputs: channels in, if ``mixed``; else 0.
         shape: sizes of a frame that comes out, without streams.
+        order: among the transforms; None for what is none.
     """
 
     result: Place
@@ -49,6 +50,7 @@ class Convolved:
     form: Oscillations | Finite
     inputs: int
     shape: tuple[int, ...]
+    order: int | None
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,9 @@ class _Block:
     result: Place
     source: Place
     name: str
-    transform: bool = (
-        True  # and so refused if it is no recurrence; what else reads all frames, others refuse by name
-    )
+    order: (
+        int | None
+    )  # of transforms, which are refused if they are no recurrence; what else there is, others refuse
 
 
 def over_time(record: Record) -> list[_Block]:
@@ -83,7 +85,7 @@ def over_time(record: Record) -> list[_Block]:
             raise NotStreamable(
                 f"{name} over time mixes {len(sources)} signals, so it is no convolution; {_WAY_OUT}"
             )
-        blocks.append(_Block(end, sources.pop(), name))
+        blocks.append(_Block(end, _before_padding(record, sources.pop()), name, len(blocks)))
     return blocks
 
 
@@ -102,7 +104,7 @@ def by_long_weights(record: Record, longer: list[Call]) -> list[_Block]:
         sources = _sounding(record, (number, 0))
         if len(sources) == 1 and sizes[0] != sizes[1]:
             end = _cut_to_length(record, (number, 0))
-            blocks.append(_Block(end, sources[0], call.name, False))
+            blocks.append(_Block(end, _before_padding(record, sources[0]), call.name, None))
     return blocks
 
 
@@ -112,6 +114,16 @@ def _constant_sizes(call: Call, varying: frozenset[Place]) -> list[torch.Size]:
     return sizes + [
         shape for place, shape in zip(call.reads, call.shapes, strict=True) if place not in varying
     ]
+
+
+def _before_padding(record: Record, place: Place) -> Place:
+    """What zeros were put before or behind, if a tensor was made so."""
+    while place != INPUT and record.calls[place[0]].name in ("pad", "cat"):
+        before = _sounding(record, place)
+        if len(before) != 1:
+            break
+        place = before[0]
+    return place
 
 
 def _sounding(record: Record, place: Place) -> list[Place]:
@@ -170,21 +182,35 @@ def convolutions(
     if not blocks:
         return []
     sound, calls = _recorded(network, x, _LONG)
-    if _names(calls) != _names(record.calls):
-        if not any(block.transform for block in blocks):
-            return []
-        raise NotStreamable(
-            f"{blocks[0].name} over time: longer sounds are computed in another way; {_WAY_OUT}"
-        )
-    known = _known(record, parameters)
+    longer = blocks
+    if _names(calls) != _names(record.calls):  # there are loops too, whose calls grow in number
+        again = Record.of(network, sound)
+        longer = over_time(again) if again is not None else []
+        if again is None or len(longer) != len(blocks):
+            raise NotStreamable(
+                f"{blocks[0].name} over time: longer sounds are computed in another way; {_WAY_OUT}"
+            )
+        calls = again.calls
+    known = _known(record, calls, parameters)
     found = []
-    for block in blocks:
+    for block, there in zip(blocks, longer, strict=True):
         try:
-            found.append(_convolved(block, record, calls, sound, known))
+            found.append(_convolved(block, there, record, calls, sound, known))
         except NotStreamable:
-            if block.transform:
+            if block.order is not None:
                 raise
     return found
+
+
+def in_their_places(found: list[Convolved], record: Record) -> list[Convolved]:
+    """The same convolutions in a record of another length: loops between them may have moved them."""
+    blocks = over_time(record) if any(each.order is not None for each in found) else []
+    return [
+        each
+        if each.order is None or each.order >= len(blocks)
+        else replace(each, result=blocks[each.order].result, source=blocks[each.order].source)
+        for each in found
+    ]
 
 
 def _recorded(network: Callable[[Tensor], Any], x: Tensor, frames: int) -> tuple[Tensor, list[Call]]:
@@ -199,13 +225,14 @@ def _names(calls: list[Call]) -> list[str]:
     return [call.name for call in calls]
 
 
-def _known(record: Record, parameters: list[Tensor]) -> list[Array]:
-    """What the network holds or makes of it, in frames of no sound."""
+def _known(record: Record, longer: list[Call], parameters: list[Tensor]) -> list[Array]:
+    """What the network holds or makes of it, whatever the sound and its length."""
+    sizes = {value.shape for call in longer for value in call.values}
     constant = [
         value
         for number, call in enumerate(record.calls)
         for k, value in enumerate(call.values)
-        if (number, k) not in record.varying
+        if (number, k) not in record.varying and value.shape in sizes
     ]
     return [
         np.asarray(value.detach().resolve_conj().numpy())
@@ -215,16 +242,20 @@ def _known(record: Record, parameters: list[Tensor]) -> list[Array]:
 
 
 def _convolved(
-    block: _Block, record: Record, calls: list[Call], sound: Tensor, known: list[Array]
+    block: _Block, there: _Block, record: Record, calls: list[Call], sound: Tensor, known: list[Array]
 ) -> Convolved:
-    replay = _Replay(calls, block, sound)
-    while record.calls[block.source[0]].name in ("pad", "cat") and block.source != INPUT:
-        before = _sounding(record, block.source)
-        if len(before) != 1:
-            break
-        block = replace(block, source=before[0])
-        replay = _Replay(calls, block, sound)
-    source, result = replay.source, replay.value(block.result)
+    """One of them.
+
+    Args:
+        block: of the short sound.
+        there: the same in the longer one.
+        record: of the short sound.
+        calls: of the longer one.
+        sound: the longer one.
+        known: as ``identified`` takes it.
+    """
+    replay = _Replay(calls, there, sound)
+    source, result = replay.source, replay.value(there.result)
     short_source, short = record.value(block.source), record.value(block.result)
     axis = _grown(short, result)
     source_axis = _grown(short_source, source)
@@ -264,7 +295,7 @@ def _convolved(
             f"exponentials, so no state holds it; {_WAY_OUT}"
         )
     frame = result.movedim(axis, -1).shape[1:-1]
-    return Convolved(block.result, block.source, axis, source_axis, form, mixed, tuple(frame))
+    return Convolved(block.result, block.source, axis, source_axis, form, mixed, tuple(frame), block.order)
 
 
 def _grown(short: Tensor, long: Tensor) -> int | None:

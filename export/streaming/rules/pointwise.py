@@ -13,6 +13,7 @@ from export.streaming.memory import delay
 from export.streaming.node import Node
 from export.streaming.rules.counting import counted
 from export.streaming.rules.registry import rule
+from export.streaming.rules.rotation import rotating
 
 UNARY = (
     *(
@@ -91,7 +92,9 @@ def broadcast(ctx: Context, node: Node) -> None:
     inputs = [
         aligned[name].name
         if name in aligned
-        else counted(ctx, node, name, lead) or _operand(ctx, node, name, like, lead, rank)
+        else counted(ctx, node, name, lead)
+        or rotating(ctx, node, name, lead)
+        or _operand(ctx, node, name, like, lead, rank)
         for name in node.inputs
     ]
     name, *_ = ctx.copy(node, inputs)
