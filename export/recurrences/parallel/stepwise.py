@@ -20,6 +20,7 @@ from export.recurrences.parallel.transforms import Convolved, convolutions, in_t
 from export.recurrences.spelling import as_written, untraced
 
 _FRAMES = range(53, 999)  # of the sound that is looked at: the first that is no size of the network
+_MULTIPLES = range(96, 9600, 48)
 Found = Gated | Convolved
 
 
@@ -68,15 +69,28 @@ def step_by_step(network: nn.Module, double: Callable[[Tensor], Any], example: T
     Raises:
         NotStreamable: a transform over time is no recurrence.
     """
-    taken = _sizes(network)
-    x = _sound(example, next(n for n in _FRAMES if n not in taken))
-    record = Record.of(double, x)
+    record = _recorded(double, example, _sizes(network))
     if record is None:
         return None
     transforms = convolutions(record, double, example.double(), [*network.parameters(), *network.buffers()])
     if not transforms and not gated(record, _sizes(network)):
         return None
     return Stepwise(network, double, transforms)
+
+
+def _recorded(double: Callable[[Tensor], Any], example: Tensor, taken: set[int]) -> Record | None:
+    """A record of a short sound, of a length that is no size of the network; None if none can be made."""
+    for lengths in (
+        _FRAMES,
+        _MULTIPLES,
+    ):  # some networks take no length that is not a multiple of their stride
+        x = _sound(example, next(n for n in lengths if n not in taken))
+        try:
+            double(x)
+        except Exception:  # whatever a network raises for a length that is no multiple of what it needs
+            continue
+        return Record.of(double, x)
+    return None
 
 
 def _sizes(network: nn.Module) -> set[int]:

@@ -18,7 +18,7 @@ from export.recurrences.spelling import scans_in_turn
 from stream.errors import NotStreamable
 
 Array = NDArray[Any]
-_LONG = 2048  # frames that a kernel is looked at for
+_LONG = 2064  # frames that a kernel is looked at for; a multiple of most strides
 _LEAST = 8  # frames along an axis that may be time
 _LARGEST = 1 << 16  # parameter that is looked at as poles
 _MOST_INPUTS = 128
@@ -176,12 +176,19 @@ def convolutions(
     """
     blocks = over_time(record)
     frames = record.sounds[0].shape[1]
-    _, calls = _recorded(network, x, frames + 8)
-    if _names(calls) == _names(record.calls):
-        blocks += by_long_weights(record, calls)
+    more = _recorded(network, x, frames + 8 if frames % 48 else frames + 48)
+    if more is not None and _names(more[1]) == _names(record.calls):
+        blocks += by_long_weights(record, more[1])
     if not blocks:
         return []
-    sound, calls = _recorded(network, x, _LONG)
+    recorded = _recorded(network, x, _LONG)
+    if recorded is None:
+        if all(block.order is None for block in blocks):
+            return []
+        raise NotStreamable(
+            f"{blocks[0].name} over time: the network fails on {_LONG} frames, and a stream has no end; {_WAY_OUT}"
+        )
+    sound, calls = recorded
     longer = blocks
     if _names(calls) != _names(record.calls):  # there are loops too, whose calls grow in number
         again = Record.of(network, sound)
@@ -213,11 +220,14 @@ def in_their_places(found: list[Convolved], record: Record) -> list[Convolved]:
     ]
 
 
-def _recorded(network: Callable[[Tensor], Any], x: Tensor, frames: int) -> tuple[Tensor, list[Call]]:
-    """A sound of one stream, and what the network calls for it."""
+def _recorded(network: Callable[[Tensor], Any], x: Tensor, frames: int) -> tuple[Tensor, list[Call]] | None:
+    """A sound of one stream, and what the network calls for it; None if it fails on that length."""
     sound = x[:1].repeat(1, -(-frames // x.shape[1]), 1)[:, :frames]
     with torch.no_grad(), scans_in_turn(), Recording(sound, copies=False) as recording:
-        network(sound)
+        try:
+            network(sound)
+        except Exception:  # whatever a network raises for a length that it does not take
+            return None
     return sound, recording.calls
 
 
