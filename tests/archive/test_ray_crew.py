@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
@@ -162,7 +163,24 @@ def test_a_cluster_that_is_busy_is_waited_for_and_that_is_said(
     import ray
 
     monkeypatch.setattr(ray_crew, "IDLE_SECONDS", 0.0)
-    ray.remote(num_cpus=2)(lambda: time.sleep(1.0)).remote()
+    taken, said = tmp_path / "taken", tmp_path / "said"
+    deadline = time.time() + DEADLINE_SECONDS
+
+    def keep_all_cores() -> None:
+        taken.touch()
+        while not said.exists() and time.time() < deadline:
+            time.sleep(0.02)
+
+    class Notice(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.touch()
+
+    ray.remote(num_cpus=2)(keep_all_cores).remote()
+    while not taken.exists():
+        assert time.time() < deadline, "the cores were not taken"
+        time.sleep(0.02)
+    notice = Notice()
+    monkeypatch.setattr(ray_crew.log, "handlers", [*ray_crew.log.handlers, notice])
     (recording,) = find_recordings([str(archive / "20260101_120000.wav")])
     (done,) = on_ray(address)([recording], setup(model), str(tmp_path))
     assert isinstance(done, Done)
