@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from export.streaming.alignment import Alignment
 from export.streaming.context import Context
@@ -67,11 +68,16 @@ def rotating(ctx: Context, node: Node, name: str, lead: Alignment) -> str | None
         rows = write.one("Max", [rows, write.ints(0)], "number")
     rows = write.one("Mod", [rows, write.ints(_TURN // 2)], "number")
     rows = write.one("Unsqueeze", [rows, write.ints(2)], "number")
+    parts = write.one("Mul", [rows, write.constant(waves.steps)], "angle")
     parts = write.one(
-        "Mod", [write.one("Mul", [rows, write.constant(waves.steps)], "angle"), write.ints(_TURN)], "angle"
+        "Mod", [write.one("Add", [parts, write.ints(_TURN // 2)], "angle"), write.ints(_TURN)], "angle"
     )
-    angle = write.one("Cast", [parts], "angle", to=1)
-    angle = write.one("Mul", [angle, write.constant(np.float32(2 * np.pi / _TURN))], "angle")
+    parts = write.one(
+        "Sub", [parts, write.ints(_TURN // 2)], "angle"
+    )  # half a turn at most: float32 is finer there
+    angle = write.one("Cast", [parts], "angle", to=TensorProto.DOUBLE)
+    angle = write.one("Mul", [angle, write.constant(np.float64(2 * np.pi / _TURN))], "angle")
+    angle = write.one("Cast", [angle], "angle", to=TensorProto.FLOAT)  # rounded once
     terms = [
         write.one("Mul", [write.one(op, [angle], "wave"), write.constant(factor)], "wave")
         for op, factor in (("Cos", waves.even), ("Sin", waves.odd))
