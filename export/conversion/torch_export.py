@@ -42,6 +42,7 @@ from export.streaming.loops import fuse_loops
 from stream.errors import ExportError, NotStreamable
 
 _OPSET = 18
+_MANY_OPERATORS = 4000  # of a short sound: a sound some times as long would take minutes
 
 
 class Whole(nn.Module):
@@ -50,6 +51,7 @@ class Whole(nn.Module):
     Attributes:
         net: a copy of the network, in eval mode, on the CPU.
         at_once: recurrences were found in it that it computes for all frames at once, by powers that may overflow.
+        reads_its_output: as a last call: what ``FrameWrites`` holds back is put together when it is read.
     """
 
     def __init__(self, module: nn.Module, layout: InputLayout, output_index: int = 0) -> None:
@@ -60,7 +62,7 @@ class Whole(nn.Module):
         self.eval()  # the wrapper too: exporters restore the mode of the root, and with it of all below
         self.layout = layout
         self.output_index = output_index
-        self.at_once = False
+        self.at_once = self.reads_its_output = False
         for parameter in () if scripted else self.parameters():
             parameter.requires_grad_(False)
 
@@ -72,7 +74,7 @@ class Whole(nn.Module):
             y = y[self.output_index]
         if not isinstance(y, Tensor):
             raise TypeError(f"the network returned {type(y).__name__}, not a tensor")
-        return y
+        return y.clone() if self.reads_its_output else y
 
     def in_double(self, x: NDArray[Any]) -> NDArray[Any]:
         """(N, T, F) -> its first output, computed in float64."""
@@ -161,6 +163,7 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
         NotStreamable: frames are left that no loop was found for.
     """
     original, whole = whole, copy.deepcopy(whole)
+    whole.reads_its_output = True
     make_plain(whole)
     traced = step_by_step(whole, whole.doubled(), example) or whole
     original.at_once = traced is not whole
@@ -179,11 +182,14 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
                 output_names=["offline"],
                 dynamic_axes={"features": {0: "N", 1: "T"}},
             )
-        rolled, problem = roll(onnx.load_from_string(buffer.getvalue()), short.numpy())
+        graph = onnx.load_from_string(buffer.getvalue())
+        rolled, problem = roll(graph, short.numpy())
         ends = isinstance(traced, Stepwise) and not traced.loops  # nothing but kernels that end
         if not problem or (problem == NOTHING_REPEATS and ends):
             return fuse_loops(rolled, some=True)
         reason = reason or problem
+        if len(graph.graph.node) > _MANY_OPERATORS:
+            break
     reason = reason or "it runs at few lengths only"
     raise NotStreamable(
         f"the loop over frames in forward could not be found in what it computes ({reason}); write the step as "

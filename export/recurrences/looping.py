@@ -33,7 +33,11 @@ SIZES: set[Any] = {
     Tensor.size,
     Tensor.dim,
     Tensor.numel,
-    *(vars(torch._C.TensorBase)[name].__get__ for name in ("shape", "device")),
+    Tensor.is_complex,
+    Tensor.is_floating_point,
+    torch.is_complex,
+    torch.is_floating_point,
+    *(vars(torch._C.TensorBase)[name].__get__ for name in ("shape", "device", "dtype", "ndim")),
 }
 
 

@@ -19,6 +19,7 @@ from export.conversion.onnx_export import to_onnx  # noqa: E402
 from export.conversion.operators import check_operators  # noqa: E402
 from export.conversion.step_runner import StreamRunner  # noqa: E402
 from export.conversion.torch_export import Whole, exporters_for, offline_graph  # noqa: E402
+from export.recurrences import ComplexAsPairs, FrameWrites  # noqa: E402
 from export.streaming import Streaming, streamify  # noqa: E402
 from stream.errors import NotStreamable  # noqa: E402
 from stream.inference.verify import verify  # noqa: E402
@@ -226,3 +227,20 @@ def test_a_loop_keeps_its_place_among_layers() -> None:
     x = features(1).numpy()
     rows = np.concatenate([runner.run(x[:, t : t + 1], [1])[0] for t in range(96)], axis=1)
     assert difference_from_whole(made, reference, x, rows) > 1e-3
+
+
+def test_questions_about_frames_do_not_write_them() -> None:
+    """Frames that are written one by one are put together once: a scatter for each would fill the graph."""
+    out = torch.zeros(2, 5, 3)
+    with FrameWrites(), ComplexAsPairs():
+        for t in range(5):
+            out[:, t] = torch.ones(2, 3)
+            assert (out.dtype, out.is_complex(), out.is_floating_point(), out.ndim) == (
+                torch.float32,
+                False,
+                True,
+                3,
+            )
+        stacked = out + 0
+    assert (stacked == 1).all()
+    assert (out == 0).all()

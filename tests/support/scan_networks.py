@@ -73,6 +73,14 @@ def exponential(net: Looped, x: Tensor) -> Tensor:
     return long_convolution(x.transpose(1, 2), kernel).transpose(1, 2)
 
 
+def bands_in_the_batch(net: Looped, x: Tensor) -> Tensor:
+    """The same with the bands in the axis of streams, so that all have one decay."""
+    n, frames, bands = x.shape
+    kernel = (1 - net.alpha) * net.alpha ** torch.arange(frames)
+    rows = long_convolution(x.transpose(1, 2).reshape(n * bands, 1, frames), kernel)
+    return rows.reshape(n, bands, frames).transpose(1, 2)
+
+
 def resonators(net: Looped, x: Tensor) -> Tensor:
     """Decaying oscillations, of which no parameter is a pole."""
     times = torch.arange(x.shape[1])
@@ -261,6 +269,9 @@ SCANS: dict[str, Callable[[], nn.Module]] = {
     "S4D, convolved": s4d_network,
     "LRU, convolved": lru_network,
     "moving averages, convolved": lambda: Looped(exponential, None, F, alpha=_value(F)),
+    "moving averages, bands in the batch": lambda: Looped(
+        bands_in_the_batch, None, F, alpha=nn.Parameter(torch.tensor(0.9))
+    ),
     "resonators, convolved": lambda: Looped(resonators, nn.Linear(F, H), alpha=_value(H)),
     "moving averages by a long kernel": lambda: Looped(by_long_kernel, None, F, alpha=_value(F)),
     "moving averages by a matrix": lambda: Looped(by_matrix, nn.Linear(F, H)),

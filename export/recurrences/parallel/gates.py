@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from export.recurrences.parallel.record import INPUT, Place, Record
+from export.recurrences.parallel.record import INPUT, Made, Place, Record
 
 _STRIDES = (2, 3, 4, 6)
 _SHORTER = 8  # frames at most that layers without padding take off
@@ -54,15 +54,12 @@ def gated(record: Record, sizes: Collection[int]) -> list[Gated]:
 
     Args:
         record: of a network.
-        sizes: of parameters, and so of axes that are not time.
+        sizes: of axes that are not time.
     """
     found: list[Gated] = []
     known: list[Tensor] = []
-    frames = record.sounds[0].shape[1]
-    lengths = {
-        *range(frames - _SHORTER, frames + 1),
-        *(n for k in _STRIDES for n in (frames // k, -(-frames // k))),
-    } - set(sizes)
+    lengths = lengths_of(record.sounds[0].shape[1]) - set(sizes)
+    summing, overwritten = record.made_of(_SUMMING), _overwritten(record)
     for place in sorted(record.varying):
         h = record.value(place)
         if place == INPUT or not h.is_floating_point() or h.dim() < 2 or not torch.isfinite(h).all():
@@ -70,7 +67,7 @@ def gated(record: Record, sizes: Collection[int]) -> list[Gated]:
         if any(each.shape == h.shape and torch.equal(each, h) for each in known):
             continue
         axes = [axis for axis in range(h.dim()) if h.shape[axis] >= _LEAST and h.shape[axis] in lengths]
-        if not axes or not _accumulates(record, place):
+        if not axes or place[0] not in summing or place in overwritten:
             continue
         candidates = _Candidates(record, place, h.shape)
         each = next((g for axis in axes if (g := candidates.match(axis)) is not None), None)
@@ -95,12 +92,21 @@ _SUMMING = (
 )
 
 
-def _accumulates(record: Record, place: Place) -> bool:
-    """True if something that runs over several frames is among what a tensor is made of."""
-    return any(
-        number >= 0 and record.calls[number].name in _SUMMING
-        for number, _ in [place, *record.ancestors(place)]
-    )
+def lengths_of(frames: int) -> set[int]:
+    """How many rows a tensor may have for so many frames."""
+    strided = (n for k in _STRIDES for n in (frames // k, -(-frames // k)))
+    return {*range(frames - _SHORTER, frames + 1), *strided}
+
+
+def _overwritten(record: Record) -> set[Place]:
+    """Tensors between one assignment to some of their values and the next: a loop may make one for each frame."""
+    writes = [
+        (number, call.args[0].place)
+        for number, call in enumerate(record.calls)
+        if call.name == "__setitem__" and isinstance(call.args[0], Made)
+    ]
+    written = {(number, 0) for number, _ in writes}
+    return {place for _, place in writes if place in written}
 
 
 class _Candidates:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -145,6 +145,14 @@ class Record:
             if one.shape != two.shape or not torch.equal(torch.nan_to_num(one), torch.nan_to_num(two))
         }
         return cls(sounds, first, second, frozenset(varying | {INPUT}), output)
+
+    def made_of(self, names: Collection[str]) -> set[int]:
+        """The calls of one of these names, and all that read what they give."""
+        found: set[int] = set()
+        for number, call in enumerate(self.calls):
+            if call.name in names or any(place[0] in found for place in call.reads):
+                found.add(number)
+        return found
 
     def value(self, place: Place, other: bool = False) -> Tensor:
         """A tensor, as it was for the first sound or the other one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -12,12 +12,21 @@ from torch.utils._pytree import tree_map
 
 from export.recurrences.complex_numbers import Pair
 from export.recurrences.looping import SIZES
-from export.recurrences.parallel.gates import Gated, Read, gated
+from export.recurrences.parallel.gates import Gated, Read, gated, lengths_of
 from export.recurrences.parallel.kernels import Oscillations
-from export.recurrences.parallel.record import INPUT, Place, Record, given_by, tensors_of, vectorised
+from export.recurrences.parallel.record import (
+    INPUT,
+    Call,
+    Place,
+    Record,
+    Recording,
+    given_by,
+    tensors_of,
+    vectorised,
+)
 from export.recurrences.parallel.steps import convolved, scanned
 from export.recurrences.parallel.transforms import Convolved, convolutions, in_their_places
-from export.recurrences.spelling import as_written, untraced
+from export.recurrences.spelling import as_written, scans_in_turn, untraced
 
 _FRAMES = range(53, 999)  # of the sound that is looked at: the first that is no size of the network
 _MULTIPLES = range(96, 9600, 48)
@@ -31,17 +40,22 @@ class Stepwise(nn.Module):
         network: (N, T, F) -> anything.
         double: the same in float64.
         transforms: convolutions through spectra, of the calls of any sound.
+        sizes: of axes that are not time.
 
     Attributes:
         loops: whether there are loops in it now; kernels that end need none.
     """
 
     def __init__(
-        self, network: nn.Module, double: Callable[[Tensor], Any], transforms: list[Convolved]
+        self,
+        network: nn.Module,
+        double: Callable[[Tensor], Any],
+        transforms: list[Convolved],
+        sizes: Collection[int],
     ) -> None:
         super().__init__()
         self.net = network
-        self._double, self._transforms = double, transforms
+        self._double, self._transforms, self._sizes = double, transforms, sizes
         self.loops = True
 
     def forward(self, x: Tensor) -> Any:
@@ -50,7 +64,7 @@ class Stepwise(nn.Module):
             record = Record.of(self._double, _sound(x.detach().clone(), x.shape[1]))
             found: list[Found] = []
             if record is not None:
-                found = [*in_their_places(self._transforms, record), *gated(record, _sizes(self.net))]
+                found = [*in_their_places(self._transforms, record), *gated(record, self._sizes)]
         if record is None or not found:
             return self.net(x)
         self.loops = any(isinstance(each, Gated) or isinstance(each.form, Oscillations) for each in found)
@@ -73,9 +87,10 @@ def step_by_step(network: nn.Module, double: Callable[[Tensor], Any], example: T
     if record is None:
         return None
     transforms = convolutions(record, double, example.double(), [*network.parameters(), *network.buffers()])
-    if not transforms and not gated(record, _sizes(network)):
+    sizes = _sizes(network) | _sizes_at_any_length(record, double, example)
+    if not transforms and not gated(record, sizes):
         return None
-    return Stepwise(network, double, transforms)
+    return Stepwise(network, double, transforms, sizes)
 
 
 def _recorded(double: Callable[[Tensor], Any], example: Tensor, taken: set[int]) -> Record | None:
@@ -91,6 +106,25 @@ def _recorded(double: Callable[[Tensor], Any], example: Tensor, taken: set[int])
             continue
         return Record.of(double, x)
     return None
+
+
+def _sizes_at_any_length(record: Record, double: Callable[[Tensor], Any], example: Tensor) -> set[int]:
+    """Sizes of axes in the record that a longer sound has too: heads and channels, not time."""
+    frames = record.sounds[0].shape[1]
+    lengths = lengths_of(frames)
+    step = _MULTIPLES.step if frames in _MULTIPLES else 1
+    longer = next(n for n in range(frames + step, 99 * frames, step) if not lengths & lengths_of(n))
+    sound = _sound(example, longer)
+    with torch.no_grad(), scans_in_turn(), Recording(sound, copies=False) as recording:
+        try:
+            double(sound)
+        except Exception:  # whatever a network raises for a length that it does not take
+            return set()
+    return _axes(record.calls) & _axes(recording.calls)
+
+
+def _axes(calls: list[Call]) -> set[int]:
+    return {size for call in calls for value in call.values for size in value.shape}
 
 
 def _sizes(network: nn.Module) -> set[int]:

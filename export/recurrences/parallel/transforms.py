@@ -273,12 +273,22 @@ def _convolved(
         raise NotStreamable(f"{block.name} over time gives no row for each frame; {_WAY_OUT}")
     frames = source.shape[source_axis]
     mine = source.movedim(source_axis, -1)
-    channels = mine[:1].reshape(1, -1, frames).shape[1]
+    folded = len(mine)  # rows of one stream in the axis of streams, such as bands
+    if len(result.movedim(axis, -1)) != folded:
+        raise NotStreamable(f"{block.name} over time moves the axis of streams; {_WAY_OUT}")
+    channels = mine[0].numel() // frames
     impulse = torch.zeros_like(mine)
     impulse[..., 0] = 1
-    kernel = _rows(replay.run(impulse.movedim(-1, source_axis)), axis)
-    noise = torch.randn(mine.shape, generator=torch.Generator().manual_seed(1), dtype=mine.dtype)
-    wanted = _rows(replay.run(noise.movedim(-1, source_axis)), axis)
+
+    def responses_to(sound: Tensor) -> Array:
+        return _rows(replay.run(sound.expand(mine.shape).movedim(-1, source_axis)), axis)
+
+    every = responses_to(impulse).reshape(folded, -1, frames)
+    kernel = every[0]
+    if not all(_close(each, kernel) for each in every[1:]):
+        raise NotStreamable(f"{block.name} over time differs between rows in the axis of streams; {_WAY_OUT}")
+    noise = torch.randn(mine[:1].shape, generator=torch.Generator().manual_seed(1), dtype=mine.dtype)
+    wanted = responses_to(noise)[: len(kernel)]
     given = noise.reshape(channels, frames).numpy()
     mixed = 0
     if kernel.shape != given.shape or not _close(_filtered(kernel, given), wanted):
@@ -289,7 +299,7 @@ def _convolved(
         for channel in range(channels):
             one = torch.zeros(channels, frames, dtype=mine.dtype)
             one[channel, 0] = 1
-            responses.append(_rows(replay.run(one.reshape(mine.shape).movedim(-1, source_axis)), axis))
+            responses.append(responses_to(one.reshape(noise.shape))[: len(kernel)])
         kernels = np.stack(responses, axis=1)  # (outputs, inputs, frames)
         made = sum(_filtered(kernels[:, i], np.broadcast_to(given[i], wanted.shape)) for i in range(channels))
         if not _close(np.asarray(made), wanted):
