@@ -69,7 +69,7 @@ def over_time(record: Record) -> list[_Block]:
     Raises:
         NotStreamable: two sounds are multiplied in it.
     """
-    blocks = []
+    blocks: list[_Block] = []
     done: set[Place] = set()
     for place in sorted(record.varying):
         if place == INPUT or record.value(place).is_complex():

@@ -13,6 +13,7 @@ from export.streaming.memory import delay
 from export.streaming.node import Node
 from export.streaming.rules.counting import counted
 from export.streaming.rules.registry import rule
+from export.streaming.rules.roots import floored
 from export.streaming.rules.rotation import rotating
 
 UNARY = (
@@ -70,6 +71,8 @@ def unary(ctx: Context, node: Node) -> None:
     if node.op == "Dropout":  # a graph in eval mode: the identity
         ctx.derive(node, alignment, alignment.name)
         return
+    if node.op == "Sqrt":
+        alignment = floored(ctx, node, alignment)
     parameters = [ctx.parameter(node, name) for name in node.inputs[1:]]
     if len(ctx.users(node.inputs[0])) == 1:
         name = ctx.write.beneath(alignment.name, lambda moved: ctx.copy(node, [moved, *parameters])[0])
