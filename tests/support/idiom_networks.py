@@ -168,6 +168,19 @@ class Windowed(nn.Module):
         return self.head(self.norm(x + self.attend(x)))
 
 
+class Positions(nn.Module):
+    """Sinusoidal positions added to the frames: Vaswani et al. 2017, for sounds of any length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter, self.rnn, self.head = nn.Linear(F, 8), nn.GRU(8, 8, batch_first=True), nn.Linear(8, C)
+
+    def forward(self, x: Tensor) -> Tensor:
+        angles = torch.arange(x.shape[1])[:, None] * 100.0 ** (-torch.arange(4) / 4)
+        table = torch.stack([angles.sin(), angles.cos()], -1).flatten(1)
+        return self.head(self.rnn(self.enter(x) + table)[0])
+
+
 class Conformer(nn.Module):
     """Half-step feed-forward, windowed attention with relative positions, causal convolution, half-step."""
 
@@ -404,6 +417,7 @@ STREAMABLE: dict[str, Callable[[], nn.Module]] = {
     "attention over 150 frames": lambda: Windowed("scaled", 150),
     "attention over one frame": lambda: Windowed("scaled", 1),
     "Conformer": Conformer,
+    "sinusoidal positions": Positions,
     "mish": lambda: Featureless(functional.mish),
 }
 

@@ -1,4 +1,5 @@
-"""Cosines and sines of the frame number that the sound is multiplied by: rotary positions, of a window of attention.
+"""Cosines and sines of the frame number that the sound is multiplied by or that are added to it: rotary positions of a
+window of attention, and sinusoidal positions.
 
 The angle of frame n is counted in whole 2**-32 parts of a turn, modulo a turn, from the number of the frame: it is as
 exact after a year as in the beginning, and the difference of two frames' angles depends on their distance alone.
@@ -43,7 +44,7 @@ class _Waves:
 
 def rotating(ctx: Context, node: Node, name: str, lead: Alignment) -> str | None:
     """A streaming tensor in place of a table of waves over time, broadcastable over ``lead``; None if it is none."""
-    if node.op != "Mul" or ctx.varies(name) or ctx.probe.fixed(name) is not None:
+    if node.op not in ("Add", "Mul") or ctx.varies(name) or ctx.probe.fixed(name) is not None:
         return None
     axes = ctx.probe.axes(name)
     if axes is None or lead.open or lead.time is None or lead.summary or lead.band:
