@@ -16,7 +16,7 @@ from torch import nn
 from export.streaming.node import CLASSES_KEY, PLACE_KEY, SCOPES_KEY
 
 _TORCH = str(Path(torch.__file__).parent)
-_OURS = str(Path(__file__).parent)
+_OURS = tuple(str(Path(__file__).parents[1] / name) for name in ("conversion", "recurrences"))
 _TRACED = re.compile(r"^(?P<file>.+)\((?P<line>\d+)\): ", re.MULTILINE)  # innermost first
 _EXPORTED = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')  # innermost last
 _STACK_KEY = "pkg.torch.onnx.stack_trace"
@@ -51,7 +51,7 @@ def user_place(frames: Iterable[tuple[str, int]]) -> str:
         frames: (file, line), innermost first.
     """
     for file, line in frames:
-        if not file.startswith((_TORCH, _OURS, "<")):
+        if not file.startswith((_TORCH, *_OURS, "<")):
             return f"{Path(file).name}:{line}"
     return ""
 

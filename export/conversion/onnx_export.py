@@ -23,7 +23,7 @@ from export.atomic import write_bytes
 from export.conversion.cleaning import clean
 from export.conversion.equivalence import EquivalenceReport, Reference, check_equivalence
 from export.conversion.fault_localisation import locate_exporter_fault, most_helpful
-from export.conversion.fixed_sizes import check_freed, fixed_sizes, free
+from export.conversion.fixed_sizes import check_all_frames_read, check_freed, decided, fixed_sizes, free
 from export.conversion.golden import golden_audio, golden_vectors
 from export.conversion.input_layout import InputLayout
 from export.conversion.observation import check_network
@@ -33,7 +33,7 @@ from export.conversion.step_runner import StreamRunner
 from export.conversion.stream_operators import forms_of
 from export.conversion.torch_export import Whole, exporters_for, offline_graph, one_thread
 from export.models.weights import load_weights
-from export.recurrences import StepGraph, step_form, takes_states
+from export.recurrences import StepGraph, roll, step_form, takes_states
 from export.streaming import Streaming, streamify
 from export.streaming.convert import Lookahead
 from export.streaming.loops import fuse_loops
@@ -200,7 +200,9 @@ def _offline_graphs(
         fused = fuse_loops(chosen)
         graph = layout.prepend(free(fused, sizes) if sizes else fused, features.shape[2])
         if sizes:
-            check_freed(original, graph, sizes, features, _name_of(network))
+            graph = _freed(original, graph, sizes, features, _name_of(network))
+        else:
+            check_all_frames_read(original, features, _name_of(network))
         session = _session(graph if sizes else original)
         name = session.get_inputs()[0].name
         graph = clean(graph, [features[:1, :96], np.concatenate([features, features], axis=1)])
@@ -222,7 +224,27 @@ def _offline_graphs(
         except ExportError as error:
             faults.append(error)
             continue
-        yield exporter, graph, Reference(run_torch, None, _fault_finder(whole, graph), whole.in_double)
+        yield (
+            exporter,
+            graph,
+            Reference(run_torch, None, _fault_finder(whole, graph), whole.in_double, whole.at_once),
+        )
+
+
+def _freed(
+    original: onnx.ModelProto, freed: onnx.ModelProto, sizes: dict[str, int], features: Array, path: str
+) -> onnx.ModelProto:
+    """The freed graph, proven; a loop over frames that was unrolled for one length is put together again.
+
+    Raises:
+        NotStreamable: it does not give what the original gave.
+    """
+    if "T" in sizes:
+        x = np.tile(features, (1, -(-sizes["T"] // features.shape[1]), 1))[:, : sizes["T"]]
+        rolled, problem = roll(decided(freed, x), x)
+        freed = freed if problem else rolled
+    check_freed(original, freed, sizes, features, path)
+    return freed
 
 
 def _with_its_state(network: nn.Module, features: Array, state: Any) -> nn.Module:

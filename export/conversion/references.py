@@ -27,12 +27,15 @@ class Reference:
         locate_fault: given (N, T, F), names a layer whose offline graph differs from the network; "" if none.
         run_double: as ``run``, computed in float64; None if there is no such thing. It decides where roundings of
             float32 add up in minutes of sound: a gate that lets 1 - 4e-8 through a frame is 1 in some kernels.
+        overflows: powers of the frame number were found in it, which leave the range of numbers in long sounds; it is
+            compared as far as they go.
     """
 
     run: Callable[[Array], Array]
     activation: Activation | None = None
     locate_fault: Callable[[Array], str] | None = None
     run_double: Callable[[Array], Array] | None = None
+    overflows: bool = False
 
 
 def offline_rows(streaming: Streaming, reference: Reference, x: Array) -> Array:

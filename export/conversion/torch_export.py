@@ -27,10 +27,22 @@ from export.conversion.cleaning import clean
 from export.conversion.fused_layers import swap
 from export.conversion.input_layout import InputLayout
 from export.conversion.plain_modules import make_plain, own_copy
-from export.recurrences import FrameWrites, loops_over_frames, roll, short_examples
+from export.recurrences import (
+    NOTHING_REPEATS,
+    ComplexAsPairs,
+    FrameWrites,
+    Stepwise,
+    roll,
+    scans_in_turn,
+    short_examples,
+    step_by_step,
+    work_over_frames,
+)
+from export.streaming.loops import fuse_loops
 from stream.errors import ExportError, NotStreamable
 
 _OPSET = 18
+_MANY_OPERATORS = 4000  # of a short sound: a sound some times as long would take minutes
 
 
 class Whole(nn.Module):
@@ -38,6 +50,8 @@ class Whole(nn.Module):
 
     Attributes:
         net: a copy of the network, in eval mode, on the CPU.
+        at_once: recurrences were found in it that it computes for all frames at once, by powers that may overflow.
+        reads_its_output: as a last call: what ``FrameWrites`` holds back is put together when it is read.
     """
 
     def __init__(self, module: nn.Module, layout: InputLayout, output_index: int = 0) -> None:
@@ -48,6 +62,7 @@ class Whole(nn.Module):
         self.eval()  # the wrapper too: exporters restore the mode of the root, and with it of all below
         self.layout = layout
         self.output_index = output_index
+        self.at_once = self.reads_its_output = False
         for parameter in () if scripted else self.parameters():
             parameter.requires_grad_(False)
 
@@ -59,19 +74,31 @@ class Whole(nn.Module):
             y = y[self.output_index]
         if not isinstance(y, Tensor):
             raise TypeError(f"the network returned {type(y).__name__}, not a tensor")
-        return y
+        return y.clone() if self.reads_its_output else y
 
     def in_double(self, x: NDArray[Any]) -> NDArray[Any]:
         """(N, T, F) -> its first output, computed in float64."""
-        usual = torch.get_default_dtype()
-        torch.set_default_dtype(torch.float64)  # for tensors that the network makes itself
-        try:
-            with torch.no_grad():
-                double = copy.copy(self)
-                double._modules = {"net": _copied(self.net).double()}
-                return np.asarray(double(torch.from_numpy(x).double()).numpy())
-        finally:
-            torch.set_default_dtype(usual)
+        return np.asarray(self.doubled()(torch.from_numpy(x).double()).numpy())
+
+    def doubled(self) -> Callable[[Tensor], Tensor]:
+        """The same function of (N, T, F) float64, computed in float64."""
+        double = copy.copy(self)
+        double._modules = {"net": _copied(self.net).double()}
+        for tensor in [*double.parameters(), *double.buffers()]:
+            if tensor.dtype == torch.complex64:
+                tensor.data = tensor.data.to(torch.complex128)
+
+        def run(x: Tensor) -> Tensor:
+            usual = torch.get_default_dtype()
+            torch.set_default_dtype(torch.float64)  # for tensors that the network makes itself
+            try:
+                with torch.no_grad():
+                    y: Tensor = double(x)
+                    return y
+            finally:
+                torch.set_default_dtype(usual)
+
+        return run
 
 
 def _copied(module: nn.Module) -> nn.Module:
@@ -114,7 +141,7 @@ def by_tracing(whole: Whole, example: Tensor) -> onnx.ModelProto:
     if not scripted:
         whole = copy.deepcopy(whole)
         make_plain(whole)
-    with silenced(), _attention_as_written():
+    with silenced(), _attention_as_written(), contextlib.nullcontext() if scripted else ComplexAsPairs():
         torch.onnx.export(
             _traced(whole, example) if scripted else whole,
             (example,),
@@ -135,14 +162,17 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
     Raises:
         NotStreamable: frames are left that no loop was found for.
     """
-    whole = copy.deepcopy(whole)
+    original, whole = whole, copy.deepcopy(whole)
+    whole.reads_its_output = True
     make_plain(whole)
+    traced = step_by_step(whole, whole.doubled(), example) or whole
+    original.at_once = traced is not whole
     reason = ""
     for short in short_examples(whole, example):
         buffer = io.BytesIO()
-        with silenced(), _attention_as_written(), FrameWrites():
+        with silenced(), _attention_as_written(), scans_in_turn(), FrameWrites(), ComplexAsPairs():
             torch.onnx.export(
-                whole,
+                traced,
                 (short,),
                 buffer,  # type: ignore[arg-type]  # the tracing exporter takes a file object
                 dynamo=False,
@@ -152,10 +182,14 @@ def by_rolling(whole: Whole, example: Tensor) -> onnx.ModelProto:
                 output_names=["offline"],
                 dynamic_axes={"features": {0: "N", 1: "T"}},
             )
-        rolled, problem = roll(onnx.load_from_string(buffer.getvalue()), short.numpy())
-        if not problem:
-            return rolled
+        graph = onnx.load_from_string(buffer.getvalue())
+        rolled, problem = roll(graph, short.numpy())
+        ends = isinstance(traced, Stepwise) and not traced.loops  # nothing but kernels that end
+        if not problem or (problem == NOTHING_REPEATS and ends):
+            return fuse_loops(rolled, some=True)
         reason = reason or problem
+        if len(graph.graph.node) > _MANY_OPERATORS:
+            break
     reason = reason or "it runs at few lengths only"
     raise NotStreamable(
         f"the loop over frames in forward could not be found in what it computes ({reason}); write the step as "
@@ -189,8 +223,15 @@ LOOPS: dict[str, Exporter] = {"tracing of its loops": by_rolling}
 
 
 def exporters_for(whole: Whole, example: Tensor) -> dict[str, Exporter]:
-    """The exporters to try in turn: a network that loops over its frames would be unrolled by the usual ones."""
-    return LOOPS if loops_over_frames(whole, example) else EXPORTERS
+    """The exporters to try in turn: a network that loops over its frames would be unrolled by the usual ones.
+
+    Raises:
+        NotStreamable: it transforms the whole sound, and that is no recurrence.
+    """
+    work = work_over_frames(whole, example)
+    if work == "sums" and step_by_step(whole, whole.doubled(), example) is None:
+        work = "layers"
+    return EXPORTERS if work == "layers" else LOOPS
 
 
 def offline_graph(exporter: str, whole: Whole, example: Tensor) -> onnx.ModelProto:

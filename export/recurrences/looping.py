@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten
 
-from export.recurrences.spelling import CUMULATIVE, SPELLED
-from stream.errors import NotStreamable
+from export.recurrences.spelling import CUMULATIVE, SPELLED, scans_in_turn
 
 _LENGTHS = (48, 96)
-_TRANSFORMS = {
-    getattr(torch.fft, name): f"torch.fft.{name}"
-    for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")
+_TRANSFORMS = {getattr(torch.fft, name) for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")}
+_PLANES = {
+    getattr(torch.fft, name)
+    for name in ("fft2", "ifft2", "rfft2", "irfft2", "fftn", "ifftn", "rfftn", "irfftn")
+}
+_SUMS = {torch.cumsum, Tensor.cumsum}
+_PRODUCTS = {
+    torch.conv1d,
+    torch.conv2d,
+    torch.matmul,
+    Tensor.matmul,
+    Tensor.__matmul__,
+    torch.bmm,
+    torch.einsum,
 }
 # Questions about a tensor that its values do not answer: getters of properties have no name to write here.
-_SIZES: set[Any] = {
+SIZES: set[Any] = {
     Tensor.size,
     Tensor.dim,
-    *(vars(torch._C.TensorBase)[name].__get__ for name in ("shape", "device")),
+    Tensor.numel,
+    Tensor.is_complex,
+    Tensor.is_floating_point,
+    torch.is_complex,
+    torch.is_floating_point,
+    *(vars(torch._C.TensorBase)[name].__get__ for name in ("shape", "device", "dtype", "ndim")),
 }
 
 
@@ -32,45 +48,65 @@ class _Count(TorchFunctionMode):
         super().__init__()
         self.calls = 0
         self.sizes: list[int] = []
-        self.transforms: list[tuple[str, int]] = []
+        self.sums: list[int] = []
+        self.transforms: list[int] = []
+        self.products: list[list[list[int]]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         self.calls += 1
-        if func in CUMULATIVE:
-            self.sizes.append(args[0].shape[kwargs["dim"] if "dim" in kwargs else args[1]])
+        if func in CUMULATIVE or func in _SUMS:
+            axis = kwargs["dim"] if "dim" in kwargs else args[1]
+            (self.sums if func in _SUMS else self.sizes).append(args[0].shape[axis])
+        if func in _PRODUCTS:
+            leaves, _ = tree_flatten(args)
+            sizes = [leaf.shape for leaf in leaves if isinstance(leaf, Tensor)]
+            first = sizes[1:2] if func in (torch.conv1d, torch.conv2d) else sizes
+            self.products.append([sorted(size) for size in first])
         if func in _TRANSFORMS:
             given = dict(zip(("input", "n", "dim"), args, strict=False)) | kwargs
-            size = given.get("n") or given["input"].shape[given.get("dim", -1)]
-            self.transforms.append((_TRANSFORMS[func], int(size)))
+            self.transforms.append(int(given.get("n") or given["input"].shape[given.get("dim", -1)]))
+        if func in _PLANES:
+            self.transforms.append(args[0].numel())
         return func(*args, **kwargs)
 
 
-def loops_over_frames(network: Callable[[Tensor], Any], example: Tensor) -> bool:
-    """True if a sound twice as long makes the network call more functions of torch, or accumulate over more frames.
+Work = Literal["layers", "loop", "spectra", "sums"]
+
+
+def work_over_frames(network: Callable[[Tensor], Any], example: Tensor) -> Work:
+    """How a network's own code goes over the frames.
+
+    "loop" if a sound twice as long makes it call more functions of torch, or accumulate over more frames; "all at once"
+    if it transforms the whole sound, or adds up all of it, or calls a few functions more (a scan in doubling steps):
+    it may compute a recurrence for all frames at once. Else "layers".
 
     Args:
         network: (N, T, F) -> anything.
         example: (N, T, F) float32; repeated as needed.
-
-    Raises:
-        NotStreamable: it transforms the whole sound.
     """
     counts = []
     for length in _LENGTHS:
         x = example.repeat(1, -(-length // example.shape[1]), 1)[:, :length]
-        with torch.no_grad(), _Count() as count:
+        with torch.no_grad(), scans_in_turn(), _Count() as count:
             network(x)
         counts.append(count)
     short, long = counts
-    for (name, before), (_, after) in zip(short.transforms, long.transforms, strict=False):
-        if before != after:
-            raise NotStreamable(
-                f"{name} runs over time, so it needs the whole sequence; write what it computes (a convolution, a "
-                "recurrence) as a causal convolution, or as a step forward(x, state) -> (scores, state)"
-            )
-    more = long.calls > short.calls + (_LENGTHS[1] - _LENGTHS[0]) // 16
-    return bool(more or long.sizes != short.sizes)
+    if long.transforms != short.transforms:
+        return "spectra"
+    if long.calls > short.calls + (_LENGTHS[1] - _LENGTHS[0]) // 16 or long.sizes != short.sizes:
+        return "loop"
+    if long.sums != short.sums or long.calls > short.calls:
+        return "sums"
+    return "sums" if any(map(_by_all_frames, short.products, long.products)) else "layers"
+
+
+def _by_all_frames(short: list[list[int]], long: list[list[int]]) -> bool:
+    """True for a product with a matrix of frames by frames, or a convolution with a kernel of all frames."""
+    grown = [
+        sum(a != b for a, b in zip(one, two, strict=False)) for one, two in zip(short, long, strict=False)
+    ]
+    return any(grown) if len(short) == 1 else any(count > 1 for count in grown)
 
 
 def short_examples(network: nn.Module, example: Tensor) -> list[Tensor]:
@@ -122,7 +158,7 @@ class FrameWrites(TorchFunctionMode):
             _, axis, frames = self._held[id(args[0])]
             if place is not None and place[0] == axis and place[1] in frames:
                 return frames[place[1]]
-        if self._held and func not in _SIZES:
+        if self._held and func not in SIZES:
             args, kwargs = self._released(args), self._released(kwargs)
         return func(*args, **kwargs)
 

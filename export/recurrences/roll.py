@@ -13,7 +13,7 @@ from export.recurrences.stacks import join_stacks
 from export.recurrences.unrolled import Unrolled
 
 _MOST_LOOPS = 32
-_NOTHING = "no operators repeat from frame to frame"
+NOTHING_REPEATS = "no operators repeat from frame to frame"
 _TRIED = 24  # runs of operators that are looked at for each loop
 
 
@@ -28,7 +28,7 @@ def roll(model: onnx.ModelProto, example: NDArray[np.float32]) -> tuple[onnx.Mod
         The graph with a Scan for each loop, whose body refers to nothing outside, and "" or, if frames are still read
         one by one, the reason why.
     """
-    problem = _NOTHING
+    problem = NOTHING_REPEATS
     for number in range(_MOST_LOOPS):
         graph = Unrolled(join_stacks(Unrolled(model, example)), example)
         model = graph.model
@@ -44,7 +44,7 @@ def roll(model: onnx.ModelProto, example: NDArray[np.float32]) -> tuple[onnx.Mod
 def _one(graph: Unrolled, number: int) -> tuple[onnx.ModelProto | None, str]:
     """The graph with one loop more; or why there is none."""
     reader = Reader(graph)
-    problem = _NOTHING
+    problem = NOTHING_REPEATS
     for tried, run in enumerate(runs(graph)):
         if tried == _TRIED:
             break

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import functools
+import importlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.overrides import _pop_mode_temporarily
 
 
 def _expm1(x: Tensor) -> Tensor:
@@ -57,6 +61,55 @@ class _Extreme(tuple[Tensor, None]):
 
 
 _maximum, _minimum = _running(torch.maximum), _running(torch.minimum)
+
+
+def _in_turn(
+    operator: Any, leaves: Sequence[Tensor], dim: int = 0, additional_inputs: Sequence[Tensor] = ()
+) -> list[Tensor]:
+    """An associative scan, frame by frame. The operator of torch works on many at once by ``vmap``."""
+    keywords = {**operator.keywords, "combine_fn": operator.keywords["combine_fn"].__wrapped__}
+    combine = functools.partial(operator.func, *operator.args, **keywords)
+    frames = list(zip(*(leaf.unbind(dim) for leaf in leaves), strict=True))
+    state: Sequence[Tensor] = frames[0]
+    rows = [state]
+    for frame in frames[1:]:
+        state = combine(*state, *frame, *additional_inputs)
+        rows.append(state)
+    return [torch.stack(list(parts), dim) for parts in zip(*rows, strict=True)]
+
+
+@contextlib.contextmanager
+def scans_in_turn() -> Iterator[None]:
+    """Within: ``associative_scan`` is the loop over frames that it stands for."""
+    module: Any = importlib.import_module("torch._higher_order_ops.associative_scan")  # named as its function
+    before = module.generic_associative_scan
+    module.generic_associative_scan = _in_turn
+    try:
+        yield
+    finally:
+        module.generic_associative_scan = before
+
+
+@contextlib.contextmanager
+def untraced() -> Iterator[None]:
+    """What is computed within leaves no trace."""
+    state = torch._C._get_tracing_state()
+    torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch._C._set_tracing_state(state)  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def as_written() -> Iterator[None]:
+    """Within: torch's functions are themselves, and leave no trace."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(untraced())
+        for _ in range(torch._C._len_torch_function_stack()):
+            stack.enter_context(_pop_mode_temporarily())
+        yield
+
 
 # Values so far, along an axis that may be time.
 CUMULATIVE: dict[Any, Callable[..., Any]] = {

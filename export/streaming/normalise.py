@@ -7,6 +7,7 @@ import onnx
 from onnx import helper, numpy_helper, version_converter
 from onnx.inliner import inline_local_functions
 
+from export.streaming.probe import open_session
 from stream.errors import ExportError, NotStreamable
 
 OPSETS = (17, 21)
@@ -77,7 +78,27 @@ def _convert(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     try:
         return version_converter.convert_version(model, opset)
     except Exception as error:  # the converter raises bare RuntimeError and its own C++ types
+        renamed = _as_it_is(model, opset)
+        if renamed is not None:
+            return renamed
         raise ExportError(f"the graph cannot be converted to opset {opset}: {error}") from error
+
+
+def _as_it_is(model: onnx.ModelProto, opset: int) -> onnx.ModelProto | None:
+    """The graph under an older opset, if ONNX Runtime takes it so; None if not.
+
+    Most operators only learned new types since; the converter knows no way back even where none of these is used.
+    """
+    renamed = onnx.ModelProto()
+    renamed.CopyFrom(model)
+    del renamed.opset_import[:]
+    renamed.opset_import.append(helper.make_opsetid("", opset))
+    renamed.ir_version = min(renamed.ir_version, 10)
+    try:
+        open_session(renamed)
+    except Exception:  # ORT's own exception classes derive from Exception only
+        return None
+    return renamed
 
 
 def _forget_shapes(model: onnx.ModelProto) -> None:

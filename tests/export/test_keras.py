@@ -27,8 +27,21 @@ F = CARD.features.width
 # Those that are converted to the end here: the others take the same way.
 STREAMED = (
     *("two SimpleRNN.keras", "two GRU.keras", "two LSTM.keras", "GRU before.keras", "masked GRU.keras"),
-    *("masked SimpleRNN.keras", "Conv1D.keras", "Conv2D.keras", "image fixed.keras", "in the frame.keras"),
-    *("functional.keras", "stacked frames.keras", "pooled.keras", "keras 2 two LSTM h5.h5"),
+    *(
+        "masked SimpleRNN.keras",
+        "masked LSTM.keras",
+        "Conv1D.keras",
+        "Conv2D.keras",
+        "image fixed.keras",
+        "in the frame.keras",
+    ),
+    *(
+        "in the frame.keras",
+        "functional.keras",
+        "stacked frames.keras",
+        "pooled.keras",
+        "keras 2 two LSTM h5.h5",
+    ),
 )
 
 
@@ -85,9 +98,10 @@ def test_the_stream_gives_what_keras_gave(networks: Path, tmp_path: Path, name: 
             np.testing.assert_allclose(got[:, card.delay :], wanted[:, :count], atol=1e-5)
 
 
-def test_a_masked_frame_leaves_the_state_as_it_is(networks: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["GRU", "LSTM"])
+def test_a_masked_frame_leaves_the_state_as_it_is(networks: Path, tmp_path: Path, kind: str) -> None:
     """In the stream too, at any place: the frames of the mask value may as well not be there."""
-    from_keras(networks / "masked GRU.keras", tmp_path / "a.onnx", CARD)
+    from_keras(networks / f"masked {kind}.keras", tmp_path / "a.onnx", CARD)
     model = Model.load(tmp_path / "a.onnx")
     rng = np.random.default_rng(0)
     sound = rng.normal(size=(1, 20, F)).astype(np.float32)

@@ -73,7 +73,10 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
         [{**GRU, "config": {**GRU["config"], "activation": "gelu"}}], "'gru'.*activation is 'gelu'.*use one of elu",
     ),
     "own cell": ([entry("RNN", "loop", cell={"class_name": "Mine", "config": {}})], "'loop'.*its cell is Mine"),
-    "masked LSTM": ([entry("Masking", "mask"), entry("LSTM", "lstm", units=4)], "'lstm'.*Masking.*load_weights"),
+    "zeros for masked frames": (
+        [entry("Masking", "mask"), entry("LSTM", "lstm", units=4, zero_output_for_mask=True)],
+        "'lstm'.*zero_output_for_mask",
+    ),
     "mask lost": ([entry("Masking", "mask"), entry("Reshape", "r", target_shape=[-1, F])], "'r'.*leave Masking out"),
     "quantised": ([entry("Dense", "small", units=3, dtype={"config": {"name": "int8_from_float32"}})], "'small'.*int8"),
     "escapes": ([entry("Whatever", "a\x1b[31m\nb")], r"layer 'a\?\[31m\?b'"),

@@ -291,3 +291,36 @@ def test_files_of_keras_and_tf2onnx_become_streams(tmp_path: Path, kind: str, ma
     made = Model.load(tmp_path / "a.onnx")
     got, _ = made.step(x, made.initial_state(len(x)))
     np.testing.assert_allclose(got[:, -1], y, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["SimpleRNN", "GRU", "LSTM"])
+def test_loops_that_keras_unrolls_on_torch_are_put_together(tmp_path: Path, kind: str) -> None:
+    """Keras on PyTorch writes the steps of a fixed length one after the other."""
+    unpack(tmp_path)
+    with np.load(tmp_path / f"keras torch {kind} fixed.npz") as stored:
+        x, y = stored["x"], stored["y"]
+    card = to_onnx(tmp_path / f"keras torch {kind} fixed.onnx", tmp_path / "a.onnx", CARD)
+    made = Model.load(tmp_path / "a.onnx")
+    got, _ = made.step(x, made.initial_state(len(x)))
+    np.testing.assert_allclose(got[:, -1], y, atol=1e-5)
+    longer, _ = made.step(np.concatenate([x, x], axis=1), made.initial_state(len(x)))
+    np.testing.assert_array_equal(longer[:, : x.shape[1]], got)
+    assert card.exact
+
+
+@pytest.mark.parametrize("name", ["SimpleRNN", "GRU", "LSTM", "GRU fixed"])
+def test_files_of_keras_on_jax_become_streams(tmp_path: Path, name: str) -> None:
+    unpack(tmp_path)
+    with np.load(tmp_path / f"keras jax {name}.npz") as stored:
+        x, y = stored["x"], stored["y"]
+    to_onnx(tmp_path / f"keras jax {name}.onnx", tmp_path / "a.onnx", CARD)
+    made = Model.load(tmp_path / "a.onnx")
+    got, _ = made.step(x, made.initial_state(len(x)))
+    np.testing.assert_allclose(got[:, -1], y, atol=1e-5)
+
+
+def test_a_free_length_of_keras_on_torch_is_refused(tmp_path: Path) -> None:
+    """Its file reads the first frame alone."""
+    unpack(tmp_path)
+    with pytest.raises(NotStreamable, match=r"first frame alone.*keras\.Input"):
+        to_onnx(tmp_path / "keras torch GRU.onnx", tmp_path / "a.onnx", CARD)

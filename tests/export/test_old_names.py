@@ -30,7 +30,8 @@ def test_old_options_and_settings_work_with_a_warning(tmp_path: Path) -> None:
         str(class_folder(tmp_path / "d")), "-o", str(tmp_path / "m.pt"), "--cache", str(tmp_path / "c"),
         "--quiet", "room", "--balance", "--quietly", "--epochs", "1", "--hidden", "4", "--layers", "1",
         "-r", str(RATE), "--n-fft", "256", "--win-length", "200", "--hop-length", "80",
-        "--set", "streams.even=0.5", "--set", "streams.fresh=0.1", "--set", "augment.thin=0.2",
+        "--set", "compose=false", "--set", "streams.even=0.5", "--set", "streams.fresh=0.1",
+        "--set", "augment.thin=0.2",
     ]  # fmt: skip
     done = CliRunner().invoke(command, words, catch_exceptions=False)
     assert done.exit_code == 0

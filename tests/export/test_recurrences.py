@@ -19,6 +19,7 @@ from export.conversion.onnx_export import to_onnx  # noqa: E402
 from export.conversion.operators import check_operators  # noqa: E402
 from export.conversion.step_runner import StreamRunner  # noqa: E402
 from export.conversion.torch_export import Whole, exporters_for, offline_graph  # noqa: E402
+from export.recurrences import ComplexAsPairs, FrameWrites  # noqa: E402
 from export.streaming import Streaming, streamify  # noqa: E402
 from stream.errors import NotStreamable  # noqa: E402
 from stream.inference.verify import verify  # noqa: E402
@@ -70,6 +71,26 @@ def test_a_loop_is_carried(name: str) -> None:
         np.testing.assert_allclose(alone, rows[1:2], rtol=0, atol=1e-6)
         if exact:
             np.testing.assert_array_equal(alone, runner.run(x[1:2], [64])[0], kind)
+
+
+OPERATORS = {
+    "GRUCell": ["GRU"],
+    "LSTMCell from nothing": ["LSTM"],
+    "GRUCell, assigned, learned start": ["GRU"],
+    "two loops in turn": ["Scan", "Scan"],
+    "between convolutions": ["GRU"],
+    "last state": ["GRU"],
+    "scores in the loop": ["GRU"],
+    "minGRU": ["Scan"],
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_cells_of_torch_become_operators(name: str) -> None:
+    """They are quicker than a loop, and the same to a rounding."""
+    made, _ = converted(LOOPS[name]().eval())
+    recurrent = ("GRU", "LSTM", "RNN", "Scan")
+    assert [n.op_type for n in made.model.graph.node if n.op_type in recurrent] == OPERATORS[name]
 
 
 RUNNING = {
@@ -154,30 +175,6 @@ def test_what_cannot_be_carried_is_refused_with_the_way_out(
     assert not path.exists()
 
 
-def decayed(x: Tensor) -> Tensor:
-    """A sum that decays, as a product of spectra."""
-    frames = x.shape[1]
-    kernel = 0.9 ** torch.arange(frames)
-    spectra = torch.fft.rfft(x, n=2 * frames, dim=1) * torch.fft.rfft(kernel, n=2 * frames)[:, None]
-    return torch.fft.irfft(spectra, n=2 * frames, dim=1)[:, :frames]
-
-
-def scaled_sum(x: Tensor) -> Tensor:
-    """The same, as a sum of frames that are scaled by a power of their number."""
-    power = 0.9 ** torch.arange(1, x.shape[1] + 1)[:, None]
-    return torch.cumsum(x / power, 1) * power
-
-
-@pytest.mark.parametrize(
-    ("how", "reason"), [(decayed, "torch.fft.rfft runs over time"), (scaled_sum, "position")]
-)
-def test_scans_without_a_stable_form_are_refused(
-    how: Callable[[Tensor], Tensor], reason: str, tmp_path: Path
-) -> None:
-    with pytest.raises(NotStreamable, match=rf"{reason}.*forward\(x, state\)"):
-        to_onnx(Featureless(how), tmp_path / "model.onnx", CARD, features(0))
-
-
 def mean_so_far(x: Tensor) -> Tensor:
     return x.cumsum(1) / torch.arange(1, x.shape[1] + 1)[:, None]
 
@@ -230,3 +227,20 @@ def test_a_loop_keeps_its_place_among_layers() -> None:
     x = features(1).numpy()
     rows = np.concatenate([runner.run(x[:, t : t + 1], [1])[0] for t in range(96)], axis=1)
     assert difference_from_whole(made, reference, x, rows) > 1e-3
+
+
+def test_questions_about_frames_do_not_write_them() -> None:
+    """Frames that are written one by one are put together once: a scatter for each would fill the graph."""
+    out = torch.zeros(2, 5, 3)
+    with FrameWrites(), ComplexAsPairs():
+        for t in range(5):
+            out[:, t] = torch.ones(2, 3)
+            assert (out.dtype, out.is_complex(), out.is_floating_point(), out.ndim) == (
+                torch.float32,
+                False,
+                True,
+                3,
+            )
+        stacked = out + 0
+    assert (stacked == 1).all()
+    assert (out == 0).all()

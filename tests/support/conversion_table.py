@@ -17,7 +17,7 @@ from export.conversion.input_layout import InputLayout
 from export.conversion.torch_export import Whole, exporters_for, offline_graph
 from export.streaming import Streaming, streamify
 from stream.errors import ExportError, NotStreamable
-from tests.support import export_zoo, frequency_networks, idiom_networks, loop_networks
+from tests.support import export_zoo, frequency_networks, idiom_networks, loop_networks, scan_networks
 from tests.support.export_zoo import features
 
 GUIDE = Path(__file__).resolve().parents[2] / "export" / "README.md"
@@ -28,11 +28,12 @@ CONVERTED: dict[str, Builders] = {
     "networks with a frequency axis": frequency_networks.STREAMABLE,
     "idioms, attention over a window": idiom_networks.STREAMABLE,
     "loops over frames in Python": loop_networks.LOOPS,
+    "recurrences for all frames at once, complex numbers": scan_networks.SCANS,
 }
 DELAYED: Builders = {name: build for name, (build, _, _) in export_zoo.DELAYED.items()}
 REFUSED: Builders = {
     name: entry[0]
-    for family in (export_zoo.REFUSED, idiom_networks.REFUSED)
+    for family in (export_zoo.REFUSED, idiom_networks.REFUSED, scan_networks.REFUSED)
     for name, entry in family.items()
 }
 

@@ -86,6 +86,25 @@ def window_mask(frames: int, window: int) -> Tensor:
     return (distance >= 0) & (distance < window)
 
 
+def rotated(x: Tensor) -> Tensor:
+    """Rotary positions, (N, heads, T, d): Su et al. 2021, the halves of the features turned against each other."""
+    half = x.shape[-1] // 2
+    rates = 100.0 ** (-torch.arange(half) / half)
+    angles = torch.outer(torch.arange(x.shape[-2]).to(rates.dtype), rates)
+    angles = torch.cat([angles, angles], -1)
+    turned = torch.cat([-x[..., half:], x[..., :half]], -1)
+    return x * angles.cos() + turned * angles.sin()
+
+
+def rotated_in_pairs(x: Tensor) -> Tensor:
+    """The same of neighbouring features, as complex numbers."""
+    half = x.shape[-1] // 2
+    rates = 100.0 ** (-torch.arange(half) / half)
+    angles = torch.outer(torch.arange(x.shape[-2]).to(rates.dtype), rates)
+    pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], half, 2))
+    return torch.view_as_real(pairs * torch.polar(torch.ones_like(angles), angles)).flatten(-2)
+
+
 class Windowed(nn.Module):
     """Self-attention over the last frames, in the ways people write it."""
 
@@ -121,7 +140,10 @@ class Windowed(nn.Module):
             score = torch.bmm(q, k.transpose(1, 2)) / 8**0.5
             return torch.bmm(torch.softmax(score + torch.where(seen, 0.0, -1e9), -1), v)
         q, k, v = (z.reshape(n, t, 2, 4).transpose(1, 2) for z in (q, k, v))
-        if self.how in ("scaled", "table", "triangles"):
+        if self.how.startswith("rotary"):
+            turn = rotated_in_pairs if self.how.endswith("pairs") else rotated
+            q, k = turn(q), turn(k)
+        if self.how.startswith("rotary") or self.how in ("scaled", "table", "triangles"):
             y = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
         elif self.how == "heads in the batch":
             q, k, v = (z.reshape(n * 2, t, 4) for z in (q, k, v))
@@ -144,6 +166,19 @@ class Windowed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.enter(x)
         return self.head(self.norm(x + self.attend(x)))
+
+
+class Positions(nn.Module):
+    """Sinusoidal positions added to the frames: Vaswani et al. 2017, for sounds of any length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter, self.rnn, self.head = nn.Linear(F, 8), nn.GRU(8, 8, batch_first=True), nn.Linear(8, C)
+
+    def forward(self, x: Tensor) -> Tensor:
+        angles = torch.arange(x.shape[1])[:, None] * 100.0 ** (-torch.arange(4) / 4)
+        table = torch.stack([angles.sin(), angles.cos()], -1).flatten(1)
+        return self.head(self.rnn(self.enter(x) + table)[0])
 
 
 class Conformer(nn.Module):
@@ -371,6 +406,8 @@ STREAMABLE: dict[str, Callable[[], nn.Module]] = {
                 "one head",
                 "heads in the batch",
                 "relative",
+                "rotary",
+                "rotary, pairs",
                 "by hand",
                 "masked",
             ),
@@ -380,6 +417,7 @@ STREAMABLE: dict[str, Callable[[], nn.Module]] = {
     "attention over 150 frames": lambda: Windowed("scaled", 150),
     "attention over one frame": lambda: Windowed("scaled", 1),
     "Conformer": Conformer,
+    "sinusoidal positions": Positions,
     "mish": lambda: Featureless(functional.mish),
 }
 

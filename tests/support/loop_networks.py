@@ -49,6 +49,14 @@ def by_index(net: Looped, x: Tensor) -> Tensor:
     return torch.stack(out, 1)
 
 
+def scores_in_the_loop(net: Looped, x: Tensor) -> Tensor:
+    h, out = zeros(x), []
+    for t in range(x.size(1)):
+        h = net.cell(x[:, t], h)
+        out.append(torch.tanh(net.second(h)))
+    return torch.stack(out, 1)
+
+
 def by_unbind(net: Looped, x: Tensor) -> Tensor:
     state, out = None, []
     for frame in x.unbind(1):
@@ -274,11 +282,27 @@ def _qkv(width: int = H, **further: nn.Module | nn.Parameter) -> dict[str, nn.Mo
     return {"q": nn.Linear(F, width), "k": nn.Linear(F, width), "v": nn.Linear(F, width), **further}
 
 
+class ScoresAssigned(nn.Module):
+    """Scores that the network writes frame by frame in what it returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into, self.decay = nn.Linear(F, C), nn.Linear(F, C)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out, h = x.new_zeros(x.shape[0], x.shape[1], C), x.new_zeros(x.shape[0], C)
+        for t in range(x.shape[1]):
+            h = torch.tanh(self.into(x[:, t]) + torch.sigmoid(self.decay(x[:, t])) * h)
+            out[:, t] = h + self.into(x[:, t])
+        return out
+
+
 LOOPS: dict[str, Callable[[], nn.Module]] = {
     "GRUCell": lambda: Looped(by_index, nn.GRUCell(F, H)),
     "LSTMCell from nothing": lambda: Looped(by_unbind, nn.LSTMCell(F, H)),
     "RNNCell, time-major": lambda: Looped(by_time_major, nn.RNNCell(F, H, nonlinearity="relu")),
     "GRUCell, assigned, learned start": lambda: Looped(by_assignment, nn.GRUCell(F, H), start=_value(1, H)),
+    "scores assigned": ScoresAssigned,
     "two layers in a loop": lambda: Looped(two_layers, nn.GRUCell(F, H), second=nn.RNNCell(H, H)),
     "two loops in turn": lambda: Looped(loops_in_turn, nn.RNNCell(F, H), second=nn.RNNCell(H, H)),
     "the same loop twice": lambda: Looped(loops_in_turn, nn.RNNCell(F, F), F, second=nn.RNNCell(F, F)),
@@ -286,6 +310,7 @@ LOOPS: dict[str, Callable[[], nn.Module]] = {
         between_convolutions, nn.GRUCell(8, H), conv=nn.Conv1d(F, 8, 3), after=nn.Conv1d(H, H, 2)
     ),
     "after a stride": lambda: Looped(after_a_stride, nn.GRUCell(8, H), conv=nn.Conv1d(F, 8, 2, stride=2)),
+    "scores in the loop": lambda: Looped(scores_in_the_loop, nn.GRUCell(F, H), second=nn.Linear(H, H)),
     "last state": lambda: Looped(last_state, nn.GRUCell(F, H)),
     "average from the first frame": lambda: Looped(average_from_the_first, None, F, alpha=_value(F)),
     "normalised by the average": lambda: Looped(normalised_by_the_average, None, F),

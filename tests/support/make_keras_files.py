@@ -1,6 +1,8 @@
 """Makes the networks of tests/export/test_keras.py. Run by hand, where TensorFlow, tf_keras and tf2onnx are installed:
 
     python tests/support/make_keras_files.py tests/export/keras_networks.tar.xz
+    python tests/support/make_keras_files.py tests/export/keras_networks.tar.xz torch   # adds what Keras exports there
+    python tests/support/make_keras_files.py tests/export/keras_networks.tar.xz jax     # with jax2onnx
 
 Each network is tiny, with random weights, and is stored as Keras (or a converter to ONNX) saved it, together with an
 input and what Keras itself gives for it.
@@ -68,7 +70,7 @@ def recurrent(keras):
     )
     yield "SimpleRNN linear", sequential(keras, L.SimpleRNN(4, activation="linear"), head())
     yield "cell", sequential(keras, L.RNN(L.GRUCell(8), return_sequences=True), head())
-    for kind in ("SimpleRNN", "GRU"):
+    for kind in ("SimpleRNN", "GRU", "LSTM"):
         make = getattr(L, kind)
         yield (
             f"masked {kind}",
@@ -297,6 +299,39 @@ def loops(keras, folder):
                 yield f"keras {name}", path, model
 
 
+def add(target: str, backend: str) -> None:
+    """Add the ONNX files that Keras exports on another backend."""
+    os.environ["KERAS_BACKEND"] = backend
+    import keras
+    import numpy as np
+
+    made = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("SimpleRNN", "GRU", "LSTM"):
+            for frames in (None, FRAMES):
+                make = getattr(keras.layers, kind)
+                layers = (
+                    make(6, return_sequences=True),
+                    make(5),
+                    keras.layers.Dense(C, activation="softmax"),
+                )
+                model = sequential(keras, *layers, shape=(frames, F))
+                randomise(model, 7)
+                x = sound(model, 3)
+                arrays, path = io.BytesIO(), Path(folder) / "model.onnx"
+                np.savez(arrays, x=x, y=keras.ops.convert_to_numpy(model(x)))
+                model.export(str(path), format="onnx", verbose=False)
+                name = f"keras {backend} {kind}{' fixed' if frames else ''}"
+                made[f"{name}.onnx"], made[f"{name}.npz"] = path.read_bytes(), arrays.getvalue()
+    with tarfile.open(target) as stored:
+        kept = {m.name: stored.extractfile(m).read() for m in stored.getmembers()}
+    with tarfile.open(target, "w:xz", preset=9) as archive:
+        for name, content in {**kept, **made}.items():
+            about = tarfile.TarInfo(name)
+            about.size = len(content)
+            archive.addfile(about, io.BytesIO(content))
+
+
 def main(target: str) -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
@@ -338,4 +373,4 @@ def main(target: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1]) if len(sys.argv) == 2 else add(sys.argv[1], sys.argv[2])

@@ -47,6 +47,38 @@ class HandWritten(nn.Module):
         return out if self.assigned else torch.stack(rows, 1)
 
 
+class AtOnce(nn.Module):
+    """A linear recurrence for all frames at once: in doubling steps, in logarithms, or as a product of spectra."""
+
+    def __init__(self, r: random.Random, width: int, out: int) -> None:
+        super().__init__()
+        self.kind = r.choice(("doubling", "logarithms", "spectra", "matrix"))
+        self.gate, self.cell = nn.Linear(width, out), nn.Linear(width, out)
+        self.decay = nn.Parameter(torch.rand(out))
+        self.frequency = r.choice((0.0, 0.2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        frames, times = x.shape[1], torch.arange(x.shape[1])
+        new = self.cell(x)
+        if self.kind == "spectra":
+            kernel = self.decay[:, None] ** times * torch.cos(self.frequency * times)
+            spectra = torch.fft.rfft(new.transpose(1, 2), n=2 * frames) * torch.fft.rfft(kernel, n=2 * frames)
+            return torch.fft.irfft(spectra, n=2 * frames)[..., :frames].transpose(1, 2)
+        if self.kind == "matrix":
+            distance = times[:, None] - times
+            return torch.where(distance >= 0, 0.8 ** distance.clamp(min=0), torch.zeros(())) @ new
+        if self.kind == "logarithms":
+            summed = nn.functional.logsigmoid(self.gate(x)).cumsum(1)
+            values = torch.log(nn.functional.softplus(new) + 1e-3)
+            return torch.exp(summed + torch.logcumsumexp(values - summed, 1))
+        a, b, shift = torch.sigmoid(self.gate(x)), new, 1
+        while shift < frames:
+            b = torch.cat([b[:, :shift], b[:, shift:] + a[:, shift:] * b[:, :-shift]], 1)
+            a = torch.cat([a[:, :shift], a[:, shift:] * a[:, :-shift]], 1)
+            shift *= 2
+        return b
+
+
 class Running(nn.Module):
     """A running sum, mean, product or maximum."""
 

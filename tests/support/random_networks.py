@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.support.random_layers import Cells, Cumulative, Repeated, Stack, draw_layer
-from tests.support.random_loops import HandWritten, Running
+from tests.support.random_loops import AtOnce, HandWritten, Running
 from tests.support.random_windows import Context, Slower
 
 CLASSES = 3
@@ -79,7 +79,8 @@ class RandomNetwork(nn.Module):
             blocks.append(block)
         if loops:
             out = r.choice((4, 6))
-            blocks.append(Running(r, width) if r.random() < 0.3 else HandWritten(r, width, out))
+            kind = r.choices((Running, HandWritten, AtOnce), (2, 3, 3))[0]
+            blocks.append(Running(r, width) if kind is Running else kind(r, width, out))
             width = width if isinstance(blocks[-1], Running) else out
         self.poison = r.choice(POISONS) if r.random() < poisoned else ""
         if self.poison == "centre":  # of which nothing is left behind a mean so far that is taken off

@@ -13,6 +13,7 @@ import numpy as np
 from export.keras.graph_builder import Builder, Tensor, Time
 from export.keras.layer_config import Layer
 from export.keras.layers.activations import recurrent_activation
+from export.keras.layers.held_lstm import Gates, held_lstm
 from export.keras.layers.layer_table import Array, features, layer, weights
 
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
@@ -82,6 +83,17 @@ def _recurrent(b: Builder, layer: Layer, inputs: list[Tensor], given: list[Array
         b.notes.append(f"{layer.label} is stateful; in a stream every recurrence is, so nothing changes")
     width = features(layer, x)
     operator = _operator(layer, given, op, width)
+    batch, hidden = x.axes[0], operator.hidden
+    if x.mask and layer.config.get("zero_output_for_mask"):
+        raise layer.refused("zero_output_for_mask has no rule", "leave zero_output_for_mask or Masking out")
+    if x.mask and operator.op == "LSTM":
+        bias = operator.bias.reshape(2, -1).sum(axis=0)
+        gates = Gates(operator.weight, operator.recurrence, bias, operator.activations)
+        sequence, final = held_lstm(b, x, gates, layer.name)
+        rows_of = Tensor(sequence, (batch, x.axes[1], hidden), x.mask)
+        states = [Tensor(each, (batch, hidden)) for each in final]
+        found = [rows_of if layer.config.get("return_sequences") else states[0]]
+        return found + (states if layer.config.get("return_state") else [])
     if x.mask:
         x = _held(b, layer, x, operator)
     rows = b.transpose(x, [1, 0, 2])
@@ -98,7 +110,6 @@ def _recurrent(b: Builder, layer: Layer, inputs: list[Tensor], given: list[Array
         )
     count = 3 if operator.op == "LSTM" else 2
     sequence, *final = b.emit(operator.op, [rows.name, *names], count, **attributes)
-    batch, hidden = x.axes[0], operator.hidden
     if layer.config.get("return_sequences"):
         name = b.one("Transpose", [b.one("Squeeze", [sequence, b.ints(1)])], perm=[1, 0, 2])
         found = [Tensor(name, (batch, x.axes[1], hidden), x.mask)]
@@ -150,17 +161,9 @@ def _operator(layer: Layer, given: list[Array], op: str, width: int) -> _Operato
 def _held(b: Builder, layer: Layer, x: Tensor, operator: _Operator) -> Tensor:
     """Let masked frames keep the state, as Keras does: one more input, 1 on them, closes the update gate.
 
-    A SimpleRNN becomes a GRU whose other gates are open. An LSTM cannot be held: its output gate is computed from the
-    masked frame too.
+    A SimpleRNN becomes a GRU whose other gates are open. An LSTM cannot be held so: its output gate is computed
+    from the masked frame too.
     """
-    if operator.op == "LSTM":
-        raise layer.refused(
-            "it follows a Masking layer, and an LSTM cannot repeat its output on a masked frame in one operator",
-            "leave Masking out: it has no weights, so load_weights fits the network without it, and a stream has no "
-            "padding to mask; or use GRU or SimpleRNN, which are converted with it",
-        )
-    if layer.config.get("zero_output_for_mask"):
-        raise layer.refused("zero_output_for_mask has no rule", "leave zero_output_for_mask or Masking out")
     if operator.op == "GRU" and operator.activations[0][0] not in ("Sigmoid", "HardSigmoid"):
         raise layer.refused("its gates cannot be held on masked frames", "use recurrent_activation='sigmoid'")
     hidden = operator.hidden

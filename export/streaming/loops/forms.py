@@ -240,6 +240,10 @@ def _cut(node: onnx.NodeProto, attributes: dict[str, Any], values: list[Any]) ->
     form = values[0]
     if not isinstance(form, Form) or any(isinstance(v, Form) for v in values[1:]):
         raise NoForm
+    if node.op_type == "Split" and len(values) > 1 and form.single() is not None:
+        form = _times_matrix(
+            form, np.eye(int(np.sum(values[1])))
+        )  # of a frame: columns of what it is made of
     width = _width(form)
     if node.op_type == "Split":
         if attributes.get("axis", 0) not in (-1, 1):
@@ -315,6 +319,13 @@ def _most(body: Body, node: onnx.NodeProto, attributes: dict[str, Any], values: 
     return body.clipped(node, before.argument, before.attributes["most"])
 
 
+def _cast(body: Body, node: onnx.NodeProto, attributes: dict[str, Any], values: list[Any]) -> Form:
+    """To float32, which a form is of already."""
+    if attributes.get("to") != onnx.TensorProto.FLOAT:
+        raise NoForm
+    return _as_form(values[0])
+
+
 Rule = Callable[[Body, onnx.NodeProto, dict[str, Any], list[Any]], Form]
 _RULES: dict[str, Rule] = {
     "Add": lambda body, node, attributes, v: _sum(_as_form(v[0]), _as_form(v[1])),
@@ -323,6 +334,7 @@ _RULES: dict[str, Rule] = {
     "Div": _quotient,
     "Neg": lambda body, node, attributes, v: _scaled(_as_form(v[0]), -1.0),
     "Identity": lambda body, node, attributes, v: _as_form(v[0]),
+    "Cast": _cast,
     "Clip": _clip,
     "Min": _least,
     "Max": _most,

@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 
 from export.streaming.loops.cells import FRAME, Cell, read_cell
 from export.streaming.loops.forms import Body, NoForm, evaluate
+from export.streaming.loops.rows import Row, read_row
 from export.streaming.probe import open_session
 
 Array = NDArray[Any]
@@ -28,7 +29,7 @@ class _Step:
         sequence: tensor (T, N, F) outside.
         cell: the operator.
         initial: tensors (N, H) outside: h, and c.
-        rows: outputs of the loop that are all values of h, (T, N, H).
+        rows: outputs of the loop that are made of all values of h.
         final: outputs of the loop that are the last values -> position among the operator's outputs.
         passed: outputs of the loop that are tensors from outside -> which.
         length: number of steps where it is a constant.
@@ -37,10 +38,11 @@ class _Step:
     sequence: str
     cell: Cell
     initial: list[str]
-    rows: list[str]
+    rows: list[Row]
     final: dict[str, int]
     passed: dict[str, str]
     length: int | None
+    time_axis: int = 0
 
 
 class _Outside:
@@ -75,12 +77,16 @@ class _Outside:
         return self._values[name]
 
 
-def fuse_loops(model: onnx.ModelProto) -> onnx.ModelProto:
+def fuse_loops(model: onnx.ModelProto, some: bool = False) -> onnx.ModelProto:
     """The graph with every loop that is a step of SimpleRNN, GRU or LSTM as that operator.
 
     A graph without such loops is returned as it is, and so is one that would give other results with the operators:
     whoever needs it without loops refuses it then. Where the number of steps was a constant, the input's length is
     freed.
+
+    Args:
+        model: an offline graph.
+        some: other loops may stay, and those do whose operator would cost bit-equality of chunks.
     """
     loops = [node for node in model.graph.node if node.op_type in ("Loop", "Scan")]
     if not loops:
@@ -94,6 +100,8 @@ def fuse_loops(model: onnx.ModelProto) -> onnx.ModelProto:
             step = _read(node, _Outside(model)) if node.op_type in ("Loop", "Scan") else None
         except (NoForm, ValueError, LookupError):  # a body of another shape than any step
             step = None
+        if some and step is not None and step.cell.op == "RNN":
+            step = None  # the operator's last bits depend on the length of a chunk; a loop's do not
         if step is None:
             nodes.append(node)
             continue
@@ -102,7 +110,8 @@ def fuse_loops(model: onnx.ModelProto) -> onnx.ModelProto:
     del changed.graph.node[:]
     changed.graph.node.extend(nodes)
     _drop_unused(changed.graph)
-    if any(node.op_type in ("Loop", "Scan") for node in changed.graph.node) or not _equal(model, changed):
+    left = sum(node.op_type in ("Loop", "Scan") for node in changed.graph.node)
+    if left == len(loops) or (left and not some) or not _equal(model, changed):
         return model
     if lengths:
         _free(changed.graph, lengths)
@@ -162,7 +171,7 @@ def _read(node: onnx.NodeProto, outside: _Outside) -> _Step:
     for result, out in zip([o.name for o in body.output][1 + count :], node.output[count:], strict=True):
         if _through(inner, result) != _through(inner, after[cell.states[0]]):
             raise NoForm
-        rows.append(out)
+        rows.append(Row(out))
     trips = outside.value(node.input[0]) if node.input[0] else None
     return _Step(
         sequences.pop(),
@@ -179,7 +188,13 @@ def _read_scan(node: onnx.NodeProto, outside: _Outside) -> _Step:
     """A Scan over one sequence, forwards, as a recurrent layer."""
     body = next(a.g for a in node.attribute if a.name == "body")
     settings = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name != "body"}
-    if settings.pop("num_scan_inputs") != 1 or any(any(value) for value in settings.values()):
+    time_axis, *_ = settings.pop("scan_input_axes", [0])
+    axes = settings.pop("scan_output_axes", None)
+    if (
+        settings.pop("num_scan_inputs") != 1
+        or time_axis not in (0, 1)
+        or any(any(v) for v in settings.values())
+    ):
         raise NoForm
     count = len(node.input) - 1
     inner = {name: maker for maker in body.node for name in maker.output if name}
@@ -196,17 +211,23 @@ def _read_scan(node: onnx.NodeProto, outside: _Outside) -> _Step:
     results = [o.name for o in body.output]
     after = {f"h{i}": result for i, result in enumerate(results[:count])}
     cell = read_cell(reader, after)
-    if any(_through(inner, r) != _through(inner, after[cell.states[0]]) for r in results[count:]):
-        raise NoForm
+    last = after[cell.states[0]]
+    rows = [
+        read_row(body, result, last, out, axis)
+        for result, out, axis in zip(
+            results[count:], node.output[count:], axes or [0] * len(results[count:]), strict=True
+        )
+    ]
     place = {state: int(state[1:]) for state in cell.states}
     return _Step(
         node.input[count],
         cell,
         [node.input[place[state]] for state in cell.states],
-        list(node.output[count:]),
+        rows,
         {node.output[place[state]]: i for i, state in enumerate(cell.states, start=1)},
         {},
         None,
+        time_axis,
     )
 
 
@@ -245,13 +266,18 @@ def _written(node: onnx.NodeProto, step: _Step, graph: onnx.GraphProto) -> list[
     ]
     begins = [f"{base}.initial{i}" for i in range(len(step.initial))]
     outputs = [f"{base}.rows", *(f"{base}.final{i}" for i in range(1, len(begins) + 1))]
-    inputs = [step.sequence, *(f"{base}.{name}" for name in "WRB"), "", *begins]
+    sequence = step.sequence
+    if step.time_axis:
+        sequence = f"{base}.frames"
+        made.append(helper.make_node("Transpose", [step.sequence], [sequence], name=sequence, perm=[1, 0, 2]))
+    inputs = [sequence, *(f"{base}.{name}" for name in "WRB"), "", *begins]
     made.append(
         helper.make_node(
             cell.op, inputs, outputs, name=f"{base}.{cell.op}", hidden_size=cell.hidden, **cell.attributes
         )
     )
-    made += [helper.make_node("Squeeze", [outputs[0], f"{base}.one"], [out], name=out) for out in step.rows]
+    for row in step.rows:
+        made += row.written(outputs[0], f"{base}.one", graph)
     made += [
         helper.make_node("Squeeze", [outputs[i], f"{base}.zero"], [out], name=out)
         for out, i in step.final.items()

@@ -13,6 +13,8 @@ from export.streaming.memory import delay
 from export.streaming.node import Node
 from export.streaming.rules.counting import counted
 from export.streaming.rules.registry import rule
+from export.streaming.rules.roots import floored
+from export.streaming.rules.rotation import rotating
 
 UNARY = (
     *(
@@ -69,6 +71,8 @@ def unary(ctx: Context, node: Node) -> None:
     if node.op == "Dropout":  # a graph in eval mode: the identity
         ctx.derive(node, alignment, alignment.name)
         return
+    if node.op == "Sqrt":
+        alignment = floored(ctx, node, alignment)
     parameters = [ctx.parameter(node, name) for name in node.inputs[1:]]
     if len(ctx.users(node.inputs[0])) == 1:
         name = ctx.write.beneath(alignment.name, lambda moved: ctx.copy(node, [moved, *parameters])[0])
@@ -91,7 +95,9 @@ def broadcast(ctx: Context, node: Node) -> None:
     inputs = [
         aligned[name].name
         if name in aligned
-        else counted(ctx, node, name, lead) or _operand(ctx, node, name, like, lead, rank)
+        else counted(ctx, node, name, lead)
+        or rotating(ctx, node, name, lead)
+        or _operand(ctx, node, name, like, lead, rank)
         for name in node.inputs
     ]
     name, *_ = ctx.copy(node, inputs)

@@ -107,7 +107,11 @@ def running_sum(ctx: Context, node: Node, alignment: Alignment) -> str:
 
 
 def running_mean(ctx: Context, node: Node, alignment: Alignment) -> str:
-    """Mean of the rows so far. m += (x - m) / n loses no precision however long the stream."""
+    """Mean of the rows so far: m += (x - m) / n.
+
+    After minutes such a step is smaller than the last bit of the mean, so what is rounded away is carried beside it, as
+    in ``running_sum``.
+    """
     write = ctx.write
     start = _start(ctx, alignment, 0.0, "mean")
     count = write.one("Add", [row_numbers(ctx, alignment), write.ints(1 - alignment.lag)], "count")
@@ -116,11 +120,15 @@ def running_mean(ctx: Context, node: Node, alignment: Alignment) -> str:
     count = spread(ctx, alignment, write.one("Cast", [count], "count", to=1))
     rows = [_silenced(ctx, alignment, alignment.name), count]
     step: Operators = [
-        ("Sub", ["row 0", "so far"], "change"),
+        ("Sub", ["row 0", "so far"], "from rounded"),
+        ("Add", ["from rounded", "lost"], "change"),
         ("Div", ["change", "row 1"], "part"),
-        ("Add", ["so far", "part"], "next"),
+        ("Sub", ["part", "lost"], "whole"),
+        ("Add", ["so far", "whole"], "next"),
+        ("Sub", ["next", "so far"], "added"),
+        ("Sub", ["added", "whole"], "lost next"),
     ]
-    return _over_frames(ctx, node, alignment, start, rows, step)
+    return _over_frames(ctx, node, alignment, start, rows, step, beside="lost")
 
 
 def running_extreme(ctx: Context, node: Node, alignment: Alignment) -> str:
