@@ -107,15 +107,16 @@ def teach(
     require("onnx")
     from export.teaching.background import file_background
     from export.teaching.examples import audio_files, read_examples
-    from export.teaching.folder import check_name, folder_of, known_sounds
+    from export.teaching.folder import folder_of, known_sounds
     from export.teaching.judging import Budget
     from export.teaching.others import load_front
     from export.teaching.taught import BASE
     from export.teaching.taught import teach as run
     from stream.inference.session import Model
+    from stream.outputs.sound_name import check_sound_name
 
     if name is not None:
-        check_name(name, Model.bundled(BASE, provider="cpu").labels)
+        check_sound_name(name, Model.bundled(BASE, provider="cpu").labels)
         known = known_sounds(folder_of(output))
         if name in known and not (add or replace):
             raise UsageError(

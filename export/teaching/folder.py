@@ -11,7 +11,6 @@ Whoever deletes a recording in it and teaches anything again has unlearnt it.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,27 +18,14 @@ import numpy as np
 import soundfile
 
 from export.teaching.examples import Example, audio_files, read_examples
-from stream.errors import OutputError, UsageError
+from stream.errors import OutputError
 
 WRONG = "_not_"
-_NAME = re.compile(r"[^\W_][\w .+-]{0,39}")
 
 
 def folder_of(model: Path) -> Path:
     """Where the examples of a taught model are."""
     return model.with_suffix(".taught")
-
-
-def check_name(label: str, reserved: Sequence[str]) -> None:
-    """UsageError unless ``label`` can be the name of a sound and of a folder."""
-    if not _NAME.fullmatch(label) or label != label.strip():
-        raise UsageError(
-            f"name {label!r}: want letters, digits, spaces and . + - only, 40 at most, such as mydog"
-        )
-    if label in reserved:
-        raise UsageError(
-            f"name {label}: the bundled model has a class of this name; choose another, such as my-{label}"
-        )
 
 
 def known_sounds(folder: Path) -> list[str]:

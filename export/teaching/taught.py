@@ -17,7 +17,7 @@ from export.scenes.negatives import Negatives
 from export.teaching.assembly import assemble
 from export.teaching.background import Amount, Stretch, bank_background
 from export.teaching.examples import Example
-from export.teaching.folder import WRONG, check_name, examples_in, folder_of, forget, keep, known_sounds
+from export.teaching.folder import WRONG, examples_in, folder_of, forget, keep, known_sounds
 from export.teaching.front import Front
 from export.teaching.judging import Budget, Judged, judge
 from export.teaching.learning import Lesson, Taught
@@ -30,6 +30,7 @@ from stream.inference.card import ModelCard
 from stream.inference.onnx_file import read_model_file
 from stream.inference.session import Model
 from stream.installation import asset
+from stream.outputs.sound_name import check_sound_name
 
 BASE = "default"
 LEAST_FOUND = 0.3  # share of left-out examples below which a sound cannot be told apart
@@ -185,7 +186,7 @@ def _check(
         if not known:
             raise UsageError(f"{output}: knows no taught sound yet; give a name and --clips")
         return
-    check_name(label, base.labels)
+    check_sound_name(label, base.labels)
     if not examples:
         raise UsageError(f"{label}: no example; give some by --clips, or --record them")
     if add and label not in known:
