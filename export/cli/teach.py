@@ -17,10 +17,8 @@ from stream.printable import printable
 
 if TYPE_CHECKING:
     from export.teaching import Report
-    from export.teaching.examples import Example
 
-FEW, SURE_SHARE = 3, 0.6
-TAKE, BACK, DONE = " \r\nt", "u\x7f", "qd"
+FEW = 3
 
 
 @click.command(
@@ -105,6 +103,7 @@ def teach(
     """
     _check(name, clips, record, device, add, replace, wrong, quiet)
     require("onnx")
+    from export.cli.recording_examples import record_examples
     from export.teaching.background import file_background
     from export.teaching.examples import audio_files, read_examples
     from export.teaching.folder import folder_of, known_sounds
@@ -126,7 +125,7 @@ def teach(
     rate = ear.sample_rate
     examples = read_examples(audio_files(clips, label=name), rate) if clips else []
     if record:
-        examples += _record(device, rate)
+        examples += record_examples(device, rate)
         if not examples:
             raise DataError(
                 f"{printable(str(name))}: nothing was recorded; press the space bar when it has sounded"
@@ -168,40 +167,6 @@ def _check(
         )
     if device is not None and not record:
         raise UsageError("--device: says what to --record with; add --record")
-
-
-def _record(device: str | None, sample_rate: int) -> list[Example]:
-    """Examples, one for each press of a key."""
-    from export.teaching.ear import Ear
-    from stream.capture.opening import open_source
-    from stream.cli.quiet import quieten_portaudio
-
-    quieten_portaudio()
-    found: list[Example] = []
-    with Ear(open_source(device), sample_rate) as ear:
-        click.echo(
-            "press the space bar each time it has sounded, u to take the last one back, q when done", err=True
-        )
-        while True:
-            try:
-                key = click.getchar()
-            except (EOFError, KeyboardInterrupt):
-                break
-            if key in DONE or not key:
-                break
-            if key in BACK and found:
-                found.pop()
-                click.echo(f"{len(found)} examples", err=True)
-            elif key in TAKE:
-                example = ear.take()
-                if example is None:
-                    click.echo(
-                        "nothing stood out of the noise in the last seconds; closer, or louder", err=True
-                    )
-                else:
-                    found.append(example)
-                    click.echo(f"{len(found)}: {len(example.samples) / sample_rate:.2f} s", err=True)
-    return found
 
 
 def _print(report: Report, output: Path, seconds: float, listen: bool) -> None:
