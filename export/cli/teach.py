@@ -16,7 +16,7 @@ from stream.errors import DataError, UsageError
 from stream.printable import printable
 
 if TYPE_CHECKING:
-    from export.teaching import Report
+    from export.teaching import Report, SoundReport
 
 FEW = 3
 
@@ -73,7 +73,8 @@ Examples:
         help="The model; one that is there learns the sound too.",
     ),
     click.option("--front", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-        help="Google's speech embedding, for words; its model knows the taught sounds alone."),
+        help="A network that others trained: Google's speech embedding, for words, or one on 16 kHz sound such as "
+        "YAMNet; its model knows the taught sounds alone."),
     click.option("--listen", is_flag=True, help="Listen with it at once."),
     click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON."),
 )  # fmt: skip
@@ -175,7 +176,7 @@ def _print(report: Report, output: Path, seconds: float, listen: bool) -> None:
         many = "s" * (sound.examples != 1)
         click.echo(
             f"{sound.label}: {sound.examples} example{many}, {sound.found:.0%} found when not learnt from; "
-            f"expect {_rate(sound.per_day)} false a day, at most {_rate(sound.per_day_at_most)} with 95 % "
+            f"expect {_expected(sound)} false a day, at most {_rate(sound.per_day_at_most)} with 95 % "
             f"(heard {sound.hours:.2g} h of {where})"
         )
     for warning in report.warnings:
@@ -196,6 +197,13 @@ def _print(report: Report, output: Path, seconds: float, listen: bool) -> None:
     )
     if not listen:
         click.echo(f"listen with it: stream-classify --model {printable(str(output))}")
+
+
+def _expected(sound: SoundReport) -> str:
+    from export.teaching.threshold import least_rate
+
+    said = 24 * least_rate(sound.hours)  # so many hours can say no more
+    return _rate(sound.per_day) if sound.per_day > 1.001 * said else f"fewer than {_rate(said)}"
 
 
 def _rate(value: float) -> str:

@@ -13,7 +13,9 @@ from stream.inference.card import Golden, ModelCard, pack_array
 Array = NDArray[np.float32]
 _SECONDS = 0.6
 _FRAMES = 120
-_MOST_NUMBERS = 250_000  # in the feature sequence, unless it were no two rows: frames of long windows are large
+_MOST_NUMBERS = (
+    250_000  # in the feature sequence, unless it were no two rows: frames of long windows are large
+)
 
 
 def golden_vectors(card: ModelCard, features: Array, run: Callable[[Array], Array]) -> Golden:
@@ -26,7 +28,9 @@ def golden_vectors(card: ModelCard, features: Array, run: Callable[[Array], Arra
     """
     spec = card.features
     audio = golden_audio(spec.sample_rate)
-    audio = np.tile(audio, -(-(spec.span + spec.hop_length) // len(audio)))  # a frame and the next one, at least
+    audio = np.tile(
+        audio, -(-(spec.span + spec.hop_length) // len(audio))
+    )  # a frame and the next one, at least
     frames = min(_FRAMES, max(_MOST_NUMBERS // spec.width, 2 * card.stride))
     count = max(frames // card.stride, 1) * card.stride
     repeats = -(-count // len(features))

@@ -47,6 +47,18 @@ def examples_in(folder: Path, label: str, sample_rate: int) -> list[Example]:
     )
 
 
+def new_examples(folder: Path | None, label: str, examples: Sequence[Example]) -> list[Example]:
+    """Those that are not kept yet, each once. None = nothing is kept."""
+    new: dict[str, Example] = {}
+    for example in examples:
+        new.setdefault(_digest(example), example)
+    return [
+        example
+        for name, example in new.items()
+        if folder is None or not (folder / label / f"{name}.flac").exists()
+    ]
+
+
 def keep(folder: Path, label: str, examples: Sequence[Example], sample_rate: int) -> int:
     """Write examples; how many were new. The same sound is kept once.
 
@@ -57,8 +69,7 @@ def keep(folder: Path, label: str, examples: Sequence[Example], sample_rate: int
     try:
         place.mkdir(parents=True, exist_ok=True)
         for example in examples:
-            name = hashlib.sha256(np.ascontiguousarray(example.samples).tobytes()).hexdigest()[:12]
-            file = place / f"{name}.flac"
+            file = place / f"{_digest(example)}.flac"
             if not file.exists():
                 soundfile.write(file, np.clip(example.samples, -1, 1), sample_rate, subtype="PCM_24")
                 new += 1
@@ -73,3 +84,7 @@ def forget(folder: Path, label: str) -> None:
     """Delete the examples of a sound."""
     for file in (folder / label).glob("*.flac"):
         file.unlink()
+
+
+def _digest(example: Example) -> str:
+    return hashlib.sha256(np.ascontiguousarray(example.samples).tobytes()).hexdigest()[:12]

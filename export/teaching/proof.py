@@ -28,7 +28,7 @@ def proven(
     """The file with its card and golden vectors, after every comparison has passed.
 
     Compared are the bundled model's classes with that model itself, the taught ones with the head in NumPy on the
-    front's rows, each over 20 s of sound; the whole with itself in chunks and beside other streams.
+    front's rows, each over 20 s of sound or more; the whole with itself in chunks and beside other streams.
 
     Returns:
         The file, the largest difference, and whether every chunking gave the same bits.
@@ -41,8 +41,8 @@ def proven(
     least = (max(CHUNKS) * stride * spec.hop_length + spec.span) / spec.sample_rate
     seconds = max(SECONDS, least)  # of a front with few rows a second
     pieces = int(np.ceil(seconds / _PIECE_SECONDS))
-    sound = np.tile(golden_audio(spec.sample_rate), pieces)[: round(seconds * spec.sample_rate)]
-    sound = sound.astype(np.float32) / 32768
+    golden_sound = np.tile(golden_audio(spec.sample_rate), pieces)[: round(seconds * spec.sample_rate)]
+    sound = golden_sound.astype(np.float32) / 32768
     levels = 10 ** rng.uniform(-2, 0, pieces)
     sound *= np.repeat(levels, -(-len(sound) // pieces))[: len(sound)].astype(np.float32)
     features = extract(sound + rng.normal(0, 1e-3, len(sound)).astype(np.float32), spec)

@@ -30,7 +30,7 @@ class _Network:
     """The file, with the output that is used.
 
     Attributes:
-        input, rank, length: its input: name, 1 for (samples,) or 2 for (batch, samples), and samples, None = any number.
+        input, rank, length: its input: name; 1 for (samples,) or 2 for (batch, samples); samples, None = any number.
         output, width: the output: name, and D numbers in a row.
         session: runs it.
     """
@@ -119,7 +119,9 @@ def _at_opset(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """The model in operators of a version that the head can stand beside."""
     others = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
     if others:
-        raise ModelError(f"front {name}: has operators of {', '.join(sorted(others))}; export it without them")
+        raise ModelError(
+            f"front {name}: has operators of {', '.join(sorted(others))}; export it without them"
+        )
     version = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
     if version < OPSET:
         try:

@@ -51,7 +51,9 @@ def find_windows(run: Callable[[Array], Array], fixed: int | None, sample_rate: 
     count = len(run(_noise(MOST_SAMPLES)))
     if count == len(run(_noise(2 * MOST_SAMPLES))):
         if count != 1:
-            raise ModelError(f"gives {count} rows of a stretch of any length; want one, or one for each window")
+            raise ModelError(
+                f"gives {count} rows of a stretch of any length; want one, or one for each window"
+            )
         return Windows(round(LENGTH_SECONDS * sample_rate), round(HOP_SECONDS * sample_rate))
     first = _first_with_more(run, count, MOST_SAMPLES)
     hop = _first_with_more(run, count + 1, first) - first

@@ -75,7 +75,9 @@ def test_a_line_ends_somewhere() -> None:
     assert prompt.typing("y") == prompt
 
 
-@pytest.mark.parametrize(("width", "height"), [(200, 60), (80, 24), (60, 14), (40, 12), (24, 6), (20, 5), (3, 1)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(200, 60), (80, 24), (60, 14), (40, 12), (24, 6), (20, 5), (3, 1)]
+)
 @pytest.mark.parametrize("colour", [True, False])
 def test_the_line_is_on_screens_of_every_size(width: int, height: int, colour: bool) -> None:
     readings = busy_scene().telemetry.read()

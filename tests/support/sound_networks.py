@@ -74,7 +74,11 @@ def patch_network(
         values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     given = [length or "samples"] if rank == 1 else ["batch", length or "samples"]
     graph = helper.make_graph(
-        n.nodes, "patches", [helper.make_tensor_value_info("waveform", TensorProto.FLOAT, given)], values, n.constants
+        n.nodes,
+        "patches",
+        [helper.make_tensor_value_info("waveform", TensorProto.FLOAT, given)],
+        values,
+        n.constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     model.ir_version = 8

@@ -60,7 +60,9 @@ def test_the_output_with_embed_in_its_name_is_used(tmp_path: Path) -> None:
     assert load_front(written(tmp_path, model.SerializeToString())).card.width == 521
 
 
-def small(inputs: list[str | int], kind: int = TensorProto.FLOAT, node: str = "Identity", domain: str = "") -> bytes:
+def small(
+    inputs: list[str | int], kind: int = TensorProto.FLOAT, node: str = "Identity", domain: str = ""
+) -> bytes:
     """A network that gives what it is given."""
     graph = helper.make_graph(
         [helper.make_node(node, ["x"], ["y"], domain=domain)],

@@ -30,7 +30,9 @@ def test_a_press_takes_what_sounded_once_and_ctrl_c_leaves(server: PulseServer, 
     env = " ".join(f"{name}={value}" for name, value in server.env.items())
     with Terminal(100, 24) as terminal:
         words = f"-W error -m stream teach bell --record -o {tmp_path}/mine.onnx"
-        terminal.type(f"clear; env {env} PYTHONPATH={ROOT} OMP_NUM_THREADS=1 {sys.executable} {words}; echo rc=$?")
+        terminal.type(
+            f"clear; env {env} PYTHONPATH={ROOT} OMP_NUM_THREADS=1 {sys.executable} {words}; echo rc=$?"
+        )
         terminal.wait_for(lambda text: "\npress the space bar" in f"\n{text}")
         answered = 0
         for turn in (1, 2):
