@@ -113,7 +113,7 @@ def teach(
     from export.teaching.taught import BASE
     from export.teaching.taught import teach as run
     from stream.inference.session import Model
-    from stream.outputs.sound_name import check_sound_name
+    from stream.outputs.kept import check_sound_name
 
     if name is not None:
         check_sound_name(name, Model.bundled(BASE, provider="cpu").labels)

@@ -30,7 +30,7 @@ from stream.inference.card import ModelCard
 from stream.inference.onnx_file import read_model_file, scan
 from stream.inference.session import Model
 from stream.installation import asset
-from stream.outputs.sound_name import check_sound_name
+from stream.outputs.kept import check_sound_name
 
 BASE = "default"
 LEAST_FOUND = 0.3  # share of left-out examples below which a sound cannot be told apart

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 from stream.errors import OutputError, UsageError
 from stream.messages import Chunk, Event, RecentSound, Result, Status
 from stream.outputs.flac import FlacDraft
-from stream.outputs.sound_name import check_sound_name
 from stream.outputs.wall_time import file_stamp
 
 JUST_SECONDS = 4.0  # of sound that was just heard
 MARGIN_SECONDS = 0.5  # before and after an event
 WRONG = "not"  # folder of events that were wrong
+LONGEST_NAME = 40
+_NAME = re.compile(rf"[^\W_][\w .+-]{{0,{LONGEST_NAME - 1}}}")
 
 
 class KeptSounds:
@@ -123,3 +125,13 @@ class KeptSounds:
         except OutputError:
             return f"cannot write {folder}"
         return f"{what}kept {sum(each.parent == folder for each in files)}"
+
+
+def check_sound_name(label: str, reserved: Sequence[str]) -> None:
+    """UsageError unless ``label`` can be the name of a taught sound, and of the folder that its examples are in."""
+    if not _NAME.fullmatch(label) or label != label.strip() or label.endswith("."):
+        raise UsageError(
+            f"name {label!r}: want letters, digits, spaces, . + - _, {LONGEST_NAME} at most, such as mydog"
+        )
+    if label in reserved:
+        raise UsageError(f"name {label}: a bundled class; choose another, such as my-{label}")
