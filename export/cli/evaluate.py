@@ -56,6 +56,7 @@ Examples:
         "--report", type=click.Path(path_type=Path), metavar="FOLDER", help="Write report.json and pictures."
     ),
     click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON."),
+    click.option("-q", "--quiet", is_flag=True, help="No progress, only the result."),
 )
 def evaluate(
     model: str,
@@ -68,6 +69,7 @@ def evaluate(
     negatives: float,
     report: Path | None,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Measure MODEL on the labelled recordings of DATA, as it would hear them live.
 
@@ -94,7 +96,9 @@ def evaluate(
     rules = detector_spec(loaded.card.detector, loaded.labels, {"threshold": threshold})
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=quiet or not console.is_terminal
+    ) as bar:
         tasks: dict[str, TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:

@@ -16,11 +16,9 @@ from stream.errors import DataError, UsageError
 from stream.printable import printable
 
 if TYPE_CHECKING:
-    from export.teaching import Report
-    from export.teaching.examples import Example
+    from export.teaching import Report, SoundReport
 
-FEW, SURE_SHARE = 3, 0.6
-TAKE, BACK, DONE = " \r\nt", "u\x7f", "qd"
+FEW = 3
 
 
 @click.command(
@@ -75,7 +73,8 @@ Examples:
         help="The model; one that is there learns the sound too.",
     ),
     click.option("--front", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-        help="Google's speech embedding, for words; its model knows the taught sounds alone."),
+        help="A network that others trained: Google's speech embedding, for words, or one on 16 kHz sound such as "
+        "YAMNet; its model knows the taught sounds alone."),
     click.option("--listen", is_flag=True, help="Listen with it at once."),
     click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON."),
 )  # fmt: skip
@@ -105,17 +104,19 @@ def teach(
     """
     _check(name, clips, record, device, add, replace, wrong, quiet)
     require("onnx")
+    from export.cli.recording_examples import record_examples
     from export.teaching.background import file_background
     from export.teaching.examples import audio_files, read_examples
-    from export.teaching.folder import check_name, folder_of, known_sounds
+    from export.teaching.folder import folder_of, known_sounds
     from export.teaching.judging import Budget
     from export.teaching.others import load_front
     from export.teaching.taught import BASE
     from export.teaching.taught import teach as run
     from stream.inference.session import Model
+    from stream.outputs.kept import check_sound_name
 
     if name is not None:
-        check_name(name, Model.bundled(BASE, provider="cpu").labels)
+        check_sound_name(name, Model.bundled(BASE, provider="cpu").labels)
         known = known_sounds(folder_of(output))
         if name in known and not (add or replace):
             raise UsageError(
@@ -125,7 +126,7 @@ def teach(
     rate = ear.sample_rate
     examples = read_examples(audio_files(clips, label=name), rate) if clips else []
     if record:
-        examples += _record(device, rate)
+        examples += record_examples(device, rate)
         if not examples:
             raise DataError(
                 f"{printable(str(name))}: nothing was recorded; press the space bar when it has sounded"
@@ -169,47 +170,13 @@ def _check(
         raise UsageError("--device: says what to --record with; add --record")
 
 
-def _record(device: str | None, sample_rate: int) -> list[Example]:
-    """Examples, one for each press of a key."""
-    from export.teaching.ear import Ear
-    from stream.capture.opening import open_source
-    from stream.cli.quiet import quieten_portaudio
-
-    quieten_portaudio()
-    found: list[Example] = []
-    with Ear(open_source(device), sample_rate) as ear:
-        click.echo(
-            "press the space bar each time it has sounded, u to take the last one back, q when done", err=True
-        )
-        while True:
-            try:
-                key = click.getchar()
-            except (EOFError, KeyboardInterrupt):
-                break
-            if key in DONE or not key:
-                break
-            if key in BACK and found:
-                found.pop()
-                click.echo(f"{len(found)} examples", err=True)
-            elif key in TAKE:
-                example = ear.take()
-                if example is None:
-                    click.echo(
-                        "nothing stood out of the noise in the last seconds; closer, or louder", err=True
-                    )
-                else:
-                    found.append(example)
-                    click.echo(f"{len(found)}: {len(example.samples) / sample_rate:.2f} s", err=True)
-    return found
-
-
 def _print(report: Report, output: Path, seconds: float, listen: bool) -> None:
     for sound in report.sounds:
         where = "your own recordings" if sound.own else "dense speech, music and noise"
         many = "s" * (sound.examples != 1)
         click.echo(
             f"{sound.label}: {sound.examples} example{many}, {sound.found:.0%} found when not learnt from; "
-            f"expect {_rate(sound.per_day)} false a day, at most {_rate(sound.per_day_at_most)} with 95 % "
+            f"expect {_expected(sound)} false a day, at most {_rate(sound.per_day_at_most)} with 95 % "
             f"(heard {sound.hours:.2g} h of {where})"
         )
     for warning in report.warnings:
@@ -230,6 +197,13 @@ def _print(report: Report, output: Path, seconds: float, listen: bool) -> None:
     )
     if not listen:
         click.echo(f"listen with it: stream-classify --model {printable(str(output))}")
+
+
+def _expected(sound: SoundReport) -> str:
+    from export.teaching.threshold import least_rate
+
+    said = 24 * least_rate(sound.hours)  # so many hours can say no more
+    return _rate(sound.per_day) if sound.per_day > 1.001 * said else f"fewer than {_rate(said)}"
 
 
 def _rate(value: float) -> str:

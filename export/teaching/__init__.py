@@ -2,6 +2,8 @@
 
 front.py       Front: a network trained on many sounds; rows of numbers in which they can be told apart
 others.py      fronts that others trained, where their file is given
+waveform_front.py  a network on plain sound as a front
+windows.py     which window of sound each of its rows is about
 examples.py    recordings, and the part of each in which it sounds
 heard.py       the same sound in other places
 background.py  long stretches of what is none of the sounds

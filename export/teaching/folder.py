@@ -11,7 +11,6 @@ Whoever deletes a recording in it and teaches anything again has unlearnt it.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,27 +18,14 @@ import numpy as np
 import soundfile
 
 from export.teaching.examples import Example, audio_files, read_examples
-from stream.errors import OutputError, UsageError
+from stream.errors import OutputError
 
 WRONG = "_not_"
-_NAME = re.compile(r"[^\W_][\w .+-]{0,39}")
 
 
 def folder_of(model: Path) -> Path:
     """Where the examples of a taught model are."""
     return model.with_suffix(".taught")
-
-
-def check_name(label: str, reserved: Sequence[str]) -> None:
-    """UsageError unless ``label`` can be the name of a sound and of a folder."""
-    if not _NAME.fullmatch(label) or label != label.strip():
-        raise UsageError(
-            f"name {label!r}: want letters, digits, spaces and . + - only, 40 at most, such as mydog"
-        )
-    if label in reserved:
-        raise UsageError(
-            f"name {label}: the bundled model has a class of this name; choose another, such as my-{label}"
-        )
 
 
 def known_sounds(folder: Path) -> list[str]:
@@ -61,6 +47,18 @@ def examples_in(folder: Path, label: str, sample_rate: int) -> list[Example]:
     )
 
 
+def new_examples(folder: Path | None, label: str, examples: Sequence[Example]) -> list[Example]:
+    """Those that are not kept yet, each once. None = nothing is kept."""
+    new: dict[str, Example] = {}
+    for example in examples:
+        new.setdefault(_digest(example), example)
+    return [
+        example
+        for name, example in new.items()
+        if folder is None or not (folder / label / f"{name}.flac").exists()
+    ]
+
+
 def keep(folder: Path, label: str, examples: Sequence[Example], sample_rate: int) -> int:
     """Write examples; how many were new. The same sound is kept once.
 
@@ -71,8 +69,7 @@ def keep(folder: Path, label: str, examples: Sequence[Example], sample_rate: int
     try:
         place.mkdir(parents=True, exist_ok=True)
         for example in examples:
-            name = hashlib.sha256(np.ascontiguousarray(example.samples).tobytes()).hexdigest()[:12]
-            file = place / f"{name}.flac"
+            file = place / f"{_digest(example)}.flac"
             if not file.exists():
                 soundfile.write(file, np.clip(example.samples, -1, 1), sample_rate, subtype="PCM_24")
                 new += 1
@@ -87,3 +84,7 @@ def forget(folder: Path, label: str) -> None:
     """Delete the examples of a sound."""
     for file in (folder / label).glob("*.flac"):
         file.unlink()
+
+
+def _digest(example: Example) -> str:
+    return hashlib.sha256(np.ascontiguousarray(example.samples).tobytes()).hexdigest()[:12]

@@ -14,9 +14,10 @@ import onnx
 from numpy.typing import NDArray
 
 from export.teaching.head import Scale
+from stream.errors import ModelError, SpecError
 from stream.features.frontend import extract
 from stream.features.spec import FeatureSpec
-from stream.inference.card import StateSpec
+from stream.inference.card import MAX_STRIDE, StateSpec
 from stream.inference.onnx_file import read_model_file, scan
 from stream.inference.options import CPU, create_session
 from stream.installation import asset
@@ -132,9 +133,44 @@ class Front:
 def bundled_front() -> Front:
     """The front that comes with the package."""
     file = asset(BUNDLED)
-    data = read_model_file(file)
-    card = msgspec.json.decode(scan(data, str(file))[FRONT_KEY], type=FrontCard)
-    return Front(card, onnx.load_from_string(data), hashlib.sha256(data).hexdigest()[:16], _known())
+    return front_of_file(read_model_file(file), str(file), _known())
+
+
+def front_of_file(data: bytes, name: str, known: Known | None = None) -> Front:
+    """A front from an ONNX file with a FrontCard in its metadata.
+
+    Args:
+        data: the file.
+        name: of it, for messages.
+        known: background that it has heard.
+
+    Raises:
+        ModelError: the card cannot be read, or the graph is not what it says.
+    """
+    try:
+        card = msgspec.json.decode(scan(data, name)[FRONT_KEY], type=FrontCard)
+    except (msgspec.MsgspecError, SpecError) as error:
+        raise ModelError(f"front {name}: its FrontCard cannot be read: {error}") from None
+    front = Front(card, onnx.load_from_string(data), hashlib.sha256(data).hexdigest()[:16], known)
+    if known is None:
+        _try(front, name)
+    return front
+
+
+def _try(front: Front, name: str) -> None:
+    card = front.card
+    if not (1 <= card.stride <= MAX_STRIDE and card.span > 0):
+        raise ModelError(f"front {name}: stride {card.stride}, span {card.span:g}: must be positive")
+    try:
+        rows = front.run(np.zeros((1, 2 * card.stride, card.features.width), np.float32))
+    except Exception as error:  # ONNX Runtime's own exceptions share no base class
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"front {name}: cannot be run as its FrontCard says ({reason[:200]})") from None
+    if rows.shape != (1, 2, card.width):
+        raise ModelError(
+            f"front {name}: gives {list(rows.shape)} of {2 * card.stride} frames; its FrontCard says "
+            f"{[1, 2, card.width]}"
+        )
 
 
 def _known() -> Known:

@@ -44,6 +44,8 @@ def heard_again(
     *,
     level: tuple[float, float] = LEVEL_DBFS,
     snr: tuple[float, float] = SNR_DB,
+    lead: float = LEAD_SECONDS,
+    tail: float = TAIL_SECONDS,
 ) -> Heard:
     """``sound`` (n,) at another level and distance, a little faster or slower, mostly with something under it.
 
@@ -54,13 +56,14 @@ def heard_again(
         rng: decides everything.
         level: (lowest, highest) level of the sound, dBFS.
         snr: (least, most) that it is above what is under it, dB.
+        lead, tail: seconds before it, and after it at least.
     """
     sound = at_speed(sound, sample_rate, float(np.exp(rng.uniform(-SPEED, SPEED))))
     wet = in_place(sound, sample_rate, rng)
     n = len(sound)
     wet = wet * np.float32(10 ** (rng.uniform(*level) / 20) / max(_rms(wet[:n]), 1e-7))
-    begin = round(LEAD_SECONDS * sample_rate)
-    length = begin + max(len(wet), n + round(TAIL_SECONDS * sample_rate))
+    begin = round(lead * sample_rate)
+    length = begin + max(len(wet), n + round(tail * sample_rate))
     out = np.array(other.draw("silence", rng, length), np.float32)
     power = float(np.mean(wet[:n] ** 2))
     if rng.random() < NOISE_SHARE:

@@ -50,6 +50,15 @@ class Judged:
         mine = self.trial.peaks[self.trial.sound == by, sound]
         return float(np.mean(mine >= 0)) if len(mine) else 0.0
 
+    def alike(self, sound: int, other: int) -> float:
+        """Share of the copies of ``other`` that mean ``sound`` as much as half of its own do.
+
+        0.5 where the two are one, near 0 where they are not.
+        """
+        own = self.trial.peaks[self.trial.sound == sound, sound]
+        others = self.trial.peaks[self.trial.sound == other, sound]
+        return float(np.mean(others >= np.median(own))) if len(own) and len(others) else 0.0
+
     def rate(self, sound: int) -> float:
         """Events an hour of a sound to be expected in sound like the quiet stretches."""
         return self.tails[sound].rate(float(self.thresholds[sound]))

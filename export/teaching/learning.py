@@ -13,7 +13,7 @@ from export.teaching.background import Stretch
 from export.teaching.examples import Example
 from export.teaching.front import Front
 from export.teaching.head import Head, Scale, fit_logistic
-from export.teaching.heard import Heard, heard_again
+from export.teaching.heard import LEAD_SECONDS, TAIL_SECONDS, Heard, heard_again
 from export.teaching.threshold import Tail, held
 
 Array = NDArray[np.float32]
@@ -24,6 +24,7 @@ LEAD_WEIGHT = 0.3  # of what is before an example
 COPIES, MOST_COPIES = 60, 20  # of all examples of a sound together, of each
 STEP_SECONDS = 0.08  # between rows of background that are learnt from
 FOLDS = 3
+SLOW_SECONDS = 0.2  # between rows of a front from which each is about so much that none before it is needed
 _LATE_SECONDS = 0.12  # after a short sound its rows still mean it
 _SETTLED_SHARE, _SETTLED_SECONDS = 0.75, 0.7  # of a sound, that must have been heard
 
@@ -100,30 +101,45 @@ class Lesson:
         self.quiet = quiet
         rng = np.random.default_rng((seed, 3))
         step = max(1, round(STEP_SECONDS * front.rate))
-        self.delays = tuple(sorted({round(moment * front.rate) for moment in MOMENTS_SECONDS}))
+        self._slow = front.rate * SLOW_SECONDS < 1
+        moments = (0.0,) if self._slow else MOMENTS_SECONDS
+        self.delays = tuple(sorted({round(moment * front.rate) for moment in moments}))
         heard = [front.rows(stretch.samples) for stretch in background]
         known = front.known
         self.scale = known.scale if known else Scale.of(np.concatenate([rows[:: 2 * step] for rows in heard]))
         parts = [self.scale.moments(rows, np.arange(0, len(rows), step), self.delays) for rows in heard]
         if known:
-            parts.append(known.moments(MOMENTS_SECONDS))
+            parts.append(known.moments(moments))
         self._background = np.concatenate(parts)
         self._quiet = [front.rows(stretch.samples) for stretch in quiet]
         self.copies = [
             self.copy_of(
                 i,
                 (k if len(sound.examples) > 1 else turn) % FOLDS,
-                heard_again(example.samples, front.sample_rate, other, rng),
+                self._heard(example, other, rng),
             )
             for i, sound in enumerate(sounds)
             for k, example in enumerate(sound.examples)
             for turn in range(copies_of_each(len(sound.examples)))
         ]
         self.copies += [
-            self.copy_of(-1, k % FOLDS, heard_again(example.samples, front.sample_rate, other, rng))
+            self.copy_of(-1, k % FOLDS, self._heard(example, other, rng))
             for k, example in enumerate(wrong)
             for _ in range(copies_of_each(len(wrong)))
         ]
+
+    def _heard(self, example: Example, other: Negatives, rng: np.random.Generator) -> Heard:
+        """One copy of an example. Where rows are far apart, it may begin anywhere between two of them."""
+        front = self.front
+        if not self._slow:
+            return heard_again(example.samples, front.sample_rate, other, rng)
+        span, hop = front.card.features.span / front.sample_rate, front.hop / front.sample_rate
+        heard = heard_again(
+            example.samples, front.sample_rate, other, rng,
+            lead=max(LEAD_SECONDS, span), tail=max(TAIL_SECONDS, hop + _LATE_SECONDS),
+        )  # fmt: skip
+        cut = int(rng.integers(front.hop))
+        return Heard(heard.samples[cut:], heard.begin - cut, heard.end - cut)
 
     def copy_of(self, sound: int, fold: int, heard: Heard) -> Copy:
         """Rows of one copy of an example."""
@@ -133,6 +149,8 @@ class Lesson:
         time = ((np.arange(len(rows)) + 1) * self.front.hop + last) / rate  # of the newest sample
         begin, end = heard.begin / rate, heard.end / rate
         late = _LATE_SECONDS if end - begin < self.front.card.span else 0.0
+        if self._slow:
+            late = self.front.hop / rate  # the first row by which it has been heard may come so late
         settled = begin + min(_SETTLED_SHARE * (end - begin), _SETTLED_SECONDS)
         zone = (time >= settled) & (time <= end + late)
         if not zone.any():

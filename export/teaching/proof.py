@@ -19,6 +19,7 @@ Array = NDArray[np.float32]
 TOLERANCE = 1e-5  # of a probability, as for every export
 SECONDS = 20.0
 CHUNKS = (1, 7, 50)
+_PIECE_SECONDS = 0.5
 
 
 def proven(
@@ -27,7 +28,7 @@ def proven(
     """The file with its card and golden vectors, after every comparison has passed.
 
     Compared are the bundled model's classes with that model itself, the taught ones with the head in NumPy on the
-    front's rows, each over 20 s of sound; the whole with itself in chunks and beside other streams.
+    front's rows, each over 20 s of sound or more; the whole with itself in chunks and beside other streams.
 
     Returns:
         The file, the largest difference, and whether every chunking gave the same bits.
@@ -37,11 +38,13 @@ def proven(
     """
     spec, stride = card.features, card.stride
     rng = np.random.default_rng(seed)
-    sound = (
-        np.tile(golden_audio(spec.sample_rate), 40)[: round(SECONDS * spec.sample_rate)].astype(np.float32)
-        / 32768
-    )
-    sound *= np.repeat(10 ** rng.uniform(-2, 0, 40), -(-len(sound) // 40))[: len(sound)].astype(np.float32)
+    least = (max(CHUNKS) * stride * spec.hop_length + spec.span) / spec.sample_rate
+    seconds = max(SECONDS, least)  # of a front with few rows a second
+    pieces = int(np.ceil(seconds / _PIECE_SECONDS))
+    golden_sound = np.tile(golden_audio(spec.sample_rate), pieces)[: round(seconds * spec.sample_rate)]
+    sound = golden_sound.astype(np.float32) / 32768
+    levels = 10 ** rng.uniform(-2, 0, pieces)
+    sound *= np.repeat(levels, -(-len(sound) // pieces))[: len(sound)].astype(np.float32)
     features = extract(sound + rng.normal(0, 1e-3, len(sound)).astype(np.float32), spec)
     features = features[: len(features) // (stride * 50) * stride * 50]
     bare = packed(graph, card, None)

@@ -17,7 +17,7 @@ from export.scenes.negatives import Negatives
 from export.teaching.assembly import assemble
 from export.teaching.background import Amount, Stretch, bank_background
 from export.teaching.examples import Example
-from export.teaching.folder import WRONG, check_name, examples_in, folder_of, forget, keep, known_sounds
+from export.teaching.folder import WRONG, examples_in, folder_of, forget, keep, known_sounds, new_examples
 from export.teaching.front import Front
 from export.teaching.judging import Budget, Judged, judge
 from export.teaching.learning import Lesson, Taught
@@ -25,14 +25,16 @@ from export.teaching.others import load_front
 from export.teaching.proof import proven
 from stream.decisions.poisson import upper_bound
 from stream.decisions.spec import ClassRule, DetectorSpec
-from stream.errors import DataError, UsageError
+from stream.errors import DataError, ModelError, UsageError
 from stream.inference.card import ModelCard
-from stream.inference.onnx_file import read_model_file
+from stream.inference.onnx_file import read_model_file, scan
 from stream.inference.session import Model
 from stream.installation import asset
+from stream.outputs.kept import check_sound_name
 
 BASE = "default"
 LEAST_FOUND = 0.3  # share of left-out examples below which a sound cannot be told apart
+MOST_ALIKE = 0.35  # share of another's copies that mean a sound as much as half of its own do; the same: 0.5
 MOST_TAKEN = 0.5  # share of one sound's examples that may be taken for another
 RULE = ClassRule(threshold=0.5, release=0.2, min_on=0.06, min_off=0.3, refractory=0.4, smoothing=0.0)
 LEARNT_FROM = Amount(voices=2, things=2, music=12, noises=40, silences=2)
@@ -131,6 +133,13 @@ def teach(
     rate = front.sample_rate
     known = known_sounds(folder)
     _check(output, label, examples, known, base, add, replace)
+    if label is not None:
+        examples = new_examples(None if replace else folder, label, examples)
+        if not examples:
+            raise UsageError(
+                f"{label}: all of these examples are known; give others by --clips, or --record them"
+            )
+    wrong = new_examples(folder, WRONG, wrong)
     sounds = [
         Taught(name, examples_in(folder, name, rate)) for name in known if not (name == label and replace)
     ]
@@ -139,6 +148,7 @@ def teach(
         sounds = [s for s in sounds if s.label != label] + [Taught(label, [*before, *examples])]
     sounds.sort(key=lambda sound: sound.label)
     names = [sound.label for sound in sounds]
+    forgotten = [] if any(stretch.own for stretch in quiet) else _forgotten_hours(output)
     progress("listening to the background")
     background = bank_background("train", rate, learnt_from, without=names, seed=seed)
     bank = bank_background("validation", rate, chosen_on, without=names, seed=seed + 1)
@@ -170,7 +180,7 @@ def teach(
     if wrong:
         keep(folder, WRONG, wrong, rate)
     write_bytes(output, data)
-    return Report(card, reports, difference, tuple(problems))
+    return Report(card, reports, difference, (*problems, *forgotten))
 
 
 def _check(
@@ -185,7 +195,7 @@ def _check(
         if not known:
             raise UsageError(f"{output}: knows no taught sound yet; give a name and --clips")
         return
-    check_name(label, base.labels)
+    check_sound_name(label, base.labels)
     if not examples:
         raise UsageError(f"{label}: no example; give some by --clips, or --record them")
     if add and label not in known:
@@ -199,16 +209,21 @@ def _check(
 def _problems(lesson: Lesson, judged: Judged) -> list[str]:
     """A line for each sound that cannot be told apart, and from what."""
     found = []
+    wrong = any(copy.sound < 0 for copy in lesson.copies)
+    doubt = ", or take back what was given by --not and sounds like it" if wrong else ""
     for i, label in enumerate(lesson.labels):
-        taken = [
-            (judged.raised(i, k), other)
-            for k, other in enumerate(lesson.labels)
-            if k != i and judged.raised(i, k) > MOST_TAKEN
-        ]
-        if taken:
+        others = [k for k in range(len(lesson.labels)) if k != i]
+        taken = max(((judged.raised(i, k), k) for k in others), default=(0.0, i))
+        alike = max(((judged.alike(i, k), k) for k in others), default=(0.0, i))
+        if taken[0] > MOST_TAKEN:
             found.append(
-                f"{label}: cannot be told from {max(taken)[1]}, of which {max(taken)[0]:.0%} are taken for it; "
+                f"{label}: cannot be told from {lesson.labels[taken[1]]}, of which {taken[0]:.0%} are taken for it; "
                 "give both other examples, or teach them as one sound"
+            )
+        elif alike[0] > MOST_ALIKE:
+            found.append(
+                f"{label}: cannot be told from {lesson.labels[alike[1]]}; give both other examples, or teach them as "
+                "one sound"
             )
         elif judged.raised(i, i) < LEAST_FOUND:
             lowered = float(judged.thresholds[i]) + min(0.0, _median(judged, i))
@@ -216,9 +231,25 @@ def _problems(lesson: Lesson, judged: Judged) -> list[str]:
             apart = f"cannot be told from {', '.join(names)}" if names else "its examples are not alike"
             found.append(
                 f"{label}: {apart}; {judged.raised(i, i):.0%} of its examples are found when the others are learnt "
-                "from; give more or cleaner ones by --clips"
+                f"from; give more or cleaner ones by --clips{doubt}"
             )
     return found
+
+
+def _forgotten_hours(output: Path) -> list[str]:
+    """A line if thresholds of the file that is there were chosen on the user's own recordings, which are not kept."""
+    if not output.exists():
+        return []
+    try:
+        figures = ModelCard.from_metadata(scan(read_model_file(output), str(output))).metrics.get("taught")
+    except ModelError:
+        return []  # it is about to be replaced
+    had = isinstance(figures, dict) and any(
+        isinstance(each, dict) and each.get("own_background") is True for each in figures.values()
+    )
+    return [
+        "the quiet hours that thresholds were chosen on before are not kept; give them again by --quiet"
+    ] * had
 
 
 def _median(judged: Judged, sound: int) -> float:

@@ -25,6 +25,11 @@ def held(logits: Array, rate: float) -> Array:
     return least
 
 
+def least_rate(hours: float) -> float:
+    """Events an hour, below which so many hours say nothing: one in ten times as long."""
+    return 1 / (FURTHEST * hours)
+
+
 @dataclass(frozen=True, slots=True)
 class Tail:
     """The highest values of a second of background: an exponential tail through the highest blocks.
@@ -49,19 +54,19 @@ class Tail:
         return cls(tuple(highest.tolist()), max(decay, 1e-3), sum(map(len, streams)) / rate / 3600)
 
     def rate(self, threshold: float) -> float:
-        """Events an hour that are to be expected above a threshold."""
+        """Events an hour that are to be expected above a threshold; never less than `least_rate`."""
         low, count = self.peaks[-1], len(self.peaks)
         above = sum(peak >= threshold for peak in self.peaks)
         drawn = count * float(np.exp(-(threshold - low) / self.decay)) if threshold > low else float(count)
-        return max(drawn, above) / self.hours
+        return max(max(drawn, above) / self.hours, least_rate(self.hours))
 
     def threshold(self, rate: float) -> float:
         """The lowest threshold with so few events an hour to be expected, and none in this background above it.
 
-        Of a rate below one event in ten times this background nothing can be said: that is taken in its place.
+        A rate below `least_rate` is taken for that.
         """
         low, count = self.peaks[-1], len(self.peaks)
-        expected = self.hours * max(rate, 1 / (FURTHEST * self.hours))
+        expected = self.hours * max(rate, least_rate(self.hours))
         drawn = low + self.decay * float(np.log(max(count / expected, 1.0)))
         return max(drawn, self.peaks[0] + 0.05)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stream.cli.say import say
@@ -38,15 +40,28 @@ def show_closing(readings: Readings | None, summary: Summary, sample_rate: int) 
 
 def teaching_lines(kept: KeptSounds, model: str) -> list[str]:
     """What to do with the sounds that were kept by a key."""
-    output = model if model.endswith(".onnx") else "mine.onnx"
+    output = Path(model if model.endswith(".onnx") else "mine.onnx")
     lines = []
-    if kept.kept:
-        sounds = f"{len(kept.kept)} sound{'s' * (len(kept.kept) != 1)} kept"
-        lines.append(f"{sounds}: stream-classify teach NAME --clips {kept.folder} -o {output} --listen")
+    for folder in dict.fromkeys(file.parent for file in kept.kept):
+        files = [file for file in kept.kept if file.parent == folder]
+        sounds = f"{len(files)} sound{'s' * (len(files) != 1)}"
+        # Of those without a name every file is named where the folder holds named ones too.
+        alone = folder != kept.folder or all(file.parent == folder for file in kept.kept)
+        words = ["NAME" if folder == kept.folder else folder.name]
+        if folder != kept.folder:
+            sounds += f" of {folder.name}"
+            words += ["--add"] * (output.with_suffix(".taught") / folder.name).is_dir()
+        for place in [folder] if alone else files:
+            words += ["--clips", str(place)]
+        lines.append(f"{sounds} kept: {_teach(*words, output=output)}")
     if kept.wrong_ones:
         wrong = f"{len(kept.wrong_ones)} wrong event{'s' * (len(kept.wrong_ones) != 1)} kept"
-        lines.append(f"{wrong}: stream-classify teach --not {kept.wrong_ones[0].parent} -o {output} --listen")
+        lines.append(f"{wrong}: {_teach('--not', str(kept.wrong_ones[0].parent), output=output)}")
     return lines
+
+
+def _teach(*words: str, output: Path) -> str:
+    return shlex.join(["stream-classify", "teach", *words, "-o", str(output), "--listen"])
 
 
 def report_run(

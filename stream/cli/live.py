@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stream.capture.source import AudioSource
     from stream.classifier import StreamClassifier
     from stream.cli.resolving import Options
+    from stream.dashboard import Question
     from stream.messages import SourceInfo
     from stream.outputs.jsonl import JsonLines
     from stream.outputs.kept import KeptSounds
@@ -119,9 +120,18 @@ def listen_to_source(options: Options, dashboard: bool, web: WebPage | None) -> 
 
 def make_kept(options: Options) -> KeptSounds | None:
     """What the keys keep; None where no sound may be kept."""
+    from stream.inference.session import bundled_card
     from stream.outputs.kept import KeptSounds
 
-    return None if options.no_audio else KeptSounds(options.heard)
+    return None if options.no_audio else KeptSounds(options.heard, reserved=bundled_card("default").labels)
+
+
+def name_it(kept: KeptSounds) -> str | Question:
+    """Hold what was just heard, and ask what it is called."""
+    from stream.dashboard import Question
+
+    write = kept.hold()
+    return "nothing heard yet" if write is None else Question("name", write)
 
 
 def next_device(source: AudioSource, telemetry: Telemetry) -> str:
@@ -202,11 +212,9 @@ def run_dashboard(
     sinks: list[Sink] = [tuning, *lines, telemetry, *shown, *beside, outputs, *watchdog()]
     seconds = max([outputs.history_seconds, *(each.history_seconds for each in beside)]) or None
     worker = Worker(lambda: run(source, classifier, sinks, history_seconds=seconds))
-    keep = (lambda: NO_SOUND_KEPT) if kept is None else kept.keep
-    wrong = (lambda: NO_SOUND_KEPT) if kept is None else kept.wrong
     keys = {
-        "t": Key("teach", keep),
-        "n": Key("not that", wrong),
+        "t": Key("teach", lambda: NO_SOUND_KEPT if kept is None else name_it(kept)),
+        "n": Key("not that", lambda: NO_SOUND_KEPT if kept is None else kept.wrong()),
         "k": Key("mark", tuning.mark, is_main=False),
     }
     if options.device is not None or (options.input is None and not options.demo):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from stream.dashboard.controls import Key
+from stream.dashboard.controls import Key, Question
 from stream.dashboard.layout import Screen, render
 from stream.dashboard.shell import Dashboard, Ending
 from stream.dashboard.svg import to_svg
 from stream.dashboard.theme import Theme
 
-__all__ = ["Dashboard", "Ending", "Key", "Screen", "Theme", "render", "to_svg"]
+__all__ = ["Dashboard", "Ending", "Key", "Question", "Screen", "Theme", "render", "to_svg"]

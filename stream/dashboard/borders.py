@@ -60,10 +60,12 @@ def closing(width: int, theme: Theme, joint: int) -> TextLine:
     ]
 
 
-def bottom(width: int, theme: Theme, hint: str) -> TextLine:
-    """``width`` cells: the lower border, with the keys in it where there is room."""
+def bottom(width: int, theme: Theme, hint: str, style: Style | None = None) -> TextLine:
+    """``width`` cells: the lower border, with the keys in it where there is room; ``style`` None = as the border."""
     glyphs = theme.glyphs
     rule = glyphs.rules[0]
-    hint = f" {hint} " if hint and len(hint) + 8 <= width else ""
-    left = glyphs.corners[2] + rule * (width - 3 - len(hint))
-    return [Segment(f"{left}{hint}{rule}{glyphs.corners[3]}", theme.quiet)]
+    hint = f" {hint} " if hint and cell_len(hint) + 8 <= width else ""
+    left = glyphs.corners[2] + rule * (width - 3 - cell_len(hint))
+    if style is None:
+        return [Segment(f"{left}{hint}{rule}{glyphs.corners[3]}", theme.quiet)]
+    return [Segment(left, theme.quiet), Segment(hint, style), Segment(rule + glyphs.corners[3], theme.quiet)]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from stream.dashboard.layout import View
+from stream.dashboard.prompt import Prompt
+from stream.errors import UsageError
 from stream.telemetry import Readings
 
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z])|.", re.DOTALL)
@@ -20,8 +22,22 @@ PAGE_EVENTS = 4  # that one press scrolls by
 
 
 def split_keys(typed: str) -> list[str]:
-    """Single keys of what was typed: letters in lower case, and names such as "up" for those that are sequences."""
-    return [_NAMES.get(key, key.lower()) for key in _SEQUENCE.findall(typed)]
+    """Single keys of what was typed: letters as they are, and names such as "up" for those that are sequences."""
+    return [_NAMES.get(key, key) for key in _SEQUENCE.findall(typed)]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a key wants to know before it does something; a line is typed as the answer.
+
+    Attributes:
+        words: what is asked for, a word or two.
+        answer: called from the drawing thread with the line; what it says is shown for some seconds. A UsageError says
+            why the line cannot be taken, and the question stays.
+    """
+
+    words: str
+    answer: Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +46,13 @@ class Key:
 
     Attributes:
         word: what it does, for the bottom line.
-        press: called from the drawing thread when it is pressed; what it says is shown for some seconds.
+        press: called from the drawing thread when it is pressed; what it says is shown for some seconds, and a
+            question is asked on the bottom line.
         is_main: shown without being asked for.
     """
 
     word: str
-    press: Callable[[], str]
+    press: Callable[[], str | Question]
     is_main: bool = True
 
 
@@ -58,20 +75,33 @@ class Controls:
         save: writes a picture, and returns what to show.
 
     Attributes:
-        view: what is chosen, scrolled to and paused.
+        view: what is chosen, scrolled to, paused and asked.
     """
 
     def __init__(self, keys: Mapping[str, Key], tuner: Tuner | None, save: Callable[[], str]) -> None:
         self._keys, self._tuner, self._save = dict(keys), tuner, save
         self._page = 0  # of the help, from 1; 0 = none
         self._pages = 1
+        self._question: Question | None = None
         self.view = View()
+
+    @property
+    def asking(self) -> bool:
+        """A line is being typed: every key belongs to it."""
+        return self._question is not None
 
     def press(self, key: str, readings: Readings) -> str | None:
         """Do what a key does; what to say about it, None where the screen shows it."""
-        view = self.view
+        if self._question is not None:
+            return self._type(key, self._question)
+        key, view = key.lower(), self.view
         if key in self._keys:
-            return self._keys[key].press()
+            said = self._keys[key].press()
+            if isinstance(said, str):
+                return said
+            self._question = said
+            self.view = replace(view, prompt=Prompt(said.words))
+            return None
         if key == "?":
             self._page = (self._page + 1) % (self._pages + 1)
         elif key in ("p", " "):
@@ -85,6 +115,21 @@ class Controls:
         elif self._tuner is not None:
             return self._tune(key, readings)
         return None
+
+    def _type(self, key: str, question: Question) -> str | None:
+        """Take one key of an answer."""
+        assert self.view.prompt is not None
+        prompt = self.view.prompt.typing(key)
+        said = "" if prompt.ended == "left" else None
+        if prompt.ended == "taken":
+            try:
+                said = question.answer(prompt.typed.strip())
+            except UsageError as error:
+                prompt = replace(prompt, ended="", trouble=str(error))
+        if prompt.ended:
+            self._question = None
+        self.view = replace(self.view, prompt=None if prompt.ended else prompt)
+        return said
 
     def _tune(self, key: str, readings: Readings) -> str | None:
         assert self._tuner is not None

@@ -19,6 +19,7 @@ from rich.segment import Segment
 from stream.dashboard import borders, words
 from stream.dashboard.bars import class_bar, class_note, level_meter
 from stream.dashboard.deliveries import delivery_line, undelivered
+from stream.dashboard.prompt import Prompt
 from stream.dashboard.spectrogram import scale, spectrogram
 from stream.dashboard.text import TextLine, blank, clip, fit
 from stream.dashboard.theme import Theme
@@ -42,11 +43,13 @@ class View:
         chosen: index of the class that keys are about; None before one is chosen.
         skipped: newest events that are scrolled over.
         paused: the picture stands still, while listening goes on.
+        prompt: a line that is being typed; it takes the place of the keys at the bottom.
     """
 
     chosen: int | None = None
     skipped: int = 0
     paused: bool = False
+    prompt: Prompt | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,7 +161,7 @@ def _large(
 
     lines.append(borders.closing(width, theme, joint))
     lines += [[edge, *line, end] for line in status]
-    lines.append(borders.bottom(width, theme, hint))
+    lines.append(_bottom(width, theme, hint, view))
     return lines
 
 
@@ -179,7 +182,7 @@ def _small(
     figures = undelivered(readings, theme) + words.figures(readings, theme)
     body.append(words.line_of(figures, inner, theme))
     lines = [[edge, *line, end] for line in body]
-    return [_top(readings, width, theme, view, None), *lines, borders.bottom(width, theme, hint)]
+    return [_top(readings, width, theme, view, None), *lines, _bottom(width, theme, hint, view)]
 
 
 def _tiny(readings: Readings, width: int, height: int, theme: Theme, view: View) -> list[TextLine]:
@@ -192,7 +195,17 @@ def _tiny(readings: Readings, width: int, height: int, theme: Theme, view: View)
         lines.append(
             clip([Segment(label, theme.accent(index)), Segment(f" {_value(readings, index):4.2f}")], width)
         )
-    return lines + [blank(width) for _ in range(height - len(lines))]
+    lines += [blank(width) for _ in range(height - len(lines))]
+    if view.prompt is not None:
+        lines[-1] = [Segment(view.prompt.line(width, theme), theme.strong)]
+    return lines
+
+
+def _bottom(width: int, theme: Theme, hint: str, view: View) -> TextLine:
+    """The lower border, with the keys or with what is being typed."""
+    if view.prompt is None:
+        return borders.bottom(width, theme, hint)
+    return borders.bottom(width, theme, view.prompt.line(width - 8, theme), theme.strong)
 
 
 def _top(readings: Readings, width: int, theme: Theme, view: View, joint: int | None) -> TextLine:

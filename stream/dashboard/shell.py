@@ -131,7 +131,7 @@ class Dashboard:
             self._cost_seconds += COST_SMOOTHING * (time.thread_time() - began - self._cost_seconds)
             typed = terminal.wait(drawing_period(self._period, self._cost_seconds))
             for key in split_keys(typed):
-                if key == "q":
+                if key in ("q", "Q") and not self._controls.asking:
                     return "quit"
                 said = self._controls.press(key, self._readings())
                 if said is not None:

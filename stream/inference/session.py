@@ -206,3 +206,11 @@ class Model:
                 f"model {self.path}: gives {float(probs.ravel()[0]):g} for silence, not a probability in 0 to 1; "
                 "export it with its activation"
             )
+
+
+def bundled_card(name: str) -> ModelCard:
+    """The card of a model that comes with the package, without loading the model."""
+    from stream.installation import bundled_model
+
+    path = bundled_model(name)
+    return ModelCard.from_metadata(scan(read_model_file(path), str(path)))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.errors import OutputError
+from stream.errors import OutputError, UsageError
 from stream.messages import Chunk, Event, RecentSound, Result, Status
 from stream.outputs.flac import FlacDraft
 from stream.outputs.wall_time import file_stamp
@@ -18,6 +19,8 @@ from stream.outputs.wall_time import file_stamp
 JUST_SECONDS = 4.0  # of sound that was just heard
 MARGIN_SECONDS = 0.5  # before and after an event
 WRONG = "not"  # folder of events that were wrong
+LONGEST_NAME = 40
+_NAME = re.compile(rf"[^\W_][\w .+-]{{0,{LONGEST_NAME - 1}}}")
 
 
 class KeptSounds:
@@ -28,17 +31,23 @@ class KeptSounds:
     Args:
         folder: made when the first file is written.
         wall: seconds since 1970, for the names.
+        reserved: names that no sound can have.
 
     Attributes:
         history_seconds: how far the sound must reach back.
-        kept, wrong_ones: files that were written.
+        kept, wrong_ones: files that were written; of a sound with a name in a folder of that name.
     """
 
     history_seconds = 20.0
 
-    def __init__(self, folder: str | Path, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        wall: Callable[[], float] = time.time,
+        reserved: Sequence[str] = (),
+    ) -> None:
         self.folder = Path(folder)
-        self._wall = wall
+        self._wall, self._reserved = wall, tuple(reserved)
         self._sound: RecentSound | None = None
         self._event: Event | None = None
         self._lock = threading.Lock()
@@ -63,13 +72,33 @@ class KeptSounds:
 
     def keep(self) -> str:
         """Write the last seconds; what became of it, in a few words."""
+        write = self.hold()
+        return "nothing heard yet" if write is None else write("")
+
+    def hold(self) -> Callable[[str], str] | None:
+        """The last seconds as they are now; None where nothing was heard yet.
+
+        Returns:
+            Writes them as a sound of the name that it is given, "" being none, and says what became of it. Raises
+            UsageError for a name that ``stream-classify teach`` would not take.
+        """
         with self._lock:
             sound = self._sound
         if sound is None:
-            return "nothing heard yet"
+            return None
         end = sound.span[1]
         samples, _ = sound.read(end - round(JUST_SECONDS * sound.sample_rate), end)
-        return self._written(samples, sound.sample_rate, self.folder, "", self.kept)
+        sample_rate = sound.sample_rate
+
+        def write(name: str) -> str:
+            if not name:
+                return self._written(samples, sample_rate, self.folder, "", self.kept)
+            check_sound_name(name, self._reserved)
+            if name.casefold() == WRONG:
+                raise UsageError(f"name {name}: is the folder of what was wrong; choose another, my-{name}")
+            return self._written(samples, sample_rate, self.folder / name, f"{name}: ", self.kept)
+
+        return write
 
     def wrong(self) -> str:
         """Write the sound of the last event as an example of what it was not; what became of it."""
@@ -95,4 +124,14 @@ class KeptSounds:
             files.append(draft.finish(file_stamp(self._wall())))
         except OutputError:
             return f"cannot write {folder}"
-        return f"{what}kept {len(files)}"
+        return f"{what}kept {sum(each.parent == folder for each in files)}"
+
+
+def check_sound_name(label: str, reserved: Sequence[str]) -> None:
+    """UsageError unless ``label`` can be the name of a taught sound, and of the folder that its examples are in."""
+    if not _NAME.fullmatch(label) or label != label.strip() or label.endswith("."):
+        raise UsageError(
+            f"name {label!r}: want letters, digits, spaces, . + - _, {LONGEST_NAME} at most, such as mydog"
+        )
+    if label in reserved:
+        raise UsageError(f"name {label}: a bundled class; choose another, such as my-{label}")

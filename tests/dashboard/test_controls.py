@@ -39,7 +39,7 @@ def text(lines: list[list[object]]) -> list[str]:
 
 def test_sequences_of_terminals_are_single_keys() -> None:
     assert split_keys("Q\x1b[A\x1bOBx\x1b[5~\x1b[6~ \x1b[C\x1b[D\x1b[1;5Z\x1b") == [
-        "q", "up", "down", "x", "pageup", "pagedown", " ", "right", "left", "\x1b[1;5z", "\x1b",
+        "Q", "up", "down", "x", "pageup", "pagedown", " ", "right", "left", "\x1b[1;5Z", "\x1b",
     ]  # fmt: skip
 
 

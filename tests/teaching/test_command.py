@@ -44,6 +44,13 @@ def test_an_ear_takes_the_sound_out_of_the_last_seconds() -> None:
         example = ear.take(wait=0)
         assert example is not None
         assert 0.4 < len(example.samples) / 16_000 < 0.7
+        assert ear.take(wait=0) is None  # the key was pressed twice
+    line[48_000 * 2 : 48_000 * 2 + 12_000] += rng.normal(0, 0.1, 12_000).astype(np.float32)
+    with Ear(ArraySource(line, 48_000), 16_000) as ear:
+        ear._thread.join(STOP_SECONDS)
+        lengths = [len(found.samples) / 16_000 for found in (ear.take(wait=0), ear.take(wait=0)) if found]
+        assert lengths == [pytest.approx(0.56, abs=0.15), pytest.approx(0.31, abs=0.15)]
+        assert ear.take(wait=0) is None
     with Ear(ArraySource(rng.normal(0, 2e-3, 48_000 * 5).astype(np.float32), 48_000), 16_000) as ear:
         ear._thread.join(STOP_SECONDS)
         assert ear.take(wait=0) is None

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from export.teaching.examples import Example
+from export.teaching.folder import keep, new_examples
 from export.teaching.head import Head, Scale, fit_logistic
+from export.teaching.judging import Judged
+from export.teaching.learning import Trial
 from export.teaching.others import SPEECH_WIDTH, speech_embedding
-from export.teaching.threshold import Tail, held
+from export.teaching.threshold import FURTHEST, Tail, held
 from stream.errors import ModelError
 
 
@@ -55,6 +61,7 @@ def test_a_tail_says_how_rare_a_level_is() -> None:
     assert tail.rate(threshold) <= 0.06
     assert tail.count(threshold) == 0
     assert tail.rate(tail.peaks[3]) >= 4 / hours
+    assert tail.rate(1000.0) == pytest.approx(1 / (FURTHEST * hours))  # what so many hours can say at most
 
 
 def test_another_network_is_no_speech_embedding() -> None:
@@ -65,3 +72,26 @@ def test_another_network_is_no_speech_embedding() -> None:
     with pytest.raises(ModelError, match="is not Google's speech embedding"):
         speech_embedding(helper.make_model(graph).SerializeToString(), "file.onnx")
     assert onnx.checker is not None
+
+
+def test_two_sounds_are_alike_where_one_means_the_other_as_much() -> None:
+    rng = np.random.default_rng(4)
+    peaks = rng.normal(-1, 1, (300, 3)).astype(np.float32)  # sounds 0 and 1 are one; neither is sure of it
+    sound = np.repeat([0, 1, 2], 100)
+    peaks[sound == 2] += [-9, -9, 9]
+    trial = Trial(peaks, sound)
+    judged = Judged(Head((0,), np.zeros((1, 1, 3)), np.zeros(3)), [], np.zeros(3, np.float32), trial)
+    assert judged.alike(0, 1) == pytest.approx(0.5, abs=0.15)
+    assert judged.alike(1, 0) == pytest.approx(0.5, abs=0.15)
+    assert judged.alike(0, 2) == judged.alike(2, 0) == 0
+
+
+def test_the_same_example_is_new_once(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    one, two = (Example(name, rng.normal(0, 0.1, 800).astype(np.float32)) for name in ("one", "two"))
+    again = Example("again", one.samples.copy())
+    assert new_examples(tmp_path, "dog", [one, two, again]) == [one, two]
+    keep(tmp_path, "dog", [one], 16_000)
+    assert new_examples(tmp_path, "dog", [again, two]) == [two]
+    assert new_examples(None, "dog", [again, two]) == [again, two]
+    assert new_examples(tmp_path, "cat", [one]) == [one]

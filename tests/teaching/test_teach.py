@@ -109,7 +109,9 @@ def test_two_sounds_that_are_one_are_refused_and_nothing_is_written(tmp_path: Pa
     path = tmp_path / "mine.onnx"
     little(path, "gate", examples(420))
     before = path.read_bytes()
-    with pytest.raises(DataError, match=r"cannot be told from (gate|again)"):
+    with pytest.raises(UsageError, match="all of these examples are known"):
+        little(path, "gate", examples(420), add=True)
+    with pytest.raises(DataError, match=r"again: cannot be told from gate[,;]"):
         little(path, "again", examples(420, first=10))
     assert path.read_bytes() == before
     assert known_sounds(folder_of(path)) == ["gate"]
@@ -131,6 +133,7 @@ def test_what_was_wrong_is_unlearnt_and_quiet_hours_are_heard(tmp_path: Path) ->
     assert sound.per_day_at_most > sound.per_day > 0
     right = np.zeros(6 * RATE, np.float32)
     right[2 * RATE : 2 * RATE + len(chime(420, 3))] += chime(420, 3)
+    assert "--quiet" not in "".join(report.warnings)
     assert log_odds(path, line) < min(before - 3, log_odds(path, right) - 1)
     assert [label for label, _ in events(path, right)] == ["gate"]
     assert len(list((folder_of(path) / "_not_").glob("*.flac"))) == 4
