@@ -17,6 +17,7 @@ from stream.printable import printable
 VERSION = 1  # of the tables; a change of them needs an entry in UPDATES
 APPLICATION_ID = 0x53434C48  # "SCLH", in the file's header
 UPDATES: dict[int, str] = {}  # version -> SQL that makes the next one of it
+CACHE_KIB = 256  # of pages a writer keeps: it appends, and a station has a writer for each source
 BUSY_SECONDS = 5.0  # to wait for another process that writes
 _MAGIC = b"SQLite format 3\0"
 
@@ -44,6 +45,7 @@ def open_for_writing(path: str) -> sqlite3.Connection:
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table
             _use_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             if version < VERSION:
                 _bring_up_to_date(connection, path)
         except BaseException:
