@@ -53,6 +53,7 @@ class Tuning:
         self._muted: set[str] = set()
         self._asked: deque[tuple[str, ClassRule | None, str]] = deque()  # label, rule (None = a mark), words
         self._state: SourceState = "listening"
+        self._last: Chunk | None = None
         self._lock = threading.Lock()
 
     def thresholds(self) -> dict[str, float | None]:
@@ -130,11 +131,10 @@ class Tuning:
                 changed[label] = rule
                 if self._telemetry is not None:
                     self._telemetry.set_threshold(label, rule.threshold if rule.enabled else math.nan)
-            status = Status(self._state, chunk.start, chunk.sample_rate, words, chunk.captured_at, "person")
-            for sink in self._told:
-                sink.status(status)
+            self._tell(words, chunk.start, chunk)
         if changed:
             self._classifier.change_rules(msgspec.structs.replace(spec, classes=spec.classes | changed))
+        self._last = chunk
 
     def result(self, result: Result) -> None:
         """See Sink."""
@@ -144,7 +144,19 @@ class Tuning:
         self._state = status.state
 
     def close(self) -> None:
-        """See Sink."""
+        """Tell the others what was asked for behind the last chunk: the person has read that it is done.
+
+        It comes before the others are closed, as sinks are closed in their order and this one stands before them.
+        """
+        while self._asked:
+            _, _, words = self._asked.popleft()
+            if self._last is not None:
+                self._tell(words, self._last.end, self._last)
+
+    def _tell(self, words: str, sample: int, chunk: Chunk) -> None:
+        status = Status(self._state, sample, chunk.sample_rate, words, chunk.captured_at, "person")
+        for sink in self._told:
+            sink.status(status)
 
 
 def _moved(rule: ClassRule, threshold: float) -> ClassRule:

@@ -165,9 +165,7 @@ def test_dashboard_in_a_terminal() -> None:
         terminal.resize(200, 60)
         terminal.wait_for(lambda text: any(len(line) > 150 for line in text.splitlines()), 10)
         terminal.press("q")
-        terminal.wait_for(
-            lambda text: "ready$" in text.splitlines()[-1] or text.rstrip().endswith("ready$"), 10
-        )
+        terminal.wait_for_shell()
         assert terminal.ask("#{cursor_flag}") == "1"
         assert terminal.ask("#{alternate_on}") == "0"
 

@@ -163,7 +163,7 @@ def test_keys_that_keep_sound_say_why_not(tmp_path: Path) -> None:
         terminal.press("t")
         terminal.wait_for(lambda text: NO_SOUND_KEPT in text)
         terminal.press("q")
-        terminal.wait_for(lambda text: "ready$" in text.splitlines()[-1] or "ready$" in text)
+        terminal.wait_for_shell()
     assert not list(tmp_path.iterdir())
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 from stream import Model, StreamClassifier
 from stream.capture.source import ArraySource
 from stream.logbook.reader import HistoryReader
-from stream.messages import Chunk, Event, Status
+from stream.messages import Chunk, Event, Result, Status
 from stream.outputs.marks import Marks
 from stream.runner import run
 from stream.telemetry import Telemetry
@@ -100,6 +101,28 @@ def test_a_change_holds_from_the_sample_that_is_told() -> None:
     assert listened(1000, False)[0] != events
 
 
+def test_what_is_asked_for_behind_the_last_chunk_is_told_all_the_same() -> None:
+    class Last(Collected):
+        """Presses a key when the stream has ended: after the last result, before anything is closed."""
+
+        tuning: Tuning
+        results = 0
+
+        def result(self, result: Result) -> None:
+            self.results += 1
+            if self.results == 11:  # ten chunks, and then the end
+                self.tuning.mark()
+                self.tuning.move("speech", 1)
+
+    source = ArraySource(np.zeros(16000, np.float32), 16000, block_samples=1600)
+    classifier, told, person = StreamClassifier(Model.bundled("small")), Collected(), Last()
+    person.tuning = Tuning(classifier, None, [told], Marks())
+    run(source, classifier, [person.tuning, told, person])
+    spoken = f"speech: threshold {person.tuning.thresholds()['speech']:.2f}"
+    assert [(status.sample, status.detail) for status in told.of("status")] == [(16000, "marked"), (16000, spoken)]
+    assert told.closings == 1
+
+
 def test_thresholds_stay_within_bounds_and_unreported_classes_as_they_are() -> None:
     classifier = StreamClassifier(Model.bundled("small"))
     source = ArraySource(soundfile.read(ROOT / "assets/demo.ogg", dtype="float32")[0][:100], 16000)
@@ -132,7 +155,7 @@ def test_keys_in_a_terminal(tmp_path: Path) -> None:
         terminal.press("p")
         terminal.wait_for(lambda text: "picture paused, listening goes on" in text)
         terminal.press("q")
-        terminal.wait_for(lambda text: text.rstrip().endswith("ready$"))
+        terminal.wait_for_shell()
     details = [json.loads(line).get("detail") for line in lines.read_text().splitlines()]
     assert [detail.split(" 0.")[0] for detail in details if detail] == [
         "speech: threshold",

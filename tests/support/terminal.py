@@ -62,6 +62,14 @@ class Terminal:
         """A tmux variable of the window, e.g. "#{cursor_flag}" (1 = visible) or "#{alternate_on}"."""
         return self.tmux("display-message", "-p", format).strip()
 
+    def wait_for_shell(self, seconds: float = 30.0) -> str:
+        """The screen as soon as the program that runs in front has ended, which a prompt alone does not say.
+
+        What was typed ahead is not repeated behind the prompt, so the screen that a full-screen program gives back
+        may end with the prompt while that program still closes its files.
+        """
+        return self.wait_for(lambda text: self.ask("#{pane_current_command}") == "sh", seconds)
+
     def wait_for(self, holds: Callable[[str], bool], seconds: float = 30.0) -> str:
         """The screen as soon as ``holds(text)``; fails with the screen when it does not come to that."""
         end = time.monotonic() + seconds
