@@ -119,7 +119,10 @@ def test_what_is_asked_for_behind_the_last_chunk_is_told_all_the_same() -> None:
     person.tuning = Tuning(classifier, None, [told], Marks())
     run(source, classifier, [person.tuning, told, person])
     spoken = f"speech: threshold {person.tuning.thresholds()['speech']:.2f}"
-    assert [(status.sample, status.detail) for status in told.of("status")] == [(16000, "marked"), (16000, spoken)]
+    assert [(status.sample, status.detail) for status in told.of("status")] == [
+        (16000, "marked"),
+        (16000, spoken),
+    ]
     assert told.closings == 1
 
 
