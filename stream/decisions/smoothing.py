@@ -13,7 +13,7 @@ from stream.snapshot import Snapshot
 
 _KIND = "moving average"
 _SPARE = 64  # rows between two moves of the history
-_FEW = 16  # rows that are summed quicker in one operation than term by term
+FEW = 16  # rows that are summed quicker in one operation than term by term
 
 
 class MovingAverage:
@@ -21,9 +21,13 @@ class MovingAverage:
 
     Args:
         lengths: rows averaged, one per class, each >= 1.
+
+    Attributes:
+        lengths: those.
     """
 
     def __init__(self, lengths: Sequence[int]) -> None:
+        self.lengths = tuple(lengths)
         self._lengths = np.asarray(lengths, dtype=np.int64)
         self._longest = longest = int(self._lengths.max())
         classes = len(lengths)
@@ -70,7 +74,7 @@ class MovingAverage:
         if rows == 1:
             total = self._push_one(probs)
         else:
-            total = self._push_few(probs) if rows <= _FEW else self._push_many(probs)
+            total = self._push_few(probs) if rows <= FEW else self._push_many(probs)
         average: NDArray[np.float32]
         if self._seen == self._longest:
             average = total / self._divisor
@@ -80,6 +84,40 @@ class MovingAverage:
         divisor: NDArray[np.float32] = np.minimum(count, self._lengths[None, :]).astype(np.float32)
         average = total / divisor
         return average
+
+    @property
+    def full(self) -> bool:
+        """Whether there were as many rows as the longest average takes."""
+        return self._longest in (1, self._seen)
+
+    @staticmethod
+    def push_together(averages: Sequence[MovingAverage], probs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``push`` of many, in a few operations, to the bit.
+
+        Args:
+            averages: N different ones of the same lengths, all ``full``.
+            probs: (N, T, C) float32, T of 1 to ``FEW``.
+
+        Returns:
+            (N, T, C) float32.
+        """
+        first, rows = averages[0], probs.shape[1]
+        if first._longest == 1:
+            return probs
+        newest_first = probs[:, ::-1]
+        past = []
+        for average, new in zip(averages, newest_first, strict=True):
+            average._make_room(rows)
+            at = average._newest
+            average._ring[at : at + rows] = new
+            past.append(average._ring[at : at + rows + first._longest - 1])
+        line = np.concatenate(past).reshape(len(averages), -1, probs.shape[2])
+        windows = sliding_window_view(line, first._longest, axis=1).swapaxes(2, 3)  # (N, T, longest, C)
+        if first._used is not None:
+            windows = windows * first._used
+        total: NDArray[np.float32] = np.add.accumulate(windows, 2)[:, ::-1, -1]
+        total /= first._divisor
+        return total
 
     # Twins: ``_push_many`` takes five to ten times as long for the few rows of live sound (15 to 40 against 1.6 to 5
     # µs), ``_push_few`` 1.5 times as long for a single one, and both would take longer for a file. All sum newest

@@ -117,6 +117,23 @@ class StreamingMfcc:
         self.position += frames * self._hop
         return out if not self._deltas else self._with_deltas(out)
 
+    @property
+    def held(self) -> int:
+        """Samples that no frame has used up."""
+        return self._filled - self._begin
+
+    @property
+    def rest(self) -> NDArray[Any]:
+        """Those samples, (held,), until the next push."""
+        return self._buffer[self._begin : self._filled]
+
+    def move_on(self, rest: NDArray[Any], frames: int) -> None:
+        """Somebody else, see `ManyMfcc`, computed the next ``frames``, behind which ``rest`` is held."""
+        self._empty()
+        self._filled = len(rest)
+        self._buffer[: self._filled] = rest
+        self.position += frames * self._hop
+
     def flush(self) -> NDArray[np.float32]:
         """No more input. An incomplete frame is not a frame: returns (0, F)."""
         self._closed = True
