@@ -16,7 +16,7 @@ from stream.capture.channels import INTEGER_SCALE
 from stream.classifier.stages import Stages
 from stream.classifier.stream_classifier import StreamClassifier
 from stream.decisions.many_detectors import kind, push_together
-from stream.features.many_mfcc import MOST_FRAMES, ManyMfcc
+from stream.features.many_mfcc import ManyMfcc
 from stream.features.mfcc import StreamingMfcc
 from stream.features.spec import MfccSpec
 from stream.inference.state_table import StateTable, run_blocks
@@ -70,7 +70,7 @@ class ManyStreams:
         if stages is None or not isinstance(stages.front_end, StreamingMfcc):
             return None
         held, count = stages.front_end.held, len(samples)
-        if not 1 <= self._mfcc.frames(held, count) <= MOST_FRAMES:
+        if not self._mfcc.frames(held, count):
             return None
         return Joining(stages, row, chunk, (held, count, samples.dtype, kind(stages.detector)))
 

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from stream.features.kernel import make_kernel
 from stream.features.mfcc import StreamingMfcc
 from stream.features.spec import FeatureSpec, MfccSpec
-
-MOST_FRAMES = 256  # in one call of the kernel: their samples take half a megabyte, which stays in the cache
 
 
 class ManyMfcc:
@@ -27,8 +24,7 @@ class ManyMfcc:
 
     def __init__(self, spec: MfccSpec) -> None:
         self._n_fft, self._hop = spec.n_fft, spec.hop_length
-        self._kernel = make_kernel(spec, MOST_FRAMES)
-        self._windows = np.empty((MOST_FRAMES, self._n_fft), self._kernel.dtype)
+        self._kernel = make_kernel(spec)
         self._memory = np.empty(0, self._kernel.dtype)
         self._rests = self._memory.reshape(1, 0)  # of the last ``compute``: what no frame has used up
 
@@ -53,28 +49,17 @@ class ManyMfcc:
             scale: by which integers become float32.
 
         Returns:
-            (N, T, F) float32, a new array, T of 1 to ``MOST_FRAMES``.
+            (N, T, F) float32, a new array, T at least 1.
         """
         count, held = sound.shape[1], streams[0].held
         frames = self.frames(held, count)
         lines = self._lines(len(streams), held + count)
         if held:
-            lines[:, :held] = np.concatenate([stream.rest for stream in streams]).reshape(-1, held)
-        if scale is None:
-            lines[:, held:] = sound
-        else:
-            np.multiply(sound, scale, out=lines[:, held:])
+            for line, stream in zip(lines, streams, strict=True):
+                line[:held] = stream.rest
         self._rests = lines[:, frames * self._hop :]
-        row, sample = lines.strides
-        shape, strides = (len(streams), frames, self._n_fft), (row, self._hop * sample, sample)
-        places = as_strided(lines, shape, strides, writeable=False)
         out = np.empty((len(streams), frames, self._kernel.width), np.float32)
-        step = MOST_FRAMES // frames
-        for at in range(0, len(streams), step):
-            part = places[at : at + step]
-            windows = self._windows[: part.shape[0] * frames]
-            windows.reshape(part.shape)[...] = part
-            self._kernel.compute(windows, out[at : at + step].reshape(-1, 1, self._kernel.width))
+        self._kernel.compute_lines(lines, sound, scale, out)
         return out
 
     def commit(self, streams: Sequence[StreamingMfcc], frames: int) -> None:
