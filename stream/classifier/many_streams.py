@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.capture.channels import INTEGER_SCALE
+from stream.classifier.rows import Rows
 from stream.classifier.stages import Stages
 from stream.classifier.stream_classifier import StreamClassifier
 from stream.decisions.many_detectors import kind, push_together
@@ -95,15 +96,14 @@ class ManyStreams:
             probs, state = run_blocks(self._table.model, frames, self._table.rows_state(rows))
         except Exception:  # of whichever, as ONNX Runtime's own share no base class
             return None
-        scores = streams[0].stages.rows.score_together([each.stages.rows for each in streams], probs)
-        if scores is None:
+        scored = Rows.score_together([each.stages.rows for each in streams], probs)
+        if scored is None:
             return None
+        scores, samples = scored
         self._table.set_rows_state(rows, state)
         self._mfcc.commit(front_ends, frames.shape[1])
-        events = push_together(
-            [each.stages.detector for each in streams], probs, [int(each.sample[0]) for each in scores]
-        )
-        lasts = sound[:, -1] if scale is None else sound[:, -1] * scale
+        events = push_together([each.stages.detector for each in streams], probs, samples)
+        lasts = (sound[:, -1] if scale is None else sound[:, -1] * scale).tolist()
         results = []
         for (stages, _, chunk, _), last, own, features, found in zip(
             streams, lasts, scores, frames, events, strict=True

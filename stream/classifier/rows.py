@@ -162,7 +162,9 @@ class Rows:
         )
 
     @staticmethod
-    def score_together(streams: Sequence[Rows], probs: NDArray[np.float32]) -> list[Scores] | None:
+    def score_together(
+        streams: Sequence[Rows], probs: NDArray[np.float32]
+    ) -> tuple[list[Scores], list[int]] | None:
         """``score`` of many ``settled`` streams of one model.
 
         Args:
@@ -170,20 +172,24 @@ class Rows:
             probs: (N, T, C) float32.
 
         Returns:
-            Scores of each. None, and nothing is changed, where something is no probability.
+            Scores of each, and the sample of the first of its rows. None, and nothing is changed, where something is no
+            probability.
         """
         if not (probs.min() >= 0 and probs.max() <= MAX_PROBABILITY):  # not: NaN is neither
             return None
         rows, hop = probs.shape[1], streams[0].hop
         warm = _ALL_WARM[:rows] if rows <= len(_ALL_WARM) else np.ones(rows, np.bool_)
-        first = np.array([stream._start + stream.reference for stream in streams], np.int64)
-        samples = first[:, None] + np.arange(0, rows * hop, hop, dtype=np.int64)
-        scores = []
-        for stream, own, sample in zip(streams, probs, samples, strict=True):
+        reference, labels, sample_rate = streams[0].reference, streams[0].labels, streams[0]._sample_rate
+        first = [stream._start + reference for stream in streams]
+        samples = np.array(first, np.int64)[:, None] + np.arange(0, rows * hop, hop, dtype=np.int64)
+        for stream in streams:
             stream._start += rows * hop
             stream._heard += rows
-            scores.append(Scores(own, sample, warm, stream.labels, stream._sample_rate, hop))
-        return scores
+        scores = [
+            Scores(own, sample, warm, labels, sample_rate, hop)
+            for own, sample in zip(probs, samples, strict=True)
+        ]
+        return scores, first
 
     def join(self, parts: list[Scores]) -> Scores:
         """Consecutive scores as one; no rows for an empty list."""

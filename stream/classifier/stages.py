@@ -109,7 +109,7 @@ class Stages:
         )
 
     def joined(
-        self, chunk: Chunk, last: np.float32, scores: Scores, features: Frames, events: tuple[Event, ...]
+        self, chunk: Chunk, last: float, scores: Scores, features: Frames, events: tuple[Event, ...]
     ) -> Result:
         """Such a chunk, with its ``last`` sample, brought this; all stages but the conditioner have taken it."""
         self._run_end = end = chunk.end

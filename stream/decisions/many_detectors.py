@@ -7,7 +7,6 @@ what is on stays so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import ge
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,31 +41,31 @@ def push_together(
         The events of each.
     """
     averages = MovingAverage.push_together([each._average for each in detectors], probs)
-    lows, highs = averages.min(axis=1).tolist(), averages.max(axis=1).tolist()
-    return [
-        _take(detector, average, low, high, sample)
-        for detector, average, low, high, sample in zip(
-            detectors, averages, lows, highs, samples, strict=True
-        )
-    ]
-
-
-def _take(
-    detector: Detector, averages: NDArray[np.float32], low: list[float], high: list[float], sample: int
-) -> tuple[Event, ...]:
-    """What (T, C) averages bring, where ``low`` and ``high`` are the extremes of each class."""
-    detector._smooth = averages
-    begins = any(map(ge, high, detector._bar_list))
-    if (detector._busy or begins) and not _goes_on(detector, averages, low, high, sample):
-        return detector._decide_few(averages.tolist(), sample)
-    detector._decided = sample + (len(averages) - 1) * detector.hop + detector.lag
-    return ()
+    lows, highs = averages.min(axis=1), averages.max(axis=1)
+    bars, spec = detectors[0]._bars, detectors[0].spec
+    if not all([each.spec is spec for each in detectors]):  # noqa: C419 (a list is quicker)
+        bars = np.stack([each._bars for each in detectors])
+    begins = (highs >= bars).any(axis=1)
+    found: list[tuple[Event, ...]] = []
+    for detector, average, low, high, begin, sample in zip(
+        detectors, averages, lows.tolist(), highs.tolist(), begins.tolist(), samples, strict=True
+    ):
+        detector._smooth = average
+        if (detector._busy or begin) and not _goes_on(detector, average, low, high, sample):
+            found.append(detector._decide_few(average.tolist(), sample))
+        else:
+            detector._decided = sample + (len(average) - 1) * detector.hop + detector.lag
+            found.append(())
+    return found
 
 
 def _goes_on(
     detector: Detector, averages: NDArray[np.float32], low: list[float], high: list[float], sample: int
 ) -> bool:
-    """Whether each class stays as it is, on or off, in all of these rows; they are counted then."""
+    """Whether each class stays as it is, on or off, in all of these rows; they are counted then.
+
+    ``low`` and ``high`` are the extremes of each class.
+    """
     on = []
     for column in detector._columns:
         track = detector._tracks[column]

@@ -115,7 +115,7 @@ class Conditioner:
             and (chunk.clean or chunk.samples.dtype.kind == "i" or are_valid(chunk.samples))
         )
 
-    def pass_on(self, last: np.float32, end: int) -> None:
+    def pass_on(self, last: float, end: int) -> None:
         """Such samples passed, without ``push``: the last of them, and one past its index."""
         self.end = end
         self._repair.pass_on(last, end)

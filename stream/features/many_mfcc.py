@@ -55,8 +55,7 @@ class ManyMfcc:
         frames = self.frames(held, count)
         lines = self._lines(len(streams), held + count)
         if held:
-            for line, stream in zip(lines, streams, strict=True):
-                line[:held] = stream.rest
+            lines[:, :held] = np.concatenate([stream.rest for stream in streams]).reshape(-1, held)
         self._rests = lines[:, frames * self._hop :]
         out = np.empty((len(streams), frames, self._kernel.width), np.float32)
         self._kernel.compute_lines(lines, sound, scale, out)
@@ -64,7 +63,7 @@ class ManyMfcc:
 
     def commit(self, streams: Sequence[StreamingMfcc], frames: int) -> None:
         """The streams of the last ``compute``, which gave ``frames`` of each, have moved on."""
-        for stream, rest in zip(streams, self._rests, strict=True):
+        for stream, rest in zip(streams, self._rests.copy(), strict=True):
             stream.move_on(rest, frames)
 
     def _lines(self, rows: int, length: int) -> NDArray[Any]:

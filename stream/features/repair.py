@@ -154,7 +154,7 @@ class Repair:
         """Whether valid samples that follow the last ones would pass, and leave nothing behind but the last of them."""
         return not (self._waiting or self._closed) and self.method != "mean"
 
-    def pass_on(self, last: np.float32, end: int) -> None:
+    def pass_on(self, last: float, end: int) -> None:
         """Valid samples passed, without ``push``, while this was ``idle``: the last of them, and one past its index."""
         self.gaps = []
         self._next = end

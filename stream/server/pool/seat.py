@@ -53,7 +53,7 @@ class Seat:
         self._over = False
         self._heard = False  # a chunk was classified in this batch
         self._steps: Steps | None = None  # of the chunk that is being classified
-        self._samples = 0  # of that chunk
+        self._samples = 0  # that were taken up in this batch
 
     def __repr__(self) -> str:
         return f"Seat({self.name!r}, {self.pending} samples waiting)"
@@ -142,14 +142,17 @@ class Seat:
     def take(self, result: Result) -> None:
         """What the chunk brought that was classified in company."""
         try:
-            self._done(result)
+            self._say(result)
             self._work()  # calls that wait; sound is for the next batch
         except Exception as error:  # as in begin
             self.end(error)
 
     def waits(self) -> bool:
         """See Member."""
-        return self._inbox.waits() and not self._over
+        if self._over:
+            return False
+        samples, self._samples = self._samples, 0
+        return self._inbox.done(samples)
 
     def end(self, error: Exception | None) -> None:
         """See Member."""
@@ -197,12 +200,8 @@ class Seat:
             return next(self._steps) if probs is None else self._steps.send(probs)
         except StopIteration as end:
             self._steps = None
-            self._done(end.value)
+            self._say(end.value)
         return None if probs is None else self._work()
-
-    def _done(self, result: Result) -> None:
-        self._say(result)
-        self._inbox.done(self._samples)
 
     def _say(self, result: Result) -> None:
         said = len(result.scores) or result.events or result.gaps or result.opened
