@@ -65,17 +65,15 @@ class Writer:
         """
         source = self.made(name)
         if name in self._reshaped and source is not None:
-            before, after = self._reshaped[name]
-            same = next(
-                (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(before)
-            )
+            start, after = self._reshaped[name]
+            same = next((i for i, (a, b) in enumerate(zip(start, after, strict=False)) if a != b), len(start))
             moved = [place for place, axis in enumerate(perm) if place != axis]
             if moved and moved[-1] < same and not any(names for names, _ in after[same:]):
-                rest = list(range(same, len(before)))
+                rest = list(range(same, len(start)))
                 inner = self.transpose(source.input[0], perm[:same] + rest, hint)
-                turned = [after[axis] for axis in perm]
+                changed = [after[axis] for axis in perm]
                 shape = [0] * same + [size for _, size in after[same:]]
-                return self.reshape(inner, shape, hint, ([*turned[:same], *before[same:]], turned))
+                return self.reshape(inner, shape, hint, ([*changed[:same], *start[same:]], changed))
         if source is not None and source.op_type == "Transpose":
             before = list(source.attribute[0].ints)
             perm, name = [before[axis] for axis in perm], source.input[0]

@@ -53,8 +53,8 @@ class _Plane:
                     matrix[:, first : first + self.weight.shape[1], bin_, to] = self.weight[to, :, :, tap].T
         rows = write.reshape(window, [0, 0, self.channels * self.bins], f"{self.hint}.bins")
         rows = side_by_side(write, rows, (self.taps, step, self.apart * apart), 2, self.hint)
-        matrix = matrix.reshape(-1, len(self.weight))
-        product = write.one("MatMul", [rows, write.constant(matrix, self.names[0])], f"{self.hint}.product")
+        weight = write.constant(matrix.reshape(-1, len(self.weight)), self.names[0])
+        product = write.one("MatMul", [rows, weight], f"{self.hint}.product")
         if np.any(self.bias):
             product = write.one(
                 "Add", [product, write.constant(self.bias, self.names[1])], f"{self.hint}.sum"
