@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,9 @@ class Writer:
             start, after = self._reshaped[name]
             same = next((i for i, (a, b) in enumerate(zip(start, after, strict=False)) if a != b), len(start))
             moved = [place for place, axis in enumerate(perm) if place != axis]
-            if moved and moved[-1] < same and not any(names for names, _ in after[same:]):
+            sizes = [prod(size for _, size in dims[same:]) for dims in (start, after)]
+            fixed = not any(names for names, _ in start[same:] + after[same:])
+            if moved and moved[-1] < same and fixed and sizes[0] == sizes[1]:  # else frames were stacked
                 rest = list(range(same, len(start)))
                 inner = self.transpose(source.input[0], perm[:same] + rest, hint)
                 changed = [after[axis] for axis in perm]
