@@ -48,7 +48,12 @@ class Company:
         for same in joined.values():
             left = iter(same)
             while block := list(islice(left, BLOCK_STREAMS)):
-                results = self._many.push([joining for _, joining in block])
+                try:
+                    results = self._many.push([joining for _, joining in block])
+                except Exception as error:  # whatever it is: it is told to whom it ends, and the pool goes on
+                    for seat, _ in block:
+                        seat.end(error)
+                    continue
                 if results is None:
                     yield from ((seat, joining.chunk) for seat, joining in block)
                     continue
