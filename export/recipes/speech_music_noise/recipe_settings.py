@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from export.recipes.speech_music_noise.scenes.mix import NOISE_HEARD_DB
 from stream.features.spec import MfccSpec
 
 # 20 ms between frames: half the cost of 10 ms, and speech, music and noise do not change faster.
@@ -43,6 +44,9 @@ class RecipeSettings:
         average: decay of the running mean of the weights.
         memory: frames (20 ms) over which the recurrent layer may hold on to its state: without a limit some units
             remember for an hour (FitConfig.memory).
+        without: cases (scenes/cases.py) that are left out of training; streams of the general mix take their place.
+        noise_heard_db: noise further under another source counts as unheard in training; said in the card.
+        level_memory: frames over which networks take the running level of their input off it; 0 = they do not.
     """
 
     hours: float = 12.8
@@ -56,3 +60,6 @@ class RecipeSettings:
     teacher_share: float = 0.5
     average: float = 0.998
     memory: float = 1000.0
+    without: tuple[str, ...] = ()
+    noise_heard_db: float = NOISE_HEARD_DB
+    level_memory: int = 0

@@ -13,7 +13,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,13 @@ from export.recipes.speech_music_noise.recipe_settings import FEATURES
 from export.recipes.speech_music_noise.release.report import model_probs, with_silence
 from export.recipes.speech_music_noise.release.tables import table
 from export.recipes.speech_music_noise.sources.rules import KINDS
-from export.recipes.speech_music_noise.training.data import VALIDATION_SETS, StreamSet, compose_set, load_set
+from export.recipes.speech_music_noise.training.data import (
+    VALIDATION_SETS,
+    StreamSet,
+    compose_set,
+    draw_of,
+    load_set,
+)
 from export.recipes.speech_music_noise.training.predictions import in_cells, predictions
 from stream.errors import StreamClassifyError, UsageError
 from stream.inference.session import Model
@@ -48,7 +53,7 @@ def main() -> int:
         if getattr(given, name) < 1:
             parser.error(f"--{name} {getattr(given, name)}: at least 1")
     try:
-        models = [_load(path) for path in given.models]
+        models = [load_model(path) for path in given.models]
         sets = [(given.cache, each) for each in _all(given.draws)]
         for made in run_parallel(given.jobs, compose_set, sets):
             print(f"composed {made.name}", file=sys.stderr, flush=True)
@@ -63,12 +68,6 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def draw_of(name: str, draw: int) -> StreamSet:
-    """A draw of a validation set; draw 0 is the one the cards are about."""
-    first = next(each for each in VALIDATION_SETS if each.name == name)
-    return replace(first, name=f"{name}-draw-{draw}", seed=first.seed + 1000 * draw) if draw else first
 
 
 def compared(names: Sequence[str], found: Sequence[Sequence[dict[str, float]]]) -> str:
@@ -100,7 +99,13 @@ def compared(names: Sequence[str], found: Sequence[Sequence[dict[str, float]]]) 
     return table(head, rows)
 
 
-def _load(path: Path) -> Model:
+def load_model(path: Path) -> Model:
+    """A model file of this recipe.
+
+    Raises:
+        UsageError: it is none.
+        ModelError: it cannot be read.
+    """
     model = Model.load(path, provider="cpu")
     if model.card.features != FEATURES or model.card.labels != KINDS:
         raise UsageError(f"{path}: not a model of this recipe; its features or labels are others")
@@ -108,13 +113,16 @@ def _load(path: Path) -> Model:
 
 
 def _all(draws: int) -> list[StreamSet]:
-    return [draw_of(each.name, draw) for each in VALIDATION_SETS for draw in range(draws + 1)]
+    return [draw_of(each, draw) for each in VALIDATION_SETS for draw in range(draws + 1)]
 
 
 def _figures(model: Model, cache: Path, side: str, draw: int) -> dict[str, float]:
     """F1 by class at the card's thresholds; false speech events an hour; the median delay of speech."""
     rules, delay = model.card.detector, model.card.delay
-    mixed, no_speech = (load_set(cache, draw_of(name, draw)) for name in (side, f"{side}-no-speech"))
+    by_name = {each.name: each for each in VALIDATION_SETS}
+    mixed, no_speech = (
+        load_set(cache, draw_of(by_name[name], draw)) for name in (side, f"{side}-no-speech")
+    )
     probs = model_probs(model, mixed)
     thresholds = [rules.rule(kind).threshold for kind in KINDS]
     frames = with_silence(*in_cells(probs, mixed, FEATURES, delay), thresholds)

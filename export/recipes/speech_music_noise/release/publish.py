@@ -14,6 +14,7 @@ from export.conversion.onnx_export import to_onnx
 from export.models import FrameClassifier, count_parameters
 from export.recipes.speech_music_noise.recipe_settings import DELAY_FRAMES, FEATURES, RecipeSettings
 from export.recipes.speech_music_noise.release.calibrate import ScoredValidation, calibrate
+from export.recipes.speech_music_noise.release.cases import figures_of, rows_of
 from export.recipes.speech_music_noise.release.report import report
 from export.recipes.speech_music_noise.release.tables import chapter
 from export.recipes.speech_music_noise.sources.rules import KINDS
@@ -25,7 +26,8 @@ from stream.inference.session import Model
 
 DESCRIPTION = (
     "Tells speech, music and noise apart, several at once; nothing means silence. Songs count as music, "
-    "but a voice that sings alone is mostly taken for speech. Causal, one prediction every 20 ms."
+    "but a voice that sings alone is mostly taken for speech. Noise is meant to be heard down to {heard:g} dB under what "
+    "else sounds. Causal, one prediction every 20 ms."
 )
 
 
@@ -43,8 +45,8 @@ def publish(
     """
     card = ModelCard(
         name=name, labels=KINDS, activation="sigmoid", features=FEATURES,
-        detector=calibrate(_scored(model, data.plain), _scored(model, data.hard), FEATURES),
-        description=DESCRIPTION, author="stream-classify", licence="Apache-2.0",
+        detector=calibrate(*_scored_draws(model, data), FEATURES),
+        description=DESCRIPTION.format(heard=settings.noise_heard_db), author="stream-classify", licence="Apache-2.0",
         delay=DELAY_FRAMES, warmup=round(0.1 * FEATURES.frame_rate),
         sources=tuple(f"{source}: {licence}" for source, licence in sorted(data.licences.items())),
         provenance={
@@ -58,10 +60,19 @@ def publish(
     to_onnx(model, draft, card, _example(data))
     measured = Model.load(draft, provider="cpu")
     figures = {"plain": report(measured, data.plain), "hard": report(measured, data.hard)}
-    metrics = _rounded({**figures["plain"], "hard": figures["hard"]})
+    cases = {case: figures_of(measured, streams) for case, streams in data.cases.items()}
+    metrics = _rounded({**figures["plain"], "hard": figures["hard"], "cases": rows_of(cases)})
     to_onnx(model, out / f"{name}.onnx", msgspec.structs.replace(card, metrics=metrics), _example(data))
-    (runs / f"{name}-report.md").write_text(chapter(card, figures))
+    (runs / f"{name}-report.md").write_text(chapter(card, figures, cases))
     return figures
+
+
+def _scored_draws(
+    model: FrameClassifier, data: RecipeData
+) -> tuple[list[ScoredValidation], list[ScoredValidation]]:
+    """The plain and the hard validation, each with its further draws."""
+    draws = ((data.plain, data.hard), *data.further)
+    return [_scored(model, plain) for plain, _ in draws], [_scored(model, hard) for _, hard in draws]
 
 
 def _scored(model: FrameClassifier, data: ValidationStreams) -> ScoredValidation:
