@@ -122,10 +122,10 @@ def by_formants(length: int, rng: np.random.Generator) -> Samples:
         elif how < 0.6:
             loud[begins] = 0.05  # p, t, k
         at += hold
-        if rng.random() < 0.12:  # a breath
+        if at < frames and rng.random() < 0.12:  # a breath
             rest = int(rng.uniform(15, 60))
             loud[at : at + rest] = 0.0
-            tracks[at : at + rest] = tracks[max(at - 1, 0)]
+            tracks[at : at + rest] = tracks[at - 1]
             at += rest
     glide = np.ones(9) / 9
     formants: list[Track] = [np.convolve(np.pad(tracks[:, part], 4, mode="edge"), glide, "valid") for part in range(3)]

@@ -1,0 +1,106 @@
+"""The weights of a published model file, as those of the network that it was exported from.
+
+Export writes some weights as they are and others turned, cut up or repeated. Where each has gone is found by exporting a
+network of the same shape whose weights are all different: whatever stands there then names the weight that it came from.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from export.conversion.onnx_export import to_onnx
+from export.models import FrameClassifier, ModelConfig, build
+from stream.errors import ExportError, ParityError
+from stream.inference.card import ModelCard
+from stream.inference.session import Model
+
+STEP = 2.0**-24  # between two weights of the network that is exported to see where they go: exact in float32
+CLOSE = 1e-4  # probabilities of the network and of its file
+
+
+def network_of(path: Path, example: NDArray[np.float32]) -> FrameClassifier:
+    """The network of a model file of this recipe.
+
+    Args:
+        example: (N, T, F) float32, real features, on which it is compared with the file.
+
+    Raises:
+        ExportError: its card names no network, or not all weights can be found in it.
+        ModelError: it cannot be read.
+    """
+    model = Model.load(path, provider="cpu")
+    if "network" not in model.card.provenance:
+        raise ExportError(f"{path}: its card does not say which network it is; use a file of this recipe")
+    config = msgspec.convert(model.card.provenance["network"], ModelConfig)
+    network = build(config)
+    places = _places(config, model.card, example)
+    held = _initializers(onnx.load(str(path)))
+    if list(places) != list(held) or any(places[name].shape != held[name].shape for name in places):
+        raise ExportError(f"{path}: written by another version of the export; export its network again first")
+    flat = torch.cat([value.reshape(-1) for value in network.state_dict().values()]).numpy().copy()
+    found = np.zeros(len(flat), bool)
+    for name, origin in places.items():
+        flat[origin[origin >= 0]] = held[name][origin >= 0]
+        found[origin[origin >= 0]] = True
+    if not found.all():
+        raise ExportError(f"{path}: {int((~found).sum())} of {len(flat)} weights do not stand in it")
+    _fill(network, flat)
+    network.eval()
+    with torch.no_grad():
+        probs = torch.sigmoid(network(torch.from_numpy(example))[0]).numpy()
+    own, _ = model.step(example, _copies(model, len(example)))
+    apart = float(np.abs(own - probs).max())
+    if apart > CLOSE:
+        raise ParityError(f"{path}: the network found in it differs from it by {apart:.1e}")
+    return network
+
+
+def _places(
+    config: ModelConfig, card: ModelCard, example: NDArray[np.float32]
+) -> dict[str, NDArray[np.int64]]:
+    """For each float tensor of an exported file, which weight every element is; -1 = none."""
+    marked = build(config)
+    count = sum(value.numel() for value in marked.state_dict().values())
+    _fill(marked, (np.arange(1, count + 1) * STEP).astype(np.float32))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "marked.onnx"
+        to_onnx(marked.eval(), path, msgspec.structs.replace(card, metrics={}), example)
+        held = _initializers(onnx.load(str(path)))
+    places = {}
+    for name, values in held.items():
+        number = values.astype(np.float64) / STEP
+        whole = np.round(number)
+        exact = (number == whole) & (whole >= 1) & (whole <= count)
+        places[name] = np.where(exact, whole - 1, -1).astype(np.int64)
+    return places
+
+
+def _initializers(graph: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
+    arrays = {each.name: numpy_helper.to_array(each) for each in graph.graph.initializer}
+    return {name: array for name, array in arrays.items() if array.dtype == np.float32}
+
+
+def _fill(network: FrameClassifier, flat: NDArray[np.float32]) -> None:
+    """Put one long vector into all weights and buffers, in the order of the state dict."""
+    at, filled = 0, {}
+    for name, value in network.state_dict().items():
+        part = torch.from_numpy(flat[at : at + value.numel()].copy())
+        filled[name] = part.reshape(value.shape).to(value.dtype)
+        at += value.numel()
+    network.load_state_dict(filled)
+
+
+def _copies(model: Model, rows: int) -> tuple[NDArray[np.float32], ...]:
+    """The first state, for so many rows."""
+    return tuple(
+        np.repeat(array, rows, axis=spec.batch_axis)
+        for array, spec in zip(model.initial_state(), model.card.states, strict=True)
+    )
