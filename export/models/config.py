@@ -37,10 +37,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             orthonormal cosine transform. For features with as many coefficients as bands and no deltas.
         norm: batch normalisation after convolutions over time and frequency.
         cell: the crnn's recurrent kind.
-        level_memory: frames over which the level of the input is averaged, by a running mean with that time constant, and
-            a learnt share of it taken off the features: loud and quiet recordings become alike, at a pace that words
-            and pauses do not change. Level is the first feature where there are ``bands`` (of MFCC it is the log energy),
-            else the mean of all. 0 = off.
+        level_memory: time constant, in frames, of a running mean of the input's level, of which a learnt share is
+            taken off the features: loud and quiet recordings become alike. The level is the first feature where there
+            are ``bands`` (of MFCC it is the log energy), else the mean of all. 0 = off.
         heads: of the gla; ``hidden`` is a multiple of twice as many.
     """
 

@@ -63,8 +63,8 @@ class Normalise(nn.Module):
 class LevelAdaptation(Layer):
     """Takes a learnt share of the running level off every feature: (N, T, F) -> (N, T, F), state (N, 1), the level.
 
-    The level is that of normalised features, so a stream begins at that of training. The shares begin at 0: at first the
-    layer changes nothing, and it can be put before a network that is trained already.
+    The level is that of normalised features, so a stream begins at that of training. The shares begin at 0: at first
+    the layer changes nothing, and it can be put before a network that is trained already.
     """
 
     def __init__(self, features: int, memory: int, *, first: bool) -> None:

@@ -38,7 +38,7 @@ class RecipeSettings:
         rounds: how many are composed; round r has the seed 100 + r.
         teacher_seeds: one for each teacher.
         passes: name -> how often it goes through every round; "teacher" and the published ones.
-        learning_rates: name -> highest learning rate.
+        learning_rates: name -> highest learning rate; "continue" is that of training a published network further.
         seeds: published name -> seed of its random weights, and of all that is drawn in training.
         teacher_share: of the teacher targets in what is learnt, beside the labels.
         average: decay of the running mean of the weights.
@@ -54,7 +54,7 @@ class RecipeSettings:
     teacher_seeds: tuple[int, ...] = (1, 2)
     passes: dict[str, int] = field(default_factory=lambda: {"teacher": 4, "default": 2, "small": 4})
     learning_rates: dict[str, float] = field(
-        default_factory=lambda: {"teacher": 2e-3, "default": 8e-4, "small": 2e-3}
+        default_factory=lambda: {"teacher": 2e-3, "default": 8e-4, "small": 2e-3, "continue": 5e-4}
     )
     seeds: dict[str, int] = field(default_factory=lambda: {"default": 3, "small": 4})
     teacher_share: float = 0.5
@@ -63,3 +63,11 @@ class RecipeSettings:
     without: tuple[str, ...] = ()
     noise_heard_db: float = NOISE_HEARD_DB
     level_memory: int = 0
+
+    @property
+    def variant(self) -> str:
+        """Names what differs from the recipe as it is, for folders: runs with other switches share a cache."""
+        parts = [f"without-{name}" for name in sorted(self.without)]
+        parts += [f"heard-{self.noise_heard_db:g}"] if self.noise_heard_db != NOISE_HEARD_DB else []
+        parts += [f"level-{self.level_memory}"] if self.level_memory else []
+        return "-".join(parts)

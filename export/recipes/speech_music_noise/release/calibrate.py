@@ -63,7 +63,7 @@ def calibrate(
     """Rules by class: thresholds for the best frame F1 on all draws of both validations, the rest for few false alarms
     on the plain ones."""
     best = best_thresholds((*plain, *hard), spec)
-    classes = {}
+    classes: dict[str, ClassRule] = {}
     for kind in KINDS:
         draws = [figures_of_rules(kind, best[kind], each, spec) for each in plain]
         classes[kind] = choose([_mean_figures(rules) for rules in zip(*draws, strict=True)], kind)

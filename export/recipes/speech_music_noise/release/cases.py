@@ -2,8 +2,8 @@
 
     python -m export.recipes.speech_music_noise.release.cases a.onnx b.onnx --cache DIR          (from a clone)
 
-The streams are those of the recipe (scenes/cases.py), composed unless they are there; with --draws more of them, on which
-the figures are means. A model's frames are judged at its card's thresholds, its events by its card's rules.
+The streams are those of the recipe (scenes/cases.py), composed unless they are there; with --draws more of them, and
+figures are means. A model's frames are judged at its card's thresholds, its events by its card's rules.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from export.recipes.speech_music_noise.release.report import model_probs
 from export.recipes.speech_music_noise.release.tables import case_table
 from export.recipes.speech_music_noise.scenes.cases import CASES
 from export.recipes.speech_music_noise.sources.rules import KINDS
-from export.recipes.speech_music_noise.training.data import CASE_SETS, compose_set, draw_of, load_set
+from export.recipes.speech_music_noise.training.data import CASE_SETS, another_draw, compose_set, load_set
 from export.recipes.speech_music_noise.training.predictions import in_cells, predictions
 from export.recipes.speech_music_noise.training.streams import ComposedStreams
 from stream.errors import StreamClassifyError
@@ -62,7 +62,9 @@ def figures_of(model: Model, streams: ComposedStreams) -> Figures:
 def rows_of(cases: Mapping[str, Figures]) -> dict[str, dict[str, float | None]]:
     """Of each case the figures that matter, as they stand in the card; None = cannot be said."""
     return {
-        name: {figure: None if np.isnan(cases[name][figure]) else cases[name][figure] for figure in case.figures}
+        name: {
+            figure: None if np.isnan(cases[name][figure]) else cases[name][figure] for figure in case.figures
+        }
         for name, case in CASES.items()
         if name in cases
     }
@@ -72,7 +74,7 @@ def measure(model: Model, cache: Path, draws: int) -> dict[str, Figures]:
     """Case -> figures, means of the draws."""
     out = {}
     for each in CASE_SETS:
-        found = [figures_of(model, load_set(cache, draw_of(each, draw))) for draw in range(draws)]
+        found = [figures_of(model, load_set(cache, another_draw(each, draw))) for draw in range(draws)]
         out[each.name.removeprefix("case-")] = {
             name: float(np.mean([draw[name] for draw in found])) for name in found[0]
         }
@@ -96,7 +98,7 @@ def main() -> int:
             parser.error(f"--{name} {getattr(given, name)}: at least 1")
     try:
         models = {str(path): load_model(path) for path in given.models}
-        sets = [(given.cache, draw_of(each, draw)) for each in CASE_SETS for draw in range(given.draws)]
+        sets = [(given.cache, another_draw(each, draw)) for each in CASE_SETS for draw in range(given.draws)]
         for made in run_parallel(given.jobs, compose_set, sets):
             print(f"composed {made.name}", file=sys.stderr, flush=True)
         print(case_table({name: measure(model, given.cache, given.draws) for name, model in models.items()}))

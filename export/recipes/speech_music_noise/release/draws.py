@@ -26,8 +26,8 @@ from export.recipes.speech_music_noise.sources.rules import KINDS
 from export.recipes.speech_music_noise.training.data import (
     VALIDATION_SETS,
     StreamSet,
+    another_draw,
     compose_set,
-    draw_of,
     load_set,
 )
 from export.recipes.speech_music_noise.training.predictions import in_cells, predictions
@@ -68,6 +68,11 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def draw_of(name: str, draw: int) -> StreamSet:
+    """A draw of the validation set of that name; draw 0 is the one the cards are about."""
+    return another_draw(next(each for each in VALIDATION_SETS if each.name == name), draw)
 
 
 def compared(names: Sequence[str], found: Sequence[Sequence[dict[str, float]]]) -> str:
@@ -113,16 +118,13 @@ def load_model(path: Path) -> Model:
 
 
 def _all(draws: int) -> list[StreamSet]:
-    return [draw_of(each, draw) for each in VALIDATION_SETS for draw in range(draws + 1)]
+    return [draw_of(each.name, draw) for each in VALIDATION_SETS for draw in range(draws + 1)]
 
 
 def _figures(model: Model, cache: Path, side: str, draw: int) -> dict[str, float]:
     """F1 by class at the card's thresholds; false speech events an hour; the median delay of speech."""
     rules, delay = model.card.detector, model.card.delay
-    by_name = {each.name: each for each in VALIDATION_SETS}
-    mixed, no_speech = (
-        load_set(cache, draw_of(by_name[name], draw)) for name in (side, f"{side}-no-speech")
-    )
+    mixed, no_speech = (load_set(cache, draw_of(name, draw)) for name in (side, f"{side}-no-speech"))
     probs = model_probs(model, mixed)
     thresholds = [rules.rule(kind).threshold for kind in KINDS]
     frames = with_silence(*in_cells(probs, mixed, FEATURES, delay), thresholds)

@@ -1,7 +1,8 @@
 """The cases that networks get wrong, each as a mix to train on and one to validate on, and the figures that matter.
 
-A case is heard in half of the training streams, in turn (``TURNS``), and is a validation of its own: rows in the card. The
-two sides share no speaker, author or recording; what is made by rule is rare in validation where recordings are at hand.
+The cases take turns in half of the training streams (``TURNS``), and each is a validation of its own: rows in the card.
+The two sides share no speaker, author or recording; what is made by rule is rare in validation where recordings are at
+hand.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from export.recipes.speech_music_noise.scenes.mix import HARD, PLAIN, TRAIN, Mix
 from export.recipes.speech_music_noise.scenes.sung import METHODS
+from export.recipes.speech_music_noise.sources.rules import Kind
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,22 @@ class Case:
 
 
 _HEARD = replace(HARD, degradations={"room": 0.2, "codec": 0.1}, level_dbfs=(-36.0, -14.0))
-_QUIET_NOISE_RATIOS = {("speech", "noise"): (5.0, 20.0), ("music", "noise"): (5.0, 20.0)}
-_QUIET_NOISE = {("speech",): 0.12, ("music",): 0.12, ("speech", "noise"): 0.36, ("music", "noise"): 0.3, (): 0.1}
-_ONSETS = {("speech", "noise"): 0.5, ("speech", "music"): 0.4, ("speech",): 0.1}
-_IN_ROOMS = {("speech",): 0.6, ("speech", "noise"): 0.25, (): 0.15}
-_ROOM_RATIOS = {("speech", "noise"): (5.0, 25.0)}
+_Kinds = tuple[Kind, ...]
+_Range = tuple[float, float]
+_QUIET_NOISE_RATIOS: dict[tuple[Kind, Kind], _Range] = {
+    ("speech", "noise"): (5.0, 20.0),
+    ("music", "noise"): (5.0, 20.0),
+}
+_QUIET_NOISE: dict[_Kinds, float] = {
+    ("speech",): 0.12,
+    ("music",): 0.12,
+    ("speech", "noise"): 0.36,
+    ("music", "noise"): 0.3,
+    (): 0.1,
+}
+_ONSETS: dict[_Kinds, float] = {("speech", "noise"): 0.5, ("speech", "music"): 0.4, ("speech",): 0.1}
+_IN_ROOMS: dict[_Kinds, float] = {("speech",): 0.6, ("speech", "noise"): 0.25, (): 0.15}
+_ROOM_RATIOS: dict[tuple[Kind, Kind], _Range] = {("speech", "noise"): (5.0, 25.0)}
 
 CASES: dict[str, Case] = {
     "animals": Case(
@@ -153,6 +166,6 @@ TURNS: tuple[str | None, ...] = (
 
 
 def training_mixes(without: frozenset[str], noise_heard_db: float, general: Mix = TRAIN) -> tuple[Mix, ...]:
-    """The mix of every turn; the ``general`` one in the place of a case that is left out, so that the rest stay the same."""
+    """The mix of every turn. A case that is left out gives its place to the ``general`` mix: the rest stay the same."""
     cases = (None if turn is None or turn in without else CASES[turn].train for turn in TURNS)
     return tuple(replace(mix or general, noise_heard_db=noise_heard_db) for mix in cases)

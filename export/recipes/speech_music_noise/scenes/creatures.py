@@ -46,7 +46,11 @@ def _bark(rng: np.random.Generator) -> Call:
     def call() -> Samples:
         n = _frames(seconds * rng.uniform(0.8, 1.2))
         pitch = base * rng.uniform(0.93, 1.07) * np.linspace(1.25, rng.uniform(0.6, 0.9), n)
-        formants = [np.linspace(900, 600, n) * size, np.linspace(1700, 1200, n) * size, steady(2700 * size, n)]
+        formants = [
+            np.linspace(900, 600, n) * size,
+            np.linspace(1700, 1200, n) * size,
+            steady(2700 * size, n),
+        ]
         return voice(pitch, formants, rng, breath=hiss, loud=bell_curve(n, 0.12), width=200, slope=-2)
 
     return call
@@ -60,9 +64,13 @@ def _howl(rng: np.random.Generator) -> Call:
     def call() -> Samples:
         n = _frames(seconds * rng.uniform(0.7, 1.2))
         time = np.arange(n) / 100
-        bend = np.interp(time, [0, 0.2 * time[-1], 0.8 * time[-1], time[-1]], [0.7, 1, rng.uniform(0.9, 1.1), 0.65])
+        bend = np.interp(
+            time, [0, 0.2 * time[-1], 0.8 * time[-1], time[-1]], [0.7, 1, rng.uniform(0.9, 1.1), 0.65]
+        )
         pitch = base * bend * (1 + wobble * np.sin(2 * np.pi * rate * time))
-        return voice(pitch, [pitch, 2 * pitch], rng, breath=0.03, loud=bell_curve(n, 0.25), width=120, slope=-4)
+        return voice(
+            pitch, [pitch, 2 * pitch], rng, breath=0.03, loud=bell_curve(n, 0.25), width=120, slope=-4
+        )
 
     return call
 
@@ -107,7 +115,9 @@ def _squeak(rng: np.random.Generator) -> Call:
         n = _frames(seconds * rng.uniform(0.7, 1.3))
         bend = np.interp(np.linspace(0, 1, n), [0, 0.6, 1], [1, up, 1 if back else up])
         pitch = np.minimum(base * bend * (1 + 0.02 * rng.uniform(-1, 1, n)), 6000)
-        return voice(pitch, [pitch, 1.9 * pitch], rng, breath=0.12, loud=bell_curve(n, 0.2), width=400, slope=0)
+        return voice(
+            pitch, [pitch, 1.9 * pitch], rng, breath=0.12, loud=bell_curve(n, 0.2), width=400, slope=0
+        )
 
     return call
 

@@ -118,7 +118,9 @@ def _called(source: Source, stock: Stock, length: int, mix: Mix, rng: np.random.
     if rng.random() < mix.made or not source.clips(stock):
         made = creatures.creatures if stock == "creatures" else tones.tones
         return _filtered(made(length, rng), mix, rng, 4.0)
-    return _fill(source, stock, length, mix, rng, long=bool(rng.random() < (0.3 if stock == "creatures" else 0.7)))
+    return _fill(
+        source, stock, length, mix, rng, long=bool(rng.random() < (0.3 if stock == "creatures" else 0.7))
+    )
 
 
 def _talkers(source: Source, mix: Mix, rng: np.random.Generator) -> list[rooms.Talker]:
@@ -165,7 +167,9 @@ def _gate(active: Active, length: int) -> Samples:
     return gate
 
 
-def _fill(source: Source, kind: Stock, length: int, mix: Mix, rng: np.random.Generator, long: bool) -> Samples:
+def _fill(
+    source: Source, kind: Stock, length: int, mix: Mix, rng: np.random.Generator, long: bool
+) -> Samples:
     """Clips of a stock until ``length`` is full: one after the other (``long``: without pauses)."""
     out, at = np.zeros(length, np.float32), 0
     clip = source.draw(kind, rng)

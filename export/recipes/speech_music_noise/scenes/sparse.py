@@ -48,7 +48,9 @@ def bass_music(length: int, rng: np.random.Generator) -> Samples:
     time = np.arange(frames) / 100
     scale, root = SCALES[int(rng.integers(len(SCALES)))], rng.uniform(35, 65)
     bars = (time / (4 * beat)).astype(int)
-    pitch = root * 2 ** (np.array([scale[int(rng.integers(len(scale)))] for _ in range(bars[-1] + 1)])[bars] / 12)
+    pitch = root * 2 ** (
+        np.array([scale[int(rng.integers(len(scale)))] for _ in range(bars[-1] + 1)])[bars] / 12
+    )
     turns = rng.choice([2, 3, 4, 6, 8, 12], bars[-1] + 1)[bars] * (time / (4 * beat))
     edge = 120 * 2 ** (rng.uniform(2.5, 5) * (0.5 - 0.5 * np.cos(2 * np.pi * turns)))
     steep = rng.uniform(2, 5)
@@ -78,7 +80,9 @@ def _kick(rng: np.random.Generator) -> NDArray[np.float64]:
 
 def _snare(rng: np.random.Generator) -> NDArray[np.float64]:
     time = np.arange(int(0.3 * SAMPLE_RATE)) / SAMPLE_RATE
-    snare: NDArray[np.float64] = rng.standard_normal(len(time)) * np.exp(-time / rng.uniform(0.04, 0.12)) * 0.5
+    snare: NDArray[np.float64] = (
+        rng.standard_normal(len(time)) * np.exp(-time / rng.uniform(0.04, 0.12)) * 0.5
+    )
     return snare + 0.6 * np.sin(2 * np.pi * rng.uniform(160, 240) * time) * np.exp(-time / 0.08)
 
 

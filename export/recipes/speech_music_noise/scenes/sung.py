@@ -128,11 +128,15 @@ def by_formants(length: int, rng: np.random.Generator) -> Samples:
             tracks[at : at + rest] = tracks[at - 1]
             at += rest
     glide = np.ones(9) / 9
-    formants: list[Track] = [np.convolve(np.pad(tracks[:, part], 4, mode="edge"), glide, "valid") for part in range(3)]
+    formants: list[Track] = [
+        np.convolve(np.pad(tracks[:, part], 4, mode="edge"), glide, "valid") for part in range(3)
+    ]
     loud = np.convolve(np.pad(loud, 2, mode="edge"), np.ones(5) / 5, "valid")
     if rng.random() < 0.4:  # the singer's formant
         formants.append(np.full(frames, rng.uniform(2700, 3200)))
-    out = voice(pitch, formants, rng, breath=breath, loud=loud, width=rng.uniform(60, 120), slope=rng.uniform(-6, -1))
+    out = voice(
+        pitch, formants, rng, breath=breath, loud=loud, width=rng.uniform(60, 120), slope=rng.uniform(-6, -1)
+    )
     return out[:length]
 
 

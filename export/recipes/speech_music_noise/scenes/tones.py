@@ -75,7 +75,9 @@ def _bell(length: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 def _hum(length: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Mains, fans, pumps, saws: steady harmonics, a little hiss; it may start, stop or change its speed."""
-    base = float(rng.choice([50.0, 60.0, 100.0, 120.0])) if rng.random() < 0.4 else np.exp(rng.uniform(4.0, 6.2))
+    base = (
+        float(rng.choice([50.0, 60.0, 100.0, 120.0])) if rng.random() < 0.4 else np.exp(rng.uniform(4.0, 6.2))
+    )
     speed = np.ones(length)
     if rng.random() < 0.4:  # runs up, or down at the end
         ramp = min(int(rng.uniform(0.3, 3) * SAMPLE_RATE), length)
@@ -96,7 +98,9 @@ def _whistle(length: int, rng: np.random.Generator) -> NDArray[np.float64]:
     while at < length:
         size = min(int(rng.uniform(0.3, 3.5) * SAMPLE_RATE), length - at)
         bend = np.interp(np.linspace(0, 1, size), [0, 0.1, 0.85, 1], [0.93, 1, 1, 0.85])
-        piece = sum(_partials(pipe * bend, rng.exponential(1, 4) / np.arange(1, 5) ** 1.5, rng) for pipe in chord)
+        piece = sum(
+            _partials(pipe * bend, rng.exponential(1, 4) / np.arange(1, 5) ** 1.5, rng) for pipe in chord
+        )
         piece = piece + rng.uniform(0.02, 0.4) * rng.standard_normal(size)
         out[at : at + size] += piece * _edges(size, 0.08, 0.15)
         at += size + int(rng.uniform(0.3, 4) * SAMPLE_RATE)
@@ -105,7 +109,9 @@ def _whistle(length: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 def _edges(length: int, seconds_in: float, seconds_out: float) -> NDArray[np.float64]:
     at = np.arange(length) / SAMPLE_RATE
-    edges: NDArray[np.float64] = np.clip(np.minimum(at / seconds_in, (length / SAMPLE_RATE - at) / seconds_out), 0, 1)
+    edges: NDArray[np.float64] = np.clip(
+        np.minimum(at / seconds_in, (length / SAMPLE_RATE - at) / seconds_out), 0, 1
+    )
     return edges
 
 

@@ -1,4 +1,4 @@
-"""Voices made by rule: a source of a given pitch, through formants that move. Animals, toys and singers are made of it."""
+"""Voices made by rule: a source of a given pitch, through formants that move; of animals, toys and singers."""
 
 from __future__ import annotations
 

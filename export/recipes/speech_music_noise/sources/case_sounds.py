@@ -1,4 +1,4 @@
-"""Recordings for the cases that networks get wrong: animals and toys, horns and bells, bangs, singing, solo instruments.
+"""Recordings for the cases that networks get wrong: animals, toys, horns, bells, bangs, singing, solo instruments.
 
 The split is by author: what one person recorded is on one side, in the packages too, as far as they name their authors.
 """

@@ -9,9 +9,9 @@ is heard in validation. KDE's volunteers speak in two packages, so those are spl
 
 from __future__ import annotations
 
+from export.recipes.speech_music_noise.sources.case_sounds import CASE_FOLDERS, CASE_PACKAGES
 from export.recipes.speech_music_noise.sources.games import GAME_PACKAGES
 from export.recipes.speech_music_noise.sources.more_packages import MORE_PACKAGES
-from export.recipes.speech_music_noise.sources.case_sounds import CASE_FOLDERS, CASE_PACKAGES
 from export.recipes.speech_music_noise.sources.rules import (
     EFFECT_SECONDS,
     MUSIC_SECONDS,

@@ -125,7 +125,11 @@ def build_bank(corpus: Corpus, root: Path, bank: Path) -> None:
             )
             start += len(samples)
     # The index is written last: an interrupted build leaves none and starts again.
-    licence = corpus.licence + _attribution(root, {str(row["path"]) for row in rows}) if corpus.folder else corpus.licence
+    licence = (
+        corpus.licence + _attribution(root, {str(row["path"]) for row in rows})
+        if corpus.folder
+        else corpus.licence
+    )
     index_path.write_text(json.dumps({"licence": licence, "unread": unread, "clips": rows}))
 
 

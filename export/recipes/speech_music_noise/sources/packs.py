@@ -16,8 +16,8 @@ LONGEST_NAME = 60  # of a sound in a .cat file: some hold its whole history
 def unpack_resources(path: Path, folder: Path, suffixes: set[str]) -> None:
     """Write the files with one of the ``suffixes`` of a Qt resource file below ``folder``, by their names in it.
 
-    Source: Qt's ``rcc`` (qtbase, src/tools/rcc/rcc.cpp): a tree of entries, the names, the data. What is compressed with
-    Zstandard is left out; recordings, which are compressed already, are stored as they are.
+    Source: Qt's ``rcc`` (qtbase, src/tools/rcc/rcc.cpp): a tree of entries, the names, the data. What is compressed
+    with Zstandard is left out; recordings, which are compressed already, are stored as they are.
     """
     content = path.read_bytes()
     magic, version, tree, data, names = struct.unpack_from(">4sIIII", content)
@@ -48,7 +48,9 @@ def unpack_sounds(path: Path, folder: Path) -> None:
     A table of offsets and sizes, then for each sound its name, a RIFF file with its samples.
     """
     content = path.read_bytes()
-    table = int.from_bytes(content[:4], "little") & 0x7FFF_FFFF  # bytes of the table: the first sound follows it
+    table = (
+        int.from_bytes(content[:4], "little") & 0x7FFF_FFFF
+    )  # bytes of the table: the first sound follows it
     count = table // 8 if table % 8 == 0 and table < len(content) else 0
 
     def sounds() -> Iterator[tuple[PurePosixPath, bytes]]:

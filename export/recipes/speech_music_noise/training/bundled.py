@@ -1,7 +1,7 @@
 """The weights of a published model file, as those of the network that it was exported from.
 
-Export writes some weights as they are and others turned, cut up or repeated. Where each has gone is found by exporting a
-network of the same shape whose weights are all different: whatever stands there then names the weight that it came from.
+Export writes some weights as they are and others turned, cut up or repeated. Where each has gone is found by exporting
+a network of the same shape whose weights are all different: what stands there then names the weight that it came from.
 """
 
 from __future__ import annotations

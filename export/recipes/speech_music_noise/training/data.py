@@ -114,7 +114,7 @@ def load(cache: Path, settings: RecipeSettings) -> RecipeData:
     )
 
 
-def draw_of(wanted: StreamSet, draw: int) -> StreamSet:
+def another_draw(wanted: StreamSet, draw: int) -> StreamSet:
     """A draw of a validation set: other scenes of the same recordings; draw 0 is the set itself."""
     if not draw:
         return wanted
@@ -122,13 +122,13 @@ def draw_of(wanted: StreamSet, draw: int) -> StreamSet:
 
 
 def _further_sets() -> tuple[StreamSet, ...]:
-    return tuple(draw_of(each, draw) for each in VALIDATION_SETS for draw in range(1, FURTHER_DRAWS + 1))
+    return tuple(another_draw(each, draw) for each in VALIDATION_SETS for draw in range(1, FURTHER_DRAWS + 1))
 
 
 def _validations(cache: Path, draw: int) -> tuple[ValidationStreams, ValidationStreams]:
     """Plain and hard."""
     plain, plain_no_speech, hard, hard_no_speech = (
-        load_set(cache, draw_of(each, draw)) for each in VALIDATION_SETS
+        load_set(cache, another_draw(each, draw)) for each in VALIDATION_SETS
     )
     return ValidationStreams(plain, plain_no_speech), ValidationStreams(hard, hard_no_speech)
 

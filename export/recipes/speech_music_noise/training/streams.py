@@ -82,7 +82,7 @@ def render(scene: Scene, spec: FeatureSpec) -> tuple[NDArray[np.float16], NDArra
 def compose_scenes(
     source: Source, mix: Mix | tuple[Mix, ...], *, count: int, seconds: float, seed: int
 ) -> Iterator[Scene]:
-    """``count`` scenes of ``seconds``; scene i depends on ``seed``, i and its mix alone. Several mixes are taken in turn."""
+    """``count`` scenes of ``seconds``; scene i depends on ``seed``, i and its mix alone. Several mixes take turns."""
     mixes = mix if isinstance(mix, tuple) else (mix,)
     for index in range(count):
         yield compose(source, seconds, mixes[index % len(mixes)], np.random.default_rng([seed, index]))
