@@ -93,7 +93,8 @@ def _periods(spoken: Samples) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 
 def _marks(spoken: Samples, periods: NDArray[np.float64]) -> NDArray[np.int64]:
     """Where grains are centred: a period apart, each at the highest sample near by."""
-    marks, at = [], 0.0
+    marks: list[int] = []
+    at = 0.0
     while at < len(spoken):
         period = periods[min(int(at) // 160, len(periods) - 1)]
         begin, end = int(max(at - period / 4, 0)), int(min(at + period / 4 + 1, len(spoken)))
