@@ -22,7 +22,6 @@ from stream.errors import ExportError, ParityError
 from stream.inference.card import ModelCard
 from stream.inference.session import Model
 
-STEP = 2.0**-24  # between two weights of the network that is exported to see where they go: exact in float32
 CLOSE = 1e-4  # probabilities of the network and of its file
 
 
@@ -66,21 +65,28 @@ def network_of(path: Path, example: NDArray[np.float32]) -> FrameClassifier:
 def _places(
     config: ModelConfig, card: ModelCard, example: NDArray[np.float32]
 ) -> dict[str, NDArray[np.int64]]:
-    """For each float tensor of an exported file, which weight every element is; -1 = none."""
+    """For each float tensor of an exported file, which weight every element is; -1 = none.
+
+    The marks are odd multiples of a power of two, exact in float32, which no constant of a graph is. Of both signs and
+    in no order, they make a network like one with random weights: exporting looks at what a network does.
+    """
     marked = build(config)
     count = sum(value.numel() for value in marked.state_dict().values())
-    _fill(marked, (np.arange(1, count + 1) * STEP).astype(np.float32))
+    rng = np.random.default_rng(0)
+    order, step = rng.permutation(count), 2.0 ** -(count.bit_length() + 2)
+    marks = (2 * order + 3) * step * rng.choice([-1.0, 1.0], count)
+    _fill(marked, marks.astype(np.float32))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "marked.onnx"
         to_onnx(marked.eval(), path, msgspec.structs.replace(card, metrics={}), example)
         held = _initializers(onnx.load(str(path)))
-    places = {}
-    for name, values in held.items():
-        number = values.astype(np.float64) / STEP
-        whole = np.round(number)
-        exact = (number == whole) & (whole >= 1) & (whole <= count)
-        places[name] = np.where(exact, whole - 1, -1).astype(np.int64)
-    return places
+    weight_of = {float(mark): index for index, mark in enumerate(marks.astype(np.float32))}
+    return {
+        name: np.array([weight_of.get(float(value), -1) for value in values.reshape(-1)], np.int64).reshape(
+            values.shape
+        )
+        for name, values in held.items()
+    }
 
 
 def _initializers(graph: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:

@@ -106,7 +106,7 @@ def train_further(
 ) -> tuple[FrameClassifier, dict[str, float]]:
     """Go on from the weights of a published file, by labels alone; the network and its validation figures."""
     model = network_of(start, example_of(data))
-    if settings.level_memory:
+    if settings.level_memory and not model.config.level_memory:
         model = with_level(model, settings.level_memory)
     role, seed = f"continue-{name}-{passes}", settings.seeds[name]
     further = replace(
