@@ -33,7 +33,7 @@ from export.recipes.speech_music_noise.sources import packs
 from export.recipes.speech_music_noise.sources.bank import Clip
 from export.recipes.speech_music_noise.sources.case_sounds import CASE_FOLDERS, CASE_PACKAGES
 from export.recipes.speech_music_noise.sources.rules import SPLITS
-from export.recipes.speech_music_noise.training.bundled import network_of
+from export.recipes.speech_music_noise.training.bundled import network_of, normalised_by
 from export.recipes.speech_music_noise.training.distillation import with_level
 from export.recipes.speech_music_noise.training.streams import ComposedStreams, frame_labels
 from export.training.tensors import detach
@@ -285,10 +285,15 @@ def _example() -> np.ndarray:
 def test_the_weights_of_a_bundled_file_are_found_in_it_and_go_on_behind_a_level(tmp_path):
     example = _example()
     network = network_of(Path("assets/small.onnx"), example)
-    behind = with_level(network, 500).eval()
     with torch.no_grad():
-        one, two = (each(torch.from_numpy(example))[0] for each in (network, behind))
-    torch.testing.assert_close(one, two, rtol=0, atol=0)  # at first it changes nothing
+        before = network(torch.from_numpy(example))[0]
+        normalised_by(network, example.mean((0, 1)), example.std((0, 1)))
+        scaled = network.normalise(torch.from_numpy(example))
+        after = network(torch.from_numpy(example))[0]
+        behind = with_level(network, 500).eval()(torch.from_numpy(example))[0]
+    assert scaled.std() == pytest.approx(1, abs=0.01)
+    torch.testing.assert_close(after, before, rtol=0, atol=2e-3)  # the same network, by other statistics
+    torch.testing.assert_close(behind, after, rtol=0, atol=0)  # at first it changes nothing
     card = Model.bundled("small", provider="cpu").card
     to_onnx(network, tmp_path / "other.onnx", msgspec.structs.replace(card, provenance={}), example)
     with pytest.raises(ExportError, match="does not say which network"):

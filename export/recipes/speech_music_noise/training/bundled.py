@@ -1,7 +1,7 @@
 """The weights of a published model file, as those of the network that it was exported from.
 
-Export writes some weights as they are and others turned, cut up or repeated. Where each has gone is found by exporting
-a network of the same shape whose weights are all different: what stands there then names the weight that it came from.
+Export writes some weights as they are and others turned, cut up, repeated or multiplied. Where each has gone is found
+by exporting a network of the same shape with weights that are all different: what stands there names where it came from.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from onnx import numpy_helper
 
 from export.conversion.onnx_export import to_onnx
 from export.models import FrameClassifier, ModelConfig, build
+from export.models.layers import Bands
 from stream.errors import ExportError, ParityError
 from stream.inference.card import ModelCard
 from stream.inference.session import Model
 
+VANISHING = 2.0**-100  # a mean that is there, and changes no sum
 CLOSE = 1e-4  # probabilities of the network and of its file
 
 
@@ -40,17 +42,12 @@ def network_of(path: Path, example: NDArray[np.float32]) -> FrameClassifier:
         raise ExportError(f"{path}: its card does not say which network it is; use a file of this recipe")
     config = msgspec.convert(model.card.provenance["network"], ModelConfig)
     network = build(config)
-    places = _places(config, model.card, example)
     held = _initializers(onnx.load(str(path)))
-    if list(places) != list(held) or any(places[name].shape != held[name].shape for name in places):
-        raise ExportError(f"{path}: written by another version of the export; export its network again first")
-    flat = torch.cat([value.reshape(-1) for value in network.state_dict().values()]).numpy().copy()
-    found = np.zeros(len(flat), bool)
-    for name, origin in places.items():
-        flat[origin[origin >= 0]] = held[name][origin >= 0]
-        found[origin[origin >= 0]] = True
-    if not found.all():
-        raise ExportError(f"{path}: {int((~found).sum())} of {len(flat)} weights do not stand in it")
+    flat = _found(path, config, model.card, example, held, folded=False)
+    if flat is None:
+        flat = _found(path, config, model.card, example, held, folded=True)
+    if flat is None:
+        raise ExportError(f"{path}: not all weights stand in it; export its network again first")
     _fill(network, flat)
     network.eval()
     with torch.no_grad():
@@ -62,8 +59,57 @@ def network_of(path: Path, example: NDArray[np.float32]) -> FrameClassifier:
     return network
 
 
+def normalised_by(network: FrameClassifier, mean: NDArray[np.float32], std: NDArray[np.float32]) -> None:
+    """Take the normalisation by (F,) statistics out of the first product again, if export has folded it in.
+
+    What the network answers stays the same; trained further, all its inputs have deviation 1, as at first.
+    """
+    first = network.layers[0]
+    if not isinstance(first, Bands) or not _is_plain(network):
+        return
+    network.normalise.fit(torch.from_numpy(mean), torch.from_numpy(std))
+    with torch.no_grad():
+        first.mix.bias.add_(first.mix.weight @ network.normalise.mean)
+        first.mix.weight.div_(network.normalise.scale)
+
+
+def _is_plain(network: FrameClassifier) -> bool:
+    """Whether its normalisation changes nothing."""
+    return not network.normalise.mean.any() and bool((network.normalise.scale == 1).all())
+
+
+def _found(
+    path: Path,
+    config: ModelConfig,
+    card: ModelCard,
+    example: NDArray[np.float32],
+    held: dict[str, NDArray[np.float32]],
+    *,
+    folded: bool,
+) -> NDArray[np.float32] | None:
+    """All weights and buffers in a row, in the order of the state dict; None if some are not in the file.
+
+    ``folded``: the file has the normalisation in the product behind it; that of the network is then the identity.
+    """
+    network = build(config)
+    flat = np.concatenate([value.numpy().reshape(-1) for value in network.state_dict().values()])
+    # Normalisation comes first in the state dict: mean, then scale. In a new network it is the identity.
+    found = np.arange(len(flat)) < (2 * config.features if folded else 0)
+    places = _places(config, card, example, folded)
+    if list(places) != list(held) or any(places[name].shape != held[name].shape for name in places):
+        if folded:
+            raise ExportError(
+                f"{path}: written by another version of the export; export its network again first"
+            )
+        return None
+    for name, origin in places.items():
+        flat[origin[origin >= 0]] = held[name][origin >= 0]
+        found[origin[origin >= 0]] = True
+    return flat if found.all() else None
+
+
 def _places(
-    config: ModelConfig, card: ModelCard, example: NDArray[np.float32]
+    config: ModelConfig, card: ModelCard, example: NDArray[np.float32], folded: bool
 ) -> dict[str, NDArray[np.int64]]:
     """For each float tensor of an exported file, which weight every element is; -1 = none.
 
@@ -73,14 +119,21 @@ def _places(
     marked = build(config)
     count = sum(value.numel() for value in marked.state_dict().values())
     rng = np.random.default_rng(0)
-    order, step = rng.permutation(count), 2.0 ** -(count.bit_length() + 2)
+    order, step = rng.permutation(count), 2.0 ** -(count.bit_length() + 5)  # up to 0.06
     marks = (2 * order + 3) * step * rng.choice([-1.0, 1.0], count)
+    if folded:
+        marks[: config.features], marks[config.features : 2 * config.features] = VANISHING, 2.0
     _fill(marked, marks.astype(np.float32))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "marked.onnx"
         to_onnx(marked.eval(), path, msgspec.structs.replace(card, metrics={}), example)
         held = _initializers(onnx.load(str(path)))
-    weight_of = {float(mark): index for index, mark in enumerate(marks.astype(np.float32))}
+    skipped = 2 * config.features if folded else 0
+    weight_of = {}
+    for index, mark in enumerate(marks.astype(np.float32)[skipped:], start=skipped):
+        weight_of[float(mark)] = index
+        if folded:  # in the product that the normalisation is folded into
+            weight_of[2 * float(mark)] = index
     return {
         name: np.array([weight_of.get(float(value), -1) for value in values.reshape(-1)], np.int64).reshape(
             values.shape

@@ -23,7 +23,7 @@ from export.recipes.speech_music_noise.recipe_settings import (
     RecipeSettings,
 )
 from export.recipes.speech_music_noise.sources.rules import KINDS
-from export.recipes.speech_music_noise.training.bundled import network_of
+from export.recipes.speech_music_noise.training.bundled import network_of, normalised_by
 from export.recipes.speech_music_noise.training.data import RecipeData, load
 from export.recipes.speech_music_noise.training.network import (
     average_best_and_last,
@@ -106,6 +106,7 @@ def train_further(
 ) -> tuple[FrameClassifier, dict[str, float]]:
     """Go on from the weights of a published file, by labels alone; the network and its validation figures."""
     model = network_of(start, example_of(data))
+    normalised_by(model, *data.rounds[0].statistics)
     if settings.level_memory and not model.config.level_memory:
         model = with_level(model, settings.level_memory)
     role, seed = f"continue-{name}-{passes}", settings.seeds[name]
