@@ -22,7 +22,7 @@ import torch
 from export.conversion.onnx_export import to_onnx
 from export.models import build, preset
 from export.recipes.speech_music_noise.recipe_settings import FEATURES, RecipeSettings
-from export.recipes.speech_music_noise.release.cases import figures_of, rows_of
+from export.recipes.speech_music_noise.release.hard_cases import figures_of, rows_of
 from export.recipes.speech_music_noise.release.tables import case_table
 from export.recipes.speech_music_noise.scenes import creatures, rooms, sparse, sung, tones
 from export.recipes.speech_music_noise.scenes.cases import CASES, TURNS, training_mixes

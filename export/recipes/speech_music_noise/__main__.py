@@ -11,9 +11,8 @@ from pathlib import Path
 import torch
 
 from export.recipes.speech_music_noise.build import build, build_further
-from export.recipes.speech_music_noise.recipe_settings import NETWORK_SHAPES, RecipeSettings
+from export.recipes.speech_music_noise.recipe_settings import NETWORK_SHAPES, NOISE_HEARD_DB, RecipeSettings
 from export.recipes.speech_music_noise.scenes.cases import CASES
-from export.recipes.speech_music_noise.scenes.mix import NOISE_HEARD_DB
 from export.recipes.speech_music_noise.training.data import streams_in
 from export.training import LongStreamBatches
 from stream.errors import StreamClassifyError

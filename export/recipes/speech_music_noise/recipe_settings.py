@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from export.recipes.speech_music_noise.scenes.mix import NOISE_HEARD_DB
 from stream.features.spec import MfccSpec
 
 # 20 ms between frames: half the cost of 10 ms, and speech, music and noise do not change faster.
 FEATURES = MfccSpec(n_fft=512, win_length=512, hop_length=320, n_mels=48, n_mfcc=48, f_min=20.0)
 # Predictions are about the sound of 40 ms ago: syllables are told from clicks by what follows them.
 DELAY_FRAMES = 2
+# How far under another source noise is meant to be heard: what is quieter is not labelled while the other sounds.
+NOISE_HEARD_DB = 20.0
 # MFCC become bands again, and two convolutions over time and frequency, each of which halves the bands, read them
 # before the recurrent layer: a sound is the same wherever on the frequency axis it lies.
 COMMON_SHAPE: dict[str, Any] = {

@@ -12,7 +12,7 @@ from export.conversion.onnx_export import to_onnx
 from export.models import FrameClassifier, count_parameters
 from export.recipes.speech_music_noise.recipe_settings import DELAY_FRAMES, FEATURES, RecipeSettings
 from export.recipes.speech_music_noise.release.calibrate import ScoredValidation, calibrate
-from export.recipes.speech_music_noise.release.cases import figures_of, rows_of
+from export.recipes.speech_music_noise.release.hard_cases import figures_of, rows_of
 from export.recipes.speech_music_noise.release.report import report
 from export.recipes.speech_music_noise.release.tables import chapter
 from export.recipes.speech_music_noise.sources.rules import KINDS

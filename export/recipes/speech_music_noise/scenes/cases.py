@@ -22,7 +22,7 @@ class Case:
         about: a few words.
         train: None = validation only.
         validation: how its validation streams are made.
-        figures: names of the figures in its rows, as ``release.cases.figures_of`` gives them.
+        figures: names of the figures in its rows, as ``release.hard_cases.figures_of`` gives them.
     """
 
     about: str

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from export.recipes.speech_music_noise.recipe_settings import NOISE_HEARD_DB
 from export.recipes.speech_music_noise.scenes.sung import Method
 from export.recipes.speech_music_noise.sources.rules import Kind
-
-NOISE_HEARD_DB = (
-    20.0  # under the other source: how quiet noise is meant to be heard, unless a recipe says otherwise
-)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The weights of a published model file, as those of the network that it was exported from.
 
 Export writes some weights as they are and others turned, cut up, repeated or multiplied. Where each has gone is found
-by exporting a network of the same shape with weights that are all different: what stands there names where it came from.
+by exporting a network of the same shape with weights that all differ: what stands there says where it came from.
 """
 
 from __future__ import annotations

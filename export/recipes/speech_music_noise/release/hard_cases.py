@@ -1,6 +1,6 @@
 """Figures for the cases that networks get wrong: rows of the card, and a table for any model files.
 
-    python -m export.recipes.speech_music_noise.release.cases a.onnx b.onnx --cache DIR          (from a clone)
+    python -m export.recipes.speech_music_noise.release.hard_cases a.onnx b.onnx --cache DIR          (from a clone)
 
 The streams are those of the recipe (scenes/cases.py), composed unless they are there; with --draws more of them, and
 figures are means. A model's frames are judged at its card's thresholds, its events by its card's rules.
@@ -83,7 +83,7 @@ def measure(model: Model, cache: Path, draws: int) -> dict[str, Figures]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m export.recipes.speech_music_noise.release.cases",
+        prog="python -m export.recipes.speech_music_noise.release.hard_cases",
         description=(__doc__ or "").splitlines()[0],
     )
     parser.add_argument("models", type=Path, nargs="+", help="model files of the recipe")
