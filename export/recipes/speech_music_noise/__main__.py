@@ -12,7 +12,7 @@ import torch
 
 from export.recipes.speech_music_noise.build import build, build_further
 from export.recipes.speech_music_noise.recipe_settings import NETWORK_SHAPES, NOISE_HEARD_DB, RecipeSettings
-from export.recipes.speech_music_noise.scenes.cases import CASES
+from export.recipes.speech_music_noise.scenes.cases import TRAINED_CASES
 from export.recipes.speech_music_noise.training.data import streams_in
 from export.training import LongStreamBatches
 from stream.errors import StreamClassifyError
@@ -49,11 +49,11 @@ def main() -> int:
     parser.add_argument(
         "--without",
         action="append",
-        choices=sorted(CASES),
+        choices=sorted(TRAINED_CASES),
         default=[],
         metavar="CASE",
         help="leave a case out of training, as a control of equal length; may be repeated: "
-        + ", ".join(CASES),
+        + ", ".join(TRAINED_CASES),
     )
     parser.add_argument(
         "--noise-heard",

@@ -158,6 +158,7 @@ CASES: dict[str, Case] = {
         ("noise F1", "noise false", "noise recall"),
     ),
 }  # fmt: skip
+TRAINED_CASES = tuple(name for name, case in CASES.items() if case.train is not None)
 # What stream i of a round is: TURNS[i % len(TURNS)]; None = the mix of all.
 TURNS: tuple[str | None, ...] = (
     None, "animals", None, "singing", None, "rooms", None, "quiet-noise", None, "horns",
