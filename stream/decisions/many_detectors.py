@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 
 from stream.decisions.class_state import OFF, ON
 from stream.decisions.detector import Detector
-from stream.decisions.smoothing import FEW, MovingAverage
+from stream.decisions.smoothing import MovingAverage
 from stream.messages import Event
+
+MOST_ROWS = 64  # of each: more than a pool takes of a stream at once, when it is behind
 
 
 def can_join(detector: Detector, rows: int) -> bool:
     """Whether ``push_together`` may be given its next ``rows``."""
-    return rows <= FEW and detector._average.full and not detector._closed and type(detector) is Detector
+    return (
+        rows <= MOST_ROWS and detector._average.full and not detector._closed and type(detector) is Detector
+    )
 
 
 def kind(detector: Detector) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from stream.snapshot import Snapshot
 
 _KIND = "moving average"
 _SPARE = 64  # rows between two moves of the history
-FEW = 16  # rows that are summed quicker in one operation than term by term
+_FEW = 16  # rows that are summed quicker in one operation than term by term
 
 
 class MovingAverage:
@@ -79,7 +79,7 @@ class MovingAverage:
         if rows == 1:
             total = self._push_one(probs)
         else:
-            total = self._push_few(probs) if rows <= FEW else self._push_many(probs)
+            total = self._push_few(probs) if rows <= _FEW else self._push_many(probs)
         average: NDArray[np.float32]
         if self._seen == self._longest:
             average = total / self._divisor
@@ -108,7 +108,7 @@ class MovingAverage:
 
         Args:
             averages: N different ones of the same lengths, all ``full``.
-            probs: (N, T, C) float32, T of 1 to ``FEW``.
+            probs: (N, T, C) float32.
 
         Returns:
             (N, T, C) float32.
@@ -125,7 +125,7 @@ class MovingAverage:
         line[rows:] = past.reshape(streams, longest - 1, classes).swapaxes(0, 1)
         for average, left in zip(averages, line[: longest - 1].swapaxes(0, 1), strict=True):
             average._away = left
-        # Term by term: on so few numbers that NumPy does not give the interpreter away for any of them.
+        # Term by term: on so few numbers, live, that NumPy does not give the interpreter away for any of them.
         flat = line.reshape(len(line), -1)
         total = flat[:rows].copy()
         used = None if first._used is None else np.tile(first._used, streams)

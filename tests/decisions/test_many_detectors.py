@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from stream.decisions.detector import Detector
-from stream.decisions.many_detectors import can_join, kind, push_together
-from stream.decisions.smoothing import FEW
+from stream.decisions.many_detectors import MOST_ROWS, can_join, kind, push_together
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.messages import Event, Scores
 from stream.snapshot import pack
@@ -53,7 +52,7 @@ def test_as_alone(seed: int, smoothing: list[float]) -> None:
     events: list[Event] = []
     joined = quiet = 0
     for _ in range(120):
-        rows = int(rng.integers(1, FEW + 1))
+        rows = int(rng.choice([1, 3, 5, 5, 12, 25, MOST_ROWS]))
         taking = []
         for i in rng.permutation(len(specs)):
             if rng.random() < 0.05:
@@ -96,6 +95,6 @@ def test_who_cannot_join() -> None:
     assert not can_join(detector, 1), "its averages take fewer rows than they will"
     detector.push(scores(rng, 0, 5))
     assert can_join(detector, 1)
-    assert not can_join(detector, FEW + 1)
+    assert not can_join(detector, MOST_ROWS + 1)
     detector.flush()
     assert not can_join(detector, 1)
