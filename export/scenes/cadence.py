@@ -84,8 +84,8 @@ def pulse_times(
             end = begin + cadence.on * cycle
             if rng is not None:
                 begin, end = (edge + rng.normal(0, _STEADY_JITTER_SECONDS) for edge in (begin, end))
-            if begin >= 0 and end <= seconds and end > begin:
-                onsets.append(begin)
+            if begin > -cadence.on / 2 and end <= seconds and end > max(begin, 0.0):
+                onsets.append(max(begin, 0.0))
                 offsets.append(end)
                 groups.append(number)
         at += cadence.cycle * cycle

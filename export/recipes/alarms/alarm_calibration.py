@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from export.recipes.alarms.alarm_labels import LABELS
 from export.recipes.alarms.alarm_streams import AlarmStreams
-from export.recipes.alarms.alarm_trials import events_of, outcomes, share_found
+from export.recipes.alarms.alarm_trials import events_of, outcomes, share, share_found
 from stream.decisions.spec import ClassRule, DetectorSpec
 
 Probs = NDArray[np.float32]
@@ -93,5 +93,5 @@ def _figures(
     mine = [row for row in rows if row.sounder.label == label]
     theirs = [row for row in rows if row.sounder.label != label]
     false = sum(len(events) for probs in nothing for events in events_of(probs, detector))
-    wrong = float(np.mean([label in row.heard for row in theirs])) if theirs else 0.0
+    wrong = share(label in row.heard for row in theirs)
     return RuleFigures(rule, share_found(mine), wrong, false / hours)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from export.scenes.cadence import CARBON_MONOXIDE, SMOKE, Pulses
 
 LABELS = ("smoke_alarm", "co_alarm", "beep")
+LEARNT = (*LABELS, *(f"{label} pulse" for label in LABELS))
+"""What the network learns to give; the pulses, of which a cadence is made, help in learning and are left out later."""
 _SETTLE_SECONDS = 0.3  # in which either answer is right, after it can be known
 _HOLD_SECONDS = 0.4  # after the next pulse is due, before the sounder is taken to have stopped
 _FADE_SECONDS = 1.2  # in which either answer is right, after that
@@ -91,3 +93,14 @@ def frame_targets(
             targets[sounding, LABELS.index(each.label)] = 1
             weights[sounding & (seconds >= known + _SETTLE_SECONDS)] = 1
     return targets, weights
+
+
+def pulse_targets(
+    pulses: list[tuple[str, float, float]], seconds: NDArray[np.float64], span: float
+) -> NDArray[np.uint8]:
+    """(T, 3) uint8, 1 in frames of ``span`` seconds whose middle lies in a pulse of each class; see ``LEARNT``."""
+    targets = np.zeros((len(seconds), len(LABELS)), np.uint8)
+    middle = seconds - span / 2
+    for label, begin, end in pulses:
+        targets[(middle >= begin) & (middle < end), LABELS.index(label)] = 1
+    return targets

@@ -12,7 +12,7 @@ class AlarmMix:
     Attributes:
         backgrounds: what sounds behind -> relative share; kinds joined by "+" sound together.
         patterns: what sounds before -> relative share: "smoke piezo", "smoke square", "smoke other", "co piezo",
-            "co square", "co other", "beep", "look-alike" (no alarm, made by rule), "imitation" (a voice that says beep).
+            "co square", "co other", "beep", "look-alike" (no alarm, made by rule), "imitation" (a voice saying beep).
         segment_seconds: of one background.
         quiet_seconds: between two sounders.
         sounder_seconds: that one sounds, at least one and a half cycles.

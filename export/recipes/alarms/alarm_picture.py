@@ -65,4 +65,4 @@ def scripted(cache: Path) -> AlarmScene:
             sound = sounded(Sounder(hertz, ((1, 1.0), (2, 0.1))), pulses, length, SAMPLE_RATE)
             sounders.append(placed(label, pulses, at, snr=ratio))
         out[begin : begin + len(sound)] += sound * np.float32(10 ** (ratio / 20))
-    return AlarmScene(np.asarray(0.5 * out / np.abs(out).max(), np.float32), sounders)
+    return AlarmScene(np.asarray(0.5 * out / np.abs(out).max(), np.float32), sounders, [])

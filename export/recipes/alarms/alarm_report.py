@@ -93,12 +93,12 @@ def chapter(card: ModelCard, figures: dict[str, Any]) -> str:
     parts = [
         f"## {card.name}: {card.provenance['parameters']} parameters\n",
         f"**{NO_SAFETY}**\n",
-        f"Made by `python -m export.recipes.alarms` (from a clone) without a recording of an alarm. Figures are on the "
-        f"test part, read once, after the rules had been chosen on the validation part. Every alarm in it is synthesised "
-        f"too (with other draws of pitch, times, room and codec), so real alarms may fare worse.\n",
-        f"### Alarms found\n\nShare of {figures['trials']} alarms reported as what they are within {CYCLES:g} cycles of "
-        f"their first pulse (a beep: within {CYCLES:g} cycles or {LEAST_SECONDS:g} s, the later), by how many dB a pulse "
-        "is above what sounds behind it, RMS against RMS while they sound, at all frequencies together.\n",
+        "Made by `python -m export.recipes.alarms` (from a clone) without a recording of an alarm. Figures are on the "
+        "test part, read once, after the rules had been chosen on the validation part. Every alarm in it is "
+        "synthesised too (with other draws of pitch, times, room and codec), so real alarms may fare worse.\n",
+        f"### Alarms found\n\nShare of {figures['trials']} alarms reported as what they are within {CYCLES:g} cycles "
+        f"of their first pulse (a beep: within {CYCLES:g} cycles or {LEAST_SECONDS:g} s, the later), by how many dB a "
+        "pulse is above what sounds behind it, RMS against RMS while they sound, at all frequencies together.\n",
         table(
             ["what", "behind it", *(f"{ratio:g} dB" for ratio in RATIOS_DB), "median delay, cycles"],
             [
@@ -107,16 +107,16 @@ def chapter(card: ModelCard, figures: dict[str, Any]) -> str:
                 for background in BACKGROUNDS
             ],
         ),
-        "### Taken for each other\n\nOf the same trials, the share in which each class is reported while the row sounds; "
-        "several can be.\n",
+        "### Taken for each other\n\nOf the same trials, the share in which each class is reported while the row "
+        "sounds; several can be.\n",
         table(
             ["", *LABELS, "nothing"],
             [[label, *figures["confusion"][label].values()] for label in LABELS],
         ),
         f"An alarm that sounds for three cycles or more is {figures['events_of_one_alarm']['mean']:.2f} events on "
         f"average, where it is found ({figures['events_of_one_alarm']['alarms']} alarms).\n",
-        f"### False events\n\nIn {figures['hours']:g} h without an alarm or a repeating beep; and what the true rate stays "
-        "below with 95 % confidence (of a Poisson count), an hour and a day.\n",
+        f"### False events\n\nIn {figures['hours']:g} h without an alarm or a repeating beep; and what the true rate "
+        "stays below with 95 % confidence (of a Poisson count), an hour and a day.\n",
         table(
             ["sound", "hours", *(f"{label}: events (at most an hour)" for label in LABELS)],
             [

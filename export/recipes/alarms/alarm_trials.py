@@ -87,7 +87,13 @@ def _outcome(sounder: Placed, events: Iterable[DetectedEvent]) -> Outcome:
 
 def share_found(rows: Sequence[Outcome]) -> float:
     """Of trials, those found in time."""
-    return float(np.mean([row.found for row in rows])) if rows else 0.0
+    return share(row.found for row in rows)
+
+
+def share(values: Iterable[bool]) -> float:
+    """Of values, those that are true; 0 of none."""
+    listed = list(values)
+    return sum(listed) / len(listed) if listed else 0.0
 
 
 def median_cycles(rows: Sequence[Outcome]) -> float | None:
@@ -101,6 +107,6 @@ def confusion(rows: Sequence[Outcome]) -> dict[str, dict[str, float]]:
     table = {}
     for label in LABELS:
         mine = [row for row in rows if row.sounder.label == label]
-        counts = {other: float(np.mean([other in row.heard for row in mine])) for other in LABELS}
-        table[label] = {**counts, "nothing": float(np.mean([not row.heard for row in mine]))}
+        counts = {other: share(other in row.heard for row in mine) for other in LABELS}
+        table[label] = {**counts, "nothing": share(not row.heard for row in mine)}
     return table
