@@ -6,7 +6,6 @@
     backgrounds.py        sound of one kind out of them
     imitations.py         voices that say beep
     alarm_mix.py          what scenes are like
-    alarm_labels.py       when a cadence can be known, and when it is over
     alarm_scenes.py       labelled scenes
     alarm_streams.py      scenes as features and targets on disk
     alarm_settings.py     features, network, how much
@@ -18,5 +17,6 @@
     alarm_release.py      export, proof, card
     alarm_picture.py      a scene drawn
 
-Cadences, sounders and what is near to them are in ``export.scenes``. What was tried is in ../LABBOOK.md.
+Cadences, sounders, what is near to them, and when a cadence can be known are in ``export.scenes``. What was tried is in
+../LABBOOK.md.
 """

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from export.recipes.alarms.alarm_labels import LABELS
+from export.recipes.alarms.alarm_settings import LABELS
 from export.recipes.alarms.alarm_streams import AlarmStreams
 from export.recipes.alarms.alarm_trials import events_of, outcomes, share, share_found
 from stream.decisions.spec import ClassRule, DetectorSpec

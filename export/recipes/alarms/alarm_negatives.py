@@ -85,7 +85,7 @@ def _kept(cache: Path, name: str, shown: str, sounds: Iterator[Samples]) -> Nega
     folder = cache / "streams" / f"{name}-{FEATURES.digest}"
     if not (folder / "sounders.json").is_file():
         streams = list(laid_end_to_end(sounds))
-        write_streams(folder, (AlarmScene(each, [], []) for each in streams), len(streams), _STREAM_SECONDS)
+        write_streams(folder, (AlarmScene(each, []) for each in streams), len(streams), _STREAM_SECONDS)
     return Negatives(shown, read_streams(folder, _STREAM_SECONDS))
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from export.calibration.heard import HeardStream
 from export.data.recording import Interval
 from export.pictures.strip import draw_strip
-from export.recipes.alarms.alarm_labels import LABELS, placed
 from export.recipes.alarms.alarm_mix import HELD_OUT
 from export.recipes.alarms.alarm_scenes import AlarmComposer, AlarmScene
+from export.recipes.alarms.alarm_settings import LABELS
 from export.recipes.alarms.alarm_sources import bank
 from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE
 from export.scenes.cadence import CARBON_MONOXIDE, SMOKE, Cadence, pulse_times
 from export.scenes.sounder import Sounder, sounded
+from export.scenes.sounder_labels import placed
 from stream.inference.session import Model
 from stream.recording import classify
 
@@ -65,4 +66,4 @@ def scripted(cache: Path) -> AlarmScene:
             sound = sounded(Sounder(hertz, ((1, 1.0), (2, 0.1))), pulses, length, SAMPLE_RATE)
             sounders.append(placed(label, pulses, at, snr=ratio))
         out[begin : begin + len(sound)] += sound * np.float32(10 ** (ratio / 20))
-    return AlarmScene(np.asarray(0.5 * out / np.abs(out).max(), np.float32), sounders, [])
+    return AlarmScene(np.asarray(0.5 * out / np.abs(out).max(), np.float32), sounders)

@@ -11,12 +11,11 @@ import msgspec
 from export.conversion.onnx_export import to_onnx
 from export.models import FrameClassifier, count_parameters
 from export.recipes.alarms.alarm_calibration import calibrate
-from export.recipes.alarms.alarm_labels import LABELS
 from export.recipes.alarms.alarm_mix import HELD_OUT
 from export.recipes.alarms.alarm_negatives import negatives
 from export.recipes.alarms.alarm_picture import draw
 from export.recipes.alarms.alarm_report import NO_SAFETY, chapter, report
-from export.recipes.alarms.alarm_settings import FEATURES, AlarmSettings
+from export.recipes.alarms.alarm_settings import FEATURES, LABELS, AlarmSettings
 from export.recipes.alarms.alarm_sources import licences
 from export.recipes.alarms.alarm_streams import StreamSet, compose_set, load_set, streams_in
 from export.recipes.alarms.alarm_training import probabilities, validation_sets
@@ -30,7 +29,7 @@ DESCRIPTION = (
     "short pulses, a long pause), and any other repeating beep. Reported in the second cycle. Causal, one prediction "
     "every 40 ms. " + NO_SAFETY
 )
-VALIDATION_TRIALS = 8  # a cell
+VALIDATION_TRIALS = 6  # a cell
 
 
 def publish(
@@ -81,6 +80,6 @@ def publish(
 
 def _whole(cache: Path, settings: AlarmSettings) -> Any:
     """Scenes of the test part in which alarms last."""
-    wanted = StreamSet("test", "test", HELD_OUT, streams_in(settings.validation_hours), 9)
+    wanted = StreamSet("test", "test", HELD_OUT, streams_in(settings.validation_hours / 2), 9)
     compose_set(cache, wanted)
     return load_set(cache, wanted)

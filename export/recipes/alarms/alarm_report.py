@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.recipes.alarms.alarm_labels import LABELS
 from export.recipes.alarms.alarm_negatives import URBAN, Negatives
+from export.recipes.alarms.alarm_settings import LABELS
 from export.recipes.alarms.alarm_streams import AlarmStreams
 from export.recipes.alarms.alarm_trials import (
     BACKGROUNDS,

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.data.recording import Split
-from export.recipes.alarms.alarm_labels import Placed, placed
 from export.recipes.alarms.alarm_mix import AlarmMix
 from export.recipes.alarms.backgrounds import Backgrounds, active_rms
 from export.recipes.alarms.imitations import Imitations
@@ -23,6 +22,7 @@ from export.scenes.look_alikes import look_alike
 from export.scenes.room import Rooms, filtered
 from export.scenes.scene_config import SceneConfig
 from export.scenes.sounder import Sounder, beeper, piezo, sounded, square
+from export.scenes.sounder_labels import Placed, placed
 
 Samples = NDArray[np.float32]
 TRIAL_SECONDS, TRIAL_LEAD_SECONDS = 30.0, 8.0
@@ -39,12 +39,10 @@ class AlarmScene:
     Attributes:
         samples: (n,) float32 at 16 kHz, full scale is 1.
         sounders: the alarms and beeps in it, in order.
-        pulses: (label, begin, end) in seconds, of each of their pulses.
     """
 
     samples: Samples
     sounders: list[Placed]
-    pulses: list[tuple[str, float, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +82,7 @@ class AlarmComposer:
         """One scene; the same generator state gives the same one."""
         mix, n = self.mix, round(seconds * SAMPLE_RATE)
         behind, kinds = self.behind(n, rng)
-        out, sounders, heard = behind.copy(), [], []
+        out, sounders = behind.copy(), []
         floor = float(rng.uniform(*mix.floor_dbfs))
         names, share = list(mix.patterns), np.array(list(mix.patterns.values()))
         at = rng.uniform(0, mix.quiet_seconds[1])
@@ -100,9 +98,8 @@ class AlarmComposer:
             if label and pulses is not None and len(pulses):
                 kind = kinds[min(int(at / seconds * len(kinds)), len(kinds) - 1)]
                 sounders.append(placed(label, pulses, at, snr=snr, pattern=pattern, background=kind))
-                heard += pulses_at(label, pulses, at)
             at += len(sound) / SAMPLE_RATE + rng.uniform(*mix.quiet_seconds)
-        return AlarmScene(self.received(out, floor, rng), sounders, heard)
+        return AlarmScene(self.received(out, floor, rng), sounders)
 
     def trial(self, pattern: str, background: str, snr: float, rng: np.random.Generator) -> AlarmScene:
         """One sounder that begins ``TRIAL_LEAD_SECONDS`` into one background and sounds to the end."""
@@ -117,8 +114,7 @@ class AlarmComposer:
         out[begin:] += sound * np.float32(level * 10 ** (snr / 20))
         told = {"snr": snr, "pattern": pattern, "background": background}
         sounder_placed = placed(label, pulses, TRIAL_LEAD_SECONDS, **told)
-        heard = pulses_at(label, pulses, TRIAL_LEAD_SECONDS)
-        return AlarmScene(self.received(out, floor, rng), [sounder_placed], heard)
+        return AlarmScene(self.received(out, floor, rng), [sounder_placed])
 
     def behind(self, n: int, rng: np.random.Generator) -> tuple[Samples, list[str]]:
         """(n,) float32 of one background after the other; and what sounds in each second."""
@@ -199,11 +195,6 @@ def drawn_sounder(pattern: str, rng: np.random.Generator, spread: float) -> tupl
     name, sounder = pattern.split()
     label, cadence = _STANDARD[name]
     return label, varied(cadence, rng, spread), _SOUNDERS[sounder](rng)
-
-
-def pulses_at(label: str, pulses: Pulses, at: float) -> list[tuple[str, float, float]]:
-    """Label, begin and end of each pulse of a sounder that begins at ``at`` seconds."""
-    return [(label, at + float(a), at + float(b)) for a, b in zip(pulses.onset, pulses.offset, strict=True)]
 
 
 def level_behind(behind: Samples, floor: float, rng: np.random.Generator) -> float:

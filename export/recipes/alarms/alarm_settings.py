@@ -7,6 +7,7 @@ from typing import Any
 
 from stream.features.spec import MfccSpec
 
+LABELS = ("smoke_alarm", "co_alarm", "beep")
 # A window of 64 ms tells a tone from noise far better than one of 32 ms; every 40 ms, a pulse of a carbon monoxide
 # alarm is still two to three frames, and its gap too.
 FEATURES = MfccSpec(n_fft=1024, win_length=1024, hop_length=640, n_mels=64, n_mfcc=None, f_min=200.0)
@@ -37,7 +38,7 @@ class AlarmSettings:
     passes: int = 6
     validation_hours: float = 2.0
     negative_hours: float = 4.0
-    trials: int = 20
+    trials: int = 12
     learning_rate: float = 3e-3
     rows: int = 16
     chunk: int = 300

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.data.recording import Split
-from export.recipes.alarms.alarm_labels import LEARNT, Placed, frame_targets, pulse_targets
 from export.recipes.alarms.alarm_mix import AlarmMix
 from export.recipes.alarms.alarm_scenes import AlarmComposer, AlarmScene
-from export.recipes.alarms.alarm_settings import FEATURES
+from export.recipes.alarms.alarm_settings import FEATURES, LABELS
 from export.recipes.alarms.alarm_sources import bank
 from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE
+from export.scenes.sounder_labels import Placed, frame_targets
 from stream.features.framing import frame_count
 from stream.features.frontend import extract
 
@@ -30,7 +30,7 @@ class AlarmStreams:
 
     Attributes:
         features: (S, T, F) float16.
-        targets: (S, T, 6) uint8, what is to be learnt, see ``LEARNT``; the first three are the classes.
+        targets: (S, T, 3) uint8, see ``frame_targets``.
         weights: (S, T) uint8.
         sounders: of each stream.
         seconds: length of a stream.
@@ -82,12 +82,9 @@ def frame_ends(frames: int) -> NDArray[np.float64]:
 
 
 def rendered(scene: AlarmScene) -> tuple[NDArray[np.float16], NDArray[np.uint8], NDArray[np.uint8]]:
-    """Features (T, F), targets (T, 6) and weights (T,) of a scene, by the runtime's own arithmetic."""
+    """Features (T, F), targets (T, 3) and weights (T,) of a scene, by the runtime's own arithmetic."""
     features = extract(scene.samples, FEATURES).astype(np.float16)
-    ends = frame_ends(len(features))
-    targets, weights = frame_targets(scene.sounders, ends)
-    pulses = pulse_targets(scene.pulses, ends, FEATURES.span / SAMPLE_RATE)
-    return features, np.concatenate([targets, pulses], axis=1), weights
+    return (features, *frame_targets(scene.sounders, frame_ends(len(features)), LABELS))
 
 
 def compose_set(cache: Path, wanted: StreamSet) -> str:
@@ -112,7 +109,7 @@ def write_streams(folder: Path, scenes: Iterable[AlarmScene], count: int, second
     features = np.lib.format.open_memmap(
         folder / "features.npy", "w+", np.float16, (count, frames, FEATURES.width)
     )
-    targets = np.zeros((count, frames, len(LEARNT)), np.uint8)
+    targets = np.zeros((count, frames, len(LABELS)), np.uint8)
     weights = np.zeros((count, frames), np.uint8)
     sounders = []
     for index, scene in enumerate(scenes):
@@ -141,5 +138,5 @@ def streams_in(hours: float, seconds: float = STREAM_SECONDS) -> int:
 
 
 def _folder(cache: Path, wanted: StreamSet) -> Path:
-    made_of = hashlib.sha256(f"{wanted}{FEATURES.digest}{LEARNT}".encode()).hexdigest()[:12]
+    made_of = hashlib.sha256(f"{wanted}{FEATURES.digest}".encode()).hexdigest()[:12]
     return cache / "streams" / f"{wanted.name}-{made_of}"

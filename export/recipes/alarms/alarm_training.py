@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,9 +14,8 @@ from torch import nn
 from export.augmentation import ChannelAugmentation
 from export.metrics import f1_score
 from export.models import FrameClassifier, build, preset
-from export.recipes.alarms.alarm_labels import LABELS, LEARNT
 from export.recipes.alarms.alarm_mix import HELD_OUT, NEGATIVE, TRAIN
-from export.recipes.alarms.alarm_settings import FEATURES, NETWORK, AlarmSettings
+from export.recipes.alarms.alarm_settings import FEATURES, LABELS, NETWORK, AlarmSettings
 from export.recipes.alarms.alarm_streams import AlarmStreams, StreamSet, compose_set, load_set, streams_in
 from export.recipes.speech_music_noise.parallel import run_parallel
 from export.training import Curriculum, FitConfig, LongStreamBatches, fit
@@ -75,7 +73,7 @@ def prepare(cache: Path, settings: AlarmSettings, jobs: int) -> None:
 
 
 def probabilities(model: nn.Module, streams: AlarmStreams, rows: int = 64, chunk: int = 1000) -> Probs:
-    """(S, T, 3) float32 of the classes, every stream from its beginning with carried state."""
+    """(S, T, 3) float32, every stream from its beginning with carried state."""
     out = []
     with torch.no_grad():
         for first in range(0, len(streams.features), rows):
@@ -83,7 +81,7 @@ def probabilities(model: nn.Module, streams: AlarmStreams, rows: int = 64, chunk
             for start in range(0, streams.features.shape[1], chunk):
                 piece = streams.features[first : first + rows, start : start + chunk].astype(np.float32)
                 logits, state = model(torch.from_numpy(piece), state)
-                parts.append(torch.sigmoid(logits[..., : len(LABELS)]).numpy())
+                parts.append(torch.sigmoid(logits).numpy())
             out.append(np.concatenate(parts, axis=1))
     return np.concatenate(out)
 
@@ -110,7 +108,7 @@ def train(cache: Path, settings: AlarmSettings) -> tuple[FrameClassifier, dict[s
     rounds = [load_set(cache, each) for each in training_sets(settings)]
     mixed, negative = (load_set(cache, each).first(LOOKED_AT) for each in validation_sets(settings))
     torch.manual_seed(settings.seed)
-    model = build(preset("crnn", features=FEATURES.width, classes=len(LEARNT), **NETWORK))
+    model = build(preset("crnn", features=FEATURES.width, classes=len(LABELS), **NETWORK))
     mean, std = rounds[0].statistics
     model.fit(torch.from_numpy(mean), torch.from_numpy(std))
     rng = np.random.default_rng(settings.seed)
@@ -131,14 +129,4 @@ def train(cache: Path, settings: AlarmSettings) -> tuple[FrameClassifier, dict[s
         model, Curriculum(tuple(batches[index] for index in order)), fitting,
         validate=validator(mixed, negative), folder=cache / "run", resume=True, report=PassReport(),
     )  # fmt: skip
-    return classes_alone(model), result.best
-
-
-def classes_alone(model: FrameClassifier) -> FrameClassifier:
-    """The same network without what was a help in learning."""
-    alone = build(msgspec.structs.replace(model.config, classes=len(LABELS)))
-    weights = model.state_dict()
-    for name in ("head.weight", "head.bias"):
-        weights[name] = weights[name][: len(LABELS)]
-    alone.load_state_dict(weights)
-    return alone.eval()
+    return model, result.best

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,6 @@ from numpy.typing import NDArray
 
 from export.scenes.cadence import CARBON_MONOXIDE, SMOKE, Pulses
 
-LABELS = ("smoke_alarm", "co_alarm", "beep")
-LEARNT = (*LABELS, *(f"{label} pulse" for label in LABELS))
-"""What the network learns to give; the pulses, of which a cadence is made, help in learning and are left out later."""
 _SETTLE_SECONDS = 0.3  # in which either answer is right, after it can be known
 _HOLD_SECONDS = 0.4  # after the next pulse is due, before the sounder is taken to have stopped
 _FADE_SECONDS = 1.2  # in which either answer is right, after that
@@ -22,7 +20,7 @@ class Placed:
     """A sounder in a scene.
 
     Attributes:
-        label: of ``LABELS``.
+        label: class.
         onset, offset: seconds, its first pulse's beginning and its last one's end.
         decided: seconds from which its cadence can be known; infinite if it stops before.
         gone: seconds from which it can be known to have stopped.
@@ -69,19 +67,20 @@ def decided_after(pulses: Pulses) -> float:
 
 
 def frame_targets(
-    sounders: list[Placed], seconds: NDArray[np.float64]
+    sounders: Sequence[Placed], seconds: NDArray[np.float64], labels: Sequence[str]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """What is to be learnt at each of some times.
 
     Args:
         sounders: of a scene.
         seconds: (T,), ends of the frames: what has been heard by then.
+        labels: C classes.
 
     Returns:
-        (T, 3) uint8, 1 while a sounder is known to sound, through its pauses; and (T,) uint8, 0 where either answer
+        (T, C) uint8, 1 while a sounder is known to sound, through its pauses; and (T,) uint8, 0 where either answer
         is right: while its cadence is half known, and after its end.
     """
-    targets = np.zeros((len(seconds), len(LABELS)), np.uint8)
+    targets = np.zeros((len(seconds), len(labels)), np.uint8)
     weights = np.ones(len(seconds), np.uint8)
     for each in sounders:
         known = min(each.decided, each.gone)
@@ -90,17 +89,6 @@ def frame_targets(
         weights[(seconds >= each.gone) & (seconds < each.gone + _FADE_SECONDS)] = 0
         if np.isfinite(each.decided):
             sounding = (seconds >= known) & (seconds < each.gone)
-            targets[sounding, LABELS.index(each.label)] = 1
+            targets[sounding, labels.index(each.label)] = 1
             weights[sounding & (seconds >= known + _SETTLE_SECONDS)] = 1
     return targets, weights
-
-
-def pulse_targets(
-    pulses: list[tuple[str, float, float]], seconds: NDArray[np.float64], span: float
-) -> NDArray[np.uint8]:
-    """(T, 3) uint8, 1 in frames of ``span`` seconds whose middle lies in a pulse of each class; see ``LEARNT``."""
-    targets = np.zeros((len(seconds), len(LABELS)), np.uint8)
-    middle = seconds - span / 2
-    for label, begin, end in pulses:
-        targets[(middle >= begin) & (middle < end), LABELS.index(label)] = 1
-    return targets
