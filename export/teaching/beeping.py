@@ -64,7 +64,7 @@ def measured_beep(samples: Array, sample_rate: int) -> Beeping | None:
         sample_rate: Hz.
     """
     for hertz in _pitches(samples, sample_rate):
-        level = _level(samples, hertz, sample_rate)
+        level = tone_level(samples, hertz, sample_rate)
         edges = _pulses(level)
         times = _cadence(edges / 1000.0)
         if times is None:
@@ -104,7 +104,7 @@ def _pitches(samples: Array, sample_rate: int) -> list[float]:
     return found[:_TRIED]
 
 
-def _level(samples: Array, hertz: float, sample_rate: int) -> NDArray[np.float64]:
+def tone_level(samples: Array, hertz: float, sample_rate: int) -> NDArray[np.float64]:
     """(milliseconds,) float64, dB of one tone: shifted to 0 Hz and smoothed."""
     turn = np.exp(-2j * np.pi * hertz * np.arange(len(samples)) / sample_rate)
     window = np.hanning(round(2 * _EDGE_SECONDS * sample_rate) + 2)[1:-1]
@@ -192,7 +192,7 @@ def _partials(
     for harmonic in range(1, _HARMONICS + 1):
         if harmonic * hertz > 0.47 * sample_rate:
             break
-        level = 10 ** (_level(samples, harmonic * hertz, sample_rate) / 20)
+        level = 10 ** (tone_level(samples, harmonic * hertz, sample_rate) / 20)
         at = inside[(np.arange(len(level)) * sample_rate / 1000).astype(np.int64)]
         loud, between = float(np.median(level[at])), float(np.median(level[~at])) if (~at).any() else 0.0
         if harmonic == 1 or loud > 2 * between:

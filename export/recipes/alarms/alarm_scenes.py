@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from export.data.recording import Split
 from export.recipes.alarms.alarm_mix import AlarmMix
-from export.recipes.alarms.backgrounds import Backgrounds, active_rms
+from export.recipes.alarms.backgrounds import Backgrounds
 from export.recipes.alarms.imitations import Imitations
 from export.recipes.speech_music_noise.scenes import effects, synthetic
 from export.recipes.speech_music_noise.scenes.effects import Codec
@@ -19,6 +19,7 @@ from export.recipes.speech_music_noise.sources.bank import Bank
 from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE, Kind
 from export.scenes.cadence import CARBON_MONOXIDE, SMOKE, Cadence, Pulses, other_cadence, pulse_times, varied
 from export.scenes.look_alikes import look_alike
+from export.scenes.loudness import active_rms
 from export.scenes.room import Rooms, filtered
 from export.scenes.scene_config import SceneConfig
 from export.scenes.sounder import Sounder, beeper, piezo, sounded, square
@@ -151,10 +152,10 @@ class AlarmComposer:
         seconds = float(rng.uniform(*self.mix.sounder_seconds))
         if pattern == "imitation":
             sound = self.imitations.draw(rng, min(seconds, longest))
-            return sound / np.float32(max(active_rms(sound), 1e-6)), None, None
+            return sound / np.float32(max(active_rms(sound, SAMPLE_RATE), 1e-6)), None, None
         if pattern == "look-alike":
             sound = look_alike(rng, SAMPLE_RATE)
-            return sound / np.float32(max(active_rms(sound), 1e-6)), None, None
+            return sound / np.float32(max(active_rms(sound, SAMPLE_RATE), 1e-6)), None, None
         label, cadence, sounder = drawn_sounder(pattern, rng, self.mix.spread)
         seconds = min(longest, max(seconds, 2.4 * cadence.cycle))
         into = float(rng.uniform(0, 0.9)) if rng.random() < 0.35 else 0.0
@@ -165,10 +166,10 @@ class AlarmComposer:
 
     def on_its_way(self, sound: Samples, rng: np.random.Generator) -> Samples:
         """Through a room and a filter; the RMS of what sounds stays."""
-        before = active_rms(sound)
+        before = active_rms(sound, SAMPLE_RATE)
         room = self.rooms.draw(rng) if rng.random() < self.mix.room else None
         out = filtered(sound, room, self.mix.tilt if rng.random() < 0.7 else 0.0, rng)
-        return out * np.float32(before / max(active_rms(out), 1e-6)) if before else out
+        return out * np.float32(before / max(active_rms(out, SAMPLE_RATE), 1e-6)) if before else out
 
     def received(self, out: Samples, floor: float, rng: np.random.Generator) -> Samples:
         """As the microphone gives it: its own noise, its band, clipping, a codec."""
@@ -199,5 +200,5 @@ def drawn_sounder(pattern: str, rng: np.random.Generator, spread: float) -> tupl
 
 def level_behind(behind: Samples, floor: float, rng: np.random.Generator) -> float:
     """RMS of what sounds behind, or in silence a level that a sounder may be above."""
-    loud = active_rms(behind)
+    loud = active_rms(behind, SAMPLE_RATE)
     return loud if loud > 10 ** (floor / 20) else float(10 ** (rng.uniform(floor + 6, -35) / 20))

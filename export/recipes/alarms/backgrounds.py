@@ -11,6 +11,7 @@ from export.data.recording import Split
 from export.recipes.speech_music_noise.scenes import beats, effects, notes, singing
 from export.recipes.speech_music_noise.sources.bank import Bank
 from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE, Kind
+from export.scenes.loudness import active_rms
 from export.scenes.negatives import Negatives
 
 Samples = NDArray[np.float32]
@@ -44,7 +45,7 @@ class Backgrounds:
             out = effects.equalise(out, rng, 3.0 if kind != "noise" else 6.0)
         if rng.random() < 0.3:
             out = out * effects.envelope(n, rng, depth=rng.uniform(2, 10), every=rng.uniform(0.5, 6))
-        return out / np.float32(max(active_rms(out), 1e-6))
+        return out / np.float32(max(active_rms(out, SAMPLE_RATE), 1e-6))
 
     def _recorded(self, kind: Kind, n: int, rng: np.random.Generator) -> Samples:
         out, at = np.zeros(n, np.float32), 0
@@ -52,7 +53,7 @@ class Backgrounds:
         while at < n:
             length = min(n - at, clip.length, round(_LONGEST[kind] * SAMPLE_RATE))
             piece = self.bank.read(clip, int(rng.integers(clip.length - length + 1)), length)
-            piece = piece / np.float32(max(active_rms(piece), 1e-4))
+            piece = piece / np.float32(max(active_rms(piece, SAMPLE_RATE), 1e-4))
             piece = effects.fade(piece, 0.005, 0.02)
             out[at : at + len(piece)] = piece
             at += len(piece)
@@ -76,17 +77,7 @@ class Backgrounds:
         out = makers[int(rng.choice(4, p=(0.5, 0.15, 0.2, 0.15)))]()
         if rng.random() < 0.3:
             share = np.float32(10 ** (rng.uniform(-10, 10) / 20))
-            out = out / np.float32(max(active_rms(out), 1e-6)) + share * self._recorded("music", n, rng)
+            out = out / np.float32(max(active_rms(out, SAMPLE_RATE), 1e-6)) + share * self._recorded(
+                "music", n, rng
+            )
         return out
-
-
-def active_rms(samples: Samples, range_db: float = 30.0) -> float:
-    """RMS of the blocks of 20 ms that are less than ``range_db`` below the loud ones; 0 for silence."""
-    block = SAMPLE_RATE // 50
-    whole = len(samples) // block * block
-    if not whole:
-        return float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
-    power = np.mean(np.square(samples[:whole].reshape(-1, block), dtype=np.float64), axis=1)
-    loud = max(float(np.percentile(power, 95)), 0.01 * float(power.max()))
-    active = power[power >= loud * 10 ** (-range_db / 10)]
-    return float(np.sqrt(active.mean())) if loud > 0 else 0.0
