@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from export.lazy import require
-from stream.errors import UsageError
+from stream.errors import ModelError, UsageError
 from stream.printable import printable
 
 if TYPE_CHECKING:
@@ -39,8 +39,10 @@ def run_beep(
         raise UsageError(f"-o {output}: want a name that ends in .onnx")
     if known_sounds(folder_of(output)):
         raise UsageError(
-            f"-o {output}: knows sounds that were taught by --clips, and a beep has a file of its own; choose another -o"
+            f"-o {output}: knows sounds taught by --clips, and a beep has a file of its own; choose another -o"
         )
+    if output.exists() and not _taught_beep(output):
+        raise UsageError(f"-o {output}: is there and was not taught a beep; choose another -o")
     begin = time.monotonic()
     beep = beep_in(recording)
     click.echo(f"{printable(recording.name)}: {beep.sentence}", err=as_json)
@@ -64,6 +66,17 @@ def run_beep(
         f"wrote {printable(str(output))} and its picture {printable(picture.name)} in {time.monotonic() - begin:.0f} s"
     )
     click.echo(f"listen with it: stream-classify --model {printable(str(output))}")
+
+
+def _taught_beep(output: Path) -> bool:
+    """Whether a file may be made anew."""
+    from stream.inference.card import ModelCard
+    from stream.inference.onnx_file import read_model_file, scan
+
+    try:
+        return "taught_beep" in ModelCard.from_metadata(scan(read_model_file(output), str(output))).provenance
+    except ModelError:
+        return False
 
 
 def _as_data(report: BeepReport, name: str) -> dict[str, object]:

@@ -75,8 +75,8 @@ def beep_in(path: str | Path) -> Beeping:
     beep = measured_beep(np.nan_to_num(samples), SAMPLE_RATE)
     if beep is None:
         raise DataError(
-            f"{path}: no repeating beep in it; want one tone, switched on and off at least four times, or two groups of "
-            "pulses, as loud as what is around it. Other sounds are taught by --clips"
+            f"{path}: no repeating beep in it; want one tone, switched on and off at least four times, or two groups "
+            "of pulses, as loud as what is around it. Other sounds are taught by --clips"
         )
     if beep.cadence.cycle > LONGEST_CYCLE_SECONDS:
         raise DataError(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from export.scenes.cadence import Cadence, Pulses
 
 Array = NDArray[np.float32]
-LEAST_PULSES = 3
+LEAST_PULSES = 4
 _FFT_SECONDS, _STEP_SECONDS = 0.064, 0.016
 _LOWEST_HERTZ = 250.0
 _TONAL_DB = 10.0  # above what lies beside it, or it is no tone
@@ -56,7 +56,7 @@ class Beeping:
 def measured_beep(samples: Array, sample_rate: int) -> Beeping | None:
     """The repeating beep of a recording; None where there is none.
 
-    It is one tone that is switched on and off at least three times, in equal pulses that are equally far apart, or in
+    It is one tone that is switched on and off at least four times, in equal pulses that are equally far apart, or in
     equal groups of such pulses. Talk, music and knocks are none.
 
     Args:

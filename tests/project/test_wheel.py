@@ -39,6 +39,7 @@ def test_wheel_holds_what_it_needs_and_no_more(wheel: Path) -> None:
     for name in (
         "stream/_assets/default.onnx",
         "stream/_assets/small.onnx",
+        "stream/_assets/alarms.onnx",
         "stream/_assets/demo.ogg",
         "stream/_assets/negatives/index.json",
         "stream/_assets/negatives/SOURCES.md",
