@@ -125,9 +125,9 @@ class BeepComposer:
         elif kind == 2:
             cadence = (SMOKE, CARBON_MONOXIDE)[int(rng.integers(2))]
         else:
-            cadence = _changed(cadence, rng)
+            cadence = changed(cadence, rng)
         if kind and alike(cadence, self.beep.cadence):
-            cadence = _changed(self.beep.cadence, rng)
+            cadence = changed(self.beep.cadence, rng)
         seconds = min(longest, max(CYCLES * cadence.cycle, float(rng.uniform(4, 14))))
         pulses = pulse_times(cadence, seconds, rng, into=float(rng.uniform(0, 0.9)))
         return self._sounded(pulses, seconds, hertz, rng)
@@ -151,7 +151,7 @@ def alike(one: Cadence, other: Cadence) -> bool:
     return all(abs(np.log(a / b)) < np.log1p(_OTHER[0]) for a, b in times)
 
 
-def _changed(cadence: Cadence, rng: np.random.Generator) -> Cadence:
+def changed(cadence: Cadence, rng: np.random.Generator) -> Cadence:
     """Another number of pulses, or one of its times much longer or shorter."""
     factor = float((1 + rng.uniform(*_OTHER)) ** rng.choice([-1, 1]))
     what = int(rng.integers(3 if cadence.pulses == 1 else 4))
