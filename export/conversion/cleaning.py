@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.inliner import inline_local_functions
 
+from export.conversion.affine import fold_affine
 from export.conversion.operators import RANDOM_OPERATORS
 from export.streaming.probe import open_session
 
@@ -23,7 +24,7 @@ Array = NDArray[Any]
 
 def clean(model: onnx.ModelProto, examples: Sequence[Array]) -> onnx.ModelProto:
     """A simpler graph: branches that depend on sizes alone are decided, constants are computed, sequences of
-    tensors become slices, BatchNorm becomes part of its convolution.
+    tensors become slices, BatchNorm becomes part of its convolution, and scaling part of the product behind it.
 
     Args:
         model: an offline graph with one input.
@@ -35,6 +36,7 @@ def clean(model: onnx.ModelProto, examples: Sequence[Array]) -> onnx.ModelProto:
     _fold_constants(changed)
     _slice_sequences(changed)
     _fold_batch_norm(changed)
+    fold_affine(changed, _uses(changed))
     return changed
 
 
@@ -206,14 +208,21 @@ def _names_inside(node: onnx.NodeProto) -> set[str]:
     return outputs | {n for each in inner for n in each.input} | {n for e in inner for n in _names_inside(e)}
 
 
+def _uses(model: onnx.ModelProto) -> Counter[str]:
+    """How often each tensor is read."""
+    graph = model.graph
+    uses = Counter(name for node in graph.node for name in node.input)
+    uses.update(output.name for output in graph.output)
+    uses.update(name for node in graph.node for name in _names_inside(node))
+    return uses
+
+
 def _fold_batch_norm(model: onnx.ModelProto) -> None:
     """Scale the weights of a convolution instead of its output; the operator left is the convolution."""
     graph = model.graph
     constants = {t.name: t for t in graph.initializer}
     producers = {output: node for node in graph.node for output in node.output}
-    uses = Counter(name for node in graph.node for name in node.input)
-    uses.update(output.name for output in graph.output)
-    uses.update(name for node in graph.node for name in _names_inside(node))
+    uses = _uses(model)
     for norm in [n for n in graph.node if n.op_type == "BatchNormalization"]:
         conv = producers.get(norm.input[0])
         if conv is None or conv.op_type != "Conv" or uses[norm.input[0]] != 1 or len(norm.output) > 1:

@@ -151,12 +151,12 @@ def history_turned(
     return remembered(ctx, turned, init.transpose([axis - 1 for axis in order[1:]]))
 
 
-def remembered(ctx: Context, name: str, init: Array) -> str:
-    """A tensor (N, T, ...) with what came before the chunk in front: ``init`` (rows, ...) at first."""
-    rows = len(init)
+def remembered(ctx: Context, name: str, init: Array, time: int = 1) -> str:
+    """A tensor (N, ...) with time at that axis, and what came before the chunk in front: ``init`` (...) at first."""
+    rows = init.shape[time - 1]
     state = ctx.write.state((-1, *init.shape), init)
-    joined = ctx.write.one("Concat", [state, name], "window", axis=1)
-    ctx.write.update(state, ctx.write.slice(joined, -rows, END, 1, "last"))
+    joined = ctx.write.one("Concat", [state, name], "window", axis=time)
+    ctx.write.update(state, ctx.write.slice(joined, -rows, END, time, "last"))
     return joined
 
 

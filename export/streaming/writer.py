@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from stream.inference.card import StateSpec, pack_array
 Array = NDArray[Any]
 END = np.iinfo(np.int64).max
 _ELEMENT = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
+# Axes of a streaming tensor: whether streams ("N") and frames ("T") are in each, and the size of the rest.
+Dims = list[tuple[frozenset[str], int]]
 
 
 class Writer:
@@ -30,6 +33,7 @@ class Writer:
         self._arrays: dict[str, Array] = {}
         self._used: set[str] = {""}
         self._once: dict[tuple[str, ...], str] = {}
+        self._reshaped: dict[str, tuple[Dims, Dims]] = {}
 
     def fresh(self, hint: str) -> str:
         name, number = hint, 0
@@ -56,22 +60,51 @@ class Writer:
         return self.emit(op, inputs, hint, **attrs)[0]
 
     def transpose(self, name: str, perm: list[int], hint: str = "transposed") -> str:
-        """Transpose, joined with the transposition that made ``name`` if there is one; nothing if that cancels."""
+        """Transpose, joined with the transposition that made ``name`` if there is one; nothing if that cancels.
+
+        Where ``name`` was reshaped behind the axes that change places, it is turned before that, for the same reason.
+        """
         source = self.made(name)
+        if name in self._reshaped and source is not None:
+            start, after = self._reshaped[name]
+            same = next((i for i, (a, b) in enumerate(zip(start, after, strict=False)) if a != b), len(start))
+            moved = [place for place, axis in enumerate(perm) if place != axis]
+            sizes = [prod(size for _, size in dims[same:]) for dims in (start, after)]
+            fixed = not any(names for names, _ in start[same:] + after[same:])
+            if moved and moved[-1] < same and fixed and sizes[0] == sizes[1]:  # else frames were stacked
+                rest = list(range(same, len(start)))
+                inner = self.transpose(source.input[0], perm[:same] + rest, hint)
+                changed = [after[axis] for axis in perm]
+                shape = [0] * same + [size for _, size in after[same:]]
+                return self.reshape(inner, shape, hint, ([*changed[:same], *start[same:]], changed))
         if source is not None and source.op_type == "Transpose":
             before = list(source.attribute[0].ints)
             perm, name = [before[axis] for axis in perm], source.input[0]
         return name if perm == sorted(perm) else self.one("Transpose", [name], hint, perm=perm)
 
-    def reshape(self, name: str, shape: list[int], hint: str = "reshaped") -> str:
-        """Reshape, of what reshapings before it started from. A size of 0 keeps that of the input's axis."""
+    def reshape(
+        self, name: str, shape: list[int], hint: str = "reshaped", dims: tuple[Dims, Dims] | None = None
+    ) -> str:
+        """Reshape, of what reshapings before it started from; nothing if that has the shape already.
+
+        Args:
+            shape: a size of 0 keeps that of the input's axis.
+            dims: axes of ``name`` and of the result, where they are known.
+        """
+        start = dims[0] if dims is not None else None
         while (source := self.made(name)) is not None and source.op_type == "Reshape":
             before = self._arrays.get(source.input[1])
             kept = [place for place, size in enumerate(shape) if size == 0]
             if kept and (before is None or any(before[place] for place in kept)):
                 break
+            start = self._reshaped[name][0] if name in self._reshaped and start is not None else None
             name = source.input[0]
-        return self.one("Reshape", [name, self.ints(*shape)], hint)
+            if dims is not None and start == dims[1]:
+                return name
+        made = self.one("Reshape", [name, self.ints(*shape)], hint)
+        if dims is not None and start is not None:
+            self._reshaped[made] = start, dims[1]
+        return made
 
     def beneath(self, name: str, emit: Callable[[str], str]) -> str:
         """Emit an operator that works on each value alone before its input is reshaped and turned, not after.
@@ -83,7 +116,10 @@ class Writer:
             return emit(name)
         inner = self.beneath(source.input[0], emit)
         attrs = {a.name: helper.get_attribute_value(a) for a in source.attribute}
-        return self.one(source.op_type, [inner, *source.input[1:]], "moved", **attrs)
+        moved = self.one(source.op_type, [inner, *source.input[1:]], "moved", **attrs)
+        if name in self._reshaped:
+            self._reshaped[moved] = self._reshaped[name]
+        return moved
 
     def made(self, name: str) -> onnx.NodeProto | None:
         """The node that makes a tensor; None for inputs and constants."""

@@ -7,10 +7,7 @@ from math import prod
 from export.streaming.alignment import Alignment
 from export.streaming.context import Context
 from export.streaming.rules.folding import Run
-
-Dims = list[
-    tuple[frozenset[str], int]
-]  # an axis of a streaming tensor: streams and frames in it, and the rest
+from export.streaming.writer import Dims
 
 
 def dims_of(runs: list[Run]) -> Dims:
@@ -55,4 +52,4 @@ def reshaped(ctx: Context, name: str, before: Dims, after: Dims) -> str:
                 "Reshape", [name, ctx.write.one("Concat", parts, "shape", axis=0)], "reshaped"
             )
         shape[kept[0]] = 0
-    return ctx.write.reshape(name, shape)
+    return ctx.write.reshape(name, shape, dims=(before, after))

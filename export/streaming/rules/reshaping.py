@@ -29,7 +29,13 @@ def transpose(ctx: Context, node: Node) -> None:
         order.insert(perm.index(alignment.batch) + 1, alignment.real_time)
     else:
         order = perm
-    ctx.derive(node, alignment, ctx.write.transpose(alignment.name, order))
+    dims = real_dims(alignment)
+    wide = [axis for axis in order if dims[axis] != (frozenset(), 1)]
+    if wide == sorted(wide):  # only axes of size 1 change places
+        name = reshaped(ctx, alignment.name, dims, [dims[axis] for axis in order])
+    else:
+        name = ctx.write.transpose(alignment.name, order)
+    ctx.derive(node, alignment, name)
 
 
 @rule("Unsqueeze")

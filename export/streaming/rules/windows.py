@@ -13,7 +13,7 @@ from export.streaming.context import Context
 from export.streaming.memory import before_the_stream, history, history_turned, masked
 from export.streaming.node import Node
 from export.streaming.rules.lowering import Geometry, Lowering
-from export.streaming.rules.planes import as_images
+from export.streaming.rules.planes import on_a_plane
 from export.streaming.rules.pointwise import closed
 from export.streaming.rules.product import as_product
 from export.streaming.rules.registry import rule
@@ -146,7 +146,7 @@ def window(ctx: Context, node: Node) -> None:
         ):
             return as_product(ctx, node, at, shape)
         plain = rows > 0 and step == 1 and not at.edge and at.around == (1, 1)
-        return as_images(
+        return on_a_plane(
             ctx, node, at, shape, before_the_stream(ctx, node, at, at, rows, 0.0) if plain else None
         )
 
