@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from export.data.recording import Split
 from export.models import FrameClassifier, build, preset
 from export.scenes.negatives import negative_streams
 from export.scenes.sounder_labels import Placed, frame_targets
-from export.teaching.beep_scenes import CYCLES, SAMPLE_RATE, BeepComposer
+from export.teaching.beep_scenes import CYCLES, SAMPLE_RATE, BeepComposer, ComposedBeeps
 from export.teaching.beeping import Beeping
 from export.training import FitConfig, LongStreamBatches, fit
 from stream.features.frontend import extract
@@ -85,17 +86,17 @@ def trained(beep: Beeping, label: str, effort: Effort, seed: int, progress: Prog
     for index in range(effort.streams):
         if index % 16 == 0:
             progress(f"composing sound with it, {index} of {effort.streams} streams")
-        samples, sounders = composer.stream(seconds, np.random.default_rng([seed, index]))
-        rows = extract(samples, spec)
+        stream = composer.stream(seconds, np.random.default_rng([seed, index]))
+        rows = extract(stream.samples, spec)
         ends = (np.arange(len(rows)) * HOP + WINDOW) / SAMPLE_RATE
-        target, weight = frame_targets(sounders, ends, (label,))
+        target, weight = frame_targets(stream.sounders, ends, (label,))
         features.append(rows.astype(np.float16))
-        targets.append(target)
+        targets.append(np.concatenate([target, _pulses(stream, ends - WINDOW / SAMPLE_RATE / 2)], axis=1))
         weights.append(weight)
     torch.manual_seed(seed)
     model = build(
         preset(
-            "crnn", features=spec.width, classes=1, axes="time-frequency", norm=False, conv_layers=2, kernel=3,
+            "crnn", features=spec.width, classes=2, axes="time-frequency", norm=False, conv_layers=2, kernel=3,
             channels=8, hidden=40, layers=1,
         )
     )  # fmt: skip
@@ -112,7 +113,23 @@ def trained(beep: Beeping, label: str, effort: Effort, seed: int, progress: Prog
     )  # fmt: skip
     progress(f"learning, {effort.epochs} times through {effort.streams * seconds / 60:.0f} minutes")
     fit(model, batches, settings)
-    return model
+    return _cadence_alone(model)
+
+
+def _pulses(stream: ComposedBeeps, middles: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """(T, 1) uint8, 1 in a pulse of the beep. A cadence is made of pulses: to learn these too is a help."""
+    targets = np.zeros((len(middles), 1), np.uint8)
+    for begin, end in stream.pulses:
+        targets[(middles >= begin) & (middles < end)] = 1
+    return targets
+
+
+def _cadence_alone(model: FrameClassifier) -> FrameClassifier:
+    """The same network without the output for pulses, which helped in learning."""
+    alone = build(msgspec.structs.replace(model.config, classes=1))
+    weights = model.state_dict()
+    alone.load_state_dict({**weights, **{name: weights[name][:1] for name in ("head.weight", "head.bias")}})
+    return alone.eval()
 
 
 def heard_trials(

@@ -30,6 +30,21 @@ _LEVEL_DBFS = (-50.0, -8.0)
 _LOOPS = 4
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class ComposedBeeps:
+    """A stream.
+
+    Attributes:
+        samples: (n,) float32.
+        sounders: where the beep is.
+        pulses: (begin, end) of each of its pulses, in seconds.
+    """
+
+    samples: Array
+    sounders: list[Placed]
+    pulses: list[tuple[float, float]]
+
+
 @dataclass(frozen=True, eq=False)
 class BeepComposer:
     """Composes streams for one beep from one part of the sound that comes with the project.
@@ -57,24 +72,27 @@ class BeepComposer:
     def rooms(self) -> Rooms:
         return Rooms(SceneConfig(rt60=(0.1, 0.8)), SAMPLE_RATE, np.random.default_rng((self.seed, 3)), 16)
 
-    def stream(self, seconds: float, rng: np.random.Generator) -> tuple[Array, list[Placed]]:
-        """A stream with the beep, others, and what is none, in any order; and where the beep is."""
+    def stream(self, seconds: float, rng: np.random.Generator) -> ComposedBeeps:
+        """A stream with the beep, others, and what is none, in any order."""
         n = round(seconds * SAMPLE_RATE)
         behind = self.negatives.stream(KINDS[int(rng.integers(len(KINDS)))], rng, n)
-        out, found = behind.copy(), []
+        out, found, pulses = behind.copy(), [], []
         at = float(rng.uniform(0, 4))
         while at < seconds - 1:
             snr = float(rng.uniform(*self.snr))
             kind = rng.random()
             if kind < 0.5:
-                sound, mark = self._same(at, seconds - at, snr, rng)
+                sound, mark, times = self._same(at, seconds - at, snr, rng)
                 found += mark
+                pulses += [
+                    (at + float(a), at + float(b)) for a, b in zip(times.onset, times.offset, strict=True)
+                ]
             elif kind < 0.85:
                 sound = self._other(seconds - at, rng)
             else:
                 sound = look_alike(rng, SAMPLE_RATE)
             at = self._add(out, behind, sound, at, snr, rng) + float(rng.uniform(1, 6))
-        return np.clip(out, -1, 1), found
+        return ComposedBeeps(np.clip(out, -1, 1), found, pulses)
 
     def trial(
         self, seconds: float, lead: float, snr: float, rng: np.random.Generator
@@ -83,7 +101,7 @@ class BeepComposer:
         n = round(seconds * SAMPLE_RATE)
         behind = self.negatives.stream(KINDS[int(rng.integers(3))], rng, n)
         out = behind.copy()
-        sound, mark = self._same(lead, seconds - lead, snr, rng, whole=True)
+        sound, mark, _ = self._same(lead, seconds - lead, snr, rng, whole=True)
         self._add(out, behind, sound, lead, snr, rng)
         return np.clip(out, -1, 1), mark[0]
 
@@ -105,13 +123,13 @@ class BeepComposer:
 
     def _same(
         self, at: float, longest: float, snr: float, rng: np.random.Generator, *, whole: bool = False
-    ) -> tuple[Array, list[Placed]]:
+    ) -> tuple[Array, list[Placed], Pulses]:
         cadence = varied(self.beep.cadence, rng, _SPREAD)
         seconds = longest if whole else min(longest, max(CYCLES * cadence.cycle, float(rng.uniform(4, 14))))
         into = 0.0 if whole or rng.random() < 0.6 else float(rng.uniform(0, 0.9))
         pulses = pulse_times(cadence, seconds, rng, into=into, drift=float(rng.normal(0, 0.001)))
         sound = self._sounded(pulses, seconds, self.beep.hertz * rng.uniform(1 - _PITCH, 1 + _PITCH), rng)
-        return sound, [placed(self.label, pulses, at, snr=snr)] if len(pulses) else []
+        return sound, [placed(self.label, pulses, at, snr=snr)] if len(pulses) else [], pulses
 
     def _other(self, longest: float, rng: np.random.Generator) -> Array:
         """Another beep: other times at its pitch, or its times at another pitch."""

@@ -209,6 +209,7 @@ def test_outcomes_are_counted():
 @needs_voices
 def test_the_recipe_in_small(cache, tmp_path, monkeypatch):
     """From banks to a proven file with its card; far too little to hear anything."""
+    monkeypatch.setattr("export.scenes.negatives._LOOP_SECONDS", 1.0)
     monkeypatch.setattr(alarm_negatives, "_STREAM_SECONDS", 10.0)
     monkeypatch.setattr(alarm_negatives, "_BUNDLED_SECONDS", 10.0)
     monkeypatch.setattr(alarm_trials, "PATTERNS", ("smoke piezo", "co square"))

@@ -85,11 +85,11 @@ def test_streams_hold_the_beep_and_others_that_are_none():
     beep = measured_beep(recording(), RATE)
     assert beep is not None
     composer = BeepComposer(beep, "timer", "train")
-    samples, sounders = composer.stream(40.0, np.random.default_rng(1))
-    again, _ = composer.stream(40.0, np.random.default_rng(1))
-    np.testing.assert_array_equal(samples, again)
-    assert np.abs(samples).max() <= 1
-    assert {each.label for each in sounders} <= {"timer"}
+    made = composer.stream(40.0, np.random.default_rng(1))
+    np.testing.assert_array_equal(made.samples, composer.stream(40.0, np.random.default_rng(1)).samples)
+    assert np.abs(made.samples).max() <= 1
+    assert {each.label for each in made.sounders} <= {"timer"}
+    assert all(0 <= begin < end <= 40 for begin, end in made.pulses)
     for seed in range(200):
         other = changed(beep.cadence, np.random.default_rng(seed))
         assert not alike(other, beep.cadence), other
@@ -138,19 +138,35 @@ def test_a_file_of_its_own(tmp_path, monkeypatch):
     soundfile.write("timer.wav", recording(), RATE)
     small = Effort(streams=2, seconds=10.0, epochs=1, trials=1, quiet_seconds=6.0)
     monkeypatch.setitem(beep_model.teach_beep.__kwdefaults__, "effort", small)
-    refused = CliRunner().invoke(teach, ["timer", "--beep", "timer.wav", "-o", "timer.onnx"])
-    assert isinstance(refused.exception, DataError)  # so little finds nothing
-    assert not Path("timer.onnx").exists()
-    done = CliRunner().invoke(teach, ["timer", "--beep", "timer.wav", "-o", "timer.onnx", "--force"])
+    words = ["timer", "--beep", "timer.wav", "-o", "timer.onnx", "--json"]
+    monkeypatch.setattr("export.scenes.negatives._LOOP_SECONDS", 1.0)
+    done = CliRunner().invoke(teach, [*words, "--force"])
     assert done.exit_code == 0, done.output
-    assert "2 pulses of 0.12 s, 0.10 s apart, every 1.24 s, at 2050 Hz" in done.stdout
+    assert "2 pulses of 0.12 s, 0.10 s apart, every 1.24 s, at 2050 Hz" in done.stderr
+    told = json.loads(done.stdout)
+    assert told["cadence"]["pulses"] == 2
+    assert told["per_hour_at_most"] > 0
     assert Path("timer.png").read_bytes().startswith(b"\x89PNG")
     made = Model.load("timer.onnx", provider="cpu")
     assert made.labels == ("timer",)
     assert made.card.provenance["taught_beep"]["cadence"]["pulses"] == 2
     assert made.card.provenance["parameters"] < 20_000
     assert made.card.metrics["taught"]["timer"]["background_hours"] > 0
-    again = CliRunner().invoke(
-        teach, ["timer", "--beep", "timer.wav", "-o", "timer.onnx", "--force", "--json"]
-    )
-    assert json.loads(again.stdout)["cadence"]["pulses"] == 2  # a beep's own file may be made anew
+
+
+@pytest.mark.torch
+def test_a_beep_that_is_not_found_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    from export.models import build, preset
+    from export.teaching import beep_model
+    from export.teaching.beep_learning import BANDS, Effort
+
+    deaf = build(preset("gru", features=BANDS, classes=1, hidden=4, layers=1)).eval()
+    deaf.head.bias.data.fill_(-9.0)
+    monkeypatch.setattr(beep_model, "trained", lambda *_: deaf)
+    monkeypatch.setattr("export.scenes.negatives._LOOP_SECONDS", 1.0)
+    beep = measured_beep(recording(), RATE)
+    effort = Effort(trials=1, quiet_seconds=3.0)
+    with pytest.raises(DataError, match="0% of such beeps are found"):
+        beep_model.teach_beep(tmp_path / "x.onnx", "timer", beep, effort=effort)
+    assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from export.recipes.alarms.alarm_calibration import calibrate
 from export.recipes.alarms.alarm_mix import HELD_OUT
 from export.recipes.alarms.alarm_negatives import negatives
 from export.recipes.alarms.alarm_picture import draw
-from export.recipes.alarms.alarm_report import NO_SAFETY, chapter, report
+from export.recipes.alarms.alarm_report import NO_SAFETY, chapter, heard, report
 from export.recipes.alarms.alarm_settings import FEATURES, LABELS, AlarmSettings
 from export.recipes.alarms.alarm_sources import licences
 from export.recipes.alarms.alarm_streams import StreamSet, compose_set, load_set, streams_in
-from export.recipes.alarms.alarm_training import probabilities, validation_sets
+from export.recipes.alarms.alarm_training import validation_sets
 from export.recipes.alarms.alarm_trials import trials
 from stream.inference.card import ModelCard
 from stream.inference.session import Model
@@ -44,15 +45,9 @@ def publish(
     Raises:
         ExportError: the exported file differs from the network; nothing is written to ``out``.
     """
-    tried = trials(cache, "validation", min(VALIDATION_TRIALS, settings.trials), 21)
-    nothing = [each.streams for each in negatives(cache, "validation", settings.negative_hours, recordings)]
-    detector = calibrate(
-        tried, probabilities(model, tried), [(each, probabilities(model, each)) for each in nothing]
-    )
     card = ModelCard(
-        name=NAME, labels=LABELS, activation="sigmoid", features=FEATURES, detector=detector,
-        description=DESCRIPTION, author="stream-classify", licence="Apache-2.0",
-        warmup=round(0.2 * FEATURES.frame_rate),
+        name=NAME, labels=LABELS, activation="sigmoid", features=FEATURES, description=DESCRIPTION,
+        author="stream-classify", licence="Apache-2.0", warmup=round(0.2 * FEATURES.frame_rate),
         sources=("alarms and beeps: synthesised by rule, no recording of one", *licences(cache)),
         provenance={
             "recipe": "python -m export.recipes.alarms, from a clone", "seed": settings.seed,
@@ -65,16 +60,21 @@ def publish(
     draft = cache / f"{NAME}.onnx"
     to_onnx(model, draft, card, example)
     measured = Model.load(draft, provider="cpu")
+    tried = trials(cache, "validation", min(VALIDATION_TRIALS, settings.trials), 21)
+    nothing = [each.streams for each in negatives(cache, "validation", settings.negative_hours, recordings)]
+    detector = calibrate(tried, heard(measured, tried), [(each, heard(measured, each)) for each in nothing])
+    print(f"chosen: {detector.classes}", file=sys.stderr, flush=True)
     figures = report(
         measured,
+        detector,
         trials(cache, "test", settings.trials, 31),
         _whole(cache, settings),
         negatives(cache, "test", settings.negative_hours, recordings),
     )
-    card = msgspec.structs.replace(card, metrics=figures)
+    card = msgspec.structs.replace(card, detector=detector, metrics=figures)
     to_onnx(model, out / f"{NAME}.onnx", card, example)
     (cache / f"{NAME}-report.md").write_text(chapter(card, figures))
-    draw(measured, cache, cache / f"{NAME}.png")
+    draw(Model.load(out / f"{NAME}.onnx", provider="cpu"), cache, cache / f"{NAME}.png")
     return card, figures
 
 

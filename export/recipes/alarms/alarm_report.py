@@ -47,17 +47,21 @@ def heard(model: Model, streams: AlarmStreams) -> NDArray[np.float32]:
 
 
 def report(
-    model: Model, tried: AlarmStreams, whole: AlarmStreams, nothing: Sequence[Negatives]
+    model: Model,
+    detector: DetectorSpec,
+    tried: AlarmStreams,
+    whole: AlarmStreams,
+    nothing: Sequence[Negatives],
 ) -> dict[str, Any]:
     """Figures of a file.
 
     Args:
-        model: with the rules that are measured.
+        model: with whatever rules.
+        detector: the rules that are measured.
         tried: trials of the test part.
         whole: scenes in which alarms last: one alarm should be one event.
         nothing: sound without events.
     """
-    detector = model.card.detector
     rows = outcomes(tried, events_of(heard(model, tried), detector))
     false = {each.name: _false(model, detector, each) for each in nothing}
     ours = [name for name in false if name != URBAN]
@@ -79,7 +83,7 @@ def report(
             for pattern in PATTERNS
         },
         "confusion": confusion(rows),
-        "events_of_one_alarm": _events_of_one(model, whole),
+        "events_of_one_alarm": _events_of_one(model, detector, whole),
         "false": false,
         "false_in_all": {
             label: _rate(sum(false[name][label]["events"] for name in ours), hours) for label in LABELS
@@ -152,12 +156,10 @@ def _rate(count: int, hours: float) -> dict[str, float]:
     return {"events": count, "per_hour_at_most": round(upper_bound(count, hours), 3)}
 
 
-def _events_of_one(model: Model, whole: AlarmStreams) -> dict[str, float]:
+def _events_of_one(model: Model, detector: DetectorSpec, whole: AlarmStreams) -> dict[str, float]:
     """Events of its label that touch an alarm of three cycles or more, where there are any."""
     counts = []
-    for sounders, events in zip(
-        whole.sounders, events_of(heard(model, whole), model.card.detector), strict=True
-    ):
+    for sounders, events in zip(whole.sounders, events_of(heard(model, whole), detector), strict=True):
         for each in sounders:
             if each.label == "beep" or each.offset - each.onset < 3 * each.cycle:
                 continue

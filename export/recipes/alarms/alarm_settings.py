@@ -27,7 +27,7 @@ class AlarmSettings:
         validation_hours, negative_hours: of scenes to choose rules on: with alarms, and with nothing of the kind.
         trials: scenes for each pattern, background and ratio in the figures.
         learning_rate: the highest.
-        rows, chunk: streams side by side, and frames of a step: two cycles of the longest cadence.
+        rows, chunk: streams side by side, and frames of a step: 8 s, more than a cycle of any cadence.
         memory: frames over which the recurrent layer may hold on to its state: 40 s.
         average: decay of the running mean of the weights.
         seed: of everything.
@@ -35,13 +35,13 @@ class AlarmSettings:
 
     hours: float = 5.0
     rounds: int = 6
-    passes: int = 6
+    passes: int = 16
     validation_hours: float = 2.0
     negative_hours: float = 4.0
     trials: int = 12
     learning_rate: float = 3e-3
     rows: int = 16
-    chunk: int = 300
+    chunk: int = 200
     memory: float = 1000.0
     average: float = 0.998
     seed: int = 1

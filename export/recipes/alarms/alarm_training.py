@@ -97,8 +97,7 @@ def validator(mixed: AlarmStreams, negative: AlarmStreams) -> Callable[[nn.Modul
             score, truth = probs[..., column][counted], mixed.targets[..., column][counted].astype(bool)
             figures[label] = max(f1_score(score >= step, truth) for step in _CANDIDATES)
             figures[f"{label}_alone"] = float((nothing[..., column].max(axis=1) > 0.8).mean())
-        alone = float(np.mean([figures[f"{label}_alone"] for label in LABELS]))
-        return {**figures, "score": float(np.mean([figures[label] for label in LABELS])) - 0.5 * alone}
+        return {**figures, "score": float(np.mean([figures[label] for label in LABELS]))}
 
     return validate
 

@@ -63,8 +63,14 @@ def _scenes(
 
 
 def events_of(probs: NDArray[np.float32], detector: DetectorSpec) -> list[tuple[DetectedEvent, ...]]:
-    """Events of each of (S, T, 3) streams, by the live detector."""
-    return [detect(rows, LABELS, detector, FEATURES) for rows in probs]
+    """Events of each of (S, T, 3) streams, by the live detector; streams that reach no threshold are not even asked."""
+    rules = [detector.rule(label) for label in LABELS]
+    bars = np.array([rule.threshold if rule.enabled else np.inf for rule in rules])
+    reached = (probs.max(axis=1) >= bars).any(axis=1)
+    return [
+        detect(rows, LABELS, detector, FEATURES) if asked else ()
+        for rows, asked in zip(probs, reached, strict=True)
+    ]
 
 
 def outcomes(streams: AlarmStreams, events: Sequence[Sequence[DetectedEvent]]) -> list[Outcome]:
