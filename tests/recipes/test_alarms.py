@@ -11,20 +11,20 @@ import pytest
 
 pytest.importorskip("torch")
 
-from export.recipes.alarms import (
+from export.recipes.alarm_ear import (
     alarm_calibration,
     alarm_negatives,
     alarm_sources,
     alarm_training,
     alarm_trials,
 )
-from export.recipes.alarms.alarm_calibration import RuleFigures, chosen
-from export.recipes.alarms.alarm_mix import HELD_OUT, NEGATIVE
-from export.recipes.alarms.alarm_negatives import laid_end_to_end
-from export.recipes.alarms.alarm_release import publish
-from export.recipes.alarms.alarm_scenes import TRIAL_LEAD_SECONDS, AlarmComposer
-from export.recipes.alarms.alarm_settings import FEATURES, LABELS, AlarmSettings
-from export.recipes.alarms.alarm_trials import Outcome, median_cycles, share_found
+from export.recipes.alarm_ear.alarm_calibration import RuleFigures, chosen
+from export.recipes.alarm_ear.alarm_mix import HELD_OUT, NEGATIVE
+from export.recipes.alarm_ear.alarm_negatives import laid_end_to_end
+from export.recipes.alarm_ear.alarm_release import publish
+from export.recipes.alarm_ear.alarm_scenes import TRIAL_LEAD_SECONDS, AlarmComposer
+from export.recipes.alarm_ear.alarm_settings import FEATURES, LABELS, AlarmSettings
+from export.recipes.alarm_ear.alarm_trials import Outcome, median_cycles, share_found
 from export.recipes.speech_music_noise.sources.bank import Bank
 from export.recipes.speech_music_noise.sources.corpora import PACKAGES
 from export.scenes.cadence import CARBON_MONOXIDE, SMOKE, Cadence, pulse_times
@@ -215,11 +215,11 @@ def test_the_recipe_in_small(cache, tmp_path, monkeypatch):
     monkeypatch.setattr(alarm_trials, "PATTERNS", ("smoke piezo", "co square"))
     monkeypatch.setattr(alarm_trials, "BACKGROUNDS", ("noise",))
     monkeypatch.setattr(alarm_trials, "RATIOS_DB", (20.0,))
-    monkeypatch.setattr("export.recipes.alarms.alarm_report.PATTERNS", ("smoke piezo", "co square"))
-    monkeypatch.setattr("export.recipes.alarms.alarm_report.BACKGROUNDS", ("noise",))
-    monkeypatch.setattr("export.recipes.alarms.alarm_report.RATIOS_DB", (20.0,))
+    monkeypatch.setattr("export.recipes.alarm_ear.alarm_report.PATTERNS", ("smoke piezo", "co square"))
+    monkeypatch.setattr("export.recipes.alarm_ear.alarm_report.BACKGROUNDS", ("noise",))
+    monkeypatch.setattr("export.recipes.alarm_ear.alarm_report.RATIOS_DB", (20.0,))
     monkeypatch.setattr(alarm_calibration, "THRESHOLDS", (0.5,))
-    monkeypatch.setattr("export.recipes.alarms.alarm_release.draw", lambda *_: None)
+    monkeypatch.setattr("export.recipes.alarm_ear.alarm_release.draw", lambda *_: None)
     settings = AlarmSettings(
         hours=0.05, rounds=1, passes=1, validation_hours=0.03, negative_hours=0.03, trials=1, rows=2
     )

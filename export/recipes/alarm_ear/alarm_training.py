@@ -14,9 +14,9 @@ from torch import nn
 from export.augmentation import ChannelAugmentation
 from export.metrics import f1_score
 from export.models import FrameClassifier, build, preset
-from export.recipes.alarms.alarm_mix import HELD_OUT, NEGATIVE, TRAIN
-from export.recipes.alarms.alarm_settings import FEATURES, LABELS, NETWORK, AlarmSettings
-from export.recipes.alarms.alarm_streams import AlarmStreams, StreamSet, compose_set, load_set, streams_in
+from export.recipes.alarm_ear.alarm_mix import HELD_OUT, NEGATIVE, TRAIN
+from export.recipes.alarm_ear.alarm_settings import FEATURES, LABELS, NETWORK, AlarmSettings
+from export.recipes.alarm_ear.alarm_streams import AlarmStreams, StreamSet, compose_set, load_set, streams_in
 from export.recipes.speech_music_noise.parallel import run_parallel
 from export.training import Curriculum, FitConfig, LongStreamBatches, fit
 

@@ -9,9 +9,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from export.recipes.alarms.alarm_settings import LABELS
-from export.recipes.alarms.alarm_streams import AlarmStreams
-from export.recipes.alarms.alarm_trials import events_of, outcomes, share, share_found
+from export.recipes.alarm_ear.alarm_settings import LABELS
+from export.recipes.alarm_ear.alarm_streams import AlarmStreams
+from export.recipes.alarm_ear.alarm_trials import events_of, outcomes, share, share_found
 from stream.decisions.spec import ClassRule, DetectorSpec
 
 Probs = NDArray[np.float32]

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.data.recording import Split
-from export.recipes.alarms.alarm_mix import NEGATIVE
-from export.recipes.alarms.alarm_scenes import AlarmScene
-from export.recipes.alarms.alarm_settings import FEATURES
-from export.recipes.alarms.alarm_sources import bank
-from export.recipes.alarms.alarm_streams import (
+from export.recipes.alarm_ear.alarm_mix import NEGATIVE
+from export.recipes.alarm_ear.alarm_scenes import AlarmScene
+from export.recipes.alarm_ear.alarm_settings import FEATURES
+from export.recipes.alarm_ear.alarm_sources import bank
+from export.recipes.alarm_ear.alarm_streams import (
     AlarmStreams,
     StreamSet,
     compose_set,

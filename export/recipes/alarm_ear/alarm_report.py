@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.recipes.alarms.alarm_negatives import URBAN, Negatives
-from export.recipes.alarms.alarm_settings import LABELS
-from export.recipes.alarms.alarm_streams import AlarmStreams
-from export.recipes.alarms.alarm_trials import (
+from export.recipes.alarm_ear.alarm_negatives import URBAN, Negatives
+from export.recipes.alarm_ear.alarm_settings import LABELS
+from export.recipes.alarm_ear.alarm_streams import AlarmStreams
+from export.recipes.alarm_ear.alarm_trials import (
     BACKGROUNDS,
     CYCLES,
     LEAST_SECONDS,

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from export.recipes.alarms.alarm_release import NAME, publish
-from export.recipes.alarms.alarm_report import chapter
-from export.recipes.alarms.alarm_settings import AlarmSettings
-from export.recipes.alarms.alarm_sources import gather
-from export.recipes.alarms.alarm_streams import streams_in
-from export.recipes.alarms.alarm_training import prepare, train
+from export.recipes.alarm_ear.alarm_release import NAME, publish
+from export.recipes.alarm_ear.alarm_report import chapter
+from export.recipes.alarm_ear.alarm_settings import AlarmSettings
+from export.recipes.alarm_ear.alarm_sources import gather
+from export.recipes.alarm_ear.alarm_streams import streams_in
+from export.recipes.alarm_ear.alarm_training import prepare, train
 from stream.errors import StreamClassifyError
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from export.calibration.heard import HeardStream
 from export.data.recording import Interval
 from export.pictures.strip import draw_strip
-from export.recipes.alarms.alarm_mix import HELD_OUT
-from export.recipes.alarms.alarm_scenes import AlarmComposer, AlarmScene
-from export.recipes.alarms.alarm_settings import LABELS
-from export.recipes.alarms.alarm_sources import bank
+from export.recipes.alarm_ear.alarm_mix import HELD_OUT
+from export.recipes.alarm_ear.alarm_scenes import AlarmComposer, AlarmScene
+from export.recipes.alarm_ear.alarm_settings import LABELS
+from export.recipes.alarm_ear.alarm_sources import bank
 from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE
 from export.scenes.cadence import CARBON_MONOXIDE, SMOKE, Cadence, pulse_times
 from export.scenes.sounder import Sounder, sounded

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from export.data.recording import Split
 from export.evaluation.detect import detect
 from export.metrics import DetectedEvent
-from export.recipes.alarms.alarm_mix import HELD_OUT
-from export.recipes.alarms.alarm_scenes import TRIAL_SECONDS, AlarmComposer, AlarmScene
-from export.recipes.alarms.alarm_settings import FEATURES, LABELS
-from export.recipes.alarms.alarm_sources import bank
-from export.recipes.alarms.alarm_streams import AlarmStreams, read_streams, write_streams
+from export.recipes.alarm_ear.alarm_mix import HELD_OUT
+from export.recipes.alarm_ear.alarm_scenes import TRIAL_SECONDS, AlarmComposer, AlarmScene
+from export.recipes.alarm_ear.alarm_settings import FEATURES, LABELS
+from export.recipes.alarm_ear.alarm_sources import bank
+from export.recipes.alarm_ear.alarm_streams import AlarmStreams, read_streams, write_streams
 from export.scenes.sounder_labels import Placed
 from stream.decisions.spec import DetectorSpec
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.data.recording import Split
-from export.recipes.alarms.alarm_mix import AlarmMix
-from export.recipes.alarms.alarm_scenes import AlarmComposer, AlarmScene
-from export.recipes.alarms.alarm_settings import FEATURES, LABELS
-from export.recipes.alarms.alarm_sources import bank
+from export.recipes.alarm_ear.alarm_mix import AlarmMix
+from export.recipes.alarm_ear.alarm_scenes import AlarmComposer, AlarmScene
+from export.recipes.alarm_ear.alarm_settings import FEATURES, LABELS
+from export.recipes.alarm_ear.alarm_sources import bank
 from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE
 from export.scenes.sounder_labels import Placed, frame_targets
 from stream.features.framing import frame_count

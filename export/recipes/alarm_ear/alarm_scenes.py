@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.data.recording import Split
-from export.recipes.alarms.alarm_mix import AlarmMix
-from export.recipes.alarms.backgrounds import Backgrounds
-from export.recipes.alarms.imitations import Imitations
+from export.recipes.alarm_ear.alarm_mix import AlarmMix
+from export.recipes.alarm_ear.backgrounds import Backgrounds
+from export.recipes.alarm_ear.imitations import Imitations
 from export.recipes.speech_music_noise.scenes import effects, synthetic
 from export.recipes.speech_music_noise.scenes.effects import Codec
 from export.recipes.speech_music_noise.sources.bank import Bank

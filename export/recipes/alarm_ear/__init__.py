@@ -2,6 +2,7 @@
 
     python -m export.recipes.alarms --cache DIR --out assets          (from a clone)
 
+    ../alarms.py          the command
     alarm_sources.py      which recordings sound behind, and their three parts; none is of an alarm
     backgrounds.py        sound of one kind out of them
     imitations.py         voices that say beep

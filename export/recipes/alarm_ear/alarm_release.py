@@ -11,16 +11,16 @@ import msgspec
 
 from export.conversion.onnx_export import to_onnx
 from export.models import FrameClassifier, count_parameters
-from export.recipes.alarms.alarm_calibration import calibrate
-from export.recipes.alarms.alarm_mix import HELD_OUT
-from export.recipes.alarms.alarm_negatives import negatives
-from export.recipes.alarms.alarm_picture import draw
-from export.recipes.alarms.alarm_report import NO_SAFETY, chapter, heard, report
-from export.recipes.alarms.alarm_settings import FEATURES, LABELS, AlarmSettings
-from export.recipes.alarms.alarm_sources import licences
-from export.recipes.alarms.alarm_streams import StreamSet, compose_set, load_set, streams_in
-from export.recipes.alarms.alarm_training import validation_sets
-from export.recipes.alarms.alarm_trials import trials
+from export.recipes.alarm_ear.alarm_calibration import calibrate
+from export.recipes.alarm_ear.alarm_mix import HELD_OUT
+from export.recipes.alarm_ear.alarm_negatives import negatives
+from export.recipes.alarm_ear.alarm_picture import draw
+from export.recipes.alarm_ear.alarm_report import NO_SAFETY, chapter, heard, report
+from export.recipes.alarm_ear.alarm_settings import FEATURES, LABELS, AlarmSettings
+from export.recipes.alarm_ear.alarm_sources import licences
+from export.recipes.alarm_ear.alarm_streams import StreamSet, compose_set, load_set, streams_in
+from export.recipes.alarm_ear.alarm_training import validation_sets
+from export.recipes.alarm_ear.alarm_trials import trials
 from stream.inference.card import ModelCard
 from stream.inference.session import Model
 
