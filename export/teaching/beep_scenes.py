@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from export.data.recording import Split
 from export.scenes.cadence import CARBON_MONOXIDE, SMOKE, Cadence, Pulses, other_cadence, pulse_times, varied
 from export.scenes.look_alikes import look_alike
-from export.scenes.loudness import active_rms
 from export.scenes.negatives import KINDS, Negatives
 from export.scenes.room import Rooms, filtered
 from export.scenes.scene_config import SceneConfig
+from export.scenes.sound_store import active_rms
 from export.scenes.sounder import Sounder, sounded
 from export.scenes.sounder_labels import Placed, placed
 from export.teaching.beeping import Beeping

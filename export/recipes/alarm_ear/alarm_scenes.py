@@ -19,9 +19,9 @@ from export.recipes.speech_music_noise.sources.bank import Bank
 from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE, Kind
 from export.scenes.cadence import CARBON_MONOXIDE, SMOKE, Cadence, Pulses, other_cadence, pulse_times, varied
 from export.scenes.look_alikes import look_alike
-from export.scenes.loudness import active_rms
 from export.scenes.room import Rooms, filtered
 from export.scenes.scene_config import SceneConfig
+from export.scenes.sound_store import active_rms
 from export.scenes.sounder import Sounder, beeper, piezo, sounded, square
 from export.scenes.sounder_labels import Placed, placed
 

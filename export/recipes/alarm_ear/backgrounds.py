@@ -11,8 +11,8 @@ from export.data.recording import Split
 from export.recipes.speech_music_noise.scenes import beats, effects, notes, singing
 from export.recipes.speech_music_noise.sources.bank import Bank
 from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE, Kind
-from export.scenes.loudness import active_rms
 from export.scenes.negatives import Negatives
+from export.scenes.sound_store import active_rms
 
 Samples = NDArray[np.float32]
 _BESIDE_BANK = 0.25  # share of speech and noise from the voices and things that come with the project
