@@ -67,7 +67,8 @@ class Writer:
         source = self.made(name)
         if name in self._reshaped and source is not None:
             start, after = self._reshaped[name]
-            same = next((i for i, (a, b) in enumerate(zip(start, after, strict=False)) if a != b), len(start))
+            pairs = list(zip(start, after, strict=False))
+            same = next((i for i, (before, now) in enumerate(pairs) if before != now), len(pairs))
             moved = [place for place, axis in enumerate(perm) if place != axis]
             sizes = [prod(size for _, size in dims[same:]) for dims in (start, after)]
             fixed = not any(names for names, _ in start[same:] + after[same:])

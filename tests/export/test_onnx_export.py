@@ -375,6 +375,29 @@ def test_what_a_convolution_over_a_plane_remembers(
     assert [state.shape for state in card.states] == [remembered]
 
 
+@pytest.mark.parametrize("bins", [1, 2])
+def test_pooled_planes_before_a_recurrent_layer(bins: int, tmp_path: Path) -> None:
+    """As sound event detectors have them: what is left of the bins is flattened, or is one, and then turned."""
+
+    class Detector(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+            self.pool = nn.MaxPool2d((1, F // bins))
+            self.rnn, self.head = nn.GRU(4 * bins, 6, 2, batch_first=True), nn.Linear(6, C)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = nn.functional.pad(x.unsqueeze(1), (1, 1, 2, 0))
+            x = self.pool(torch.relu(self.norm(self.conv(x))))
+            return self.head(self.rnn(x.transpose(1, 2).flatten(2))[0])
+
+    torch.manual_seed(0)
+    card = to_onnx(Detector().eval(), tmp_path / "m.onnx", CARD)
+    assert card.exact
+    ops = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
+    assert ops.count("Transpose") == 2
+
+
 def test_groups_with_a_stride_over_time(tmp_path: Path) -> None:
     torch.manual_seed(0)
     card = to_onnx(Maps(2, 4, 0.0, stride=2), tmp_path / "m.onnx", CARD)
