@@ -98,7 +98,7 @@ def chapter(card: ModelCard, figures: dict[str, Any]) -> str:
         f"## {card.name}: {card.provenance['parameters']} parameters\n",
         f"**{NO_SAFETY}**\n",
         "Made by `python -m export.recipes.alarms` (from a clone) without a recording of an alarm. Figures are on the "
-        "test part, read once, after the rules had been chosen on the validation part. Every alarm in it is "
+        "test part, on which nothing was chosen: rules were chosen on the validation part. Every alarm in it is "
         "synthesised too (with other draws of pitch, times, room and codec), so real alarms may fare worse.\n",
         f"### Alarms found\n\nShare of {figures['trials']} alarms reported as what they are within {CYCLES:g} cycles "
         f"of their first pulse (a beep: within {CYCLES:g} cycles or {LEAST_SECONDS:g} s, the later), by how many dB a "
