@@ -30,7 +30,6 @@ Examples:
   stream-classify teach mydog --add --clips more/ -o mine.onnx
   stream-classify teach --not heard/not -o mine.onnx
   stream-classify teach mydog --add --clips more/ --quiet night/ -o mine.onnx
-  stream-classify teach dryer --beep dryer.wav -o dryer.onnx
   stream-classify --model mine.onnx
 """,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -47,12 +46,6 @@ Examples:
     click.option("--replace", is_flag=True, help="Forget the examples of it and begin anew."),
     click.option(
         "--not", "wrong", multiple=True, metavar="DIR|FILE", help="Recordings that are none of the sounds."
-    ),
-    click.option(
-        "--beep",
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="One recording of a beep that repeats: its cadence and pitch are learnt, in a file of its own.",
     ),
 )
 @section(
@@ -95,7 +88,6 @@ def teach(
     add: bool,
     replace: bool,
     wrong: tuple[str, ...],
-    beep: Path | None,
     quiet: tuple[str, ...],
     false_alarms: float,
     force: bool,
@@ -109,21 +101,7 @@ def teach(
     The model knows it beside speech, music and noise, and whatever it was taught before. Examples are kept in a folder
     beside it. The threshold is chosen on an hour of speech, music and noise, and on your own recordings (--quiet).
     A sound that cannot be told apart is refused. Takes seconds.
-
-    A beep that repeats (a timer, an appliance, an alarm) is better known by its cadence: --beep measures it in one
-    recording, shows it as a picture beside the model, and learns it from synthesised sound. Takes a minute or two.
     """
-    if beep is not None:
-        if name is None or clips or record or add or replace or wrong or front:
-            raise UsageError(
-                "--beep: goes with a NAME, --quiet and -o alone, as in: stream-classify teach dryer --beep dryer.wav"
-            )
-        from export.cli.teach_beep import run_beep
-
-        run_beep(name, beep, quiet, force, output, as_json)
-        if listen:
-            _listen(ctx, output)
-        return
     _check(name, clips, record, device, add, replace, wrong, quiet)
     require("onnx")
     from export.cli.recording_examples import record_examples

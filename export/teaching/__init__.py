@@ -16,14 +16,6 @@ proof.py       the file against its parts, and against itself in chunks
 folder.py      the examples, kept beside the file
 ear.py         examples from a microphone
 taught.py      teach(): all of it
-
-A beep that repeats is known by its cadence, and learnt by a small network (which needs torch):
-
-beeping.py        the cadence and the pitch of a beep, measured in a recording
-beep_picture.py   the same as a picture
-beep_scenes.py    streams with it, and with what is near to it
-beep_learning.py  the network
-beep_model.py     teach_beep(): all of it
 """
 
 from __future__ import annotations

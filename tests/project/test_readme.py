@@ -69,7 +69,6 @@ NOT_RUN = {
     ],
     "export/README.md": [
         "needs recordings and a microphone",
-        "needs a recording and PyTorch, and takes a minute or two",
         "needs recordings",
         "trains for minutes",
         "trains for minutes",
