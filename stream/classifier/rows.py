@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -152,6 +153,43 @@ class Rows:
         if self.derived is not None:
             probs = self.derived.push(probs, sample)
         return Scores(probs, sample, warm, self.labels, self._sample_rate, self.hop)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the next rows are warm, and nothing happens to them but ``score``."""
+        return (
+            self._heard >= self._cold_rows and self.stride == 1 and self.derived is None and not self.planned
+        )
+
+    @staticmethod
+    def score_together(
+        streams: Sequence[Rows], probs: NDArray[np.float32]
+    ) -> tuple[list[Scores], list[int]] | None:
+        """``score`` of many ``settled`` streams of one model.
+
+        Args:
+            streams: N different ones.
+            probs: (N, T, C) float32.
+
+        Returns:
+            Scores of each, and the sample of the first of its rows. None, and nothing is changed, where something is no
+            probability.
+        """
+        if not (probs.min() >= 0 and probs.max() <= MAX_PROBABILITY):  # not: NaN is neither
+            return None
+        rows, hop = probs.shape[1], streams[0].hop
+        warm = _ALL_WARM[:rows] if rows <= len(_ALL_WARM) else np.ones(rows, np.bool_)
+        reference, labels, sample_rate = streams[0].reference, streams[0].labels, streams[0]._sample_rate
+        first = [stream._start + reference for stream in streams]
+        samples = np.array(first, np.int64)[:, None] + np.arange(0, rows * hop, hop, dtype=np.int64)
+        for stream in streams:
+            stream._start += rows * hop
+            stream._heard += rows
+        scores = [
+            Scores(own, sample, warm, labels, sample_rate, hop)
+            for own, sample in zip(probs, samples, strict=True)
+        ]
+        return scores, first
 
     def join(self, parts: list[Scores]) -> Scores:
         """Consecutive scores as one; no rows for an empty list."""

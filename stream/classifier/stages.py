@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stream import snapshot as snapshots
 from stream.classifier.rows import Rows
 from stream.decisions.detector import Detector
+from stream.decisions.many_detectors import can_join
 from stream.errors import SpecError
 from stream.features.conditioner import Conditioner
 from stream.features.frontend import make_front_end
@@ -96,6 +97,26 @@ class Stages:
                 self._captured_at = captured_at
             captured_at -= conditioner.held_back / self._sample_rate
         return self._process(runs, conditioner.repaired - before, captured_at, by_hop)
+
+    def can_join(self, chunk: Chunk) -> bool:
+        """Whether a chunk is nothing but sound that follows the last, as `ManyStreams` takes it."""
+        return (
+            chunk.start == self._run_end
+            and not self.closed
+            and self.conditioner.idle(chunk)
+            and self.rows.settled
+            and can_join(self.detector, len(chunk.samples) // self._frame_hop + 1)
+        )
+
+    def joined(
+        self, chunk: Chunk, last: float, scores: Scores, features: Frames, events: tuple[Event, ...]
+    ) -> Result:
+        """Such a chunk, with its ``last`` sample, brought this; all stages but the conditioner have taken it."""
+        self._run_end = end = chunk.end
+        self.conditioner.pass_on(last, end)
+        if chunk.captured_at is not None:
+            self._captured_at = chunk.captured_at
+        return Result(scores, features, events, (), end, 0, self._stream, self._model_id, chunk.captured_at)
 
     def flush(self) -> Steps:
         """No more sound: what was held back, and the events that the end cuts."""

@@ -167,6 +167,11 @@ class StreamClassifier:
             raise UsageError(f"samples of shape {samples.shape}: want (n,), one channel")
         return stages.take(samples, by_hop)
 
+    def joining(self, chunk: Chunk) -> Stages | None:
+        """The stages, where ``push`` of a chunk may be left to `ManyStreams`; else None."""
+        stages = self._stages
+        return stages if self._new_rules is None and stages.can_join(chunk) else None
+
     def flush(self) -> Result:
         """No more sound: what was held back, and the events that the end cuts."""
         return self._carry_out(self._stages.flush())

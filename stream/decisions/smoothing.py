@@ -13,7 +13,7 @@ from stream.snapshot import Snapshot
 
 _KIND = "moving average"
 _SPARE = 64  # rows between two moves of the history
-_FEW = 16  # rows that are summed quicker in one operation than term by term
+FEW = 16  # rows that are summed quicker in one operation than term by term
 
 
 class MovingAverage:
@@ -21,9 +21,13 @@ class MovingAverage:
 
     Args:
         lengths: rows averaged, one per class, each >= 1.
+
+    Attributes:
+        lengths: those.
     """
 
     def __init__(self, lengths: Sequence[int]) -> None:
+        self.lengths = tuple(lengths)
         self._lengths = np.asarray(lengths, dtype=np.int64)
         self._longest = longest = int(self._lengths.max())
         classes = len(lengths)
@@ -46,10 +50,11 @@ class MovingAverage:
         self._ring[...] = 0
         self._newest = _SPARE
         self._seen = 0  # rows so far, up to the longest average
+        self._away: NDArray[np.float32] | None = None  # the history, where `push_together` left it
 
     def snapshot(self) -> Snapshot:
         """The state, as plain values: the newest rows, newest first."""
-        past = self._ring[self._newest : self._newest + self._longest - 1].copy()
+        past = self._past.copy()
         return snapshots.begin(_KIND, lengths=self._lengths.tolist(), past=past, seen=self._seen)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -67,10 +72,14 @@ class MovingAverage:
         rows = len(probs)
         if self._longest == 1 or not rows:
             return probs
+        if self._away is not None:
+            self._newest = _SPARE
+            self._ring[_SPARE : _SPARE + self._longest - 1] = self._away
+            self._away = None
         if rows == 1:
             total = self._push_one(probs)
         else:
-            total = self._push_few(probs) if rows <= _FEW else self._push_many(probs)
+            total = self._push_few(probs) if rows <= FEW else self._push_many(probs)
         average: NDArray[np.float32]
         if self._seen == self._longest:
             average = total / self._divisor
@@ -80,6 +89,51 @@ class MovingAverage:
         divisor: NDArray[np.float32] = np.minimum(count, self._lengths[None, :]).astype(np.float32)
         average = total / divisor
         return average
+
+    @property
+    def _past(self) -> NDArray[np.float32]:
+        """(longest - 1, C) the history, newest first."""
+        if self._away is not None:
+            return self._away
+        return self._ring[self._newest : self._newest + self._longest - 1]
+
+    @property
+    def full(self) -> bool:
+        """Whether there were as many rows as the longest average takes."""
+        return self._longest in (1, self._seen)
+
+    @staticmethod
+    def push_together(averages: Sequence[MovingAverage], probs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``push`` of many, in a few operations, to the bit.
+
+        Args:
+            averages: N different ones of the same lengths, all ``full``.
+            probs: (N, T, C) float32, T of 1 to ``FEW``.
+
+        Returns:
+            (N, T, C) float32.
+        """
+        first = averages[0]
+        streams, rows, classes = probs.shape
+        longest = first._longest
+        if longest == 1:
+            return probs
+        # Streams beside each other, so that one operation takes many numbers; newest first.
+        line = np.empty((rows + longest - 1, streams, classes), np.float32)
+        line[:rows] = probs.swapaxes(0, 1)[::-1]
+        past = np.concatenate([average._past for average in averages])
+        line[rows:] = past.reshape(streams, longest - 1, classes).swapaxes(0, 1)
+        for average, left in zip(averages, line[: longest - 1].swapaxes(0, 1), strict=True):
+            average._away = left
+        # Term by term: on so few numbers that NumPy does not give the interpreter away for any of them.
+        flat = line.reshape(len(line), -1)
+        total = flat[:rows].copy()
+        used = None if first._used is None else np.tile(first._used, streams)
+        for back in range(1, longest):
+            part = flat[back : back + rows]
+            total += part if used is None else part * used[back]
+        total /= np.tile(first._divisor, streams)
+        return total[::-1].reshape(rows, streams, classes).swapaxes(0, 1)
 
     # Twins: ``_push_many`` takes five to ten times as long for the few rows of live sound (15 to 40 against 1.6 to 5
     # µs), ``_push_few`` 1.5 times as long for a single one, and both would take longer for a file. All sum newest

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from stream import snapshot as snapshots
 from stream.errors import ClosedError, UsageError
-from stream.features.repair import Method, Repair, Run
-from stream.messages import Gap
+from stream.features.repair import Method, Repair, Run, are_valid
+from stream.messages import Chunk, Gap
 from stream.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -103,6 +103,23 @@ class Conditioner:
         if gaps:
             self.gaps = [*gaps, *self.gaps]
         return runs
+
+    def idle(self, chunk: Chunk) -> bool:
+        """Whether ``push`` would give back the samples of a chunk as they are: valid sound that follows the last."""
+        return (
+            self._resampler is None
+            and chunk.start == self.end
+            and chunk.sample_rate == self.sample_rate
+            and not self._closed
+            and self._repair.idle
+            and (chunk.clean or chunk.samples.dtype.kind == "i" or are_valid(chunk.samples))
+        )
+
+    def pass_on(self, last: float, end: int) -> None:
+        """Such samples passed, without ``push``: the last of them, and one past its index."""
+        self.end = end
+        self._repair.pass_on(last, end)
+        self.gaps = self._repair.gaps
 
     @property
     def lost_until(self) -> int | None:

@@ -35,6 +35,19 @@ class Kernel(Protocol):
             out: (T, 1, width) float32, C order, written.
         """
 
+    def compute_lines(
+        self, lines: NDArray[Any], sound: NDArray[Any], scale: np.float32 | None, out: NDArray[np.float32]
+    ) -> None:
+        """Features of the frames, a hop apart, that new samples of several streams complete.
+
+        Args:
+            lines: (N, held + n) of ``dtype``, C order. What each stream holds comes first, and stays; its new samples
+                are written behind it.
+            sound: (N, n) the new samples; float32, or int16 where there is a scale. C order.
+            scale: by which int16 becomes float32.
+            out: (N, T, width) float32, C order, written.
+        """
+
     def prepare(self, frame: NDArray[Any]) -> Any:
         """What ``compute_one`` wants to know about a frame (n_fft,) that stays where it is in memory."""
 

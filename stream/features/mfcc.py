@@ -65,6 +65,7 @@ class StreamingMfcc:
         self._emphasised = self.spec.pre_emphasis != 0
         self._emphasis = np.float32(self.spec.pre_emphasis)
         self._last = np.float32(0)
+        self._away: NDArray[Any] | None = None  # what the buffer should hold, where `move_on` left it
         self._empty()
         self._closed = False
         self.position = start
@@ -90,6 +91,9 @@ class StreamingMfcc:
             x = np.asarray(samples, dtype=np.float32)
         if x.ndim != 1:
             raise ValueError(f"samples of shape {x.shape}: want (n,), one channel")
+        if self._away is not None:
+            self._buffer[: self._filled] = self._away
+            self._away = None
         count = len(x)
         if self._emphasised and count:
             x = self._emphasise(x)
@@ -117,6 +121,23 @@ class StreamingMfcc:
         self.position += frames * self._hop
         return out if not self._deltas else self._with_deltas(out)
 
+    @property
+    def held(self) -> int:
+        """Samples that no frame has used up."""
+        return self._filled - self._begin
+
+    @property
+    def rest(self) -> NDArray[Any]:
+        """Those samples, (held,), until the next push."""
+        return self._buffer[self._begin : self._filled] if self._away is None else self._away
+
+    def move_on(self, rest: NDArray[Any], frames: int) -> None:
+        """Somebody else, see `ManyMfcc`, computed the next ``frames``, behind which ``rest`` is held. It is kept."""
+        self._away = rest
+        self._row = self._begin = 0
+        self._filled = len(rest)
+        self.position += frames * self._hop
+
     def flush(self) -> NDArray[np.float32]:
         """No more input. An incomplete frame is not a frame: returns (0, F)."""
         self._closed = True
@@ -138,7 +159,7 @@ class StreamingMfcc:
             _KIND,
             spec=self.spec.digest,
             position=self.position,
-            rest=self._buffer[self._begin : self._filled].copy(),  # emphasised already, exact in either dtype
+            rest=self.rest.copy(),  # emphasised already, exact in either dtype
             last=np.full(1, self._last),
             deltas=[stage.snapshot() for stage in self._deltas],
             closed=self._closed,
@@ -168,6 +189,7 @@ class StreamingMfcc:
         self._filled = 0  # samples in the buffer
         self._row = 0  # the window that the next frame lies in
         self._begin = 0  # where it begins: row * hop_length
+        self._away = None
 
     def _memory(self, rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Zeros, and every place in them where a frame can begin as one view: row r is buffer[r * hop :][:n_fft]."""

@@ -20,6 +20,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from stream.features.spec import MfccSpec
@@ -166,6 +167,21 @@ class NumpyKernel:
         if views is None:
             views = self._many[count] = self._views(slice(0, count))
         self._apply(views, windows, out)
+
+    def compute_lines(
+        self, lines: NDArray[Any], sound: NDArray[Any], scale: np.float32 | None, out: NDArray[np.float32]
+    ) -> None:
+        """See Kernel."""
+        held, frames = lines.shape[1] - sound.shape[1], out.shape[1]
+        if scale is None:
+            lines[:, held:] = sound
+        else:
+            np.multiply(sound, scale, out=lines[:, held:], dtype=np.float32, casting="unsafe")
+        hop, sample = self.spec.hop_length, lines.strides[1]
+        for line, features in zip(lines, out, strict=True):
+            places = as_strided(line, (frames, self.spec.n_fft), (hop * sample, sample), writeable=False)
+            for at in range(0, frames, self.rows):
+                self.compute(places[at : at + self.rows], features[at : at + self.rows, None])
 
     def compute_one(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
         """See Kernel."""

@@ -49,6 +49,11 @@ def energy(samples: NDArray[np.float32]) -> float:
         return float(np.einsum("i,i->", samples, samples))
 
 
+def are_valid(samples: NDArray[np.float32]) -> bool:
+    """Whether (n,) float32 are certainly all valid: one energy finds NaN, infinite and absurd values alike."""
+    return energy(samples) <= MAX_MAGNITUDE
+
+
 def repair(
     samples: ArrayLike, method: Method = "interpolate", max_repair: int | None = None
 ) -> NDArray[np.float32]:
@@ -127,8 +132,7 @@ class Repair:
         self._next = start + count
         if not count:
             return out
-        # One energy finds NaN, infinite and absurd values alike; doubtful ones are looked at closely.
-        if not self._waiting and (clean or energy(samples) <= MAX_MAGNITUDE):
+        if not self._waiting and (clean or are_valid(samples)):  # doubtful ones are looked at closely
             self._remember(samples)
             return [(start, samples)]
         valid = np.abs(samples) <= MAX_MAGNITUDE  # False for NaN
@@ -144,6 +148,18 @@ class Repair:
             out.append((start + low, run))
             self._remember(run)
         return _joined(out)
+
+    @property
+    def idle(self) -> bool:
+        """Whether valid samples that follow the last ones would pass, and leave nothing behind but the last of them."""
+        return not (self._waiting or self._closed) and self.method != "mean"
+
+    def pass_on(self, last: float, end: int) -> None:
+        """Valid samples passed, without ``push``, while this was ``idle``: the last of them, and one past its index."""
+        self.gaps = []
+        self._next = end
+        self._newest[0] = last
+        self._recent = self._newest
 
     @property
     def lost_until(self) -> int | None:

@@ -64,11 +64,30 @@ class NativeKernel:
         if len(frames) <= FEW:
             self._library.few(self._plan_address, frames.ctypes.data, stride, len(frames), out.ctypes.data)
             return
+        self._library.features(self._own_address(), frames.ctypes.data, stride, len(frames), out.ctypes.data)
+
+    def compute_lines(
+        self, lines: NDArray[Any], sound: NDArray[Any], scale: np.float32 | None, out: NDArray[np.float32]
+    ) -> None:
+        """See Kernel. In one call, without the lock: another thread that got it would keep it for milliseconds."""
+        (streams, length), count, frames = lines.shape, sound.shape[1], out.shape[1]
+        held, hop = length - count, self._spec.hop_length
+        fits = out.shape == (streams, frames, self.width) and len(sound) == streams and held >= 0
+        kind = np.dtype(np.float32 if scale is None else np.int16)
+        types = lines.dtype == self.dtype and out.dtype == np.float32 and sound.dtype == kind
+        whole = all(array.flags.c_contiguous for array in (lines, sound, out))
+        if not (fits and types and whole and (frames - 1) * hop + self._n_fft <= length):
+            raise ValueError(f"lines {lines.shape}, sound {sound.shape}, out {out.shape}: do not fit")
+        self._library.lines(
+            self._own_address(), lines.ctypes.data, streams, held, count, sound.ctypes.data,
+            0.0 if scale is None else float(scale), hop, frames, out.ctypes.data,
+        )  # fmt: skip
+
+    def _own_address(self) -> int:
+        """Of a plan for calls without the lock."""
         if self._own_plan is None:
             self._own_plan = make_plan(self._spec)
-        self._library.features(
-            ctypes.addressof(self._own_plan), frames.ctypes.data, stride, len(frames), out.ctypes.data
-        )
+        return ctypes.addressof(self._own_plan)
 
     def compute_one(self, prepared: ctypes.c_void_p) -> NDArray[np.float32]:
         """See Kernel."""

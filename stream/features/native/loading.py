@@ -13,7 +13,7 @@ from stream.features.native.plan import Plan
 
 NAME = "_mfcc.so"
 VARIABLE = "STREAM_CLASSIFY_NATIVE"  # "0" = never, "1" = or fail; else if it is there
-VERSION = 2  # of Plan, as in mfcc.c
+VERSION = 3  # of Plan, as in mfcc.c
 HOW = "not built; run python .ci/build_kernel.py in a checkout, or install again where there is a C compiler"
 
 
@@ -24,11 +24,13 @@ class Library(NamedTuple):
         frame: (address of a FrameCall), keeps the interpreter lock: giving it away costs more than it brings.
         few: (plan, x, stride, count, out), keeps the lock as well.
         features: the same, gives the lock away meanwhile.
+        lines: (plan, lines, streams, held, count, sound, scale, hop, frames, out), gives the lock away.
     """
 
     frame: Any
     few: Any
     features: Any
+    lines: Any
 
 
 @cache
@@ -68,4 +70,8 @@ def load(path: Path) -> tuple[Library | None, str]:
     few.argtypes = features.argtypes = [
         ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_void_p,
     ]  # fmt: skip
-    return Library(frame, few, features), ""
+    lines = long.stream_classify_lines
+    lines.restype = None
+    pointer, size = ctypes.c_void_p, ctypes.c_ssize_t
+    lines.argtypes = [pointer, pointer, size, size, size, pointer, ctypes.c_float, size, size, pointer]
+    return Library(frame, few, features, lines), ""

@@ -24,7 +24,7 @@
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
-enum { VERSION = 2, LANES = 8, COLUMNS = 16 }; /* of Plan; partial sums of a mel band; coefficients computed together */
+enum { VERSION = 3, LANES = 8, COLUMNS = 16 }; /* of Plan; partial sums of a mel band; coefficients computed together */
 
 /* Sizes, tables and scratch of one stream; all memory is the caller's. */
 typedef struct {
@@ -217,6 +217,27 @@ EXPORT void stream_classify_features(const Plan *plan, const float *x, ptrdiff_t
 {
     for (ptrdiff_t t = 0; t < count; t++)
         frame(plan, x + t * stride, out + t * plan->width);
+}
+
+/* The next samples of `streams` streams, and the frames that they complete.
+ * lines: (streams, held + count); what each stream holds comes first, and its new samples are put behind it.
+ * sound: (streams, count) int16, to be multiplied by scale, or float where scale is 0.
+ * out: (streams, frames, width), frames `hop` samples apart. */
+EXPORT void stream_classify_lines(const Plan *plan, float *lines, ptrdiff_t streams, ptrdiff_t held, ptrdiff_t count,
+                                  const void *sound, float scale, ptrdiff_t hop, ptrdiff_t frames, float *out)
+{
+    for (ptrdiff_t s = 0; s < streams; s++) {
+        float *line = lines + s * (held + count);
+        if (scale == 0) {
+            memcpy(line + held, (const float *)sound + s * count, (size_t)count * sizeof(float));
+        } else {
+            const int16_t *integers = (const int16_t *)sound + s * count;
+            for (ptrdiff_t k = 0; k < count; k++)
+                line[held + k] = (float)integers[k] * scale;
+        }
+        for (ptrdiff_t t = 0; t < frames; t++)
+            frame(plan, line + t * hop, out + (s * frames + t) * plan->width);
+    }
 }
 
 /* One frame that stays where it is, described once: a call with one argument costs Python least. */

@@ -63,14 +63,11 @@ class Inbox:
                 return self._joined(first, limit)
             return first
 
-    def done(self, samples: int) -> None:
-        """So many samples are classified."""
+    def done(self, samples: int) -> bool:
+        """So many samples are classified. Whether there is more; if not, the next ``put`` says that the pool is to be
+        told."""
         with self._lock:
             self.samples -= samples
-
-    def waits(self) -> bool:
-        """Whether there is more. If not, the next ``put`` says that the pool is to be told."""
-        with self._lock:
             self._noticed = bool(self._things)
             return self._noticed
 

@@ -18,6 +18,7 @@ from stream.features.repair import Method
 from stream.inference.session import Model
 from stream.inference.state_table import SlabRow, StateTable
 from stream.messages import Result
+from stream.server.pool.company import Company
 from stream.server.pool.member import Member
 from stream.server.pool.micro_batch import Frames, MicroBatch
 from stream.server.pool.pool_engine import PoolEngine
@@ -67,7 +68,7 @@ class Pool:
         # A row is free again only behind the batch that may be running it, so there are more rows than streams.
         self._table = StateTable(model, 2 * max_streams)
         self._batch = MicroBatch(self._table)
-        self._scratch = Scratch()
+        self._scratch, self._company = Scratch(), Company(self._table)
         self._free = list(range(2 * max_streams - 1, -1, -1))  # the lowest row is taken first
         self._running = False  # a batch
         self._left: list[int] = []  # rows of those who left meanwhile
@@ -143,7 +144,9 @@ class Pool:
         except BaseException:
             self._give_back(row)
             raise
-        return self._add(Seat(row, classifier, self._scratch, deliver, ended, self._call, self._remove))
+        return self._add(
+            Seat(row, classifier, self._scratch, self._company, deliver, ended, self._call, self._remove)
+        )
 
     def engine(self) -> PoolEngine:
         """A row for a `StreamClassifier` that runs in a thread of its own.
@@ -243,6 +246,9 @@ class Pool:
         for member in members:
             if (frames := member.begin()) is not None:
                 asked.append((member, frames))
+        for seat, chunk in self._company.run():
+            if (frames := seat.alone(chunk)) is not None:
+                asked.append((seat, frames))
         while asked:
             answers = self._batch.run([(member.row, frames) for member, frames in asked])
             asked = [

@@ -10,6 +10,7 @@ from stream.classifier.stages import Steps
 from stream.decisions.spec import DetectorSpec
 from stream.errors import ClosedError, SnapshotInvalid
 from stream.messages import Chunk, Result
+from stream.server.pool.company import Company
 from stream.server.pool.inbox import Call, Inbox
 from stream.server.pool.member import Frames, Probs
 from stream.server.pool.scratch import Scratch
@@ -32,6 +33,7 @@ class Seat:
         row: int,
         classifier: StreamClassifier,
         scratch: Scratch,
+        company: Company,
         deliver: Callable[[Result], None],
         ended: Callable[[Exception | None], None],
         call: Callable[[Seat], None],
@@ -42,7 +44,7 @@ class Seat:
         self.sample_rate = classifier.sample_rate
         self.labels = classifier.labels
         self._classifier = classifier
-        self._scratch = scratch
+        self._scratch, self._company = scratch, company
         self._deliver, self._tell_end = deliver, ended
         self._call, self._remove = call, remove
         self._inbox = Inbox()
@@ -51,7 +53,7 @@ class Seat:
         self._over = False
         self._heard = False  # a chunk was classified in this batch
         self._steps: Steps | None = None  # of the chunk that is being classified
-        self._samples = 0  # of that chunk
+        self._samples = 0  # that were taken up in this batch
 
     def __repr__(self) -> str:
         return f"Seat({self.name!r}, {self.pending} samples waiting)"
@@ -129,9 +131,28 @@ class Seat:
             self.end(error)
         return None
 
+    def alone(self, chunk: Chunk) -> Frames | None:
+        """The chunk that was to be classified in company: as ``begin``, without it."""
+        try:
+            return self._classify(chunk) if not self._over else None
+        except Exception as error:  # as in begin
+            self.end(error)
+        return None
+
+    def take(self, result: Result) -> None:
+        """What the chunk brought that was classified in company."""
+        try:
+            self._say(result)
+            self._work()  # calls that wait; sound is for the next batch
+        except Exception as error:  # as in begin
+            self.end(error)
+
     def waits(self) -> bool:
         """See Member."""
-        return self._inbox.waits() and not self._over
+        if self._over:
+            return False
+        samples, self._samples = self._samples, 0
+        return self._inbox.done(samples)
 
     def end(self, error: Exception | None) -> None:
         """See Member."""
@@ -159,13 +180,18 @@ class Seat:
                 continue
             self._heard = True
             self._samples = len(thing.samples)
-            if thing.samples.dtype.kind == "i":
-                thing = self._scratch.converted(thing)
-            self._steps = self._classifier.steps(thing, by_hop=False)
-            frames = self._advance(None)
+            if self._company.joins(self, self._classifier, thing):
+                return None
+            frames = self._classify(thing)
             if frames is not None:
                 return frames
         return None
+
+    def _classify(self, chunk: Chunk) -> Frames | None:
+        if chunk.samples.dtype.kind == "i":
+            chunk = self._scratch.converted(chunk)
+        self._steps = self._classifier.steps(chunk, by_hop=False)
+        return self._advance(None)
 
     def _advance(self, probs: Probs | None) -> Frames | None:
         """Go on with the chunk that is being classified, and then with what waits."""
@@ -175,7 +201,6 @@ class Seat:
         except StopIteration as end:
             self._steps = None
             self._say(end.value)
-        self._inbox.done(self._samples)
         return None if probs is None else self._work()
 
     def _say(self, result: Result) -> None:

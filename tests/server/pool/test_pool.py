@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stream.classifier.many_streams import ManyStreams
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.errors import ClosedError, ModelError, PoolFull, SnapshotInvalid, SpecError, UsageError
 from stream.inference.session import Model
@@ -93,6 +94,32 @@ def test_a_listener_that_raises_ends_its_stream_only(pool: Pool, model: Model) -
     assert over.wait(WAIT)
     assert [type(error) for error in told] == [ZeroDivisionError]
     assert_as_alone(good.results, model, cut(SOUND, [3000]))
+
+
+def test_an_error_in_company_ends_whom_it_met(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: ManyStreams, streams: Any) -> None:
+        raise ZeroDivisionError("in company")
+
+    more = Chunk(SOUND[8000:9600], 8000, 16000)
+    with running(model) as pool:
+        listeners = [Listener(pool) for _ in range(3)]
+        for listener in listeners:
+            listener.seat.push(Chunk(SOUND[:8000], 0, 16000))
+            listener.saved()
+        monkeypatch.setattr(ManyStreams, "push", fail)
+        for listener in listeners[:2]:
+            listener.seat.push(more)
+            listener.settle()
+        monkeypatch.undo()
+        listeners[2].seat.push(more)
+        listeners[2].seat.flush()
+        listeners[2].settle()
+    assert [type(listener.error) for listener in listeners] == [
+        ZeroDivisionError,
+        ZeroDivisionError,
+        type(None),
+    ]
+    assert_as_alone(listeners[2].results, model, [Chunk(SOUND[:9600], 0, 16000)])
 
 
 def test_what_is_no_probability_ends_its_stream_only(model: Model) -> None:
