@@ -37,6 +37,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             orthonormal cosine transform. For features with as many coefficients as bands and no deltas.
         norm: batch normalisation after convolutions over time and frequency.
         cell: the crnn's recurrent kind.
+        level_memory: time constant, in frames, of a running mean of the input's level, of which a learnt share is
+            taken off the features: loud and quiet recordings become alike. The level is the first feature where there
+            are ``bands`` (of MFCC it is the log energy), else the mean of all. 0 = off.
         heads: of the gla; ``hidden`` is a multiple of twice as many.
     """
 
@@ -56,6 +59,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     norm: bool = True
     cell: Cell = "gru"
     heads: int = 4
+    level_memory: int = 0
 
     def __post_init__(self) -> None:
         for name in (
@@ -82,6 +86,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise SpecError(
                 f"front {self.front}: would mix the frequencies before a dstcn sees them; leave it out"
             )
+        if self.level_memory and not 10 <= self.level_memory <= 65_536:
+            raise SpecError(f"level_memory {self.level_memory}: must be 0 (off) or 10 to 65536 frames")
         if not 0 <= self.dropout < 1:
             raise SpecError(f"dropout {self.dropout:g}: must be 0 to below 1")
         if self.front and self.front < self.stride:

@@ -60,6 +60,29 @@ class Normalise(nn.Module):
         return (x - self.mean) * self.scale
 
 
+class LevelAdaptation(Layer):
+    """Takes a learnt share of the running level off every feature: (N, T, F) -> (N, T, F), state (N, 1), the level.
+
+    The level is that of normalised features, so a stream begins at that of training. The shares begin at 0: at first
+    the layer changes nothing, and it can be put before a network that is trained already.
+    """
+
+    def __init__(self, features: int, memory: int, *, first: bool) -> None:
+        """``memory``: time constant in frames. ``first``: the level is the first feature, not the mean of all."""
+        super().__init__()
+        self.pace, self.first = 1 / memory, first
+        self.share = nn.Parameter(torch.zeros(features))
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        loud = x[..., :1] if self.first else x.mean(-1, keepdim=True)
+        level = torch.zeros_like(loud[:, 0]) if state is None else cast(Tensor, state)
+        levels = []
+        for now in loud.unbind(1):
+            level = level + self.pace * (now - level)
+            levels.append(level)
+        return x - torch.stack(levels, 1) * self.share, level
+
+
 class Bands(Layer):
     """A learnt matrix over the features that begins as the inverse cosine transform: MFCC become mel bands.
 

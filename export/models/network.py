@@ -10,6 +10,7 @@ from export.models.layers import (
     CausalConv,
     ConvFront,
     Layer,
+    LevelAdaptation,
     Normalise,
     Recurrent,
     ResidualBlock,
@@ -66,7 +67,7 @@ class FrameClassifier(nn.Module):
         """Feature frames that can influence a row of logits; None = all earlier ones."""
         frames, scale = 1, 1
         for module in self.modules():
-            if isinstance(module, (Recurrent, LinearAttentionBlock)):
+            if isinstance(module, (Recurrent, LinearAttentionBlock, LevelAdaptation)):
                 return None
             if isinstance(module, (CausalConv, TimeFrequencyBlock)):
                 step = module.conv.stride[0]
@@ -88,6 +89,8 @@ def count_parameters(module: nn.Module) -> int:
 def _layers(config: ModelConfig) -> list[Layer]:
     rows: list[Layer] = []
     width = config.features
+    if config.level_memory:
+        rows.append(LevelAdaptation(width, config.level_memory, first=config.bands))
     if config.bands:
         rows.append(Bands(width))
     if config.front or (config.stride > 1 and not config.halving):
@@ -104,7 +107,7 @@ def _layers(config: ModelConfig) -> list[Layer]:
         rows.append(ConvFront(width, config.hidden, 1, 1))
         rows += [block(config.hidden, config.kernel, 2**i, config.dropout) for i in range(config.layers)]
     elif config.arch == "gla":
-        if len(rows) == int(config.bands):
+        if len(rows) == int(config.bands) + bool(config.level_memory):
             rows.append(ConvFront(width, config.hidden, 1, 1))
         rows += [
             LinearAttentionBlock(config.hidden, config.heads, config.dropout) for _ in range(config.layers)

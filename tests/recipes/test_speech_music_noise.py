@@ -26,7 +26,7 @@ from export.evaluation import evaluate
 from export.metrics import Prediction, best_threshold, event_figures, f1_score
 from export.models import preset
 from export.recipes.speech_music_noise import parallel
-from export.recipes.speech_music_noise.build import build
+from export.recipes.speech_music_noise.build import build, build_further
 from export.recipes.speech_music_noise.recipe_settings import (
     COMMON_SHAPE,
     DELAY_FRAMES,
@@ -45,6 +45,7 @@ from export.recipes.speech_music_noise.release.conditions import by_condition
 from export.recipes.speech_music_noise.release.report import report
 from export.recipes.speech_music_noise.release.tables import table
 from export.recipes.speech_music_noise.scenes import beats, effects, notes, singing, synthetic
+from export.recipes.speech_music_noise.scenes.cases import CASES
 from export.recipes.speech_music_noise.scenes.compose import at_level, compose
 from export.recipes.speech_music_noise.scenes.labels import (
     CELL_SAMPLES,
@@ -675,10 +676,10 @@ def test_calibration_takes_the_quickest_rule_that_is_quiet_enough():
     data = ValidationStreams(mixed, without)
     probs = mixed.labels.astype(np.float32) * 0.8
     clicks = np.zeros_like(probs)
-    clean = calibrate(*[ScoredValidation(data, probs, clicks)] * 2, SPEC)
+    clean = calibrate(*[[ScoredValidation(data, probs, clicks)]] * 2, SPEC)
     clicks[0, ::200, 0] = 0.8  # of one frame
     clicks[0, 1::200, 0] = 0.8
-    clicking = calibrate(*[ScoredValidation(data, probs, clicks)] * 2, SPEC)
+    clicking = calibrate(*[[ScoredValidation(data, probs, clicks)]] * 2, SPEC)
     assert set(clean.classes) == set(KINDS)
     assert clean.rule("speech").peak_threshold is None
     assert clicking.rule("speech") != clean.rule("speech")
@@ -766,12 +767,22 @@ def test_the_recipe_from_streams_to_a_proven_file(tmp_path, monkeypatch, capsys)
         StreamSet(name, "hard", HARD_NO_SPEECH if "no-speech" in name else HARD, 3, 24.0, 7) for name in names
     ]
     monkeypatch.setattr(data_module, "VALIDATION_SETS", tuple(sets))
+    monkeypatch.setattr(data_module, "FURTHER_DRAWS", 1)
+    case_sets = (StreamSet("case-bangs", "hard", HARD_NO_SPEECH, 2, 24.0, 7),)
+    monkeypatch.setattr(data_module, "CASE_SETS", case_sets)
     tiny = {**COMMON_SHAPE, "channels": 2, "hidden": 6}
     monkeypatch.setattr(distillation, "NETWORK_SHAPES", {"default": tiny, "small": tiny})
     whole = report_module.model_probs
     monkeypatch.setattr(report_module, "model_probs", lambda model, data, hours=0.0: whole(model, data))
     ones = dict.fromkeys(("teacher", "default", "small"), 1)
-    settings = RecipeSettings(hours=32 * 8 / 3600, rounds=2, teacher_seeds=(1, 2), passes=ones)
+    settings = RecipeSettings(
+        hours=32 * 8 / 3600,
+        rounds=2,
+        teacher_seeds=(1, 2),
+        passes=ones,
+        without=tuple(CASES),
+        level_memory=100,
+    )
 
     ((name, made),) = build(["default"], tmp_path, None, settings, tmp_path / "out", jobs=1)
     card = Model.load(tmp_path / "out" / f"{name}.onnx", provider="cpu").card
@@ -780,8 +791,26 @@ def test_the_recipe_from_streams_to_a_proven_file(tmp_path, monkeypatch, capsys)
     measured = made["plain"]["frames"]["noise"]["f1"]
     assert card.metrics["frames"]["noise"]["f1"] == pytest.approx(measured, abs=1e-4)
     assert card.provenance["seed"] == settings.seeds[name]
-    assert (tmp_path / "runs" / f"{name}-report.md").read_text().count("### On the") == 2
-    assert len(list((tmp_path / "runs").glob("teacher-targets-*.npy"))) == 2
+    assert "down to 20 dB under" in card.description
+    assert list(card.metrics["cases"]) == ["bangs"]
+    assert set(card.metrics["cases"]["bangs"]) == set(CASES["bangs"].figures)
+    runs = tmp_path / "runs" / settings.variant
+    assert "| bangs | separate bangs" in (runs / f"{name}-report.md").read_text()
+    assert (runs / f"{name}-report.md").read_text().count("### On the") == 2
+    assert len(list(runs.glob("teacher-targets-*.npy"))) == 2
     capsys.readouterr()
     assert distillation.train_teacher(tmp_path, settings, 1) > 0
     assert "pass 1 of" not in capsys.readouterr().err, "what is done is kept"
+
+    # And further, from the file: its weights are found in it, and move.
+    further = build_further(
+        ["default"], tmp_path, None, settings, tmp_path / "further", 1, start=tmp_path / "out", passes=2
+    )
+    assert [name for name, _ in further] == ["default"]
+    assert "pass 2 of 2" in capsys.readouterr().err
+    first, second = (
+        Model.load(tmp_path / folder / "default.onnx", provider="cpu") for folder in ("out", "further")
+    )
+    rows = load_set(tmp_path, sets[0]).features[:1, :200].astype(np.float32)
+    one, two = (model.step(rows, model.initial_state())[0] for model in (first, second))
+    assert 0 < np.abs(one - two).max() < 0.5

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
-from export.recipes.speech_music_noise.build import build
-from export.recipes.speech_music_noise.recipe_settings import NETWORK_SHAPES, RecipeSettings
+from export.recipes.speech_music_noise.build import build, build_further
+from export.recipes.speech_music_noise.recipe_settings import NETWORK_SHAPES, NOISE_HEARD_DB, RecipeSettings
+from export.recipes.speech_music_noise.scenes.cases import TRAINED_CASES
 from export.recipes.speech_music_noise.training.data import streams_in
 from export.training import LongStreamBatches
 from stream.errors import StreamClassifyError
@@ -45,6 +46,41 @@ def main() -> int:
         type=int,
         help="through every round, for every network; default as for the bundled ones",
     )
+    parser.add_argument(
+        "--without",
+        action="append",
+        choices=sorted(TRAINED_CASES),
+        default=[],
+        metavar="CASE",
+        help="leave a case out of training, as a control of equal length; may be repeated: "
+        + ", ".join(TRAINED_CASES),
+    )
+    parser.add_argument(
+        "--noise-heard",
+        type=float,
+        default=NOISE_HEARD_DB,
+        metavar="DB",
+        help="noise further under another sound is not labelled in training (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--level-memory",
+        type=int,
+        default=0,
+        metavar="FRAMES",
+        help="networks take the running level of their input off it, with this memory (20 ms a frame); 0 = off",
+    )
+    parser.add_argument(
+        "--further",
+        type=float,
+        metavar="MINUTES",
+        help="train the files of --start further for so long, instead of new networks from nothing",
+    )
+    parser.add_argument(
+        "--further-passes", type=int, metavar="N", help="the same, by passes through a round: repeats exactly"
+    )
+    parser.add_argument(
+        "--start", type=Path, default=Path("assets"), help="folder of the files that --further begins with"
+    )
     parser.add_argument("--times", type=int, help=argparse.SUPPRESS)  # the old name of --passes
     parser.add_argument("--seed", type=int, default=0, help="added to the seed of every network")
     parser.add_argument(
@@ -68,8 +104,19 @@ def main() -> int:
     for name in ("rounds", "passes", "jobs"):
         if getattr(given, name) is not None and getattr(given, name) < 1:
             parser.error(f"--{name} {getattr(given, name)}: at least 1")
+    for name in ("further", "further_passes"):
+        if getattr(given, name) is not None and getattr(given, name) <= 0:
+            parser.error(f"--{name.replace('_', '-')} {getattr(given, name)}: must be above 0")
+    if given.level_memory and not 10 <= given.level_memory <= 65536:
+        parser.error(f"--level-memory {given.level_memory}: 0 (off) or 10 to 65536 frames")
     names = given.model or list(NETWORK_SHAPES)
-    settings = RecipeSettings(hours=given.hours, rounds=given.rounds)
+    settings = RecipeSettings(
+        hours=given.hours,
+        rounds=given.rounds,
+        without=tuple(sorted(set(given.without))),
+        noise_heard_db=given.noise_heard,
+        level_memory=given.level_memory,
+    )
     settings = replace(
         settings,
         teacher_seeds=tuple(seed + given.seed for seed in settings.teacher_seeds),
@@ -78,12 +125,17 @@ def main() -> int:
     if given.passes is not None:
         settings = replace(settings, passes=dict.fromkeys(settings.passes, given.passes))
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // given.jobs))
+    where = (names, given.cache, given.recordings, settings, given.out, given.jobs)
+    if given.further is None and given.further_passes is None:
+        made = build(*where)
+    else:
+        made = build_further(*where, start=given.start, minutes=given.further, passes=given.further_passes)
     try:
-        for name, figures in build(names, given.cache, given.recordings, settings, given.out, given.jobs):
-            for where, part in figures.items():
+        for name, figures in made:
+            for side, part in figures.items():
                 f1 = "  ".join(f"{kind} F1 {row['f1']:.3f}" for kind, row in part["frames"].items())
                 false = f"false speech {part['false_speech_per_hour']:.1f}/h"
-                print(f"{given.out / name}.onnx  {where}: {f1}  {false}", flush=True)
+                print(f"{given.out / name}.onnx  {side}: {f1}  {false}", flush=True)
     except StreamClassifyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

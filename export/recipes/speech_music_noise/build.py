@@ -10,8 +10,13 @@ from typing import Any
 from export.recipes.speech_music_noise.parallel import run_parallel
 from export.recipes.speech_music_noise.recipe_settings import RecipeSettings
 from export.recipes.speech_music_noise.release.publish import publish
+from export.recipes.speech_music_noise.training.bundled import network_of
 from export.recipes.speech_music_noise.training.data import load, prepare
 from export.recipes.speech_music_noise.training.distillation import (
+    example_of,
+    pass_seconds,
+    runs_folder,
+    train_further,
     train_published,
     train_teacher,
     write_teacher_targets,
@@ -46,4 +51,57 @@ def finish(name: str, cache: Path, settings: RecipeSettings, out: Path, best_tea
     """Train and publish one model; its report."""
     data = load(cache, settings)
     model, figures = train_published(name, data, cache, settings, best_teacher)
-    return publish(name, model, data, settings, out, cache / "runs", figures)
+    return publish(name, model, data, settings, out, runs_folder(cache, settings), figures)
+
+
+def build_further(
+    names: list[str],
+    cache: Path,
+    recordings: Path | None,
+    settings: RecipeSettings,
+    out: Path,
+    jobs: int,
+    *,
+    start: Path,
+    minutes: float | None = None,
+    passes: int | None = None,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Gather and compose, then train published models further and publish them; each model's name and report.
+
+    Args:
+        start: folder with the files that training goes on from, NAME.onnx.
+        minutes: of training; how many passes that makes is measured, and said, for a control of equal length.
+        passes: through one round each; instead of minutes.
+
+    Raises:
+        DataError, ExportError: see ``build``.
+        ModelError: a file in ``start`` cannot be read.
+    """
+    prepare(cache, recordings, settings, jobs)
+    out.mkdir(parents=True, exist_ok=True)
+    tasks = [(name, cache, settings, out, start, minutes, passes) for name in names]
+    yield from zip(names, run_parallel(jobs, finish_further, tasks), strict=True)
+
+
+def finish_further(
+    name: str,
+    cache: Path,
+    settings: RecipeSettings,
+    out: Path,
+    start: Path,
+    minutes: float | None,
+    passes: int | None,
+) -> dict[str, Any]:
+    """Train one published model further and publish it; its report."""
+    data = load(cache, settings)
+    if passes is None:
+        model = network_of(start / f"{name}.onnx", example_of(data))
+        seconds = pass_seconds(model, data)
+        passes = max(1, round((minutes or 1.0) * 60 / seconds))
+        print(
+            f"{name}: a pass takes about {seconds:.0f} s: --further-passes {passes}",
+            file=sys.stderr,
+            flush=True,
+        )
+    model, figures = train_further(name, start / f"{name}.onnx", data, cache, settings, passes)
+    return publish(name, model, data, settings, out, runs_folder(cache, settings), figures)

@@ -57,12 +57,26 @@ class ScoredValidation:
     delay: int = 0
 
 
-def calibrate(plain: ScoredValidation, hard: ScoredValidation, spec: FeatureSpec) -> DetectorSpec:
-    """Rules by class: thresholds for the best frame F1 on both validations, the rest for few false alarms on
-    the plain one."""
-    best = best_thresholds((plain, hard), spec)
-    return DetectorSpec(
-        classes={kind: choose(figures_of_rules(kind, best[kind], plain, spec), kind) for kind in KINDS}
+def calibrate(
+    plain: Sequence[ScoredValidation], hard: Sequence[ScoredValidation], spec: FeatureSpec
+) -> DetectorSpec:
+    """Rules by class: thresholds for the best frame F1 on all draws of both validations, the rest for few false alarms
+    on the plain ones."""
+    best = best_thresholds((*plain, *hard), spec)
+    classes: dict[str, ClassRule] = {}
+    for kind in KINDS:
+        draws = [figures_of_rules(kind, best[kind], each, spec) for each in plain]
+        classes[kind] = choose([_mean_figures(rules) for rules in zip(*draws, strict=True)], kind)
+    return DetectorSpec(classes=classes)
+
+
+def _mean_figures(draws: Sequence[RuleFigures]) -> RuleFigures:
+    """One rule on several draws; the draws are of equal length."""
+    return RuleFigures(
+        draws[0].rule,
+        float(np.mean([each.false_alarms for each in draws])),
+        float(np.mean([each.missed for each in draws])),
+        float(np.mean([each.delay for each in draws])),
     )
 
 

@@ -13,7 +13,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,13 @@ from export.recipes.speech_music_noise.recipe_settings import FEATURES
 from export.recipes.speech_music_noise.release.report import model_probs, with_silence
 from export.recipes.speech_music_noise.release.tables import table
 from export.recipes.speech_music_noise.sources.rules import KINDS
-from export.recipes.speech_music_noise.training.data import VALIDATION_SETS, StreamSet, compose_set, load_set
+from export.recipes.speech_music_noise.training.data import (
+    VALIDATION_SETS,
+    StreamSet,
+    another_draw,
+    compose_set,
+    load_set,
+)
 from export.recipes.speech_music_noise.training.predictions import in_cells, predictions
 from stream.errors import StreamClassifyError, UsageError
 from stream.inference.session import Model
@@ -48,7 +53,7 @@ def main() -> int:
         if getattr(given, name) < 1:
             parser.error(f"--{name} {getattr(given, name)}: at least 1")
     try:
-        models = [_load(path) for path in given.models]
+        models = [load_model(path) for path in given.models]
         sets = [(given.cache, each) for each in _all(given.draws)]
         for made in run_parallel(given.jobs, compose_set, sets):
             print(f"composed {made.name}", file=sys.stderr, flush=True)
@@ -66,9 +71,8 @@ def main() -> int:
 
 
 def draw_of(name: str, draw: int) -> StreamSet:
-    """A draw of a validation set; draw 0 is the one the cards are about."""
-    first = next(each for each in VALIDATION_SETS if each.name == name)
-    return replace(first, name=f"{name}-draw-{draw}", seed=first.seed + 1000 * draw) if draw else first
+    """A draw of the validation set of that name; draw 0 is the one the cards are about."""
+    return another_draw(next(each for each in VALIDATION_SETS if each.name == name), draw)
 
 
 def compared(names: Sequence[str], found: Sequence[Sequence[dict[str, float]]]) -> str:
@@ -100,7 +104,13 @@ def compared(names: Sequence[str], found: Sequence[Sequence[dict[str, float]]]) 
     return table(head, rows)
 
 
-def _load(path: Path) -> Model:
+def load_model(path: Path) -> Model:
+    """A model file of this recipe.
+
+    Raises:
+        UsageError: it is none.
+        ModelError: it cannot be read.
+    """
     model = Model.load(path, provider="cpu")
     if model.card.features != FEATURES or model.card.labels != KINDS:
         raise UsageError(f"{path}: not a model of this recipe; its features or labels are others")

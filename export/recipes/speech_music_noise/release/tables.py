@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from export.recipes.speech_music_noise.scenes.cases import CASES
 from export.recipes.speech_music_noise.sources.rules import KINDS
 from stream.inference.card import ModelCard
 
@@ -19,13 +20,30 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.3f}"
+    return str(value)
 
 
-def chapter(card: ModelCard, figures: dict[str, dict[str, Any]]) -> str:
-    """Everything measured about the model with this card: validation -> report (see report.report)."""
+def chapter(
+    card: ModelCard, figures: dict[str, dict[str, Any]], cases: Mapping[str, Mapping[str, float]]
+) -> str:
+    """Everything measured about the model with this card: validation -> report (see report.report), and the cases."""
     head = f"## {card.name}: {card.provenance['parameters']} parameters\n"
-    return "\n".join([head, *(_section(name, part) for name, part in figures.items())])
+    kinds = ["### By what is hard to hear\n", case_table({card.name: cases})] if cases else []
+    return "\n".join([head, *kinds, *(_section(name, part) for name, part in figures.items())])
+
+
+def case_table(models: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """A row for each case and figure that matters in it, a column for each model: name -> case -> figure -> value."""
+    return table(
+        ["case", "what sounds", "figure", *models],
+        [
+            [name, case.about, figure, *(found.get(name, {}).get(figure) for found in models.values())]
+            for name, case in CASES.items()
+            for figure in case.figures
+        ],
+    )
 
 
 def _section(name: str, figures: dict[str, Any]) -> str:

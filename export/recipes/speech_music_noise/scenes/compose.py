@@ -11,12 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.recipes.speech_music_noise.scenes import effects, synthetic
-from export.recipes.speech_music_noise.scenes.labels import CELL_SAMPLES, active_rms, activity
+from export.recipes.speech_music_noise.scenes import effects, rooms, synthetic
+from export.recipes.speech_music_noise.scenes.labels import CELL_SAMPLES, active_rms, activity, audible
 from export.recipes.speech_music_noise.scenes.material import Active, Samples, material, to_cells
 from export.recipes.speech_music_noise.scenes.mix import Mix
 from export.recipes.speech_music_noise.sources.bank import Source
 from export.recipes.speech_music_noise.sources.rules import KINDS, SAMPLE_RATE, Kind
+
+QUIETER = 0.1  # 20 dB
+ADDED_LATER = frozenset({"gain-control", "quiet"})
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def _add_segment(
 ) -> Segment:
     """Put the sources of one segment into the stems and their activity into the labels."""
     level = float(rng.uniform(*mix.level_dbfs))
-    ratios = {}
+    ratios: dict[Kind, float] = {}
+    leading: Active | None = None
     for index, kind in enumerate(kinds):
         begin, stop = start, end
         if index == 0 and len(kinds) > 1:  # the leading source comes and goes over the others
@@ -90,10 +94,15 @@ def _add_segment(
             target = level - ratios[kind]
         clean = at_level(clean, own, target)
         # What the microphone's own noise drowns cannot be heard, so it is not labelled.
-        own = own & activity(clean, kind, floor=10 ** (self_noise_dbfs / 10))
+        floor = 10 ** (self_noise_dbfs / 10)
+        own = own & (audible(clean, kind, floor) if mix.far else activity(clean, kind, floor=floor))
+        if kind == "noise" and ratios.get(kind, 0.0) > mix.noise_heard_db and leading is not None:
+            own = own & ~leading[begin // CELL_SAMPLES : stop // CELL_SAMPLES]
         column = KINDS.index(kind)
         stems[column, begin:stop] += clean
         active[begin // CELL_SAMPLES : stop // CELL_SAMPLES, column] |= own
+        if not index:
+            leading = active[:, column].copy()
     return Segment(start, end, kinds, level, min(ratios.values(), default=None))
 
 
@@ -109,6 +118,8 @@ def _degrade(
     """From sources to samples: a room for each, then their sum, self-noise, filter, codec, clipping, dropouts."""
 
     def happens(name: str) -> bool:
+        if name in ADDED_LATER and name not in mix.degradations:
+            return False  # without a draw: the scenes of older mixes stay what they are, to the sample
         return bool(rng.random() < mix.degradations.get(name, 0.0))
 
     received = list(stems)
@@ -122,6 +133,10 @@ def _degrade(
         out = effects.equalise(out, rng, spread=4.0)
     if happens("clip"):
         out = out * np.float32(rng.uniform(1.5, 5) / max(float(np.abs(out).max()), 1e-3))
+    if happens("gain-control"):
+        out = rooms.gain_control(out, rng)
+    if happens("quiet"):
+        out = out * np.float32(QUIETER)
     out = np.clip(out, -1, 1)
     if happens("codec"):
         out = effects.through_codec(out, effects.draw_codec(rng), rng)

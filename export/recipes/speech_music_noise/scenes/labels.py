@@ -61,6 +61,16 @@ def activity(samples: NDArray[np.float32], kind: Kind, floor: float = 0.0) -> ND
     return with_hangover(on, round(rule.hangover_seconds * SAMPLE_RATE / CELL_SAMPLES))
 
 
+def audible(samples: NDArray[np.float32], kind: Kind, floor: float) -> NDArray[np.bool_]:
+    """(n // 160,) bool: where there is more power than ``floor``, with the hangover of the kind.
+
+    For sound whose own activity is known: talkers of very different levels have no common range.
+    """
+    return with_hangover(
+        cell_power(samples) >= floor, round(ACTIVITY[kind].hangover_seconds * SAMPLE_RATE / CELL_SAMPLES)
+    )
+
+
 def with_hangover(on: NDArray[np.bool_], cells: int) -> NDArray[np.bool_]:
     """``on``, and up to ``cells`` more after each time it ends."""
     index = np.arange(len(on))

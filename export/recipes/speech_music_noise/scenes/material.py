@@ -6,11 +6,21 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from export.recipes.speech_music_noise.scenes import beats, effects, notes, singing, synthetic
+from export.recipes.speech_music_noise.scenes import (
+    beats,
+    creatures,
+    effects,
+    notes,
+    rooms,
+    sparse,
+    sung,
+    synthetic,
+    tones,
+)
 from export.recipes.speech_music_noise.scenes.labels import CELL_SAMPLES, activity
 from export.recipes.speech_music_noise.scenes.mix import Mix
 from export.recipes.speech_music_noise.sources.bank import Clip, Source
-from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE, Kind
+from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE, Kind, Stock
 
 Samples = NDArray[np.float32]
 Active = NDArray[np.bool_]
@@ -28,6 +38,8 @@ def material(
 
     A speaker's clips with pauses, a stretch of music, or a bed or hits of noise.
     """
+    if kind == "speech" and mix.far:
+        return rooms.conversation(_talkers(source, mix, rng), length, rng)
     if kind == "speech":
         out, active = _talk(source, length, mix, rng)
         if mix.vary_clips and rng.random() < 0.08:  # someone else at the same time
@@ -46,6 +58,14 @@ def material(
 
 def _noise(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> Samples:
     """A bed, hits with pauses, or noise made by rule; now and then two of them together."""
+    if mix.creatures or mix.tones or mix.bangs:
+        special = rng.random()
+        if special < mix.creatures:
+            return _called(source, "creatures", length, mix, rng)
+        if special < mix.creatures + mix.tones:
+            return _called(source, "tones", length, mix, rng)
+        if special < mix.creatures + mix.tones + mix.bangs:
+            return _filtered(sparse.bangs(source, length, rng), mix, rng, 3.0)
     if rng.random() < mix.synthetic_noise:
         return synthetic.noise(length, rng)
     out = _fill(source, "noise", length, mix, rng, long=bool(rng.random() < 0.7))
@@ -58,10 +78,23 @@ def _noise(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> S
 
 def _song(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> Samples:
     """A stretch of music; a share of it is sung, drummed or played note by note, alone or with something else."""
+    if mix.openings and rng.random() < mix.openings:
+        return _stretch(source, length, mix, rng) * sparse.opening(length, rng)
+    return _stretch(source, length, mix, rng)
+
+
+def _stretch(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> Samples:
+    if mix.songs or mix.solo or mix.bass:
+        special = rng.random()
+        if special < mix.songs and source.clips("songs"):
+            return _fill(source, "songs", length, mix, rng, long=bool(rng.random() < 0.5))
+        if mix.songs <= special < mix.songs + mix.solo:
+            return _filtered(sparse.solo(source, length, rng), mix, rng, 3.0)
+        if mix.songs + mix.solo <= special < mix.songs + mix.solo + mix.bass:
+            return _filtered(sparse.bass_music(length, rng), mix, rng, 3.0)
     kind = rng.random()
     if kind < mix.sung:
-        clip = source.draw("speech", rng)
-        lead, alone = singing.sing(source.read(clip, 0, 6 * SAMPLE_RATE), length, rng), 0.3
+        lead, alone = sung.sung(source, length, mix.sung_by, rng), 0.3 if mix.sung < 0.5 else 0.5
     elif kind < mix.sung + mix.drummed:
         lead, alone = beats.beat(source, length, rng), 0.6
     elif kind < mix.sung + mix.drummed + mix.played:
@@ -80,10 +113,31 @@ def _both(lead: Samples, band: Samples, mix: Mix, rng: np.random.Generator) -> S
     return out
 
 
-def _talk(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> tuple[Samples, Active]:
+def _called(source: Source, stock: Stock, length: int, mix: Mix, rng: np.random.Generator) -> Samples:
+    """Creatures or tones: recorded, one after the other, or made by rule."""
+    if rng.random() < mix.made or not source.clips(stock):
+        made = creatures.creatures if stock == "creatures" else tones.tones
+        return _filtered(made(length, rng), mix, rng, 4.0)
+    return _fill(
+        source, stock, length, mix, rng, long=bool(rng.random() < (0.3 if stock == "creatures" else 0.7))
+    )
+
+
+def _talkers(source: Source, mix: Mix, rng: np.random.Generator) -> list[rooms.Talker]:
+    """Two talkers, sometimes one or three."""
+
+    def talker(first: Clip) -> rooms.Talker:
+        return lambda length: _talk(source, length, mix, rng, first)
+
+    return [talker(source.draw("speech", rng)) for _ in range(int(rng.choice([1, 2, 2, 3])))]
+
+
+def _talk(
+    source: Source, length: int, mix: Mix, rng: np.random.Generator, first: Clip | None = None
+) -> tuple[Samples, Active]:
     """One speaker's clips with pauses between them, each with the activity of its own recording."""
     out, active = np.zeros(length, np.float32), np.zeros(length // CELL_SAMPLES, bool)
-    first = source.draw("speech", rng)
+    first = first or source.draw("speech", rng)
     speed, clip, at = _speed(mix, rng, 0.8, 1.18), first, 0
     while at < length:
         piece = _take(source, clip, length - at, speed, rng)
@@ -95,7 +149,10 @@ def _talk(source: Source, length: int, mix: Mix, rng: np.random.Generator) -> tu
         out[at : at + len(piece)] = piece * np.float32(10 ** (rng.uniform(-3, 0) / 20))
         active[at // CELL_SAMPLES : at // CELL_SAMPLES + len(own)] |= own
         at += to_cells(len(piece) / SAMPLE_RATE)
-        at += to_cells(rng.uniform(0.03, 0.5) if rng.random() < 0.65 else rng.uniform(0.5, 1.8))
+        if mix.short_talk:
+            at += to_cells(rng.uniform(0.7, 2.5))
+        else:
+            at += to_cells(rng.uniform(0.03, 0.5) if rng.random() < 0.65 else rng.uniform(0.5, 1.8))
         clip = source.more(first, "speech", rng)
     return _filtered(out, mix, rng, 3.0), active
 
@@ -110,12 +167,14 @@ def _gate(active: Active, length: int) -> Samples:
     return gate
 
 
-def _fill(source: Source, kind: Kind, length: int, mix: Mix, rng: np.random.Generator, long: bool) -> Samples:
-    """Clips of a kind until ``length`` is full: one after the other (``long``: without pauses)."""
+def _fill(
+    source: Source, kind: Stock, length: int, mix: Mix, rng: np.random.Generator, long: bool
+) -> Samples:
+    """Clips of a stock until ``length`` is full: one after the other (``long``: without pauses)."""
     out, at = np.zeros(length, np.float32), 0
     clip = source.draw(kind, rng)
     while at < length:
-        speed = _speed(mix, rng, *((0.9, 1.1) if kind == "music" else (0.6, 1.6)))
+        speed = _speed(mix, rng, *((0.9, 1.1) if kind in ("music", "songs") else (0.6, 1.6)))
         piece = _take(source, clip, length - at, speed, rng)
         loud = max(float(np.sqrt(np.mean(np.square(piece)))) if len(piece) else 0.0, 1e-4)
         piece = effects.fade(piece / np.float32(loud), 0.005, 0.02)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from export.recipes.speech_music_noise.recipe_settings import NOISE_HEARD_DB
+from export.recipes.speech_music_noise.scenes.sung import Method
 from export.recipes.speech_music_noise.sources.rules import Kind
 
 
@@ -21,8 +23,18 @@ class Mix:
         sung: share of music that someone sings to (or sings alone), made from spoken clips.
         drummed: share of music that is a drum pattern, alone or with other music.
         played: share of music that is a tune of single notes, alone or with drums.
-        degradations: share of scenes each effect touches: "filter", "room", "codec", "clip", "dead" (digital silence).
+        degradations: share of scenes each effect touches: "filter", "room", "codec", "clip", "dead" (digital silence),
+            "gain-control", "quiet" (all of it, the microphone's own noise too, 20 dB down).
         vary_clips: whether clips are filtered, sped up and shaped one by one.
+        noise_heard_db: noise that lies further under another source is not labelled while that one sounds.
+        creatures, tones, bangs: share of noise that is animals and toys, horns, bells and hums, separate bangs.
+        sung_by: how singing is made of spoken clips, each as often (see sung.py).
+        songs: share of music that is recorded singing, where there is any.
+        solo, bass: share of music that is one instrument alone, or bass music.
+        openings: share of music that begins quietly and swells.
+        made: share of creatures and tones that are synthetic.
+        far: whether people talk in one room, some of them far away.
+        short_talk: whether people say a few words and pause, so that speech begins often.
     """
 
     weights: dict[tuple[Kind, ...], float]
@@ -36,6 +48,18 @@ class Mix:
     played: float = 0.1
     degradations: dict[str, float] = field(default_factory=dict)
     vary_clips: bool = True
+    noise_heard_db: float = NOISE_HEARD_DB
+    creatures: float = 0.0
+    tones: float = 0.0
+    bangs: float = 0.0
+    sung_by: tuple[Method, ...] = ("vocoder",)
+    songs: float = 0.0
+    solo: float = 0.0
+    bass: float = 0.0
+    openings: float = 0.0
+    made: float = 0.5
+    far: bool = False
+    short_talk: bool = False
 
 
 RATIOS: dict[tuple[Kind, Kind], tuple[float, float]] = {

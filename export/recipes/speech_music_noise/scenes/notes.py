@@ -20,9 +20,9 @@ Samples = NDArray[np.float32]
 LARGEST_SHIFT_SEMITONES = 7  # further, and a note sounds like another instrument
 
 
-def tune(source: Source, length: int, rng: np.random.Generator) -> Samples:
-    """(length,) float32: one instrument, 40 to 160 beats a minute, in one of four manners."""
-    notes = _instrument(source, rng)
+def tune(source: Source, length: int, rng: np.random.Generator, group: str | None = None) -> Samples:
+    """(length,) float32: one instrument (that of ``group``), 40 to 160 beats a minute, in one of four manners."""
+    notes = _instrument(source, rng, group)
     scale = SCALES[int(rng.integers(len(SCALES)))]
     root = int(rng.choice(list(notes))) - int(rng.integers(0, 13))
     beat = 60 / rng.uniform(40, 160) * SAMPLE_RATE
@@ -44,10 +44,13 @@ def tune(source: Source, length: int, rng: np.random.Generator) -> Samples:
     return out[:length]
 
 
-def _instrument(source: Source, rng: np.random.Generator) -> dict[int, Clip]:
+def _instrument(source: Source, rng: np.random.Generator, group: str | None = None) -> dict[int, Clip]:
     """The clips of one group by pitch; a clip's file is named by its MIDI number."""
-    first = source.draw("notes", rng)
-    clips: list[Clip] = source.clips("notes", first.group) or [first]
+    if group is None:
+        first = source.draw("notes", rng)
+        clips: list[Clip] = source.clips("notes", first.group) or [first]
+    else:
+        clips = source.clips("notes", group)
     return {_pitch(clip): clip for clip in clips}
 
 

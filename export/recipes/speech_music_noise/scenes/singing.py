@@ -7,6 +7,8 @@ in the short-time spectrum: crude, but it has what tells song from speech: held 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +19,16 @@ HOP_SAMPLES, WINDOW_SAMPLES = 160, 512
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9), (0, 3, 5, 7, 10))
 
 
-def sing(spoken: Samples, length: int, rng: np.random.Generator) -> Samples:
-    """(length,) float32: the words of ``spoken`` (at least 0.1 s, repeated as needed) on a random melody."""
+def sing(
+    spoken: Samples,
+    length: int,
+    rng: np.random.Generator,
+    excite: Callable[[NDArray[np.float64], np.random.Generator], NDArray[np.float64]] | None = None,
+) -> Samples:
+    """(length,) float32: the words of ``spoken`` (at least 0.1 s, repeated as needed) on a random melody.
+
+    ``excite`` makes the source out of the pitch of every 10 ms; None = ``cords``.
+    """
     slow = rng.uniform(1.3, 3.0)
     tract, breathy = _tract(spoken)
     frames = length // HOP_SAMPLES + 1
@@ -28,9 +38,9 @@ def sing(spoken: Samples, length: int, rng: np.random.Generator) -> Samples:
     out = np.zeros(length + WINDOW_SAMPLES)
     for voice in range(voices):
         interval = 1.0 if voice == 0 else 2 ** (rng.choice([3, 4, 5, 7, 12, 0.1]) / 12)
-        source = _cords(pitch * interval, rng)
+        source = (excite or cords)(pitch * interval, rng)
         source += rng.standard_normal(len(source)) * 0.02
-        out += _shape(source, tract[at], breathy[at], rng)[: len(out)]
+        out += shape_voice(source, tract[at], breathy[at], rng)[: len(out)]
     return out[:length].astype(np.float32)
 
 
@@ -70,7 +80,7 @@ def _tract(spoken: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return smooth, np.clip((high - 0.3) / 0.4, 0, 1)
 
 
-def _cords(pitch: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+def cords(pitch: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
     """A pulse a period of ``pitch``, each shared between its two nearest samples."""
     each = np.interp(
         np.arange(len(pitch) * HOP_SAMPLES + WINDOW_SAMPLES), np.arange(len(pitch)) * HOP_SAMPLES, pitch
@@ -86,7 +96,7 @@ def _cords(pitch: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.f
     return out * np.sqrt(SAMPLE_RATE / np.maximum(each, 1))
 
 
-def _shape(
+def shape_voice(
     source: NDArray[np.float64],
     tract: NDArray[np.float64],
     breathy: NDArray[np.float64],

@@ -9,6 +9,7 @@ is heard in validation. KDE's volunteers speak in two packages, so those are spl
 
 from __future__ import annotations
 
+from export.recipes.speech_music_noise.sources.case_sounds import CASE_FOLDERS, CASE_PACKAGES
 from export.recipes.speech_music_noise.sources.games import GAME_PACKAGES
 from export.recipes.speech_music_noise.sources.more_packages import MORE_PACKAGES
 from export.recipes.speech_music_noise.sources.rules import (
@@ -163,6 +164,7 @@ PACKAGES: tuple[Corpus, ...] = (
     ),
     *GAME_PACKAGES,
     *MORE_PACKAGES,
+    *CASE_PACKAGES,
 )
 
 # Folders with the same names as below, wherever --recordings points; each is used if it is there.
@@ -201,4 +203,5 @@ FOLDERS: tuple[Corpus, ...] = (
         ),
         folder=True,
     ),
+    *CASE_FOLDERS,
 )

@@ -21,13 +21,13 @@ import soxr
 from numpy.typing import NDArray
 
 from export.recipes.speech_music_noise.parallel import run_parallel
-from export.recipes.speech_music_noise.sources import soundfont
+from export.recipes.speech_music_noise.sources import packs, soundfont
 from export.recipes.speech_music_noise.sources.corpora import FOLDERS, PACKAGES
 from export.recipes.speech_music_noise.sources.rules import SAMPLE_RATE, Corpus, Split
 from stream.errors import DataError
 
 STORED_PEAK = 0.7  # clips are stored at this peak, so that quiet recordings keep their resolution in int16
-ARCHIVE_SUFFIXES = {".pk3", ".zip", ".wz", ".sf2"}
+ARCHIVE_SUFFIXES = {".pk3", ".zip", ".wz", ".sf2", ".rcc", ".cat"}
 # Not the suffixes that files are listened to with: a longer list would change the banks, and all that is made of them.
 SOUND_SUFFIXES = {".wav", ".ogg", ".opus", ".flac", ".mp3", ".g722", ".gsm"}
 
@@ -125,7 +125,23 @@ def build_bank(corpus: Corpus, root: Path, bank: Path) -> None:
             )
             start += len(samples)
     # The index is written last: an interrupted build leaves none and starts again.
-    index_path.write_text(json.dumps({"licence": corpus.licence, "unread": unread, "clips": rows}))
+    licence = (
+        corpus.licence + _attribution(root, {str(row["path"]) for row in rows})
+        if corpus.folder
+        else corpus.licence
+    )
+    index_path.write_text(json.dumps({"licence": licence, "unread": unread, "clips": rows}))
+
+
+def _attribution(root: Path, used: set[str]) -> str:
+    """Who made those of the files used whose licence asks for it, where the folder's manifest says so: "; by A, B"."""
+    with (root / "manifest.csv").open(newline="") as text:
+        authors = {
+            row["author"]
+            for row in csv.DictReader(text)
+            if row.get("author") and "BY" in row.get("licence", "") and row["filename"] in used
+        }
+    return f"; CC BY by {', '.join(sorted(authors))}" if authors else ""
 
 
 def _files(corpus: Corpus, root: Path) -> Iterator[tuple[str, Path]]:
@@ -139,6 +155,12 @@ def _files(corpus: Corpus, root: Path) -> Iterator[tuple[str, Path]]:
         unpacked = pack.with_suffix(".unpacked")
         if pack.suffix == ".sf2":
             soundfont.unpack(pack, unpacked)
+            continue
+        if pack.suffix == ".rcc":
+            packs.unpack_resources(pack, unpacked, SOUND_SUFFIXES)
+            continue
+        if pack.suffix == ".cat":
+            packs.unpack_sounds(pack, unpacked)
             continue
         with zipfile.ZipFile(pack) as archive:
             archive.extractall(

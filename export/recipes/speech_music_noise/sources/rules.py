@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["speech", "music", "noise"]
-# What recordings are kept as: a class of their own, or single hits of drums and single notes of instruments, of which
-# beats.py and notes.py make music.
-Stock = Literal["speech", "music", "noise", "drums", "notes"]
+# What recordings are kept as: a class of their own; single hits of drums and single notes of instruments, of which
+# beats.py and notes.py make music; or what the cases (scenes/cases.py) are made of: animals and toys, horns, bells and
+# hums, bangs (all noise), real singing and instruments that play alone (music).
+Stock = Literal["speech", "music", "noise", "drums", "notes", "creatures", "tones", "bangs", "songs", "solos"]
 Split = Literal["train", "validation"]
 
 SAMPLE_RATE = 16_000  # of everything that is decoded, composed and trained on
 KINDS: tuple[Kind, ...] = ("speech", "music", "noise")
-STOCK: tuple[Stock, ...] = (*KINDS, "drums", "notes")
+STOCK: tuple[Stock, ...] = (
+    *KINDS, "drums", "notes", "creatures", "tones", "bangs", "songs", "solos"
+)  # fmt: skip
 SPLITS: tuple[Split, ...] = ("train", "validation")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from export.recipes.speech_music_noise.parallel import run_parallel
 from export.recipes.speech_music_noise.recipe_settings import FEATURES, RecipeSettings
+from export.recipes.speech_music_noise.scenes.cases import CASES, training_mixes
 from export.recipes.speech_music_noise.scenes.compose import Scene
 from export.recipes.speech_music_noise.scenes.mix import (
     HARD,
@@ -38,11 +39,14 @@ STREAM_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class StreamSet:
-    """A set of streams to compose: ``count`` of ``seconds`` each, from the recordings of one side."""
+    """A set of streams to compose: ``count`` of ``seconds`` each, from the recordings of one side.
+
+    Of several mixes, stream i has that of its turn.
+    """
 
     name: str
     side: Side
-    mix: Mix
+    mix: Mix | tuple[Mix, ...]
     count: int
     seconds: float
     seed: int
@@ -54,17 +58,28 @@ VALIDATION_SETS = (
     StreamSet("hard", "hard", HARD, 30, STREAM_SECONDS, 7),
     StreamSet("hard-no-speech", "hard", HARD_NO_SPEECH, 20, 180.0, 8),
 )
+# A validation for each case that networks get wrong; name of the set: "case-" and that of the case.
+CASE_SETS = tuple(
+    StreamSet(f"case-{name}", "hard", case.validation, 10, STREAM_SECONDS, 7) for name, case in CASES.items()
+)
+# Thresholds and rules are chosen on so many further draws of the validation beside the first.
+FURTHER_DRAWS = 2
 
 
 @dataclass(frozen=True, eq=False)
 class RecipeData:
-    """Training streams by round, the two validations, and every source's licence."""
+    """Training streams by round, the two validations and those of the cases, and every source's licence.
+
+    ``further`` are more draws of the plain and hard validation, on which thresholds are chosen as well.
+    """
 
     rounds: tuple[ComposedStreams, ...]
     plain: ValidationStreams
     hard: ValidationStreams
     licences: dict[str, str]
     digest: str
+    cases: dict[str, ComposedStreams] = field(default_factory=dict)
+    further: tuple[tuple[ValidationStreams, ValidationStreams], ...] = ()
 
     def round_order(self, seed: int, passes: int) -> tuple[int, ...]:
         """The rounds to learn from, epoch by epoch: all of them ``passes`` times, each time in another order."""
@@ -75,7 +90,7 @@ class RecipeData:
 def prepare(cache: Path, recordings: Path | None, settings: RecipeSettings, jobs: int) -> None:
     """Gather the corpora and compose all streams; what is already in ``cache`` is kept."""
     gather(cache, recordings, jobs)
-    sets = (*_rounds(settings), *VALIDATION_SETS)
+    sets = (*_rounds(settings), *VALIDATION_SETS, *CASE_SETS, *_further_sets())
     for made in run_parallel(jobs, compose_set, [(cache, each) for each in sets]):
         hours = made.count * made.seconds / 3600
         print(f"composed {made.name}: {hours:.1f} h", file=sys.stderr, flush=True)
@@ -84,17 +99,38 @@ def prepare(cache: Path, recordings: Path | None, settings: RecipeSettings, jobs
 def load(cache: Path, settings: RecipeSettings) -> RecipeData:
     """What ``prepare`` made."""
     rounds = tuple(load_set(cache, each) for each in _rounds(settings))
-    plain, plain_no_speech, hard, hard_no_speech = (load_set(cache, each) for each in VALIDATION_SETS)
+    plain, hard = _validations(cache, 0)
     sides = [_bank(cache, "train"), _bank(cache, "hard")]
     whole = hashlib.sha256("".join(bank.digest for bank in sides).encode()).hexdigest()[:16]
     licences = {source: licence for bank in sides for source, licence in bank.licences.items()}
     return RecipeData(
         rounds,
-        ValidationStreams(plain, plain_no_speech),
-        ValidationStreams(hard, hard_no_speech),
+        plain,
+        hard,
         licences,
         whole,
+        {each.name.removeprefix("case-"): load_set(cache, each) for each in CASE_SETS},
+        tuple(_validations(cache, draw) for draw in range(1, FURTHER_DRAWS + 1)),
     )
+
+
+def another_draw(wanted: StreamSet, draw: int) -> StreamSet:
+    """A draw of a validation set: other scenes of the same recordings; draw 0 is the set itself."""
+    if not draw:
+        return wanted
+    return replace(wanted, name=f"{wanted.name}-draw-{draw}", seed=wanted.seed + 1000 * draw)
+
+
+def _further_sets() -> tuple[StreamSet, ...]:
+    return tuple(another_draw(each, draw) for each in VALIDATION_SETS for draw in range(1, FURTHER_DRAWS + 1))
+
+
+def _validations(cache: Path, draw: int) -> tuple[ValidationStreams, ValidationStreams]:
+    """Plain and hard."""
+    plain, plain_no_speech, hard, hard_no_speech = (
+        load_set(cache, another_draw(each, draw)) for each in VALIDATION_SETS
+    )
+    return ValidationStreams(plain, plain_no_speech), ValidationStreams(hard, hard_no_speech)
 
 
 def compose_set(cache: Path, wanted: StreamSet) -> StreamSet:
@@ -126,8 +162,9 @@ def streams_in(hours: float) -> int:
 
 def _rounds(settings: RecipeSettings) -> tuple[StreamSet, ...]:
     count = streams_in(settings.hours)
+    mixes = training_mixes(frozenset(settings.without), settings.noise_heard_db, TRAIN)
     return tuple(
-        StreamSet(f"round-{index}", "train", TRAIN, count, STREAM_SECONDS, 100 + index)
+        StreamSet(f"round-{index}", "train", mixes, count, STREAM_SECONDS, 100 + index)
         for index in range(settings.rounds)
     )
 

@@ -79,14 +79,24 @@ def render(scene: Scene, spec: FeatureSpec) -> tuple[NDArray[np.float16], NDArra
     return features.astype(np.float16), frame_labels(scene.active, len(features), spec)
 
 
-def compose_scenes(source: Source, mix: Mix, *, count: int, seconds: float, seed: int) -> Iterator[Scene]:
-    """``count`` scenes of ``seconds``; scene i depends on ``seed`` and i alone."""
+def compose_scenes(
+    source: Source, mix: Mix | tuple[Mix, ...], *, count: int, seconds: float, seed: int
+) -> Iterator[Scene]:
+    """``count`` scenes of ``seconds``; scene i depends on ``seed``, i and its mix alone. Several mixes take turns."""
+    mixes = mix if isinstance(mix, tuple) else (mix,)
     for index in range(count):
-        yield compose(source, seconds, mix, np.random.default_rng([seed, index]))
+        yield compose(source, seconds, mixes[index % len(mixes)], np.random.default_rng([seed, index]))
 
 
 def make_streams(
-    source: Source, mix: Mix, spec: FeatureSpec, folder: Path, *, count: int, seconds: float, seed: int
+    source: Source,
+    mix: Mix | tuple[Mix, ...],
+    spec: FeatureSpec,
+    folder: Path,
+    *,
+    count: int,
+    seconds: float,
+    seed: int,
 ) -> ComposedStreams:
     """Compose scenes into ``folder``, or read them if they are there."""
     done = folder / "segments.json"
