@@ -15,7 +15,7 @@ from typing import Any
 from stream.errors import ModelError
 
 NAME = "stream-classify"
-BUNDLED_MODELS = ("default", "small")
+BUNDLED_MODELS = ("default", "small", "alarms")
 
 
 def asset(name: str) -> Path:

@@ -49,6 +49,7 @@ class LongStreamBatches:
         delay: frames by which targets lag the labels.
         teacher_targets: (S, T, C) probabilities to learn from beside the labels, as late as the targets; None = none.
         teacher_share: of the teacher targets in what is learnt, 0 to 1.
+        weights: (S, T) how much each frame counts, as late as the targets; None = all alike.
     """
 
     features: NDArray[Any]
@@ -60,6 +61,7 @@ class LongStreamBatches:
     delay: int = 0
     teacher_targets: NDArray[np.float16] | None = None
     teacher_share: float = 0.0
+    weights: NDArray[Any] | None = None
 
     def __call__(self, epoch: int) -> _Epoch:
         return _Epoch(self, epoch)
@@ -72,6 +74,16 @@ class LongStreamBatches:
             return late
         taught: NDArray[np.float32] = self.teacher_targets[streams].astype(np.float32)
         return (1 - self.teacher_share) * late + self.teacher_share * taught
+
+    def counted(self, streams: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(len(streams), T) float32, how much each frame of those streams counts."""
+        frames = self.labels.shape[1]
+        if self.weights is None:
+            return np.ones((len(streams), frames), np.float32)
+        late: NDArray[np.float32] = np.pad(self.weights[streams], ((0, 0), (self.delay, 0)))[
+            :, :frames
+        ].astype(np.float32)
+        return late
 
 
 @dataclass(frozen=True)
@@ -104,16 +116,18 @@ class _Epoch:
             streams = np.sort(order[first : first + source.rows])
             reset = rng.random(source.rows) < (1.0 if first == 0 else 0.5)
             parameters = None if source.augmentation is None else source.augmentation.draw(source.rows, rng)
-            features, targets = source.features[streams], source.targets(streams)
+            features, targets, weights = (
+                source.features[streams], source.targets(streams), source.counted(streams)
+            )  # fmt: skip
             begin = int(rng.integers(frames % source.chunk + 1))
             for start in range(begin, frames - source.chunk + 1, source.chunk):
                 part = features[:, start : start + source.chunk].astype(np.float32)
                 if source.augmentation is not None:
                     part = source.augmentation.apply(parameters, part, rng)
-                target = torch.from_numpy(np.ascontiguousarray(targets[:, start : start + source.chunk]))
+                piece = slice(start, start + source.chunk)
                 yield Batch(
                     torch.from_numpy(part),
-                    target,
-                    torch.ones(target.shape[:2]),
+                    torch.from_numpy(np.ascontiguousarray(targets[:, piece])),
+                    torch.from_numpy(np.ascontiguousarray(weights[:, piece])),
                     torch.from_numpy(reset if start == begin else np.zeros(source.rows, bool)),
                 )

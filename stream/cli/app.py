@@ -62,7 +62,7 @@ More: stream-classify COMMAND --help; stream-classify completion --help to compl
         show_default=True,
         metavar="FILE",
         shell_complete=complete_model,
-        help="ONNX file, or the name of a bundled model: default, small.",
+        help="ONNX file, or the name of a bundled model: default, small, alarms.",
     ),
     click.option(
         "--provider",

@@ -20,7 +20,7 @@ from stream.printable import printable, printable_json
 def inspect(model: str, as_json: bool) -> None:
     """Print what MODEL says about itself: front end, graph, states, receptive field, latency, accuracy, origin.
 
-    MODEL is a file, or the name of a bundled model: default, small.
+    MODEL is a file, or the name of a bundled model: default, small, alarms.
     """
     from stream.cli.models import model_path, opening
     from stream.inference.describe import describe

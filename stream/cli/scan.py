@@ -74,7 +74,7 @@ PLAIN_SECONDS = 10.0  # between lines of progress where nothing can be drawn
         show_default=True,
         metavar="FILE",
         shell_complete=complete_model,
-        help="ONNX file, or the name of a bundled model: default, small.",
+        help="ONNX file, or the name of a bundled model: default, small, alarms.",
     ),
     click.option(
         "-c", "--channel", metavar="N|mix", default="mix", show_default=True, help="Channel to listen to."

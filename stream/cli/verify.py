@@ -29,7 +29,7 @@ def verify(model: str, provider: str) -> None:
 
     The file carries a recording, its features and the probabilities that came out. All of it is computed again here:
     as a whole, hop by hop, in random chunks, alone and beside other streams. Exit code 0 only if everything agrees.
-    MODEL is a file, or the name of a bundled model: default, small.
+    MODEL is a file, or the name of a bundled model: default, small, alarms.
     """
     from stream.cli.models import model_path, opening
     from stream.inference.session import Model

@@ -68,7 +68,7 @@ class Model:
 
     @classmethod
     def bundled(cls, name: str = "default", provider: Provider = "auto") -> Model:
-        """A model that comes with the package: "default" or "small"."""
+        """A model that comes with the package: "default", "small" or "alarms"."""
         from stream.installation import bundled_model
 
         return cls.load(bundled_model(name), provider)
