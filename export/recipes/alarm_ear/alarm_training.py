@@ -17,6 +17,7 @@ from export.models import FrameClassifier, build, preset
 from export.recipes.alarm_ear.alarm_mix import HELD_OUT, NEGATIVE, TRAIN
 from export.recipes.alarm_ear.alarm_settings import FEATURES, LABELS, NETWORK, AlarmSettings
 from export.recipes.alarm_ear.alarm_streams import AlarmStreams, StreamSet, compose_set, load_set, streams_in
+from export.recipes.pass_report import PassReport
 from export.recipes.speech_music_noise.parallel import run_parallel
 from export.training import Curriculum, FitConfig, LongStreamBatches, fit
 
@@ -24,31 +25,6 @@ Probs = NDArray[np.float32]
 CHANNEL_GAIN_DB = 3.0
 LOOKED_AT = 50  # streams of each validation set after every round
 _CANDIDATES = np.arange(0.05, 1.0, 0.05)
-
-
-class PassReport:
-    """A line on stderr after every pass."""
-
-    passes = 0
-
-    def start_run(self, what: str, later: int) -> None:
-        pass
-
-    def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None:
-        self.passes = epochs
-
-    def step(self, loss: float) -> None:
-        pass
-
-    def end_epoch(self, record: dict[str, float], best: bool) -> None:
-        figures = "  ".join(
-            f"{k.removeprefix('val_')} {v:.3f}" for k, v in record.items() if k.startswith("val_")
-        )
-        turn = f"round {int(record['epoch']) + 1} of {self.passes}"
-        print(
-            f"{turn}  {record['seconds']:.0f} s  loss {record['loss']:.4f}  {figures}{' *' if best else ''}",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
 
 
 def training_sets(settings: AlarmSettings) -> list[StreamSet]:
@@ -126,6 +102,7 @@ def train(cache: Path, settings: AlarmSettings) -> tuple[FrameClassifier, dict[s
     ]  # fmt: skip
     result = fit(
         model, Curriculum(tuple(batches[index] for index in order)), fitting,
-        validate=validator(mixed, negative), folder=cache / "run", resume=True, report=PassReport(),
+        validate=validator(mixed, negative), folder=cache / "run", resume=True,
+        report=PassReport("alarms", lambda name: name != "score"),
     )  # fmt: skip
     return model, result.best

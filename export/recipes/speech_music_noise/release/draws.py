@@ -37,21 +37,34 @@ from stream.inference.session import Model
 NAMES = (*KINDS, "silence")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m export.recipes.speech_music_noise.release.draws",
-        description=(__doc__ or "").splitlines()[0],
-    )
+def arguments(module: str, summary: str, draws: tuple[int, str]) -> argparse.Namespace:
+    """What a command that composes further draws is given: models, cache, draws, jobs.
+
+    Args:
+        module: of the command.
+        summary: of it, a line.
+        draws: how many by default, and what they are.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=summary)
     parser.add_argument("models", type=Path, nargs="+", help="model files of the recipe")
     parser.add_argument(
         "--cache", type=Path, default=Path("runs/speech_music_noise"), help="the recipe's, with its banks"
     )
-    parser.add_argument("--draws", type=int, default=4, help="further ones, beside the cards' own")
+    parser.add_argument("--draws", type=int, default=draws[0], help=draws[1])
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="processes at once")
     given = parser.parse_args()
     for name in ("draws", "jobs"):
         if getattr(given, name) < 1:
             parser.error(f"--{name} {getattr(given, name)}: at least 1")
+    return given
+
+
+def main() -> int:
+    given = arguments(
+        "export.recipes.speech_music_noise.release.draws",
+        (__doc__ or "").splitlines()[0],
+        (4, "further ones, beside the cards' own"),
+    )
     try:
         models = [load_model(path) for path in given.models]
         sets = [(given.cache, each) for each in _all(given.draws)]

@@ -8,8 +8,6 @@ figures are means. A model's frames are judged at its card's thresholds, its eve
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +17,7 @@ import numpy as np
 from export.metrics import event_figures, frame_figures
 from export.recipes.speech_music_noise.parallel import run_parallel
 from export.recipes.speech_music_noise.recipe_settings import FEATURES
-from export.recipes.speech_music_noise.release.draws import load_model
+from export.recipes.speech_music_noise.release.draws import arguments, load_model
 from export.recipes.speech_music_noise.release.report import model_probs
 from export.recipes.speech_music_noise.release.tables import case_table
 from export.recipes.speech_music_noise.scenes.cases import CASES
@@ -82,20 +80,11 @@ def measure(model: Model, cache: Path, draws: int) -> dict[str, Figures]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m export.recipes.speech_music_noise.release.hard_cases",
-        description=(__doc__ or "").splitlines()[0],
+    given = arguments(
+        "export.recipes.speech_music_noise.release.hard_cases",
+        (__doc__ or "").splitlines()[0],
+        (1, "of every case; the figures are means"),
     )
-    parser.add_argument("models", type=Path, nargs="+", help="model files of the recipe")
-    parser.add_argument(
-        "--cache", type=Path, default=Path("runs/speech_music_noise"), help="the recipe's, with its banks"
-    )
-    parser.add_argument("--draws", type=int, default=1, help="of every case; the figures are means")
-    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="processes at once")
-    given = parser.parse_args()
-    for name in ("draws", "jobs"):
-        if getattr(given, name) < 1:
-            parser.error(f"--{name} {getattr(given, name)}: at least 1")
     try:
         models = {str(path): load_model(path) for path in given.models}
         sets = [(given.cache, another_draw(each, draw)) for each in CASE_SETS for draw in range(given.draws)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch.nn import functional
 
 from export.augmentation import ChannelAugmentation
 from export.models import FrameClassifier, ModelConfig, build, preset
+from export.recipes.pass_report import PassReport
 from export.recipes.speech_music_noise.recipe_settings import (
     DELAY_FRAMES,
     FEATURES,
@@ -38,30 +38,6 @@ from export.training.tensors import detach
 CHANNEL_GAIN_DB = 1.5
 NARROW_SHARE = 0.3
 TIMED_BATCHES = 12
-
-
-class PassReport:
-    """A line on stderr after every pass, with the name of the network: several may be training at once."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.passes = name, 0
-
-    def start_run(self, what: str, later: int) -> None:
-        pass
-
-    def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None:
-        self.passes = epochs
-
-    def step(self, loss: float) -> None:
-        pass
-
-    def end_epoch(self, record: dict[str, float], best: bool) -> None:
-        shown = "  ".join(
-            f"{key.removeprefix('val_')} {value:.3f}" for key, value in record.items() if key.endswith("_f1")
-        )
-        score = f"loss {record['loss']:.4f}  score {record['val_score']:.4f}{'*' if best else ' '}"
-        turn = f"pass {int(record['epoch']) + 1} of {self.passes}"
-        print(f"{self.name}  {turn}  {score}  {shown}", file=sys.stderr, flush=True)
 
 
 def network_config(name: str, settings: RecipeSettings) -> ModelConfig:
@@ -201,7 +177,14 @@ def _train(
     curriculum = Curriculum(tuple(rounds[index] for index in order))
     validate = validator(data.plain.mixed, data.hard.mixed, FEATURES, DELAY_FRAMES)
     folder = _run_folder(cache, settings, role, seed)
-    return train(model, curriculum, validate, fitting, folder=folder, report=PassReport(shown)).best
+    return train(
+        model,
+        curriculum,
+        validate,
+        fitting,
+        folder=folder,
+        report=PassReport(shown, lambda name: name.endswith("_f1")),
+    ).best
 
 
 def _augmentation() -> ChannelAugmentation:
