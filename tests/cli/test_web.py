@@ -56,6 +56,8 @@ def test_the_page_shows_the_one_source_and_moves_its_thresholds(tmp_path: Path) 
         assert answer.status_code == 200, answer.text
         words = b"noise: threshold 0.77"
         wait_for(lambda: words in (tmp_path / "lines").read_bytes(), "the status among the JSON lines", child)
+        begun = b'"type":"onset"'
+        wait_for(lambda: begun in (tmp_path / "lines").read_bytes(), "something that is on", child)
         refused = client.get("/", headers={"Host": "elsewhere.example.org"})
         assert refused.status_code == 421
         child.send_signal(signal.SIGTERM)
