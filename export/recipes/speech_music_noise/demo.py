@@ -1,8 +1,9 @@
-"""Make assets/demo.ogg: one minute of silence, speech, music, speech over music, noise, speech in noise.
+"""Make assets/demo.ogg: a minute of silence, speech, music, speech over music, noise, speech in noise; and half a minute
+of what is easily mistaken: a bark, a horn, a voice that sings, a smoke alarm.
 
-Every part may be used freely: CC0 recordings and sentences spoken by the flite synthesiser. None of it is in
-the training data (the parts belong to the validation side, or to no side). Levels and times are
-written down here, so that its labels are known and not guessed.
+Every part may be used freely: CC0 recordings, one song under CC BY 3.0 ("mermaid song" by poots), sentences spoken by
+the flite synthesiser, an alarm made by rule. None of it is in the training data (the parts belong to the validation
+side, or to no side). Levels and times are written down here, so that its labels are known and not guessed.
 
     python -m export.recipes.speech_music_noise.demo --cache DIR --recordings DIR --out assets
 """
@@ -22,11 +23,15 @@ from numpy.typing import NDArray
 from export.recipes.speech_music_noise.scenes.labels import CELL_SAMPLES, active_rms, active_spans, activity
 from export.recipes.speech_music_noise.sources.gather import decode, fetch
 from export.recipes.speech_music_noise.sources.rules import KINDS, SAMPLE_RATE, Kind
+from export.scenes.cadence import SMOKE, pulse_times
+from export.scenes.sounder import Sounder, sounded
 
-DEMO_SECONDS = 60
+DEMO_SECONDS = 90
 SELF_NOISE_DBFS = -72.0  # of the microphone, present throughout and counted as silence
 
-# (start s, end s, kind, level dBFS, parts): a part is a sample of sonic-pi, a bed, or "voice: words".
+# (start s, end s, kind, level dBFS, parts): a part is a sample of sonic-pi, "folder/file" of the recordings, of which a bed
+# is repeated without a seam, "voice: words", or ALARM.
+ALARM = "alarm"
 SCRIPT: tuple[tuple[float, float, Kind, float, tuple[str, ...]], ...] = (
     (
         4.0,
@@ -34,7 +39,7 @@ SCRIPT: tuple[tuple[float, float, Kind, float, tuple[str, ...]], ...] = (
         "speech",
         -22,
         (
-            "slt: Good morning. This is one minute of sound to try a classifier on.",
+            "slt: Good morning. Here is some sound to try a classifier on.",
             "rms: First come two voices, and then some music.",
         ),
     ),
@@ -49,7 +54,7 @@ SCRIPT: tuple[tuple[float, float, Kind, float, tuple[str, ...]], ...] = (
             "awb: The next train to the coast leaves from platform four.",
         ),
     ),
-    (42.0, 57.5, "noise", -26, ("clock-sfx-rain.ogg",)),
+    (42.0, 57.5, "noise", -26, ("ambience/clock-sfx-rain.ogg",)),
     (
         48.5,
         55.0,
@@ -60,7 +65,13 @@ SCRIPT: tuple[tuple[float, float, Kind, float, tuple[str, ...]], ...] = (
             "slt: Take an umbrella with you.",
         ),
     ),
+    (60.0, 66.0, "noise", -18, ("things/puppy_bark.ogg",) * 3),
+    (67.5, 70.5, "noise", -16, ("things/vehicle_horn_02.ogg",) * 2),
+    (72.0, 81.0, "music", -20, ("things/mermaid_song_01.ogg",)),
+    (82.0, 89.0, "noise", -24, (ALARM,)),
 )
+PAUSE_SECONDS = 0.5  # between sentences, barks and blasts of the horn
+ALARM_HERTZ = 3100.0
 
 
 def speak(line: str, cache: Path) -> NDArray[np.float32]:
@@ -79,14 +90,23 @@ def speak(line: str, cache: Path) -> NDArray[np.float32]:
 
 
 def material(kind: Kind, parts: tuple[str, ...], cache: Path, recordings: Path) -> NDArray[np.float32]:
-    """The parts one after the other; sentences with half a second between them."""
-    if kind == "speech":
-        pause = np.zeros(SAMPLE_RATE // 2, np.float32)
-        return np.concatenate([piece for line in parts for piece in (speak(line, cache), pause)][:-1])
-    if kind == "music":
+    """The parts one after the other; all but samples of music with a pause between them."""
+    if kind == "music" and "/" not in parts[0]:
         tree = fetch("sonic-pi-samples", cache)
         return np.concatenate([level(decode(next(tree.rglob(f"{name}.flac"))), kind) for name in parts])
-    return looped(decode(recordings / "ambience" / parts[0]), 60 * SAMPLE_RATE)
+    if parts[0].startswith("ambience/"):
+        return looped(decode(recordings / parts[0]), 60 * SAMPLE_RATE)
+    pause = np.zeros(round(PAUSE_SECONDS * SAMPLE_RATE), np.float32)
+    pieces = (_piece(part, cache, recordings) for part in parts)
+    return np.concatenate([each for piece in pieces for each in (piece, pause)][:-1])
+
+
+def _piece(part: str, cache: Path, recordings: Path) -> NDArray[np.float32]:
+    if part == ALARM:
+        n = round(2 * SMOKE.cycle * SAMPLE_RATE)
+        pulses = pulse_times(SMOKE, n / SAMPLE_RATE)
+        return np.asarray(sounded(Sounder(ALARM_HERTZ, ((1, 1.0), (2, 0.1))), pulses, n, SAMPLE_RATE), np.float32)
+    return decode(recordings / part) if "/" in part else speak(part, cache)
 
 
 def looped(bed: NDArray[np.float32], length: int, seam: int = SAMPLE_RATE // 4) -> NDArray[np.float32]:
@@ -108,7 +128,7 @@ def level(samples: NDArray[np.float32], kind: Kind, dbfs: float = 0.0) -> NDArra
 
 
 def build(cache: Path, recordings: Path) -> tuple[NDArray[np.float32], list[tuple[float, float, str]]]:
-    """The minute, (n,) float32, and its (onset s, offset s, label) in order of onset."""
+    """The recording, (n,) float32, and its (onset s, offset s, label) in order of onset."""
     rng = np.random.default_rng(60)
     mix = (rng.standard_normal(DEMO_SECONDS * SAMPLE_RATE) * 10 ** (SELF_NOISE_DBFS / 20)).astype(np.float32)
     active = {kind: np.zeros(len(mix) // CELL_SAMPLES, dtype=bool) for kind in KINDS}
@@ -133,7 +153,7 @@ def build(cache: Path, recordings: Path) -> tuple[NDArray[np.float32], list[tupl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, required=True, help="folder for downloads")
-    parser.add_argument("--recordings", type=Path, required=True, help="folder that holds ambience/")
+    parser.add_argument("--recordings", type=Path, required=True, help="folder that holds ambience/ and things/")
     parser.add_argument("--out", type=Path, default=Path("assets"))
     given = parser.parse_args()
     samples, rows = build(given.cache, given.recordings)
