@@ -60,7 +60,7 @@ def test_it_stands_in_a_pipe_between_ffmpeg_and_sox(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", pipe], env=environment(), capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
     samples, rate = soundfile.read(tmp_path / "out.wav", dtype="float32")
-    assert (rate, len(samples)) == (44_100, 60 * 44_100)
+    assert (rate, len(samples)) == (44_100, 90 * 44_100)
     assert not samples[slice(*(round(at * rate) for at in FRENCH_WORDS))].any()
     assert samples[18 * rate : 24 * rate].any()
 

@@ -44,7 +44,7 @@ def done(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eleven minutes in which music comes now and then: what the bundled model is to keep quiet about."""
     folder = tmp_path_factory.mktemp("night")
-    demo = read_audio(DEMO, 16000)
+    demo = read_audio(DEMO, 16000)[: 60 * 16000]
     rng = np.random.default_rng(0)
     for name in ("1.wav", "2.wav"):
         noise = 0.003 * rng.standard_normal(330 * 16000).astype(np.float32)
@@ -200,7 +200,7 @@ def listened(folder: Path, *arguments: str) -> None:
 
 
 def test_what_was_recorded_and_judged_is_calibrated_on(tmp_path: Path, night: Path) -> None:
-    """A minute of the demo, whose music a person said was wrong; then also that its speech was right."""
+    """The demo, whose music a person said was wrong; then also that its speech was right."""
     listened(tmp_path, "--history", "heard.sqlite", "--clips", "clips")
     verdicts = Verdicts(tmp_path / "clips")
     for path in sorted((tmp_path / "clips").glob("*.flac")):
@@ -213,7 +213,7 @@ def test_what_was_recorded_and_judged_is_calibrated_on(tmp_path: Path, night: Pa
     assert alone.returncode == 0, alone.stderr
     origin = json.loads(alone.stdout)
     assert origin["negatives"]["history"]
-    assert origin["negatives"]["hours"] == pytest.approx(1 / 60, rel=0.05)
+    assert origin["negatives"]["hours"] == pytest.approx(1.5 / 60, rel=0.05)
     assert origin["classes"]["music"]["highest_score"] > 0.95
     assert origin["classes"]["music"]["false_alarms"] == 0
     old, new = Model.bundled("small").card.detector, Model.load(tmp_path / "music.onnx").card.detector
@@ -227,15 +227,15 @@ def test_what_was_recorded_and_judged_is_calibrated_on(tmp_path: Path, night: Pa
     if full.returncode:
         assert "every minute has an event that was judged to be right" in full.stderr
     else:
-        assert json.loads(full.stdout)["negatives"]["hours"] < 0.5 / 60
+        assert json.loads(full.stdout)["negatives"]["hours"] < 1 / 60
     judged = done(
         "small", "--negatives", night, "--class", "speech", "--review", tmp_path / "clips", "--json",
         "--max-false-alarms", "20/h", "-o", tmp_path / "judged.onnx",
     )  # fmt: skip
     assert judged.returncode == 0, judged.stderr
     figures = json.loads(judged.stdout)
-    assert figures["positives"]["recordings"] == 9
-    assert figures["classes"]["speech"]["events"] >= 6
+    assert figures["positives"]["recordings"] == 7
+    assert figures["classes"]["speech"]["events"] >= 5
 
 
 def test_wrong_clips_alone_are_kept_quiet(tmp_path: Path) -> None:

@@ -742,9 +742,7 @@ def test_a_card_says_what_evaluate_says(tmp_path):
         assert card["events"][kind] == found["events"]["classes"][kind]
     silence = found["frames"]["none_of_them"]["f1"]
     assert card["frames"]["silence"]["f1"] == pytest.approx(silence, abs=5e-4)
-    assert (
-        card["false_speech_per_hour"] == found["events"]["classes"]["speech"]["false_alarms_per_hour"] == 60
-    )
+    assert card["false_speech_per_hour"] == found["events"]["classes"]["speech"]["false_alarms_per_hour"]
 
 
 @pytest.fixture

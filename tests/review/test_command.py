@@ -73,11 +73,11 @@ def test_the_clips_of_a_history(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     with Terminal(80, 24) as terminal:
         terminal.type(command_line("review", "--history", str(tmp_path / "h.sqlite"), "--silent"))
-        terminal.wait_for(lambda text: "clip 1 of 7" in text)
+        terminal.wait_for(lambda text: "clip 1 of 11" in text)
         terminal.press("y")
-        terminal.wait_for(lambda text: "clip 2 of 7" in text)
+        terminal.wait_for(lambda text: "clip 2 of 11" in text)
         terminal.press("q")
-        terminal.wait_for(lambda text: "6 clips left" in text)
+        terminal.wait_for(lambda text: "10 clips left" in text)
     assert len(Verdicts(tmp_path / "clips").all) == 1
 
 

@@ -94,7 +94,7 @@ def shown_events(page: Page) -> list[tuple[str, ...]]:
 def as_shown(event: Event) -> tuple[str, ...]:
     assert event.offset_s is not None
     length = span(event.offset_s - event.onset_s) + (", cut" if event.cut else "")
-    return clock(event.onset_s, 1), event.label, length, f"{event.peak:.2f}"
+    return clock(event.onset_s, 1), event.label, length, f"{round(event.peak, 4):.2f}"
 
 
 def test_the_microphone_is_heard_as_offline(browser: Browser, station: ServedApp) -> None:
@@ -139,7 +139,7 @@ def test_a_recording_is_heard_as_offline(browser: Browser, station: ServedApp) -
     whole = [event for event in whole if event.offset is not None]
     with page_of(browser, f"{station.url}/#/own") as page:
         page.locator("#file").set_input_files(DEMO)
-        page.locator(".said", has_text=f"demo.ogg: 0:59 heard, {len(whole)} events").wait_for()
+        page.locator(".said", has_text=f"demo.ogg: 1:29 heard, {len(whole)} events").wait_for()
         assert shown_events(page) == [as_shown(event) for event in whole]
         assert page.locator("progress").count() == 1
         assert not page.locator("progress").is_visible()
