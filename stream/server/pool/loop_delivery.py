@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from stream.server.pool.pool import Pool
+from stream.server.pool.any_pool import Tells
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ class LoopDelivery:
         >>> pool.take_seat("door", delivery.to(session.on_result), ended=delivery.to(session.on_end))  # doctest: +SKIP
     """
 
-    def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, pool: Tells, loop: asyncio.AbstractEventLoop) -> None:
         self._pool = pool
         self._loop = loop
         self._calls: list[tuple[Callable[[Any], None], Any]] = []

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from stream.decisions.spec import DetectorSpec
     from stream.server.http.served import Served
     from stream.server.limits import Limits
-    from stream.server.pool.pool import Pool
-    from stream.server.pool.seat import Seat
+    from stream.server.pool import AnyPool, AnySeat
     from stream.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -236,18 +235,18 @@ class Streams:
             await self._seat(pool, stream, snapshots.unpack(saved.snapshot))
         return stream
 
-    def _pool(self, model: str) -> Pool:
+    def _pool(self, model: str) -> AnyPool:
         pools = self._station.pools
         name = model or next(iter(pools))
         if name not in pools:
             raise StreamEnds("unknown_model", f"model {printable(name)!r}: there are {', '.join(pools)}")
         return pools[name]
 
-    async def _seat(self, pool: Pool, stream: LiveStream, snapshot: Snapshot | None) -> None:
+    async def _seat(self, pool: AnyPool, stream: LiveStream, snapshot: Snapshot | None) -> None:
         """Give the stream a seat; where all are taken, the oldest that waits for the same client gives up its own."""
         delivery = self._delivery_of(pool)
 
-        def take() -> Seat:
+        def take() -> AnySeat:
             return pool.take_seat(
                 stream.name,
                 delivery.to(stream.deliver),
@@ -292,7 +291,7 @@ class Streams:
             next(pool for pool in self._station.pools.values() if pool.model is stream.model)
         )
 
-    def _delivery_of(self, pool: Pool) -> LoopDelivery:
+    def _delivery_of(self, pool: AnyPool) -> LoopDelivery:
         found = self._deliveries.get(id(pool))
         if found is None:
             found = self._deliveries[id(pool)] = LoopDelivery(pool, asyncio.get_running_loop())

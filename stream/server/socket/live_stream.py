@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stream.decisions.spec import DetectorSpec
     from stream.inference.session import Model
     from stream.server.limits import Limits
-    from stream.server.pool.seat import Seat
+    from stream.server.pool import AnySeat
     from stream.server.socket.client_messages import Rules
     from stream.server.socket.connection import Connection
     from stream.server.socket.resume_store import SavedStream
@@ -64,7 +64,7 @@ class LiveStream:
         counts: rows, events, lost and repaired samples so far.
     """
 
-    seat: Seat
+    seat: AnySeat
 
     def __init__(
         self, name: str, identity: str, hello: Hello, model: Model, rules: DetectorSpec, limits: Limits
