@@ -15,6 +15,7 @@ from stream.server.pool.loop_delivery import LoopDelivery
 from stream.server.socket.client_messages import Hello
 from stream.server.socket.codes import StreamEnds
 from stream.server.socket.live_stream import LiveStream
+from stream.server.socket.outbox import rounded_together
 from stream.server.socket.overrides import changed_rules
 from stream.server.socket.resume_store import MemoryStore, ResumeStore, SavedStream
 from stream.server.socket.resume_tokens import ResumeTokens, name_in, new_name
@@ -249,7 +250,7 @@ class Streams:
         def take() -> AnySeat:
             return pool.take_seat(
                 stream.name,
-                delivery.to(stream.deliver),
+                delivery.to(stream.deliver, rounded_together),
                 ended=delivery.to(stream.ended),
                 detector=stream.rules,
                 snapshot=snapshot,
