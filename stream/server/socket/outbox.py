@@ -219,5 +219,8 @@ class Outbox:
         return _ENCODER.encode(ScoreRows(sample, probs, cold))
 
     def _told(self, part: Scores) -> Rounded:
-        rows: NDArray[np.floating[Any]] = part.probs if self._columns is None else part.probs[:, self._columns]
-        return (rows if self._exact else rounded(rows)).tolist()
+        rows: NDArray[np.floating[Any]] = (
+            part.probs if self._columns is None else part.probs[:, self._columns]
+        )
+        told: Rounded = (rows if self._exact else rounded(rows)).tolist()
+        return told

@@ -12,7 +12,7 @@ import msgspec
 from stream.decisions.spec import DetectorSpec
 from stream.messages import Event, Gap
 
-Bytes = memoryview  # decoded without a copy
+Bytes = bytes  # of an array; a copy of its own when it is decoded, so that it lies where arrays must lie
 
 
 class Take(msgspec.Struct, array_like=True, tag="take"):
@@ -134,10 +134,10 @@ def packed(message: Any) -> bytes:
 
 
 def orders(data: bytes) -> list[Order]:
-    """What ``packed`` was given; its samples refer to ``data``."""
+    """What ``packed`` was given."""
     return _ORDERS.decode(data)
 
 
 def answer(data: bytes) -> Answer:
-    """What ``packed`` was given; its scores refer to ``data``."""
+    """What ``packed`` was given."""
     return _ANSWER.decode(data)

@@ -129,9 +129,9 @@ class Worker:
         self._said.append(
             Heard(
                 number,
-                np.ascontiguousarray(scores.probs).data,
-                scores.sample.data,
-                scores.warm.data,
+                scores.probs.tobytes(),
+                scores.sample.tobytes(),
+                scores.warm.tobytes(),
                 result.end,
                 result.captured_at,
                 result.repaired,
