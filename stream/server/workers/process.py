@@ -34,6 +34,8 @@ from stream.server.workers.messages import (
 )
 from stream.snapshot import Snapshot
 
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 
 def work(orders_in: Connection, answers_out: Connection, model: Model, max_streams: int) -> None:
     """Carry out orders until no more can come. Signals are for the station, which then closes their pipe.
@@ -43,9 +45,8 @@ def work(orders_in: Connection, answers_out: Connection, model: Model, max_strea
         model: of all streams.
         max_streams: at a time.
     """
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # they reach every process of a terminal or a service
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     gc.set_threshold(100_000, 50, 100)  # as in the station: streams are freed as they go
     worker = Worker(model, max_streams)
     with suppress(EOFError, OSError):  # the station is done, or gone

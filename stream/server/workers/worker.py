@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import signal
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -16,7 +18,7 @@ from stream.errors import ClosedError, StreamClassifyError
 from stream.inference.session import Model
 from stream.messages import Result
 from stream.server.workers.messages import Answer, Order, Take, answer, packed
-from stream.server.workers.process import work
+from stream.server.workers.process import SIGNALS, work
 from stream.server.workers.seat import WorkerSeat
 
 log = logging.getLogger(__name__)
@@ -86,7 +88,7 @@ class Worker:
             name=f"worker of {self._model.id}",
             daemon=True,
         )
-        self._process.start()
+        _start_deaf(self._process)
         orders.close()
         answers.close()
         for target, name in ((self._send, "orders of"), (self._receive, "answers of")):
@@ -214,6 +216,20 @@ class Worker:
         for seat in list(self._seats.values()):
             seat.end(error)
         self._tell()
+
+
+def _start_deaf(process: Any) -> None:
+    """Start a process that signals do not reach, from its first moment on: they are for the station, and come to every
+    process of a terminal or a service."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        process.start()
+        return
+    resource_tracker.ensure_running()  # else it starts now, and lets signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _widen(pipe: Connection) -> None:
