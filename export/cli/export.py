@@ -33,6 +33,7 @@ Examples:
   stream-classify export offline.onnx -o model.onnx --card card.json --lookahead delay
   stream-classify export weights.safetensors --module net.py:Net -o model.onnx --labels yes,no
   stream-classify export model.pt -o small.onnx --quantize int8 --data recordings/
+  stream-classify export model.pt -o station.onnx --streams 64
 
 A network of your own, in Python:
   from export import to_onnx
@@ -51,6 +52,14 @@ A network of your own, in Python:
     ),
     click.option(
         "--opset", type=click.IntRange(17, 21), default=17, show_default=True, help="ONNX operator set."
+    ),
+    click.option(
+        "--streams",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Streams that one session will mostly run at once: what is written is quick for so many.",
     ),
     click.option("--force", is_flag=True, help="Write a quantised model even if it loses more than a point."),
 )
@@ -121,6 +130,7 @@ def export(
     time_axis: int,
     output_index: int,
     opset: int,
+    streams: int,
     quantize: str | None,
     data: Path | None,
     force: bool,
@@ -147,6 +157,7 @@ def export(
         "output_index": output_index,
         "activation_inside": activation_inside,
         "opset": opset,
+        "streams": streams,
     }
     with ExportProgress() as options["progress"]:
         if keras:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-import msgspec
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -24,13 +23,13 @@ from export.conversion.cleaning import clean
 from export.conversion.equivalence import EquivalenceReport, Reference, check_equivalence
 from export.conversion.fault_localisation import locate_exporter_fault, most_helpful
 from export.conversion.fixed_sizes import check_all_frames_read, check_freed, decided, fixed_sizes, free
-from export.conversion.golden import golden_audio, golden_vectors
+from export.conversion.golden import golden_audio
 from export.conversion.input_layout import InputLayout
 from export.conversion.observation import check_network
 from export.conversion.operators import check_no_chance, check_operators
+from export.conversion.packing import completed, packed
 from export.conversion.plain_modules import own_copy
-from export.conversion.step_runner import StreamRunner
-from export.conversion.stream_operators import forms_of
+from export.conversion.stream_operators import forms_of, quickest
 from export.conversion.torch_export import Whole, exporters_for, offline_graph, one_thread
 from export.models.weights import load_weights
 from export.recurrences import StepGraph, roll, step_form, takes_states
@@ -40,12 +39,9 @@ from export.streaming.loops import fuse_loops
 from export.streaming.probe import open_session
 from stream.errors import ExportError, ModelError, NotStreamable, ParityError, UsageError
 from stream.features.frontend import extract
-from stream.features.kernel import kernel_name
 from stream.foreign import model_kind
-from stream.inference.card import CARD_KEY, GOLDEN_KEY, ModelCard
+from stream.inference.card import ModelCard
 from stream.inference.onnx_file import read_model_file
-from stream.inference.session import Model
-from stream.inference.verify import compare as compare_golden
 
 Array = NDArray[np.float32]
 Network = nn.Module | onnx.ModelProto | str | Path
@@ -65,6 +61,7 @@ def to_onnx(
     output_index: int = 0,
     activation_inside: bool = False,
     opset: int = 17,
+    streams: int = 1,
     seed: int = 0,
     weights: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
@@ -87,6 +84,8 @@ def to_onnx(
         activation_inside: the network returns probabilities already. Otherwise ``card.activation`` is appended,
             unless the graph ends in it.
         opset: ONNX operator set of the file, 17 to 21.
+        streams: that one session will mostly run at once. Where ONNX Runtime has an operator made for streams, a step
+            of so many is timed here, and the quicker form is written.
         seed: of the synthetic features the comparison uses.
         weights: a ``.safetensors`` file or a state dict of torch.save, loaded into the copy of a torch module first.
         progress: told what is done, a few words each time.
@@ -103,6 +102,8 @@ def to_onnx(
     """
     if lookahead not in get_args(Lookahead):
         raise UsageError(f"lookahead {lookahead!r}: must be one of {', '.join(get_args(Lookahead))}")
+    if streams < 1:
+        raise UsageError(f"streams {streams}: at least 1")
     say = progress or (lambda _: None)
     if weights is not None:
         if not isinstance(network, nn.Module) or isinstance(network, torch.jit.ScriptModule):
@@ -139,11 +140,20 @@ def to_onnx(
                 if made.window:  # offline, attention over time costs the square of the length
                     frames = min(frames, max(8 * made.window, ATTENTION_FRAMES))
                 reference = replace(reference, activation=appended)
-                for form in forms_of(made):  # proven in each, and written in the last
-                    report = check_equivalence(
-                        form, reference, features, frames=frames, spec=card.features, seed=seed, progress=say
-                    )
-                made = form
+                made, report, operators = _proven(
+                    made,
+                    quickest(made, streams),
+                    partial(
+                        check_equivalence,
+                        reference=reference,
+                        example=features,
+                        frames=frames,
+                        spec=card.features,
+                        seed=seed,
+                        progress=say,
+                    ),
+                    say,
+                )
             except (NotStreamable, ParityError) as error:
                 faults.append(error)
                 continue
@@ -152,10 +162,35 @@ def to_onnx(
                     "the network itself gives NaN or infinity for exact zeros, which live sound may hold; put a floor "
                     "under what it divides by or takes the logarithm of, such as x / (norm + 1e-6)"
                 )
-            finished = _complete(card, made, report, exporter)
-            write_bytes(path, _pack(made, finished, features))
+            finished = completed(card, made, report, exporter, operators)
+            write_bytes(path, packed(made, finished, features))
             return finished
         raise most_helpful(faults)
+
+
+def _proven(
+    made: Streaming,
+    operators: frozenset[str],
+    prove: Callable[[Streaming], EquivalenceReport],
+    say: Callable[[str], None],
+) -> tuple[Streaming, EquivalenceReport, frozenset[str]]:
+    """The graph in the form to write, its proof, and the operators for streams in it.
+
+    With operators it is proven in every form that a runtime may make of it. Where one of them is not equal, the graph
+    is written in plain operators.
+
+    Raises:
+        ParityError: in plain operators it is not equal either.
+    """
+    try:
+        for form in forms_of(made, operators):
+            report = prove(form)
+        return form, report, operators
+    except ParityError as error:
+        if not operators:
+            raise
+        say(f"written without {', '.join(sorted(operators))}: {error}")
+    return made, prove(made), frozenset()
 
 
 def _example(example: Any, card: ModelCard, batch_axis: int, time_axis: int) -> tuple[Array, InputLayout]:
@@ -309,50 +344,3 @@ def _check_classes(made: Streaming, card: ModelCard) -> None:
             f"the network gives {made.n_classes} scores a frame, the card has {len(card.labels)} labels; "
             "make them agree"
         )
-
-
-def _complete(card: ModelCard, made: Streaming, report: EquivalenceReport, exporter: str) -> ModelCard:
-    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    export = {
-        "exporter": exporter or "offline ONNX graph",
-        "frames_compared": report.frames,
-        "largest_difference": float(f"{report.largest_difference:.3g}"),
-        "not_finite": list(report.not_finite),
-        "unsure": list(report.unsure),
-        "feature_kernel": kernel_name(card.features),
-        "onnx": onnx.__version__,
-        "torch": str(torch.__version__),
-    }
-    return msgspec.structs.replace(
-        card,
-        created=card.created or created.replace("+00:00", "Z"),
-        states=made.states,
-        stride=made.stride,
-        delay=card.delay + made.delay,
-        warmup=max(card.warmup, made.warmup * made.stride),
-        receptive_field=made.receptive_field,
-        exact=report.exact,
-        provenance={**card.provenance, "export": export},
-    )
-
-
-def _pack(made: Streaming, card: ModelCard, features: Array) -> bytes:
-    """The file: graph, card and golden vectors, verified once as ``stream-classify verify`` will do.
-
-    Raises:
-        ParityError: the packed file does not reproduce its own golden vectors.
-    """
-    runner = StreamRunner(made.model, made.states)
-    golden = golden_vectors(card, features[0], lambda x: runner.run(x, [x.shape[1]])[0])
-    packed = onnx.ModelProto()
-    packed.CopyFrom(made.model)
-    onnx.helper.set_model_props(packed, {CARD_KEY: card.to_json(), GOLDEN_KEY: golden.to_json()})
-    onnx.checker.check_model(packed, full_check=True)
-    data = bytes(packed.SerializeToString())
-    for check in compare_golden(Model(data, provider="cpu"), golden):
-        if not check.ok:
-            raise ParityError(
-                f"the packed file: {check.name} differs by {check.difference:.2g}, allowed {check.limit:g}; "
-                "nothing was written"
-            )
-    return data

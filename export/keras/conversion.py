@@ -51,6 +51,7 @@ def from_keras(
     output_index: int = 0,
     activation_inside: bool = False,
     opset: int = 17,
+    streams: int = 1,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> ModelCard:
@@ -67,6 +68,7 @@ def from_keras(
         activation_inside: the network returns probabilities already. Otherwise ``card.activation`` is appended,
             unless the network ends in it.
         opset: ONNX operator set of the file, 17 to 21.
+        streams: that one session will mostly run at once, as for ``to_onnx``.
         seed: of the synthetic features the comparison uses.
 
     Returns:
@@ -92,6 +94,7 @@ def from_keras(
         output_index=output_index,
         activation_inside=activation_inside,
         opset=opset,
+        streams=streams,
         seed=seed,
         progress=progress,
     )

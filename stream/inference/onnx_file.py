@@ -24,7 +24,7 @@ DOMAINS = {"", "ai.onnx", "com.microsoft"}
 # refused by that graph, except Scan: it ends with the frames it is given, and its body is looked into.
 FORBIDDEN_OPERATORS = {"Loop", "If", "PyOp", "SequenceMap"}
 # Operators that a file may explain by a function, for runtimes that do not know them: domain and name.
-STREAM_OPERATORS = {("com.microsoft", "LinearAttention")}
+STREAM_OPERATORS = {("com.microsoft", "LinearAttention"), ("com.microsoft", "CausalConvWithState")}
 
 
 def read_model_file(path: str | Path) -> bytes:

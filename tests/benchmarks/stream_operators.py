@@ -21,7 +21,7 @@ from export.streaming.probe import open_session
 from tests.support.attention_graphs import HEADS, INPUTS, KEYS, VALUES, attention_graph
 
 SHAPES = ((1, 1), (16, 1), (256, 1), (1, 100), (1, 3000))  # streams, frames
-CHANNELS, KERNEL = 64, 3
+CHANNELS, KERNEL, DILATION = 64, 3, 2
 TURN_SECONDS = 1.0
 
 
@@ -42,62 +42,36 @@ def attention(streams: int, frames: int) -> tuple[Callable[[], object], Callable
 def depthwise(streams: int, frames: int) -> tuple[Callable[[], object], Callable[[], object]]:
     """A call of the operator, and one of the plain form that the export writes."""
     rng = np.random.default_rng(0)
-    weight = rng.normal(size=(CHANNELS, 1, KERNEL)).astype(np.float32)
-    made = streamify(_offline(weight), rng.normal(size=(1, 50, CHANNELS)).astype(np.float32))
-    x = rng.normal(size=(streams, frames, CHANNELS)).astype(np.float32)
-    plain = open_session(made.model)
-    feed = {"features": x}
-    feed |= {
-        each.name: np.zeros(
-            (streams, *(d.dim_value for d in each.type.tensor_type.shape.dim[1:])), np.float32
-        )
-        for each in made.model.graph.input[1:]
+    plain = streamify(_offline(rng), rng.normal(size=(1, 50, CHANNELS)).astype(np.float32)).model
+    changed = with_stream_operators(plain)
+    assert changed is not None
+    past = (streams, (KERNEL - 1) * DILATION, CHANNELS)
+    feed = {
+        plain.graph.input[0].name: rng.normal(size=(streams, frames, CHANNELS)).astype(np.float32),
+        plain.graph.input[1].name: np.zeros(past, np.float32),
     }
-    operator = open_session(_operator(weight))
-    past = np.zeros((streams, CHANNELS, KERNEL - 1), np.float32)
-    return lambda: operator.run(None, {"features": x, "past": past}), lambda: plain.run(None, feed)
+    quick, slow = open_session(changed), open_session(plain)
+    return lambda: quick.run(None, feed), lambda: slow.run(None, feed)
 
 
-def _offline(weight: np.ndarray) -> onnx.ModelProto:
-    nodes = [
-        helper.make_node("Transpose", ["features"], ["turned"], perm=[0, 2, 1]),
-        helper.make_node("Conv", ["turned", "weight"], ["y"], group=CHANNELS, pads=[KERNEL - 1, 0]),
-        helper.make_node("Transpose", ["y"], ["out"], perm=[0, 2, 1]),
-    ]
-    return _model(nodes, ["features"], [("N", "T", CHANNELS)], ["out"], weight)
-
-
-def _operator(weight: np.ndarray) -> onnx.ModelProto:
+def _offline(rng: np.random.Generator) -> onnx.ModelProto:
+    weight = rng.normal(size=(CHANNELS, 1, KERNEL)).astype(np.float32)
+    pads = [(KERNEL - 1) * DILATION, 0]
     nodes = [
         helper.make_node("Transpose", ["features"], ["turned"], perm=[0, 2, 1]),
         helper.make_node(
-            "CausalConvWithState", ["turned", "weight", "", "past"], ["y", "present"], domain="com.microsoft"
+            "Conv", ["turned", "weight"], ["y"], group=CHANNELS, dilations=[DILATION], pads=pads
         ),
         helper.make_node("Transpose", ["y"], ["out"], perm=[0, 2, 1]),
     ]
-    shapes: list[tuple[str | int, ...]] = [("N", "T", CHANNELS), ("N", CHANNELS, KERNEL - 1)]
-    return _model(nodes, ["features", "past"], shapes, ["out", "present"], weight)
-
-
-def _model(
-    nodes: list[onnx.NodeProto],
-    inputs: list[str],
-    shapes: list[tuple[str | int, ...]],
-    outputs: list[str],
-    weight: np.ndarray,
-) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "depthwise",
-        [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-            for name, shape in zip(inputs, shapes, strict=True)
-        ],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, (None, None, None)) for name in outputs],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ("N", "T", CHANNELS))],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, (None, None, None))],
         [numpy_helper.from_array(weight, "weight")],
     )
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def compare(pair: tuple[Callable[[], object], Callable[[], object]]) -> tuple[float, float, float]:

@@ -34,7 +34,7 @@ from export.recipes.speech_music_noise.sources.bank import Clip
 from export.recipes.speech_music_noise.sources.case_sounds import CASE_FOLDERS, CASE_PACKAGES
 from export.recipes.speech_music_noise.sources.rules import SPLITS
 from export.recipes.speech_music_noise.training.bundled import network_of, normalised_by
-from export.recipes.speech_music_noise.training.distillation import with_level
+from export.recipes.speech_music_noise.training.further import with_level
 from export.recipes.speech_music_noise.training.streams import ComposedStreams, frame_labels
 from export.training.tensors import detach
 from stream.errors import ExportError, SpecError

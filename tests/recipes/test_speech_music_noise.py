@@ -62,6 +62,7 @@ from export.recipes.speech_music_noise.sources.corpora import FOLDERS, PACKAGES
 from export.recipes.speech_music_noise.sources.rules import KINDS, Corpus, Rule
 from export.recipes.speech_music_noise.training import data as data_module
 from export.recipes.speech_music_noise.training import distillation
+from export.recipes.speech_music_noise.training import further as further_module
 from export.recipes.speech_music_noise.training.data import RecipeData, StreamSet, compose_again, load_set
 from export.recipes.speech_music_noise.training.network import (
     average_best_and_last,
@@ -803,6 +804,7 @@ def test_the_recipe_from_streams_to_a_proven_file(tmp_path, monkeypatch, capsys)
     assert "pass 1 of" not in capsys.readouterr().err, "what is done is kept"
 
     # And further, from the file: its weights are found in it, and move.
+    monkeypatch.setattr(further_module, "SHARES", (1.0,))
     further = build_further(
         ["default"], tmp_path, None, settings, tmp_path / "further", 1, start=tmp_path / "out", passes=2
     )

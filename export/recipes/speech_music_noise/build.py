@@ -14,13 +14,12 @@ from export.recipes.speech_music_noise.training.bundled import network_of
 from export.recipes.speech_music_noise.training.data import load, prepare
 from export.recipes.speech_music_noise.training.distillation import (
     example_of,
-    pass_seconds,
     runs_folder,
-    train_further,
     train_published,
     train_teacher,
     write_teacher_targets,
 )
+from export.recipes.speech_music_noise.training.further import pass_seconds, train_further
 
 
 def build(

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-import time
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
+from torch import nn
 
 from export.augmentation import ChannelAugmentation
-from export.models import FrameClassifier, ModelConfig, build, preset
+from export.models import FrameClassifier, ModelConfig, preset
 from export.recipes.pass_report import PassReport
 from export.recipes.speech_music_noise.recipe_settings import (
     DELAY_FRAMES,
@@ -23,7 +19,6 @@ from export.recipes.speech_music_noise.recipe_settings import (
     RecipeSettings,
 )
 from export.recipes.speech_music_noise.sources.rules import KINDS
-from export.recipes.speech_music_noise.training.bundled import network_of, normalised_by
 from export.recipes.speech_music_noise.training.data import RecipeData, load
 from export.recipes.speech_music_noise.training.network import (
     average_best_and_last,
@@ -33,11 +28,9 @@ from export.recipes.speech_music_noise.training.network import (
     validator,
 )
 from export.training import Curriculum, FitConfig, LongStreamBatches
-from export.training.tensors import detach
 
 CHANNEL_GAIN_DB = 1.5
 NARROW_SHARE = 0.3
-TIMED_BATCHES = 12
 
 
 def network_config(name: str, settings: RecipeSettings) -> ModelConfig:
@@ -71,50 +64,10 @@ def train_published(
     model = new_network(network_config(name, settings), data.rounds[0], seed)
     if name == "default":  # the teachers have its shape
         model = _teacher(data, cache, settings, best_teacher)[0]
-    _train(model, name, name, seed, data, cache, settings, distilled=True)
-    average_best_and_last(model, _run_folder(cache, settings, name, seed))
-    validate = validator(data.plain.mixed, data.hard.mixed, FEATURES, DELAY_FRAMES)
-    return model, {f"val_{key}": value for key, value in validate(model).items()}
-
-
-def train_further(
-    name: str, start: Path, data: RecipeData, cache: Path, settings: RecipeSettings, passes: int
-) -> tuple[FrameClassifier, dict[str, float]]:
-    """Go on from the weights of a published file, by labels alone; the network and its validation figures."""
-    model = network_of(start, example_of(data))
-    normalised_by(model, *data.rounds[0].statistics)
-    if settings.level_memory and not model.config.level_memory:
-        model = with_level(model, settings.level_memory)
-    role, seed = f"continue-{name}-{passes}", settings.seeds[name]
-    further = replace(
-        settings,
-        passes={**settings.passes, role: 1},
-        learning_rates={**settings.learning_rates, role: settings.learning_rates["continue"]},
-    )
-    data = replace(data, rounds=tuple(data.rounds[index % len(data.rounds)] for index in range(passes)))
-    _train(model, role, f"{name} {seed}", seed, data, cache, further, distilled=False)
-    average_best_and_last(model, _run_folder(cache, further, role, seed))
-    validate = validator(data.plain.mixed, data.hard.mixed, FEATURES, DELAY_FRAMES)
-    return model, {f"val_{key}": value for key, value in validate(model).items()}
-
-
-def pass_seconds(model: FrameClassifier, data: RecipeData) -> float:
-    """About how long a pass through one round takes here: a few batches' training, and a validation."""
-    began = time.monotonic()
-    validator(data.plain.mixed, data.hard.mixed, FEATURES, DELAY_FRAMES)(model)
-    validated = time.monotonic() - began
-    streams = data.rounds[0]
-    batches = LongStreamBatches(streams.features, streams.labels, augmentation=_augmentation())(0)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
-    state, took = None, []
-    for batch in itertools.islice(batches, TIMED_BATCHES):
-        began = time.monotonic()
-        logits, state = model(batch.features, detach(state))
-        loss = functional.binary_cross_entropy_with_logits(logits, batch.targets)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        took.append(time.monotonic() - began)
-    return validated + float(np.median(took)) * len(batches)
+    run = run_folder(cache, settings, name, seed)
+    train_network(model, name, name, seed, data, settings, run, teacher_of(data, cache, settings))
+    average_best_and_last(model, run)
+    return model, {f"val_{key}": value for key, value in validation(data)(model).items()}
 
 
 def example_of(data: RecipeData) -> NDArray[np.float32]:
@@ -122,38 +75,38 @@ def example_of(data: RecipeData) -> NDArray[np.float32]:
     return data.plain.mixed.features[:2, :200].astype(np.float32)
 
 
-def with_level(model: FrameClassifier, memory: int) -> FrameClassifier:
-    """The same network behind a layer that adapts to the level of its input, and at first changes nothing."""
-    out = build(msgspec.structs.replace(model.config, level_memory=memory))
-    shifted = {}
-    for key, value in model.state_dict().items():
-        parts = key.split(".")
-        if parts[0] == "layers":
-            parts[1] = str(int(parts[1]) + 1)
-        shifted[".".join(parts)] = value
-    out.load_state_dict({**out.state_dict(), **shifted})
-    return out
-
-
 def _teacher(
     data: RecipeData, cache: Path, settings: RecipeSettings, seed: int
 ) -> tuple[FrameClassifier, dict[str, float]]:
     model = new_network(network_config("default", settings), data.rounds[0], seed)
-    return model, _train(model, "teacher", f"teacher {seed}", seed, data, cache, settings, distilled=False)
+    run = run_folder(cache, settings, "teacher", seed)
+    return model, train_network(model, "teacher", f"teacher {seed}", seed, data, settings, run)
 
 
-def _train(
+def validation(data: RecipeData) -> Callable[[nn.Module], dict[str, float]]:
+    """What the best pass is chosen by."""
+    cases = list(data.cases.values())
+    return validator(data.plain.mixed, data.hard.mixed, FEATURES, DELAY_FRAMES, cases)
+
+
+def train_network(
     model: FrameClassifier,
     role: str,
     shown: str,
     seed: int,
     data: RecipeData,
-    cache: Path,
     settings: RecipeSettings,
-    *,
-    distilled: bool,
+    folder: Path,
+    targets: Callable[[int], NDArray[np.float16]] | None = None,
 ) -> dict[str, float]:
-    """Leave the weights of the best pass in ``model``; its figures."""
+    """Leave the weights of the best pass in ``model``; its figures.
+
+    Args:
+        role: whose passes and learning rate.
+        shown: in the report of a pass.
+        folder: of the run; one that was interrupted continues.
+        targets: by round, what to learn beside the labels.
+    """
     order = data.round_order(seed, settings.passes[role])
     fitting = FitConfig(
         activation="sigmoid",
@@ -165,30 +118,40 @@ def _train(
         monitor="score",
         seed=seed,
     )
-    augmentation = _augmentation()
+    augmentation = augmentation_of_streams()
     rounds = [
         LongStreamBatches(
-            streams.features, streams.labels, seed=seed, augmentation=augmentation, delay=DELAY_FRAMES,
-            teacher_targets=teacher_targets((), streams, _targets_file(cache, settings, index)) if distilled else None,
+            streams.features,
+            streams.labels,
+            seed=seed,
+            augmentation=augmentation,
+            delay=DELAY_FRAMES,
+            teacher_targets=None if targets is None else targets(index),
             teacher_share=settings.teacher_share,
         )
         for index, streams in enumerate(data.rounds)
-    ]  # fmt: skip
+    ]
     curriculum = Curriculum(tuple(rounds[index] for index in order))
-    validate = validator(data.plain.mixed, data.hard.mixed, FEATURES, DELAY_FRAMES)
-    folder = _run_folder(cache, settings, role, seed)
     return train(
         model,
         curriculum,
-        validate,
+        validation(data),
         fitting,
         folder=folder,
         report=PassReport(shown, lambda name: name.endswith("_f1")),
     ).best
 
 
-def _augmentation() -> ChannelAugmentation:
+def augmentation_of_streams() -> ChannelAugmentation:
+    """The change of channel that every stream of every pass has."""
     return ChannelAugmentation(FEATURES, CHANNEL_GAIN_DB, NARROW_SHARE)
+
+
+def teacher_of(
+    data: RecipeData, cache: Path, settings: RecipeSettings
+) -> Callable[[int], NDArray[np.float16]]:
+    """By round, what the teachers predict; kept in ``cache``."""
+    return lambda index: teacher_targets((), data.rounds[index], _targets_file(cache, settings, index))
 
 
 def runs_folder(cache: Path, settings: RecipeSettings) -> Path:
@@ -196,7 +159,8 @@ def runs_folder(cache: Path, settings: RecipeSettings) -> Path:
     return cache / "runs" / settings.variant
 
 
-def _run_folder(cache: Path, settings: RecipeSettings, role: str, seed: int) -> Path:
+def run_folder(cache: Path, settings: RecipeSettings, role: str, seed: int) -> Path:
+    """Of one network with these switches."""
     return runs_folder(cache, settings) / f"{role}-{seed}"
 
 

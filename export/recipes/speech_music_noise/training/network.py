@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,24 +33,35 @@ def network_probs(model: nn.Module, data: ComposedStreams, chunk: int = 1000) ->
 
 
 def validator(
-    plain: ComposedStreams, hard: ComposedStreams, spec: FeatureSpec, delay: int
+    plain: ComposedStreams,
+    hard: ComposedStreams,
+    spec: FeatureSpec,
+    delay: int,
+    cases: Sequence[ComposedStreams] = (),
 ) -> Callable[[nn.Module], dict[str, float]]:
-    """A validation callback: F1 at the best threshold and AUC by class, on both; "score" is the mean of all twelve."""
+    """A validation callback: F1 at the best threshold and AUC by class, on plain, hard and all cases together.
 
-    def on(data: ComposedStreams, model: nn.Module) -> dict[str, float]:
-        probs, truth = in_cells(network_probs(model, data), data, spec, delay)
+    "score" is the mean of all of them.
+    """
+    parts = {"plain": [plain], "hard": [hard], "cases": list(cases)}
+
+    def on(sets: Sequence[ComposedStreams], model: nn.Module) -> dict[str, float]:
+        judged = [in_cells(network_probs(model, data), data, spec, delay) for data in sets]
+        probs, truth = (np.concatenate(column) for column in zip(*judged, strict=True))
         classes = frame_figures(probs, truth, KINDS)["classes"]
         return {
             f"{kind}_{short}": classes[kind][name]
             for kind in KINDS
             for short, name in (("f1", "f1"), ("auc", "roc_auc"))
+            if classes[kind][name] is not None  # of a class that never sounds there is no AUC
         }
 
     def validate(model: nn.Module) -> dict[str, float]:
         out = {
             f"{where}_{name}": value
-            for where, data in (("plain", plain), ("hard", hard))
-            for name, value in on(data, model).items()
+            for where, sets in parts.items()
+            if sets
+            for name, value in on(sets, model).items()
         }
         return {**out, "score": float(np.mean(list(out.values())))}
 
@@ -114,9 +125,14 @@ def average_best_and_last(model: nn.Module, folder: Path) -> None:
     """Give ``model`` the mean of the weights that the run in ``folder`` had at its best and after its last pass."""
     run = read_safely(folder / "last.pt", FORMAT, SCHEMA)
     best, last = run["best_weights"], run["averaged"]
-    model.load_state_dict(
-        {
-            name: (value + last[name]) / 2 if value.is_floating_point() else value
-            for name, value in best.items()
-        }
-    )
+    model.load_state_dict(between(best, last, 0.5))
+
+
+def between(
+    start: Mapping[str, torch.Tensor], end: Mapping[str, torch.Tensor], share: float
+) -> dict[str, torch.Tensor]:
+    """Weights ``share`` of the way from one state dict to another; what is no floating point number is the end's."""
+    return {
+        name: start[name] + share * (value - start[name]) if value.is_floating_point() else value
+        for name, value in end.items()
+    }

@@ -1,34 +1,23 @@
-"""Operators made for streams, in the place of what computes the same from plain ones.
+"""Gated linear attention: ``com.microsoft.LinearAttention`` for a Scan and what is around it.
 
-ONNX Runtime 1.32 has ``com.microsoft.LinearAttention``: a state matrix that fades and takes in a frame's values, in
-one pass over the frames, where plain operators need a Scan. One frame takes 0.6 of the Scan's time, one frame of 256
-streams 0.3, a second of sound 0.1 (``python -m tests.benchmarks.stream_operators``), and the bits are the same for any
-chunking.
-
-Older runtimes do not know it. So the file says itself what the operator means, as a function of the model: a runtime
-that has the operator uses it, any other puts the function in its place.
-
-Its depthwise sibling ``CausalConvWithState`` is not written: against the plain form here it takes 0.7 of the time for
-one stream, but 1.8 times as much for 256, and a little more in long stretches.
+S[t] = gate[t] * S[t - 1] + key[t] outer value[t], and what it gives is query[t] @ S[t]: a state matrix that fades and
+takes in a frame's values. One frame takes 0.6 of the Scan's time, one frame of 256 streams 0.3, a second of sound 0.1.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
-from onnx.inliner import inline_local_functions
 
-from export.streaming import Streaming
+from export.conversion.stream_operators.plain_graph import PlainGraph
+from export.conversion.stream_operators.replacement import DOMAIN, Replacement
 
-DOMAIN = "com.microsoft"
-LINEAR_ATTENTION = "LinearAttention"
-OPSET = 1
+NAME = "LinearAttention"
 
 
 @dataclass(frozen=True)
@@ -51,52 +40,19 @@ class _Found:
     result: str
 
 
-def forms_of(made: Streaming) -> Iterator[Streaming]:
-    """What a runtime may make of the file that is written: as it is without the operators, if it has some; and as it
-    is with them."""
-    model = with_stream_operators(made.model)
-    if model is None:
-        yield made
-        return
-    plain = inline_local_functions(model)
-    standard = [each for each in plain.opset_import if each.domain != DOMAIN]
-    del plain.opset_import[:]
-    plain.opset_import.extend(standard)
-    yield replace(made, model=plain)
-    yield replace(made, model=model)
-
-
-def with_stream_operators(model: onnx.ModelProto) -> onnx.ModelProto | None:
-    """The streaming graph with its gated linear attentions as operators; None if it has none.
-
-    Args:
-        model: of plain operators.
-    """
-    graph = _Graph(model)
-    found = [each for node in model.graph.node if (each := graph.linear_attention(node)) is not None]
-    if not found:
-        return None
-    changed = onnx.ModelProto()
-    changed.CopyFrom(model)
-    results = {each.result: each for each in found}
-    scans = {each.scan.name for each in found}
-    nodes: list[onnx.NodeProto] = []
-    for node in changed.graph.node:
-        each = results.get(node.output[0])
-        if each is not None:
-            nodes += _operator(each)
-        elif node.name not in scans:
-            nodes.append(node)
-    del changed.graph.node[:]
-    changed.graph.node.extend(_needed(nodes, {output.name for output in changed.graph.output}))
-    used = {name for node in changed.graph.node for name in node.input}
-    kept = [each for each in changed.graph.initializer if each.name in used]
-    kept += [numpy_helper.from_array(np.array([0, 0, each.heads, -1]), _shape_name(each)) for each in found]
-    del changed.graph.initializer[:]
-    changed.graph.initializer.extend(kept)
-    changed.opset_import.append(helper.make_opsetid(DOMAIN, OPSET))
-    changed.functions.append(_meaning(model))
-    return changed
+def find(graph: PlainGraph) -> list[Replacement]:
+    """Every attention of the graph, as the operator that computes it."""
+    reader = _Reader(graph)
+    found = [each for node in graph.nodes if (each := reader.attention(node)) is not None]
+    return [
+        Replacement(
+            each.result,
+            _operator(each),
+            [numpy_helper.from_array(np.array([0, 0, each.heads, -1]), _shape_name(each))],
+            frozenset(each.scan.output),
+        )
+        for each in found
+    ]
 
 
 def _operator(each: _Found) -> list[onnx.NodeProto]:
@@ -108,7 +64,7 @@ def _operator(each: _Found) -> list[onnx.NodeProto]:
     return [
         helper.make_node("Log", [each.gate], [logarithm], name=logarithm),
         helper.make_node(
-            LINEAR_ATTENTION,
+            NAME,
             [each.query, each.key, each.value, state, logarithm],
             [packed, carried],
             name=name,
@@ -126,18 +82,7 @@ def _shape_name(each: _Found) -> str:
     return f"{each.scan.name} heads"
 
 
-def _needed(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
-    """Nodes that an output depends on, in their order."""
-    wanted = set(outputs)
-    kept = []
-    for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            kept.append(node)
-            wanted.update(node.input)
-    return kept[::-1]
-
-
-def _meaning(model: onnx.ModelProto) -> onnx.FunctionProto:
+def meaning(opsets: Sequence[onnx.OperatorSetIdProto]) -> onnx.FunctionProto:
     """LinearAttention by its gated rule, for any number of heads and any widths, of plain operators.
 
     S[t] = exp(decay[t]) * S[t - 1] + key[t] outer value[t], and what it gives is query[t] @ S[t].
@@ -200,37 +145,30 @@ def _meaning(model: onnx.ModelProto) -> onnx.FunctionProto:
         helper.make_node("ReduceSum", ["found", "but_one"], ["summed"], keepdims=0),
         helper.make_node("Reshape", ["summed", "packed"], ["output"]),
     ]
-    standard = [each for each in model.opset_import if each.domain in ("", "ai.onnx")]
     return helper.make_function(
         DOMAIN,
-        LINEAR_ATTENTION,
+        NAME,
         ["query", "key", "value", "past", "decay"],
         ["output", "present"],
         nodes,
-        standard,
+        opsets,
         attributes=["q_num_heads", "kv_num_heads", "update_rule", "scale"],
     )
 
 
-class _Graph:
+class _Reader:
     """Looks for the plain form, from the Scan outwards."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._makers = {output: node for node in model.graph.node for output in node.output}
-        self._values = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
-        self._uses = Counter(name for node in model.graph.node for name in node.input)
-        self._uses.update(output.name for output in model.graph.output)
-        self._users: dict[str, onnx.NodeProto] = {
-            name: node for node in model.graph.node for name in node.input if self._uses[name] == 1
-        }
+    def __init__(self, graph: PlainGraph) -> None:
+        self._graph = graph
 
-    def linear_attention(self, scan: onnx.NodeProto) -> _Found | None:
+    def attention(self, scan: onnx.NodeProto) -> _Found | None:
         """The attention that ``scan`` is the memory of; None if it is something else."""
         if scan.op_type != "Scan" or not _is_fading_sum(scan):
             return None
         _, faded, added = scan.input
         gate = self._by_head(self._unsqueezed(faded, -1))
-        outer = self._maker(added, "Mul")
+        outer = self._graph.maker(added, "Mul")
         result = self._summed(scan.output[1])
         if gate is None or outer is None or result is None or not self._is_positive(gate[0]):
             return None
@@ -246,52 +184,46 @@ class _Graph:
             return None
         return _Found(scan, query[0], key[0], value[0], gate[0], heads.pop(), found)
 
-    def _maker(self, name: str | None, *kinds: str) -> onnx.NodeProto | None:
-        node = self._makers.get(name or "")
-        return node if node is not None and node.op_type in kinds else None
-
-    def _integers(self, name: str) -> list[int]:
-        return [int(each) for each in self._values.get(name, np.zeros(0)).reshape(-1)]
-
     def _unsqueezed(self, name: str, axis: int) -> str | None:
         """What ``name`` is with one more axis, the last of five or that before it."""
-        node = self._maker(name, "Unsqueeze")
+        node = self._graph.maker(name, "Unsqueeze")
         return (
             node.input[0]
-            if node is not None and self._integers(node.input[1]) in ([axis], [axis + 5])
+            if node is not None and self._graph.integers(node.input[1]) in ([axis], [axis + 5])
             else None
         )
 
     def _by_head(self, name: str | None) -> tuple[str, int] | None:
         """The tensor (N, T, heads * width) that is divided by head here, and how many heads."""
-        node = self._maker(name, "Reshape")
-        shape = [] if node is None else self._integers(node.input[1])
+        node = self._graph.maker(name, "Reshape")
+        shape = [] if node is None else self._graph.integers(node.input[1])
         if node is None or len(shape) != 4 or shape[:2] not in ([0, 0], [0, -1]) or shape[2] < 1:
             return None
         return node.input[0], shape[2]
 
     def _is_positive(self, name: str) -> bool:
         """Whether a tensor cannot be negative, so that it has a logarithm, if need be minus infinity."""
-        node = self._maker(name, "Sigmoid", "Exp", "Softplus", "Mul")
+        node = self._graph.maker(name, "Sigmoid", "Exp", "Softplus", "Mul")
         if node is None:
-            return name in self._values and bool(np.all(self._values[name] > 0))
+            value = self._graph.value(name)
+            return value is not None and bool(np.all(value > 0))
         return node.op_type != "Mul" or all(map(self._is_positive, node.input))
 
     def _summed(self, memories: str) -> tuple[str, str] | None:
         """The query by which the memories are asked, with one more axis, and what they answer."""
-        node = self._users.get(memories)
+        node = self._graph.only_user(memories)
         if node is not None and node.op_type == "Identity":
             memories = node.output[0]
-            node = self._users.get(memories)
+            node = self._graph.only_user(memories)
         if node is None or node.op_type != "Mul":
             return None
         asked = next((name for name in node.input if name != memories), None)
-        total = self._users.get(node.output[0])
+        total = self._graph.only_user(node.output[0])
         if asked is None or total is None or total.op_type != "ReduceSum" or len(total.input) != 2:
             return None
         keeps = any(each.name == "keepdims" and each.i for each in total.attribute)
         keeps = keeps or all(each.name != "keepdims" for each in total.attribute)  # 1 where it is not said
-        if keeps or self._integers(total.input[1]) not in ([-2], [3]):
+        if keeps or self._graph.integers(total.input[1]) not in ([-2], [3]):
             return None
         return asked, total.output[0]
 
