@@ -20,6 +20,7 @@ LOOK_SECONDS = 2.0
 _ALONE = {  # option -> why it does not go with --ray
     "tls_cert": "what stands in front of the cluster has the certificate",
     "tls_key": "what stands in front of the cluster has the key",
+    "workers": "the replicas are processes already; give more --replicas",
     "access_log": "what stands in front of the cluster logs requests",
 }
 

@@ -129,6 +129,15 @@ read again.
         help="Streams from outside. Default: 1000.",
     ),
     click.option(
+        "--workers",
+        type=click.IntRange(0, 64),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Processes that classify streams from outside, of each model, beside the one that talks to clients; "
+        "0: that one does. For more streams than one core can hear.",
+    ),
+    click.option(
         "--limit",
         "limits",
         multiple=True,
@@ -188,7 +197,7 @@ def serve(ctx: click.Context, /, **given: Any) -> None:
     if given["check"]:
         from stream.cli.serve_check import check_lines
 
-        with closing(make_station(models, file, limits.streams)) as station:
+        with closing(make_station(models, file, limits.streams, options["workers"])) as station:
             for line in check_lines(station):
                 click.echo(line)
         return
@@ -196,7 +205,7 @@ def serve(ctx: click.Context, /, **given: Any) -> None:
     set_up_server_log(verbose=given["verbose"], access_log=options["access_log"])
     allow_connections(limits.connections)
     with bind(options["host"], options["port"]) as listener:
-        station = make_station(models, file, limits.streams)
+        station = make_station(models, file, limits.streams, options["workers"])
         # A collection over the objects of a thousand streams takes some ten milliseconds, and finds next to nothing:
         # they are freed as they go.
         gc.set_threshold(100_000, 50, 100)
@@ -236,20 +245,25 @@ def refuse_missing_parts(asked: str = "serve") -> None:
         ) from None
 
 
-def make_station(models: tuple[str, ...], file: StationSettings | None, streams: int) -> Station:
+def make_station(
+    models: tuple[str, ...], file: StationSettings | None, streams: int, workers: int
+) -> Station:
     """The station, with its models loaded.
 
     Args:
         models: names or files; the first is for streams from outside that name none.
         file: its settings.
         streams: most of one model.
+        workers: processes that classify streams from outside, of each model.
     """
     from stream.cli.models import load_model
     from stream.server.station import Station
 
     served = load_models(models)
     sources = () if file is None else file.sources
-    return interruptible(lambda: Station(sources, served, load=load_model, max_streams=streams))
+    return interruptible(
+        lambda: Station(sources, served, load=load_model, max_streams=streams, workers=workers)
+    )
 
 
 def load_models(names: tuple[str, ...]) -> dict[str, Model]:

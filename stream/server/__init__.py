@@ -3,6 +3,7 @@
 limits.py   every bound, in one place
 refusals.py what is not granted, with a code
 pool/       all streams of one model in this process, run together
+workers/    the same in processes of their own, for streams from outside
 station/    sources of its own: settings, supervision, changes while it runs
 hub.py      what the sources say, handed to watchers (hub_message.py, watcher.py)
 access/     who may do what: tokens, origins, hosts, proxies

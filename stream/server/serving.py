@@ -179,8 +179,10 @@ class DrainingServer(uvicorn.Server):
             log.info("draining: clients are told to connect again later")
             self._app.state.draining.begin()
             self._ending = asyncio.create_task(asyncio.to_thread(self._app.state.station.drain))
-        if self._deadline is not None and (not self.server_state.tasks or time.monotonic() >= self._deadline):
-            return True
+        if self._deadline is not None:
+            busy = self.server_state.tasks or self._app.state.draining.holders
+            if not busy or time.monotonic() >= self._deadline:
+                return True
         return await super().on_tick(counter)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -10,7 +11,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,13 @@ import pytest
 from stream.cli import exit_code
 from stream.cli.serve import serve
 from stream.errors import StreamClassifyError
+from stream.inference.session import Model
 from stream.logbook.reader import HistoryReader
+from stream.messages import Chunk
 from stream.server.access.tokens import add_token
 from tests.support.certificates import self_signed
 from tests.support.command import DEADLINE_SECONDS, running, start, stream_classify, wait_for
+from tests.support.stream_peer import Offline, Peer, as_s16, from_s16, noise
 
 
 class Serving:
@@ -212,6 +216,53 @@ def test_the_second_signal_leaves_at_once() -> None:
         wait_for(lambda: station.ready() == 503, "the end to begin", station.child)
         station.child.send_signal(signal.SIGTERM)
         assert station.child.wait(DEADLINE_SECONDS) == 128 + signal.SIGTERM
+
+
+def children(process: int) -> list[int]:
+    """Processes of Python that it started, and that run; other helpers of Python's end by themselves."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == process and fields[0] != "Z":
+                found.append(int(path.name))
+    return [each for each in found if "spawn_main" in Path(f"/proc/{each}/cmdline").read_text()]
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks at processes")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_classify_what_comes_and_end_with_the_station(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "station.toml"
+    path.write_text('[server]\nworkers = 2\n[[source]]\nname = "noise"\ninput = "sim:noise?loop=forever"\n')
+    sound = as_s16(noise(2))
+    model = Model.bundled("small")
+    with serving("--settings", str(path)) as station:
+        wait_for(lambda: len(children(station.child.pid)) == 2, "the workers", station.child)
+        workers = children(station.child.pid)
+        for worker in workers:  # as a terminal and a service send it to all, also while they begin
+            os.kill(worker, signal.SIGINT)
+            os.kill(worker, signal.SIGTERM)
+        with Peer(station.url) as peer:
+            peer.hello()
+            peer.say(sound)
+            assert peer.end()["checksum"] == Offline(model, [Chunk(from_s16(sound), 0, 16_000)]).checksum
+        for worker in workers:
+            os.kill(worker, signal.SIGINT)
+            os.kill(worker, signal.SIGTERM)
+        with Peer(station.url) as peer:
+            peer.hello()
+            peer.say(sound)
+            peer.say({"type": "ping"})
+            peer.until("pong")
+            station.child.send_signal(number)
+            farewell = (peer.rest() or [{}])[-1]
+        ended = station.child.wait(DEADLINE_SECONDS)
+        for worker in workers:
+            wait_for(lambda worker=worker: not Path(f"/proc/{worker}").exists(), "the workers to end")  # type: ignore[misc]
+    if number == signal.SIGTERM:
+        assert (ended, farewell["type"], farewell["position"]) == (0, "reconnect", 32_000)
+        assert "ended; all events and outputs are closed" in station.said[-1]
+    assert not any("Traceback" in line for line in station.said)
 
 
 def test_settings_are_read_again_and_options_win(tmp_path: Path) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Draining:
     """Set once, when the station is asked to end. What stays open waits for it, tells its peer, and leaves.
 
     Used on the event loop.
+
+    Attributes:
+        holders: how many have something to do when the end begins, and are not done with it.
     """
 
     def __init__(self) -> None:
         self._begun = asyncio.Event()
+        self.holders = 0
 
     @property
     def begun(self) -> bool:
@@ -22,6 +28,15 @@ class Draining:
     def begin(self) -> None:
         """The end begins. A second call does nothing."""
         self._begun.set()
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """The end waits for this block, as long as it may."""
+        self.holders += 1
+        try:
+            yield
+        finally:
+            self.holders -= 1
 
     async def wait(self) -> None:
         """Return when the end has begun."""

@@ -94,7 +94,7 @@ class _Standing(Collector):
         pools = list(state.station.pools.items())
         yield _gauge(
             "pool_streams",
-            "Sources and streams of a model",
+            "Streams of a model, and sources that share its pool",
             [((name,), pool.streams) for name, pool in pools],
             "model",
         )

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from stream.server.hub import Hub
-from stream.server.pool.pool import Pool
+from stream.server.pool import AnyPool
 
 
 class Served(Protocol):
     """A station, as `stream.server.http.app.make_app` takes it."""
 
     @property
-    def pools(self) -> Mapping[str, Pool]:
+    def pools(self) -> Mapping[str, AnyPool]:
         """Pools by the names that clients use for their models; the first is the default. Never empty."""
         ...
 

@@ -5,9 +5,10 @@ callback. A `PoolEngine` lets a `StreamClassifier` in a thread of its own run it
 results to an asyncio loop.
 """
 
+from stream.server.pool.any_pool import AnyPool, AnySeat
 from stream.server.pool.loop_delivery import LoopDelivery
 from stream.server.pool.pool import Pool
 from stream.server.pool.pool_engine import PoolEngine
 from stream.server.pool.seat import Seat
 
-__all__ = ["LoopDelivery", "Pool", "PoolEngine", "Seat"]
+__all__ = ["AnyPool", "AnySeat", "LoopDelivery", "Pool", "PoolEngine", "Seat"]

@@ -28,6 +28,11 @@ class Inbox:
         self._things: deque[Chunk | Call] = deque()
         self._noticed = False  # the pool knows, or will look by itself
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits at this moment."""
+        return not self._things
+
     def put(self, thing: Chunk | Call) -> bool:
         """Add something. Whether the pool is to be told."""
         with self._lock:

@@ -92,6 +92,14 @@ class Pool:
         """Start the thread. Once."""
         self._thread.start()
 
+    def run_waiting(self) -> None:
+        """Run all that waits, in the calling thread: for who never calls ``start``, and decides by himself when."""
+        while members := self._taken_up():
+            self._run_batch(members)
+        with self._lock:
+            self._rest()
+        self._tell()
+
     def close(self) -> None:
         """End every stream that is left, with ClosedError, and the thread. A batch that is running ends first."""
         with self._lock:
@@ -225,19 +233,28 @@ class Pool:
     def _next(self) -> list[Member] | None:
         """Wait for something to do, and for what else comes before the deadline; None where the pool is closed."""
         with self._lock:
-            self._running = False
-            self._free += self._left
-            self._left.clear()
+            self._rest()
             while not (self._waiting or self._closed):
                 self._wake.wait()
             alone = len(self._waiting) >= len(self._members)  # nobody else has sound to come
             left = self._since + self.deadline - time.monotonic()
         if left > 0 and not (alone or self._closed):
             time.sleep(left)
+        members = self._taken_up()
+        return None if self._closed else members
+
+    def _taken_up(self) -> list[Member]:
+        """What waits, for a batch that begins."""
         with self._lock:
             members, self._waiting = self._waiting, []
             self._running = True
-            return None if self._closed else members
+            return members
+
+    def _rest(self) -> None:
+        """No batch is running, so rows that were left meanwhile are free. With the lock."""
+        self._running = False
+        self._free += self._left
+        self._left.clear()
 
     def _run_batch(self, members: list[Member]) -> None:
         asked: list[tuple[Member, Frames]] = []

@@ -143,7 +143,8 @@ class Seat:
         """What the chunk brought that was classified in company."""
         try:
             self._say(result)
-            self._work()  # calls that wait; sound is for the next batch
+            if not self._inbox.empty:
+                self._work()  # calls that wait; sound is for the next batch
         except Exception as error:  # as in begin
             self.end(error)
 

@@ -15,6 +15,7 @@ from stream.server.pool.loop_delivery import LoopDelivery
 from stream.server.socket.client_messages import Hello
 from stream.server.socket.codes import StreamEnds
 from stream.server.socket.live_stream import LiveStream
+from stream.server.socket.outbox import rounded_together
 from stream.server.socket.overrides import changed_rules
 from stream.server.socket.resume_store import MemoryStore, ResumeStore, SavedStream
 from stream.server.socket.resume_tokens import ResumeTokens, name_in, new_name
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from stream.decisions.spec import DetectorSpec
     from stream.server.http.served import Served
     from stream.server.limits import Limits
-    from stream.server.pool.pool import Pool
-    from stream.server.pool.seat import Seat
+    from stream.server.pool import AnyPool, AnySeat
     from stream.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -236,21 +236,21 @@ class Streams:
             await self._seat(pool, stream, snapshots.unpack(saved.snapshot))
         return stream
 
-    def _pool(self, model: str) -> Pool:
+    def _pool(self, model: str) -> AnyPool:
         pools = self._station.pools
         name = model or next(iter(pools))
         if name not in pools:
             raise StreamEnds("unknown_model", f"model {printable(name)!r}: there are {', '.join(pools)}")
         return pools[name]
 
-    async def _seat(self, pool: Pool, stream: LiveStream, snapshot: Snapshot | None) -> None:
+    async def _seat(self, pool: AnyPool, stream: LiveStream, snapshot: Snapshot | None) -> None:
         """Give the stream a seat; where all are taken, the oldest that waits for the same client gives up its own."""
         delivery = self._delivery_of(pool)
 
-        def take() -> Seat:
+        def take() -> AnySeat:
             return pool.take_seat(
                 stream.name,
-                delivery.to(stream.deliver),
+                delivery.to(stream.deliver, rounded_together),
                 ended=delivery.to(stream.ended),
                 detector=stream.rules,
                 snapshot=snapshot,
@@ -292,7 +292,7 @@ class Streams:
             next(pool for pool in self._station.pools.values() if pool.model is stream.model)
         )
 
-    def _delivery_of(self, pool: Pool) -> LoopDelivery:
+    def _delivery_of(self, pool: AnyPool) -> LoopDelivery:
         found = self._deliveries.get(id(pool))
         if found is None:
             found = self._deliveries[id(pool)] = LoopDelivery(pool, asyncio.get_running_loop())

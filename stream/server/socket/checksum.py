@@ -8,6 +8,8 @@ import numpy as np
 
 from stream.messages import Scores
 
+_PROBS, _SAMPLES = np.dtype("<f4"), np.dtype("<i8")
+
 
 class RowsChecksum:
     """Two CRC-32 over all rows so far: of their probabilities (little-endian float32, row by row), and of their
@@ -24,8 +26,11 @@ class RowsChecksum:
 
     def add(self, scores: Scores) -> None:
         """Rows that follow the last ones."""
-        self._probs = crc32(np.ascontiguousarray(scores.probs, "<f4").data, self._probs)
-        self._samples = crc32(np.ascontiguousarray(scores.sample, "<i8").data, self._samples)
+        probs, sample = scores.probs, scores.sample
+        if probs.dtype is not _PROBS or sample.dtype is not _SAMPLES or not probs.flags.c_contiguous:
+            probs, sample = np.ascontiguousarray(probs, _PROBS), np.ascontiguousarray(sample, _SAMPLES)
+        self._probs = crc32(probs, self._probs)  # type: ignore[arg-type]  # an array is its bytes
+        self._samples = crc32(sample, self._samples)  # type: ignore[arg-type]
 
     @property
     def state(self) -> tuple[int, int]:

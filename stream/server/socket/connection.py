@@ -235,10 +235,11 @@ class Connection:
                 "message_too_large",
                 f"message of {len(data)} bytes: want at most {self._limits.message_bytes}",
             )
-        wait = max(
-            self._flow.came(stream.hear(data), self.last_heard),
-            self._talk.came(MESSAGE_SECONDS, self.last_heard),
-        )
+        now = self.last_heard
+        wait = self._flow.came(stream.hear(data), now)
+        talked = self._talk.came(MESSAGE_SECONDS, now)
+        if talked > wait:
+            wait = talked
         return wait if wait or stream.behind > self._limits.backlog_seconds else None
 
     def _hear_at_once(self, data: bytes) -> bool:

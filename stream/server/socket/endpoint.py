@@ -174,8 +174,9 @@ class StreamEndpoint:
                 self._chores.append(loop.create_task(self._checkpoints()))
 
     async def _drain_at_the_end(self) -> None:
-        await self._draining.wait()
-        await self.drain()
+        with self._draining.holding():  # streams whose connection is broken are saved, too
+            await self._draining.wait()
+            await self.drain()
 
     async def _rounds(self) -> None:
         loop = asyncio.get_running_loop()

@@ -38,8 +38,9 @@ class Flow:
         Raises:
             StreamEnds: ``flooding``.
         """
-        self._even = max(self._even, now - self._credit) + seconds
-        ahead = self._even - now
+        even, oldest = self._even, now - self._credit
+        self._even = even = (even if even > oldest else oldest) + seconds
+        ahead = even - now
         if ahead <= self._lead:
             if self._since is not None and ahead <= self._lead / 2:
                 self._since = None

@@ -16,7 +16,7 @@ from stream.printable import printable
 from stream.server.socket.checksum import RowsChecksum
 from stream.server.socket.client_messages import FURTHEST_SAMPLE, Hello
 from stream.server.socket.codes import StreamEnds
-from stream.server.socket.outbox import Outbox, encoded
+from stream.server.socket.outbox import Outbox, Rounded, encoded
 from stream.server.socket.overrides import changed_rules
 from stream.server.socket.resume_tokens import ResumeTokens
 from stream.server.socket.server_messages import End, EventTold, GapTold, Lag, RulesInForce
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stream.decisions.spec import DetectorSpec
     from stream.inference.session import Model
     from stream.server.limits import Limits
-    from stream.server.pool.seat import Seat
+    from stream.server.pool import AnySeat
     from stream.server.socket.client_messages import Rules
     from stream.server.socket.connection import Connection
     from stream.server.socket.resume_store import SavedStream
@@ -64,7 +64,7 @@ class LiveStream:
         counts: rows, events, lost and repaired samples so far.
     """
 
-    seat: Seat
+    seat: AnySeat
 
     def __init__(
         self, name: str, identity: str, hello: Hello, model: Model, rules: DetectorSpec, limits: Limits
@@ -169,14 +169,15 @@ class LiveStream:
             self.flushed = True
             self.seat.flush()
 
-    def deliver(self, result: Result) -> None:
-        """What the pool made of the sound."""
+    def deliver(self, told: tuple[Result, Rounded | None]) -> None:
+        """What the pool made of the sound, `rounded_together` with that of other streams."""
+        result, rounded = told
         scores = result.scores
-        if len(scores):
-            self.rows += len(scores)
+        if count := len(scores.probs):
+            self.rows += count
             self.checksum.add(scores)
             if self._every == 1:
-                self.outbox.scores(scores)
+                self.outbox.scores(scores, rounded)
             elif self._every:
                 self._some(scores)
         self.repaired += result.repaired
@@ -224,12 +225,14 @@ class LiveStream:
 
     def _push(self, samples: NDArray[Any]) -> None:
         """Samples that are new, up to ``_next_in``."""
-        start = self._next_in - len(samples)
-        now = time.monotonic()
-        step = max(1, round(PIECE_SECONDS * self.rate))
-        for at in range(0, len(samples), step):
-            piece = samples[at : at + step]
-            self.seat.push(Chunk(piece, start + at, self.rate, now, clean=self._decoder.clean))
+        start, rate = self._next_in - len(samples), self.rate
+        now, clean = time.monotonic(), self._decoder.clean
+        step = max(1, round(PIECE_SECONDS * rate))
+        if len(samples) <= step:
+            self.seat.push(Chunk(samples, start, rate, now, clean=clean))
+        else:
+            for at in range(0, len(samples), step):
+                self.seat.push(Chunk(samples[at : at + step], start + at, rate, now, clean=clean))
         self.position = self.heard_until = self._next_in
         if self.position >= self._lag_due:
             self._lag_due = self.position + self.rate

@@ -3,23 +3,50 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.messages import Scores
+from stream.messages import Result, Scores
 from stream.printable import printable_json
 from stream.server.socket.server_messages import EventTold, GapTold, ScoreRows
 
 _ENCODER = msgspec.json.Encoder()
 Kept = tuple[int, bytes]  # sequence, message
+Rounded = list[list[float]]
+_DIGITS = 1e4  # rounded to four
 
 
 def encoded(message: msgspec.Struct) -> bytes:
     """A reply as it is sent."""
     return printable_json(_ENCODER.encode(message))
+
+
+def rounded(probs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Probabilities as they are told to who does not want them exact."""
+    return np.rint(probs.astype(np.float64) * _DIGITS) / _DIGITS
+
+
+def rounded_together(results: list[Result]) -> list[tuple[Result, Rounded | None]]:
+    """Results of streams of one model, each with all of its rows as they are told: a few operations for all of them."""
+    found = [result.scores.probs for result in results]
+    if not any(map(len, found)):
+        return [(result, None) for result in results]
+    rows, at, answer = rounded(np.concatenate(found)).tolist(), 0, []
+    for result, probs in zip(results, found, strict=True):
+        end = at + len(probs)
+        answer.append((result, rows[at:end]))
+        at = end
+    return answer
+
+
+class Rows(NamedTuple):
+    """Rows of scores that wait, and how they are told where that is known."""
+
+    scores: Scores
+    rounded: Rounded | None
 
 
 class Outbox:
@@ -48,7 +75,7 @@ class Outbox:
     ) -> None:
         self._columns, self._exact = columns, exact
         self._most_rows, self._room, self._room_bytes = most_rows, room, room_bytes
-        self._waiting: deque[Scores | Kept | bytes] = deque()
+        self._waiting: deque[Rows | Kept | bytes] = deque()
         self._kept: deque[Kept] = deque()
         self._kept_bytes = 0
         self._rows = 0  # that wait
@@ -87,15 +114,22 @@ class Outbox:
         first = self._kept[0][0] if self._kept else self.sequence + 1
         return (self.acknowledged if received is None else received) >= first - 1
 
-    def scores(self, rows: Scores) -> None:
-        """Rows to be sent."""
-        self._waiting.append(rows)
-        self._rows += len(rows)
+    def scores(self, rows: Scores, told: Rounded | None = None) -> None:
+        """Rows to be sent.
+
+        Args:
+            rows: of all classes.
+            told: the same `rounded_together`, where that was done.
+        """
+        self._waiting.append(Rows(rows, told))
+        self._rows += len(rows.probs)
         while self._rows > self._most_rows:
-            oldest = next(each for each in self._waiting if isinstance(each, Scores))
-            self._waiting.remove(oldest) if oldest is not self._waiting[0] else self._waiting.popleft()
-            self._rows -= len(oldest)
-            self.left_out += len(oldest)
+            place, oldest = next(
+                (place, each) for place, each in enumerate(self._waiting) if isinstance(each, Rows)
+            )
+            del self._waiting[place]
+            self._rows -= len(oldest.scores)
+            self.left_out += len(oldest.scores)
 
     def tell(self, message: msgspec.Struct) -> None:
         """A reply that may get lost with the connection."""
@@ -121,15 +155,14 @@ class Outbox:
         if isinstance(first, bytes):
             self._others -= 1
             return first
-        if isinstance(first, tuple):
+        if not isinstance(first, Rows):
             self._unsent -= 1
             self._unsent_bytes -= len(first[1])
             self._forget_sent()
             return first[1]
         parts = [first]
-        while waiting and isinstance(waiting[0], Scores):
+        while waiting and isinstance(waiting[0], Rows):
             parts.append(waiting.popleft())  # type: ignore[arg-type]
-        self._rows -= sum(map(len, parts))
         return self._encoded(parts)
 
     def acknowledge(self, sequence: int) -> None:
@@ -173,18 +206,21 @@ class Outbox:
         while self._kept_bytes - self._unsent_bytes > self._room_bytes:
             self._kept_bytes -= len(self._kept.popleft()[1])
 
-    def _encoded(self, parts: list[Scores]) -> bytes:
+    def _encoded(self, parts: list[Rows]) -> bytes:
         sample: list[int] = []
-        probs: list[list[float]] = []
+        probs: Rounded = []
         cold = 0
-        for part in parts:
-            rows: NDArray[np.floating[Any]] = (
-                part.probs if self._columns is None else part.probs[:, self._columns]
-            )
+        for part, told in parts:
             sample += part.sample.tolist()
-            if not self._exact:
-                rows = np.rint(rows.astype(np.float64) * 1e4) / 1e4
-            probs += rows.tolist()
+            probs += self._told(part) if told is None or self._columns is not None or self._exact else told
             if not part.warm[0]:  # rows are cold at the beginning only
                 cold += len(part) - int(part.warm.sum())
+        self._rows -= len(sample)
         return _ENCODER.encode(ScoreRows(sample, probs, cold))
+
+    def _told(self, part: Scores) -> Rounded:
+        rows: NDArray[np.floating[Any]] = (
+            part.probs if self._columns is None else part.probs[:, self._columns]
+        )
+        told: Rounded = (rows if self._exact else rounded(rows)).tolist()
+        return told

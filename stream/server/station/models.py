@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 
 from stream.inference.session import Model
-from stream.server.pool import Pool
+from stream.server.pool import AnyPool, Pool
+from stream.server.workers import WorkerPool
 
 AsNamed = tuple[str, str]  # name and provider, as settings have them
 AsRun = tuple[str, str]  # digest of the file, and where it runs
@@ -19,9 +20,10 @@ class Models:
         served: by the names that clients use; they stay for as long as the station.
         load: gives the model of a name and a provider.
         max_streams, deadline: of each `Pool`.
+        workers: processes for streams of each model that is served; 0 = they are classified in this one.
 
     Attributes:
-        served: their pools, by name.
+        served: pools for streams from outside, by name.
     """
 
     def __init__(
@@ -31,13 +33,16 @@ class Models:
         *,
         max_streams: int,
         deadline: float,
+        workers: int = 0,
     ) -> None:
         self._load, self._max_streams, self._deadline = load, max_streams, deadline
         self._lock = threading.RLock()
         self._named: dict[AsNamed, Model] = {}
         self._pools: dict[AsRun, Pool] = {}
+        self._outside: dict[AsRun, WorkerPool] = {}
+        self._workers = workers
         self._started = False
-        self.served: Mapping[str, Pool] = {name: self._pool_of(model) for name, model in served.items()}
+        self.served: Mapping[str, AnyPool] = {name: self._served_by(model) for name, model in served.items()}
         self._kept = {_as_run(pool.model) for pool in self.served.values()}
         self._named.update({(name, "auto"): model for name, model in served.items()})
         self._always = set(self._named)
@@ -62,7 +67,7 @@ class Models:
         """Start every pool, and each that is made later when it is made."""
         with self._lock:
             self._started = True
-            for pool in self._pools.values():
+            for pool in self._all:
                 pool.start()
 
     def keep(self, used: Collection[AsNamed]) -> None:
@@ -78,9 +83,23 @@ class Models:
     def close(self) -> None:
         """Close every pool."""
         with self._lock:
-            pools = list(self._pools.values())
+            pools = self._all
         for pool in pools:
             pool.close()
+
+    @property
+    def _all(self) -> list[AnyPool]:
+        return [*self._pools.values(), *self._outside.values()]
+
+    def _served_by(self, model: Model) -> AnyPool:
+        if not self._workers:
+            return self._pool_of(model)
+        key = _as_run(model)
+        if key not in self._outside:
+            self._outside[key] = WorkerPool(
+                model, workers=self._workers, max_streams=self._max_streams, deadline=self._deadline
+            )
+        return self._outside[key]
 
     def _pool_of(self, model: Model) -> Pool:
         key = _as_run(model)

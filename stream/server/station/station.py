@@ -17,7 +17,7 @@ from stream.inference.session import Model
 from stream.outputs.catalogue import all_outputs
 from stream.outputs.sink import Sink
 from stream.server.hub import Hub
-from stream.server.pool import Pool
+from stream.server.pool import AnyPool
 from stream.server.station.claims import SHARED, check_claims
 from stream.server.station.listened import AttachedRun, Listened
 from stream.server.station.models import Models
@@ -59,6 +59,7 @@ class Station:
         load: gives the model of a name and a provider; raises `ModelError`.
         max_streams: of one model at a time.
         deadline: of a `Pool`, seconds.
+        workers: processes that classify streams from outside, of each of ``models``; 0 = this one does.
         beside: makes sinks for each run of a source, beside its outputs.
         patience: makes the pauses between starts of a source that fails.
 
@@ -80,13 +81,14 @@ class Station:
         load: Callable[[str, str], Model],
         max_streams: int = 1000,
         deadline: float = 0.010,
+        workers: int = 0,
         beside: Callable[[SourceSpec], Sequence[Sink]] = nothing_beside,
         patience: Callable[[], Backoff] = patient,
     ) -> None:
         self.hub = Hub()
         self.started_at = time.time()
-        self._models = Models(models or {}, load, max_streams=max_streams, deadline=deadline)
-        self.pools: Mapping[str, Pool] = self._models.served
+        self._models = Models(models or {}, load, max_streams=max_streams, deadline=deadline, workers=workers)
+        self.pools: Mapping[str, AnyPool] = self._models.served
         self._beside, self._patience = beside, patience
         self._changing = threading.RLock()
         self._sources: Mapping[str, SourceRun] = {}  # replaced whole, so that readers need no lock

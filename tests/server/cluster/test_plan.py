@@ -83,10 +83,11 @@ def test_a_ray_of_our_own_shares_no_file_and_no_port_with_others() -> None:
             "--tls-cert with --ray: .* in front of the cluster has the certificate",
         ),
         ({"ray": "local", "access_log": True}, "--access-log with --ray: .* leave it out"),
+        ({"ray": "local", "workers": 2}, "--workers with --ray: the replicas are processes already"),
     ],
 )
 def test_options_that_contradict_one_another_are_refused(options: dict[str, Any], said: str) -> None:
-    nothing = dict.fromkeys(("ray", "replicas", "ray_remove", "tls_cert", "tls_key", "access_log"))
+    nothing = dict.fromkeys(("ray", "replicas", "ray_remove", "tls_cert", "tls_key", "access_log", "workers"))
     with pytest.raises(UsageError, match=said):
         check_ray(nothing | options)
 

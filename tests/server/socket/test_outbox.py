@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from stream.messages import Gap, Scores
 from stream.outputs.records import Origin, gap_record
-from stream.server.socket.outbox import Outbox
+from stream.server.socket.outbox import Outbox, Rows
 from stream.server.socket.server_messages import GapTold, Pong
 
 LABELS = ("a", "b")
@@ -86,7 +86,7 @@ class Talk(RuleBasedStateMachine):
         after = Outbox([1], False, MOST_ROWS, 1000, 1 << 20)
         after.restore(before.sequence, before.acknowledged, before.kept)
         after.left_out = before.left_out
-        waiting = sum(len(each) for each in before._waiting if isinstance(each, Scores))
+        waiting = sum(len(each.scores) for each in before._waiting if isinstance(each, Rows))
         self.rows_broken += waiting
         self.outbox = after
         self.break_the_line(says=True)
@@ -106,7 +106,7 @@ class Talk(RuleBasedStateMachine):
     def rows_are_counted(self) -> None:
         if not hasattr(self, "outbox"):
             return
-        waiting = sum(len(each) for each in self.outbox._waiting if isinstance(each, Scores))
+        waiting = sum(len(each.scores) for each in self.outbox._waiting if isinstance(each, Rows))
         assert waiting <= MOST_ROWS
         line = sum(len(json.loads(each).get("sample", ())) for each in self.on_the_line)
         known = self.rows_came + self.rows_broken + self.outbox.left_out + waiting + line

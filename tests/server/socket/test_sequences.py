@@ -16,10 +16,11 @@ from stream.messages import Chunk
 from stream.server.access.access import Access
 from stream.server.http.draining import Draining
 from stream.server.limits import Limits
-from stream.server.pool import Pool
+from stream.server.pool import AnyPool, Pool
 from stream.server.socket.all_streams import Streams
 from stream.server.socket.endpoint import StreamEndpoint
 from stream.server.socket.resume_store import MemoryStore
+from stream.server.workers import WorkerPool
 from tests.support.asgi_wire import Gone, Message, Wire
 from tests.support.stream_peer import Offline, as_s16, from_s16, noise, told_events
 
@@ -55,7 +56,7 @@ class SharedStore(MemoryStore):
 class Stations:
     """One station after the other, of the same pools; each hands its streams to the next."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: AnyPool) -> None:
         self.pools = {"toy": pool}
         self._store = SharedStore(1 << 40)
         self.begun = 0
@@ -252,15 +253,17 @@ class Client:
         assert told == offline.told, f"{told}\n{offline.told}\n{runs}\n{self.lost}"
 
 
-@pytest.fixture
-def pool(model: Model) -> Iterator[Pool]:
-    each = Pool(model, max_streams=10_000, deadline=0.001)
+@pytest.fixture(params=["in this process", "in workers"])
+def pool(model: Model, request: pytest.FixtureRequest) -> Iterator[AnyPool]:
+    each: AnyPool = Pool(model, max_streams=10_000, deadline=0.001)
+    if request.param == "in workers":
+        each = WorkerPool(model, workers=2, max_streams=10_000, deadline=0.001)
     each.start()
     yield each
     each.close()
 
 
-async def live_all(pool: Pool, model: Model, count: int, first: int = 0) -> Counter[str]:
+async def live_all(pool: AnyPool, model: Model, count: int, first: int = 0) -> Counter[str]:
     stations = Stations(pool)
     sounds = {rate: [noise(2.5, rate, seed=seed) for seed in range(6)] for rate in (8_000, 16_000, 44_100)}
     fates: Counter[str] = Counter()
@@ -281,7 +284,7 @@ async def live_all(pool: Pool, model: Model, count: int, first: int = 0) -> Coun
     return fates
 
 
-def test_random_sequences(pool: Pool, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_sequences(pool: AnyPool, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.server.socket.test_sequences.STREAMS_A_STATION", 60)
     fates = asyncio.run(live_all(pool, model, 150))
     assert fates["whole"] > 100
@@ -292,7 +295,7 @@ def test_random_sequences(pool: Pool, model: Model, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_ten_thousand_random_sequences(pool: Pool, model: Model) -> None:
+def test_ten_thousand_random_sequences(pool: AnyPool, model: Model) -> None:
     fates = asyncio.run(live_all(pool, model, 10_000))
     print(dict(fates))
     assert fates["whole"] > 8000
