@@ -1,5 +1,7 @@
-"""Make assets/demo.ogg: a minute of silence, speech, music, speech over music, noise, speech in noise; and half a minute
-of what is easily mistaken: a bark, a horn, a voice that sings, a smoke alarm.
+"""Make assets/demo.ogg: silence, speech, music and noise, and what is easily mistaken.
+
+A minute of silence, speech, music, speech over music, noise, speech in noise; then half a minute of a bark, a horn, a
+voice that sings, a smoke alarm.
 
 Every part may be used freely: CC0 recordings, one song under CC BY 3.0 ("mermaid song" by poots), sentences spoken by
 the flite synthesiser, an alarm made by rule. None of it is in the training data (the parts belong to the validation
@@ -29,8 +31,8 @@ from export.scenes.sounder import Sounder, sounded
 DEMO_SECONDS = 90
 SELF_NOISE_DBFS = -72.0  # of the microphone, present throughout and counted as silence
 
-# (start s, end s, kind, level dBFS, parts): a part is a sample of sonic-pi, "folder/file" of the recordings, of which a bed
-# is repeated without a seam, "voice: words", or ALARM.
+# (start s, end s, kind, level dBFS, parts): a part is a sample of sonic-pi, "folder/file" of the recordings, of which a
+# bed is repeated without a seam, "voice: words", or ALARM.
 ALARM = "alarm"
 SCRIPT: tuple[tuple[float, float, Kind, float, tuple[str, ...]], ...] = (
     (
@@ -105,7 +107,9 @@ def _piece(part: str, cache: Path, recordings: Path) -> NDArray[np.float32]:
     if part == ALARM:
         n = round(2 * SMOKE.cycle * SAMPLE_RATE)
         pulses = pulse_times(SMOKE, n / SAMPLE_RATE)
-        return np.asarray(sounded(Sounder(ALARM_HERTZ, ((1, 1.0), (2, 0.1))), pulses, n, SAMPLE_RATE), np.float32)
+        return np.asarray(
+            sounded(Sounder(ALARM_HERTZ, ((1, 1.0), (2, 0.1))), pulses, n, SAMPLE_RATE), np.float32
+        )
     return decode(recordings / part) if "/" in part else speak(part, cache)
 
 
@@ -153,7 +157,9 @@ def build(cache: Path, recordings: Path) -> tuple[NDArray[np.float32], list[tupl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, required=True, help="folder for downloads")
-    parser.add_argument("--recordings", type=Path, required=True, help="folder that holds ambience/ and things/")
+    parser.add_argument(
+        "--recordings", type=Path, required=True, help="folder that holds ambience/ and things/"
+    )
     parser.add_argument("--out", type=Path, default=Path("assets"))
     given = parser.parse_args()
     samples, rows = build(given.cache, given.recordings)
