@@ -62,6 +62,7 @@ NOT_RUN = {
     "stream/server/README.md": [
         "serves until it is stopped",
         "takes minutes",
+        "takes minutes",
         "needs a cluster",
         "needs systemd",
         "needs Docker",
