@@ -19,6 +19,7 @@ from stream.inference.session import Model
 from stream.inference.state_table import SlabRow, StateTable
 from stream.messages import Result
 from stream.server.pool.company import Company
+from stream.server.pool.listeners import Listeners
 from stream.server.pool.member import Member
 from stream.server.pool.micro_batch import Frames, MicroBatch
 from stream.server.pool.pool_engine import PoolEngine
@@ -76,7 +77,7 @@ class Pool:
         self._taken = 0
         self._waiting: list[Member] = []
         self._since = 0.0  # when the first of them called
-        self._listeners: tuple[Callable[[], None], ...] = ()
+        self._listeners = Listeners(self)
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"pool of {model.id}", daemon=True)
 
@@ -167,13 +168,11 @@ class Pool:
 
     def add_listener(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` in the pool's thread behind every batch."""
-        with self._lock:
-            self._listeners = (*self._listeners, listener)
+        self._listeners.add(listener)
 
     def remove_listener(self, listener: Callable[[], None]) -> None:
         """Call it no more."""
-        with self._lock:
-            self._listeners = tuple(each for each in self._listeners if each != listener)
+        self._listeners.remove(listener)
 
     def _take_row(self) -> int:
         with self._lock:
@@ -280,8 +279,4 @@ class Pool:
                 self._since = -math.inf
 
     def _tell(self) -> None:
-        for listener in self._listeners:
-            try:
-                listener()
-            except Exception:  # of one listener: the others are told as well
-                log.exception("%r: a listener failed", self)
+        self._listeners.tell()

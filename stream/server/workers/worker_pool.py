@@ -14,6 +14,7 @@ from stream.decisions.spec import DetectorSpec
 from stream.errors import ClosedError, PoolFull, SpecError
 from stream.inference.session import Model
 from stream.messages import Result
+from stream.server.pool.listeners import Listeners
 from stream.server.workers.seat import WorkerSeat
 from stream.server.workers.worker import Worker
 from stream.snapshot import Snapshot
@@ -56,7 +57,7 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._taken = 0
         self._before = [0, 0]  # batches of workers that are gone
-        self._listeners: tuple[Callable[[], None], ...] = ()
+        self._listeners = Listeners(self)
         self._closing = threading.Event()
         self._patience = Backoff(1.0, 60.0)
         self._started: dict[Worker, float] = {}
@@ -140,13 +141,11 @@ class WorkerPool:
 
     def add_listener(self, listener: Callable[[], None]) -> None:
         """See AnyPool."""
-        with self._lock:
-            self._listeners = (*self._listeners, listener)
+        self._listeners.add(listener)
 
     def remove_listener(self, listener: Callable[[], None]) -> None:
         """See AnyPool."""
-        with self._lock:
-            self._listeners = tuple(each for each in self._listeners if each != listener)
+        self._listeners.remove(listener)
 
     def _make(self) -> Worker:
         return Worker(self.model, self.max_streams, self._deadline, self._tell, self._replace)
@@ -179,8 +178,4 @@ class WorkerPool:
             self._start(another)
 
     def _tell(self) -> None:
-        for listener in self._listeners:
-            try:
-                listener()
-            except Exception:  # of one listener: the others are told as well
-                log.exception("%r: a listener failed", self)
+        self._listeners.tell()
