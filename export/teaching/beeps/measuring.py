@@ -1,0 +1,262 @@
+"""Measuring: the pitch and the cadence of a beep that repeats in a recording, or why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.teaching.beeps.cycles import Folded, fold, period_of
+from export.teaching.beeps.pattern import Beep, Line
+from export.teaching.beeps.spectrum import HOP_SECONDS, RATE, Array, Spectrum
+from stream.errors import DataError
+
+PIECE_SECONDS = 120.0  # that are measured as one: a clock that drifts is then no matter
+LONGEST_SECONDS = 1200.0
+LEAST_AGREEMENT, CLEAR_AGREEMENT = 0.6, 0.85
+LEAST_CONTRAST = 6.0  # dB from the pauses to the pulses
+STEADY_HERTZ, STEADY_SHARE = 6.0, 0.0035  # by which a pitch may move, the larger of the two
+_STANDS_OUT, _WELL = 6.0, 9.0  # dB above what is beside it
+_BLUR = 5  # frames over which pulses may move from cycle to cycle and still agree
+_CANDIDATES = 8
+_APART_HERTZ = 120.0
+_FLANK = 4  # columns
+_MOST_LINES = 5
+_SHORTEST = 3  # frames of a pulse or of a gap
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Candidate:
+    """A line that may be a beep, and what is said of it where it is none.
+
+    Attributes:
+        hertz: its frequency.
+        why: it is no repeating beep; "" = it is one.
+        folded: its cadence, where it has one.
+        agreement: with it.
+    """
+
+    hertz: float
+    why: str
+    folded: Folded | None = None
+    agreement: float = 0.0
+
+
+def measure(samples: Array, name: str) -> Beep:
+    """The repeating beep of a recording.
+
+    Args:
+        samples: (n,) float32 at 16 kHz; the first 20 minutes are measured.
+        name: of the recording, for messages.
+
+    Raises:
+        DataError: there is none; says what there is instead.
+    """
+    samples = samples[: round(LONGEST_SECONDS * RATE)]
+    best: tuple[Beep | None, Candidate] | None = None
+    step = round(PIECE_SECONDS * RATE)
+    for at in range(0, max(len(samples) - step // 4, 1), step):
+        found = _measured(samples[at : at + step], at / RATE)
+        if best is None or found[1].agreement > best[1].agreement:
+            best = found
+    assert best is not None
+    if best[0] is None:
+        raise DataError(
+            f"{name}: no repeating beep in it ({best[1].why}); give a recording of two whole cycles or more, as near as "
+            "it can be had, or teach it by examples: --clips with a recording of each time that it sounds"
+        )
+    return best[0]
+
+
+def clearly_beeps(samples: Array) -> Beep | None:
+    """The repeating beep of a recording at 16 kHz that is hardly anything else; None = it may be."""
+    try:
+        beep = measure(samples, "")
+    except DataError:
+        return None
+    clear = beep.agreement >= CLEAR_AGREEMENT and beep.contrast >= 2 * LEAST_CONTRAST
+    return beep if clear and beep.cycles * len(beep.pulses) >= 4 else None
+
+
+def _measured(samples: Array, start: float) -> tuple[Beep | None, Candidate]:
+    if len(samples) < RATE // 2 or not np.any(np.abs(samples) > 1e-5):
+        return None, Candidate(0.0, "it is too short, or silent")
+    spectrum = Spectrum.of(samples)
+    tried = [_tried(spectrum, column) for column in _candidates(spectrum)]
+    if not tried:
+        return None, Candidate(0.0, "no line of its spectrum stands out by 9 dB")
+    good = [each for each in tried if each[1].folded is not None and not each[1].why]
+    if not good:
+        # What sounded longest is what the person meant.
+        return None, max((each[1] for each in tried), key=lambda c: c.agreement)
+    top = max(each[1].agreement for each in good)
+    column, chosen = max(
+        (each for each in good if each[1].agreement >= top - 0.1), key=lambda each: _loudness(spectrum, *each)
+    )
+    folded = chosen.folded
+    assert folded is not None
+    sounding = folded.template(spectrum.seconds)
+    lines, spread = _lines(spectrum, column, sounding, folded)
+    return (
+        Beep(
+            lines=lines, pulses=folded.pulses, cycle=folded.cycle, hertz_spread=spread, edge_spread=folded.edge_spread,
+            cycle_spread=folded.cycle_spread, cycles=folded.cycles, start=start + folded.start,
+            contrast=folded.contrast, agreement=chosen.agreement,
+        ),
+        chosen,
+    )  # fmt: skip
+
+
+def _candidates(spectrum: Spectrum) -> list[int]:
+    """Columns of lines that stand out, at most some of the time, and do so again after some time; best first."""
+    rates = np.clip((spectrum.above - 3) / 9, 0, 1)
+    rates -= rates.mean(axis=0)
+    power = np.sum(rates * rates, axis=0)
+    size = 1 << max(1, 2 * len(rates) - 1).bit_length()
+    score = np.zeros(rates.shape[1])
+    first = round(0.1 / HOP_SECONDS)
+    for at in range(0, rates.shape[1], 64):  # all at once would be large
+        spectra = np.fft.rfft(rates[:, at : at + 64], size, axis=0)
+        again = np.fft.irfft(np.abs(spectra) ** 2, size, axis=0)[first : max(first + 1, len(rates))]
+        score[at : at + 64] = np.max(again, axis=0, initial=0.0)
+    stands = np.sort(spectrum.above, axis=0)[-max(5, len(rates) // 200) :].min(axis=0) >= _WELL
+    score = np.where(stands & (power > 0), score, 0.0)
+    near = round(_APART_HERTZ / 2 / (RATE / 1024))
+    chosen: list[int] = []
+    for column in np.argsort(-score):
+        if score[column] <= 0 or len(chosen) == _CANDIDATES:
+            break
+        peak = _peak(spectrum, int(column))
+        if all(abs(peak - other) > near for other in chosen):
+            chosen.append(peak)
+    return chosen
+
+
+def _peak(spectrum: Spectrum, column: int) -> int:
+    """The column of the line on whose flank a column is, when it stands out."""
+    loud = spectrum.decibels[spectrum.above[:, column] >= _WELL].mean(axis=0)
+    while True:
+        low = max(0, column - _FLANK)
+        top = low + int(loud[low : column + _FLANK + 1].argmax())
+        if loud[top] <= loud[column]:
+            return column
+        column = top
+
+
+def _tried(spectrum: Spectrum, column: int) -> tuple[int, Candidate]:
+    amplitude, above = _amplitude(spectrum, column), _line(spectrum.above, column)
+    hertz = float(spectrum.hertz[column])
+    stands = above >= _WELL
+    level = float(np.median(amplitude[stands])) if stands.any() else 0.0
+    sounding = _cleaned((above >= _STANDS_OUT) & (amplitude >= level / 2))
+    share, bouts = float(sounding.mean()), int(np.sum(np.diff(sounding.astype(int), prepend=0) == 1))
+    said = f"the line at {hertz:.0f} Hz"
+    if bouts < 2:
+        seconds = share * len(sounding) * HOP_SECONDS
+        return column, Candidate(hertz, f"{said} sounds {'once' if bouts else 'nowhere'}, for {seconds:.2f} s")
+    cycle = period_of(sounding, _BLUR)
+    if cycle is None:
+        return column, Candidate(hertz, f"{said} sounds {bouts} times, and not again after an equal time")
+    folded = fold(amplitude, sounding, cycle, spectrum.seconds)
+    if isinstance(folded, str):
+        return column, Candidate(hertz, f"{said} {folded}")
+    inside = folded.inside(spectrum.seconds)
+    expected = folded.template(spectrum.seconds)[inside]
+    agreement = _kappa(sounding[inside], expected)
+    if agreement < LEAST_AGREEMENT:
+        why = f"{said} sounds {bouts} times, with no cadence: it agrees by {agreement:.2f} with a cycle of {folded.cycle:.2f} s"
+    elif folded.contrast < LEAST_CONTRAST:
+        why = f"{said} is only {folded.contrast:.1f} dB louder in its pulses than between them"
+    elif (spread := _spread(_peaks(spectrum, column, folded.template(spectrum.seconds)))) > _most_spread(hertz):
+        why = f"the pitch about {hertz:.0f} Hz moves by ±{spread:.0f} Hz; want {_most_spread(hertz):.0f} or less"
+    else:
+        why = ""
+    return column, Candidate(hertz, why, folded, agreement)
+
+
+def _amplitude(spectrum: Spectrum, column: int) -> NDArray[np.float64]:
+    """(T,) of a line, with what the window spreads beside it."""
+    low, high = max(0, column - 2), column + 3
+    amplitude: NDArray[np.float64] = np.sqrt(np.sum(10 ** (spectrum.decibels[:, low:high] / 10.0), axis=1))
+    return amplitude
+
+
+def _line(values: Array, column: int) -> Array:
+    """(T,) the highest of a column and those beside it."""
+    highest: Array = values[:, max(0, column - 1) : column + 2].max(axis=1)
+    return highest
+
+
+def _cleaned(sounding: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Without gaps and then pulses of less than ``_SHORTEST`` frames."""
+    out = sounding.copy()
+    for value in (False, True):
+        edges = np.flatnonzero(np.diff(np.concatenate([[not value], out, [not value]]).astype(int)))
+        for begin, end in edges.reshape(-1, 2):
+            if end - begin < _SHORTEST and (value or (begin > 0 and end < len(out))):
+                out[begin:end] = not value
+    return out
+
+
+def _kappa(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """Cohen's kappa: agreement above chance."""
+    same = float(np.mean(a == b))
+    chance = float(a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean()))
+    return (same - chance) / (1 - chance) if chance < 1 else 0.0
+
+
+def _loudness(spectrum: Spectrum, column: int, candidate: Candidate) -> float:
+    assert candidate.folded is not None
+    sounding = candidate.folded.template(spectrum.seconds)
+    return float(np.mean(_line(spectrum.decibels, column)[sounding]))
+
+
+def _lines(
+    spectrum: Spectrum, column: int, sounding: NDArray[np.bool_], folded: Folded
+) -> tuple[tuple[Line, ...], float]:
+    """The lines that sound together with one, the strongest first; and the spread of that one's pitch in Hz."""
+    inside = folded.inside(spectrum.seconds)
+    on, off = sounding & inside, ~sounding & inside
+    level = spectrum.above[on].mean(axis=0)
+    change = spectrum.decibels[on].mean(axis=0) - spectrum.decibels[off].mean(axis=0) if off.any() else level
+    loudest = spectrum.decibels[on].mean(axis=0)
+    chosen = [column]
+    near = round(_APART_HERTZ / (RATE / 1024))
+    for other in np.argsort(-loudest):
+        if len(chosen) == _MOST_LINES:
+            break
+        beside = loudest[max(0, int(other) - near) : int(other) + near + 1]
+        alone = loudest[other] >= beside.max() and all(abs(int(other) - each) > near for each in chosen)
+        if alone and level[other] >= _WELL and change[other] >= LEAST_CONTRAST and loudest[other] > loudest[column] - 30:
+            chosen.append(int(other))
+    strongest = sorted(chosen, key=lambda each: -loudest[each])
+    lines, spreads = [], []
+    for each in strongest:
+        hertz = _peaks(spectrum, each, on)
+        lines.append(Line(round(float(np.median(hertz)), 1), round(float(loudest[each] - loudest[strongest[0]]), 1)))
+        spreads.append(_spread(hertz))
+    return tuple(lines), spreads[0]
+
+
+def _spread(hertz: NDArray[np.float64]) -> float:
+    """Standard deviation without the tenth at either end: an edge is of any pitch."""
+    return float(np.std(np.clip(hertz, *np.quantile(hertz, (0.1, 0.9)))))
+
+
+def _most_spread(hertz: float) -> float:
+    return max(STEADY_HERTZ, STEADY_SHARE * hertz)
+
+
+def _peaks(spectrum: Spectrum, column: int, on: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Hz of the peak at a column in each frame, between the bins: a parabola through three levels."""
+    rows = spectrum.decibels[on]
+    low = max(1, column - 3)
+    middle = low + rows[:, low : column + 4].argmax(axis=1)
+    middle = np.clip(middle, 1, rows.shape[1] - 2)
+    at = np.arange(len(rows))
+    left, top, right = (rows[at, middle + k].astype(np.float64) for k in (-1, 0, 1))
+    bend = np.minimum(left - 2 * top + right, -1e-3)
+    shift = np.clip(0.5 * (left - right) / bend, -0.5, 0.5)
+    found: NDArray[np.float64] = spectrum.hertz[middle] + shift * (spectrum.hertz[1] - spectrum.hertz[0])
+    return found
