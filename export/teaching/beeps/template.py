@@ -39,6 +39,11 @@ class Span:
     first: int
     last: int
 
+    @property
+    def length(self) -> int:
+        """Frames."""
+        return self.first - self.last + 1
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Template:
@@ -46,7 +51,7 @@ class Template:
 
     Attributes:
         bands: of each line, (own, beside): the bands it may be in, and those it is compared with.
-        weights: (lines,) how much each counts; sum 1.
+        weights: (lines,) how much each counts, in 64ths; sum 1.
         pulses: for each tempo, a Span for each pulse of a group.
         gaps: the same for the gaps, pieces of the pause before the group first.
         back: (least, most) frames from a group back to the one before.
@@ -80,12 +85,19 @@ def template_of(beep: Beep) -> Template:
     back = cycles * beep.cycle * rate
     return Template(
         tuple(_bands(line.hertz, [each.hertz for each in beep.lines]) for line in lines),
-        np.asarray(loud / loud.sum(), np.float32),
+        _weights(loud),
         pulses,
         gaps,
         (round(back * (1 - CYCLE)), round(back * (1 + CYCLE))),
         round((1 + CYCLE) * beep.cycle * cycles * rate),
     )
+
+
+def _weights(loud: NDArray[np.float64]) -> NDArray[np.float32]:
+    """In 64ths, so that levels times weights are exact."""
+    parts = np.maximum(1, np.rint(64 * loud / loud.sum()))
+    parts[0] += 64 - parts.sum()
+    return np.asarray(parts / 64, np.float32)
 
 
 def _cycles(beep: Beep) -> int:
@@ -107,27 +119,44 @@ def _spans(
     beep: Beep, times: list[tuple[float, float]], tempo: float
 ) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
     longest, gap, pause = max(pulse.length for pulse in beep.pulses), min(beep.gaps), beep.gaps[-1]
+    wait = min(gap + _TRAIL * longest, pause - _before(pause))
     end = times[-1][1] * tempo
-    now = end + min(gap + _TRAIL * longest, pause - _before(pause))
     sounding = [
         piece
         for begin, stop in times
         for piece in _pieces(
             begin * tempo + _PULSE_EDGE * (stop - begin),
             stop * tempo - _PULSE_EDGE * (stop - begin),
-            min((1 - 2 * _PULSE_EDGE) * (stop - begin) / 3, _PULSE_PIECE),
+            _count((1 - 2 * _PULSE_EDGE) * (stop - begin), min((1 - 2 * _PULSE_EDGE) * longest / 3, _PULSE_PIECE)),
         )
     ]
-    quiet = [
-        (-_LONGEST_PAUSE * pause, -_before(pause)),
+    most = min(longest / 2, _GAP_PIECE)
+    silent = [
+        *_pieces(-_LONGEST_PAUSE * pause, -_before(pause), _count(_LONGEST_PAUSE * pause - _before(pause), most)),
         *(
-            (stop * tempo + _after(begin - stop), begin * tempo - _before(begin - stop))
+            piece
             for (_, stop), (begin, _) in zip(times, times[1:], strict=False)
+            for piece in _pieces(
+                stop * tempo + _after(begin - stop),
+                begin * tempo - _before(begin - stop),
+                _count(begin - stop - _after(begin - stop) - _before(begin - stop), most),
+            )
         ),
-        (end + _after(gap), now),
+        *_pieces(end + _after(gap), end + wait, _count(wait - _after(gap), most)),
     ]
-    silent = [piece for begin, stop in quiet for piece in _pieces(begin, stop, min(longest / 2, _GAP_PIECE))]
+    now = end + wait
     return tuple(_span(now, *each) for each in sounding), tuple(_span(now, *each) for each in silent)
+
+
+def _count(length: float, most: float) -> int:
+    """Into how many pieces of ``most`` seconds each a stretch is cut; the same at every tempo."""
+    return int(np.clip(np.ceil(length / max(most, _SHORTEST_PIECE) - 1e-9), 1, _MOST_PIECES))
+
+
+def _pieces(begin: float, end: float, count: int) -> list[tuple[float, float]]:
+    """A stretch in equal pieces: a pulse that sounds in a gap fills one of them, and half a pulse is seen."""
+    edges = np.linspace(begin, end, count + 1).tolist()
+    return list(zip(edges, edges[1:], strict=False))
 
 
 def _after(gap: float) -> float:
@@ -138,13 +167,6 @@ def _after(gap: float) -> float:
 def _before(gap: float) -> float:
     """Seconds at its end in which the next pulse may come early."""
     return min(_GAP_END * gap, _EARLY_SECONDS)
-
-
-def _pieces(begin: float, end: float, longest: float) -> list[tuple[float, float]]:
-    """A stretch in equal pieces: a pulse that sounds in a gap fills one of them, and what is half a pulse is seen."""
-    count = int(np.clip(np.ceil((end - begin) / max(longest, _SHORTEST_PIECE)), 1, _MOST_PIECES))
-    edges = np.linspace(begin, end, count + 1).tolist()
-    return list(zip(edges, edges[1:], strict=False))
 
 
 def _span(now: float, begin: float, end: float) -> Span:

@@ -1,0 +1,140 @@
+"""Checking: a threshold for a budget of false alarms, and what is found with it and what is taken for the beep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.scenes.look_alikes import look_alike
+from export.scenes.negatives import Negatives
+from export.teaching.background import Amount, Stretch, bank_background
+from export.teaching.beeps import scoring
+from export.teaching.beeps.pattern import Beep
+from export.teaching.beeps.spectrum import RATE
+from export.teaching.beeps.template import SPEC, Template
+from export.teaching.beeps.trials import Trial, other_cadences, trials
+from export.teaching.judging import MARGIN_SHARE, Budget
+from export.teaching.threshold import Tail
+from stream.features.frontend import extract
+
+Array = NDArray[np.float32]
+WITHOUT = ("beep", "alarm")  # the bank's own, which may be this one
+_MARGIN_FROM = 0.25  # the quarter of trials at 10 dB that scores least
+_STRETCH_SECONDS = 60.0
+_PAUSE_SECONDS, _LEVEL_DBFS, _FLOOR_DBFS = (0.3, 3.0), (-40.0, -8.0), (-80.0, -50.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is heard.
+
+    Attributes:
+        bank: of the bundled negatives.
+        look_alikes: minutes of single beeps, telephones, sirens, bells, birds and the like, made by rule.
+        trials: of each background and ratio.
+        others: of each of those, for each other cadence.
+    """
+
+    bank: Amount = Amount(voices=10, things=8, music=60, noises=120, silences=6)
+    look_alikes: int = 25
+    trials: int = 12
+    others: int = 1
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Checked:
+    """What is known of a detector.
+
+    Attributes:
+        threshold: of its score.
+        found: share of trials in time, by (background, dB).
+        trials: how many of each.
+        taken: share of trials of other cadences of the same pitch that are taken for it.
+        other_trials: how many.
+        tail: of the scores in the background that false alarms are counted in.
+        bank: of the bundled background.
+        own: the background is the user's own recordings.
+        names: what in the background is taken for it.
+    """
+
+    threshold: float
+    found: dict[tuple[str, float], float]
+    trials: int
+    taken: float
+    other_trials: int
+    tail: Tail
+    bank: Tail
+    own: bool
+    names: tuple[str, ...]
+
+    def share_found(self, ratio: float) -> float:
+        """Over all backgrounds, at a ratio in dB."""
+        return float(np.mean([share for (_, at), share in self.found.items() if at == ratio]))
+
+
+def check(
+    beep: Beep, template: Template, quiet: Sequence[Stretch], budget: Budget, extent: Extent, label: str, seed: int = 0
+) -> Checked:
+    """Choose the threshold and see what it is worth.
+
+    It leaves as many false alarms as the budget says in the bundled negatives and in the user's own recordings, or
+    fewer; it is never below ``scoring.LEAST``, so that cadences that are nearly the same stay out.
+    """
+    rng = np.random.default_rng((seed, 23))
+    without = (*WITHOUT, label)
+    stretches = [*bank_background("validation", RATE, extent.bank, without=without, seed=seed + 1), *quiet]
+    stretches += [_look_alikes(rng) for _ in range(extent.look_alikes)]
+    heard = [scoring.scores(extract(each.samples, SPEC), template) for each in stretches]
+    tails = {
+        own: Tail.of([h for s, h in zip(stretches, heard, strict=True) if s.own == own], SPEC.frame_rate)
+        for own in {stretch.own for stretch in stretches}
+    }
+    behind = Negatives("test", RATE, without, loops=2)
+    mine = [(trial, _best(trial, template)) for trial in trials(beep, behind, extent.trials, rng)]
+    lowest = max([scoring.LEAST, *(tail.threshold(budget.own if own else budget.bank) for own, tail in tails.items())])
+    clear = float(np.quantile([score for trial, score in mine if trial.ratio > 0], _MARGIN_FROM))
+    threshold = lowest + MARGIN_SHARE * max(0.0, clear - lowest)
+    cells = sorted({(trial.kind, trial.ratio) for trial, _ in mine})
+    others = [
+        _best(trial, template) >= threshold
+        for other in other_cadences(beep)
+        for trial in trials(beep, behind, extent.others, rng, sounds=other)
+    ]
+    names = {
+        stretch.name_at(int(frame) * SPEC.hop_length)
+        for stretch, values in zip(stretches, heard, strict=True)
+        for frame in np.flatnonzero(values >= threshold)
+    }
+    return Checked(
+        threshold,
+        {cell: float(np.mean([s >= threshold for t, s in mine if (t.kind, t.ratio) == cell])) for cell in cells},
+        extent.trials,
+        float(np.mean(others)),
+        len(others),
+        tails[max(tails)],
+        tails[False],
+        any(stretch.own for stretch in stretches),
+        tuple(sorted(names)),
+    )
+
+
+def _best(trial: Trial, template: Template) -> float:
+    """The highest score by the time that the beep is to be found."""
+    found = scoring.scores(extract(trial.samples, SPEC), template)
+    frames = int(((trial.begin + trial.within) * RATE - SPEC.span) / SPEC.hop_length) + 1
+    return float(found[:frames].max(initial=scoring.NEVER))
+
+
+def _look_alikes(rng: np.random.Generator) -> Stretch:
+    """A minute of sounds that are near to an alarm's and are none, with pauses, on a microphone's noise."""
+    parts: list[Array] = []
+    while sum(map(len, parts)) < _STRETCH_SECONDS * RATE:
+        level = np.float32(10 ** (rng.uniform(*_LEVEL_DBFS) / 20))
+        pause = np.zeros(round(rng.uniform(*_PAUSE_SECONDS) * RATE), np.float32)
+        parts += [look_alike(rng, RATE) * level, pause]
+    whole = np.concatenate(parts)
+    whole += rng.normal(0, 10 ** (rng.uniform(*_FLOOR_DBFS) / 20), len(whole)).astype(np.float32)
+    return Stretch(np.clip(whole, -1, 1), (len(whole),), ("a sound like an alarm's",))
