@@ -18,6 +18,20 @@ _LEAST = 0.5
 _REPEATED = 0.4  # share of what sounds that must have sounded a cycle before: half of two cycles
 _FOUND_AGAIN = 0.5  # of a cycle's agreement with the others
 _SHORTEST_PULSE = 0.045  # seconds
+_ROOM_SECONDS = 0.12  # that a room sounds on at half the level, at most
+_STEEP = 0.25  # share of the level by which it falls in 40 ms where a pulse stops
+
+
+class NoCadence(Exception):
+    """There is no cycle.
+
+    Attributes:
+        cycles: how many there nearly were.
+    """
+
+    def __init__(self, why: str, cycles: int = 0) -> None:
+        super().__init__(why)
+        self.cycles = cycles
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -92,14 +106,17 @@ def period_of(sounding: NDArray[np.bool_], blur: int) -> float | None:
 
 def fold(
     amplitude: NDArray[np.float64], sounding: NDArray[np.bool_], cycle: float, seconds: NDArray[np.float64]
-) -> Folded | str:
-    """One cycle from all of them, or why there is none, to be read after "the line at 3100 Hz".
+) -> Folded:
+    """One cycle from all of them.
 
     Args:
         amplitude: (T,) of the line.
         sounding: (T,) whether it sounds.
         cycle: seconds, nearly.
         seconds: (T,) of the frames.
+
+    Raises:
+        NoCadence: says why there is none, to be read after "the line at 3100 Hz".
     """
     begin, end = _stretch(sounding, cycle, seconds)
     for _ in range(2):
@@ -109,7 +126,7 @@ def fold(
         level = (loud + quiet) / 2
         pulses = _pulses(drawn, level)
         if not pulses or len(pulses) > MOST_PULSES:
-            return f"has {len(pulses)} pulses in a cycle of {cycle:.2f} s; want 1 to {MOST_PULSES}"
+            raise NoCadence(f"has {len(pulses)} pulses in a cycle of {cycle:.2f} s; want 1 to {MOST_PULSES}")
         begin += pulses[0].onset
         pulses = tuple(Pulse(p.onset - pulses[0].onset, p.length) for p in pulses)
         length = pulses[-1].onset + pulses[-1].length
@@ -123,9 +140,11 @@ def fold(
         ):
             cycles += 1
         if cycles < LEAST_CYCLES or cycles * len(pulses) < LEAST_PULSES:
-            return (
-                f"sounds {cycles * len(pulses)} times, in {cycles} whole cycle{'s' * (cycles != 1)} of {cycle:.2f} s: "
-                "too few to tell its cadence"
+            many = "s" * (cycles != 1)
+            raise NoCadence(
+                f"sounds {cycles * len(pulses)} times, in {cycles} whole cycle{many} of {cycle:.2f} s: want "
+                f"{LEAST_CYCLES} cycles, and {LEAST_PULSES} pulses in them",
+                cycles,
             )
         starts, spread = _edges(amplitude, seconds, begin, cycle, cycles, pulses, level)
         numbers = np.arange(cycles)
@@ -182,10 +201,22 @@ def _pulses(drawn: NDArray[np.float64], level: float) -> tuple[Pulse, ...]:
     found = []
     for begin, end in _runs(turned >= level):
         rise = begin - _between(turned[begin], turned[begin - 1], level)
-        fall = end - 1 + _between(turned[end - 1], turned[end % n], level)
+        fall = _stop(turned, rise, end - 1 + _between(turned[end - 1], turned[end % n], level))
         if (fall - rise) * HOP_SECONDS >= _SHORTEST_PULSE:
             found.append(Pulse((origin + rise) * HOP_SECONDS, (fall - rise) * HOP_SECONDS))
     return tuple(found)
+
+
+def _stop(drawn: NDArray[np.float64], rise: float, fall: float) -> float:
+    """When a pulse stops, in frames: where it falls fastest, for a room sounds on; ``fall`` where it falls nowhere so."""
+    first, last = max(round((rise + fall) / 2), round(fall - _ROOM_SECONDS / HOP_SECONDS)), round(fall) + 2
+    at = np.arange(first, last + 1)
+    slope = drawn[(at + 2) % len(drawn)] - drawn[(at - 2) % len(drawn)]
+    k = int(slope.argmin())
+    if slope[k] > -_STEEP * drawn.max() or not 0 < k < len(at) - 1:
+        return fall
+    bend = slope[k - 1] - 2 * slope[k] + slope[k + 1]
+    return min(fall, float(at[k] + (0.5 * (slope[k - 1] - slope[k + 1]) / bend if bend > 1e-12 else 0.0)))
 
 
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:

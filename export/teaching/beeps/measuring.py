@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.teaching.beeps.cycles import Folded, fold, period_of
+from export.teaching.beeps.cycles import Folded, NoCadence, fold, period_of
 from export.teaching.beeps.pattern import Beep, Line
 from export.teaching.beeps.spectrum import HOP_SECONDS, RATE, Array, Spectrum
 from stream.errors import DataError
@@ -35,12 +35,14 @@ class Candidate:
         why: it is no repeating beep; "" = it is one.
         folded: its cadence, where it has one.
         agreement: with it.
+        cycles: of it that there nearly were.
     """
 
     hertz: float
     why: str
     folded: Folded | None = None
     agreement: float = 0.0
+    cycles: int = 0
 
 
 def measure(samples: Array, name: str) -> Beep:
@@ -88,8 +90,8 @@ def _measured(samples: Array, start: float) -> tuple[Beep | None, Candidate]:
         return None, Candidate(0.0, "no line of its spectrum stands out by 9 dB")
     good = [each for each in tried if each[1].folded is not None and not each[1].why]
     if not good:
-        # What sounded longest is what the person meant.
-        return None, max((each[1] for each in tried), key=lambda c: c.agreement)
+        # What comes nearest to one is what the person meant.
+        return None, max((each[1] for each in tried), key=lambda c: (c.agreement, c.cycles))
     top = max(each[1].agreement for each in good)
     column, chosen = max(
         (each for each in good if each[1].agreement >= top - 0.1), key=lambda each: _loudness(spectrum, *each)
@@ -158,9 +160,10 @@ def _tried(spectrum: Spectrum, column: int) -> tuple[int, Candidate]:
     cycle = period_of(sounding, _BLUR)
     if cycle is None:
         return column, Candidate(hertz, f"{said} sounds {bouts} times, and not again after an equal time")
-    folded = fold(amplitude, sounding, cycle, spectrum.seconds)
-    if isinstance(folded, str):
-        return column, Candidate(hertz, f"{said} {folded}")
+    try:
+        folded = fold(amplitude, sounding, cycle, spectrum.seconds)
+    except NoCadence as error:
+        return column, Candidate(hertz, f"{said} {error}", cycles=error.cycles)
     inside = folded.inside(spectrum.seconds)
     expected = folded.template(spectrum.seconds)[inside]
     agreement = _kappa(sounding[inside], expected)

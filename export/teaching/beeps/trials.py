@@ -87,7 +87,7 @@ def _trial(
     wet = in_place(sound, rate, rng)
     wet = wet * np.float32(level * 10 ** (ratio / 20) / max(active_rms(wet, rate), 1e-6))
     first = round(begin * rate)
-    out[first:] += wet[: n - first]
+    out[first : first + len(wet)] += wet[: n - first]
     noise = self_noise(rng, n, rate)
     out += noise * np.float32(10 ** (rng.uniform(*_FLOOR_DBFS) / 20) / max(active_rms(noise, rate), 1e-6))
     peak = float(np.abs(out).max())
