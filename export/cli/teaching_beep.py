@@ -93,7 +93,8 @@ def _print(report: BeepReport, output: Path, picture: Path | None, seconds: floa
     beep, checked, figures = report.known.beep, report.checked, report.figures
     click.echo(f"{report.label}: {beep.describe()}; {beep.cycles} cycles of it in {printable(report.known.recording)}")
     within = time_to_find(beep)
-    click.echo(f"found within {within:.1f} s of its beginning, two cycles or more, {checked.trials} trials of each:")
+    cycles = within / beep.cycle
+    click.echo(f"found within {within:.1f} s ({cycles:.0f} cycles) of its beginning, of {checked.trials} trials each:")
     click.echo(f"{'':8}" + "".join(f"{f'{ratio:+.0f} dB':>8}" for ratio in RATIOS_DB) + "   above what is behind it")
     for kind in KINDS:
         shares = "".join(f"{checked.found[(kind, ratio)]:8.0%}" for ratio in RATIOS_DB)

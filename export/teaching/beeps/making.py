@@ -240,8 +240,8 @@ def _figures(checked: Checked) -> dict[str, Any]:
 def _card(name: str, known: Mapping[str, Known], figures: Mapping[str, Any]) -> ModelCard:
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     said = "; ".join(f"{label}: {each.beep.describe()}" for label, each in known.items())
-    alike = {each.standard for each in known.values() if each.standard}
-    warning = f" One sounds like a {' and a '.join(sorted(alike))}: {NO_SAFETY}." if alike else ""
+    alike = [f"{label} sounds like a {each.standard}" for label, each in known.items() if each.standard]
+    warning = f" {', '.join(alike)}: {NO_SAFETY}." if alike else ""
     return ModelCard(
         name=name,
         labels=tuple(known),

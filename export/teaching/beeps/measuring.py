@@ -14,16 +14,17 @@ from stream.errors import DataError
 
 PIECE_SECONDS = 120.0  # that are measured as one: a clock that drifts is then no matter
 LONGEST_SECONDS = 1200.0
-LEAST_AGREEMENT, CLEAR_AGREEMENT = 0.6, 0.85
-LEAST_CONTRAST = 6.0  # dB from the pauses to the pulses
-STEADY_HERTZ, STEADY_SHARE = 6.0, 0.0035  # by which a pitch may move, the larger of the two
-_STANDS_OUT, _WELL = 6.0, 9.0  # dB above what is beside it
-_BLUR = 5  # frames over which pulses may move from cycle to cycle and still agree
+LEAST_AGREEMENT, CLEAR_AGREEMENT = 0.74, 0.85
+LEAST_OF_MANY, MANY = 0.6, 12  # agreement that is enough of so many pulses
+LEAST_CONTRAST, CLEAR_CONTRAST = 4.5, 12.0  # dB from the gaps to the pulses
+STEADY_HERTZ = 7.0  # by which a pitch may move
+_DROWNED, _WELL = 3.0, 9.0  # dB above what is beside it
+_LOUDEST = 1.4  # times the usual amplitude: more is something else
 _CANDIDATES = 8
 _APART_HERTZ = 120.0
 _FLANK = 4  # columns
 _MOST_LINES = 5
-_SHORTEST = 3  # frames of a pulse or of a gap
+_CHANGES_DB = 6.0  # from the gaps to the pulses, that another line must
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -35,6 +36,7 @@ class Candidate:
         why: it is no repeating beep; "" = it is one.
         folded: its cadence, where it has one.
         agreement: with it.
+        contrast: dB from the gaps to the pulses.
         cycles: of it that there nearly were.
     """
 
@@ -42,6 +44,7 @@ class Candidate:
     why: str
     folded: Folded | None = None
     agreement: float = 0.0
+    contrast: float = 0.0
     cycles: int = 0
 
 
@@ -77,8 +80,8 @@ def clearly_beeps(samples: Array) -> Beep | None:
         beep = measure(samples, "")
     except DataError:
         return None
-    clear = beep.agreement >= CLEAR_AGREEMENT and beep.contrast >= 2 * LEAST_CONTRAST
-    return beep if clear and beep.cycles * len(beep.pulses) >= 4 else None
+    clear = beep.agreement >= CLEAR_AGREEMENT and beep.contrast >= CLEAR_CONTRAST
+    return beep if clear else None
 
 
 def _measured(samples: Array, start: float) -> tuple[Beep | None, Candidate]:
@@ -104,7 +107,7 @@ def _measured(samples: Array, start: float) -> tuple[Beep | None, Candidate]:
         Beep(
             lines=lines, pulses=folded.pulses, cycle=folded.cycle, hertz_spread=spread, edge_spread=folded.edge_spread,
             cycle_spread=folded.cycle_spread, cycles=folded.cycles, start=start + folded.start,
-            contrast=folded.contrast, agreement=chosen.agreement,
+            contrast=chosen.contrast, agreement=chosen.agreement,
         ),
         chosen,
     )  # fmt: skip
@@ -147,66 +150,64 @@ def _peak(spectrum: Spectrum, column: int) -> int:
 
 
 def _tried(spectrum: Spectrum, column: int) -> tuple[int, Candidate]:
-    amplitude, above = _amplitude(spectrum, column), _line(spectrum.above, column)
+    level = _level(spectrum, column)
     hertz = float(spectrum.hertz[column])
-    stands = above >= _WELL
-    level = float(np.median(amplitude[stands])) if stands.any() else 0.0
-    sounding = _cleaned((above >= _STANDS_OUT) & (amplitude >= level / 2))
-    share, bouts = float(sounding.mean()), int(np.sum(np.diff(sounding.astype(int), prepend=0) == 1))
+    sounding = level >= 0.5
+    bouts = int(np.sum(np.diff(sounding.astype(int), prepend=0) == 1))
     said = f"the line at {hertz:.0f} Hz"
     if bouts < 2:
-        seconds = share * len(sounding) * HOP_SECONDS
+        seconds = float(sounding.sum()) * HOP_SECONDS
         return column, Candidate(hertz, f"{said} sounds {'once' if bouts else 'nowhere'}, for {seconds:.2f} s")
-    cycle = period_of(sounding, _BLUR)
+    cycle = period_of(level)
     if cycle is None:
         return column, Candidate(hertz, f"{said} sounds {bouts} times, and not again after an equal time")
     try:
-        folded = fold(amplitude, sounding, cycle, spectrum.seconds)
+        folded = fold(level, cycle, spectrum.seconds)
     except NoCadence as error:
         return column, Candidate(hertz, f"{said} {error}", cycles=error.cycles)
     inside = folded.inside(spectrum.seconds)
-    expected = folded.template(spectrum.seconds)[inside]
-    agreement = _kappa(sounding[inside], expected)
-    if agreement < LEAST_AGREEMENT:
+    on = folded.template(spectrum.seconds)
+    agreement = float(np.corrcoef(level[inside], on[inside])[0, 1]) if level[inside].std() > 0 else 0.0
+    contrast = _contrast(spectrum, column, on, inside & ~on)
+    if agreement < (LEAST_OF_MANY if folded.cycles * len(folded.pulses) >= MANY else LEAST_AGREEMENT):
         why = f"{said} sounds {bouts} times, with no cadence: it agrees by {agreement:.2f} with a cycle of {folded.cycle:.2f} s"
-    elif folded.contrast < LEAST_CONTRAST:
-        why = f"{said} is only {folded.contrast:.1f} dB louder in its pulses than between them"
-    elif (spread := _spread(_peaks(spectrum, column, folded.template(spectrum.seconds)))) > _most_spread(hertz):
-        why = f"the pitch about {hertz:.0f} Hz moves by ±{spread:.0f} Hz; want {_most_spread(hertz):.0f} or less"
+    elif contrast < LEAST_CONTRAST:
+        why = f"{said} is only {contrast:.1f} dB louder in its pulses than between them"
+    elif (spread := _spread(_peaks(spectrum, column, on))) > STEADY_HERTZ:
+        why = f"the pitch about {hertz:.0f} Hz moves by ±{spread:.0f} Hz; want ±{STEADY_HERTZ:.0f} or less"
     else:
         why = ""
-    return column, Candidate(hertz, why, folded, agreement)
+    return column, Candidate(hertz, why, folded, agreement, contrast, folded.cycles)
 
 
-def _amplitude(spectrum: Spectrum, column: int) -> NDArray[np.float64]:
-    """(T,) of a line, with what the window spreads beside it."""
+def _level(spectrum: Spectrum, column: int) -> NDArray[np.float64]:
+    """(T,) the amplitude of a line: 1 as usual, 0 where it is silent or drowned."""
     low, high = max(0, column - 2), column + 3
-    amplitude: NDArray[np.float64] = np.sqrt(np.sum(10 ** (spectrum.decibels[:, low:high] / 10.0), axis=1))
-    return amplitude
+    power = np.sum(10 ** (spectrum.decibels[:, low:high] / 10.0), axis=1)
+    above = _line(spectrum.above, column)
+    stands = above >= _WELL
+    if not stands.any():
+        return np.zeros(len(power))
+    usual = float(np.median(power[stands])) ** 0.5
+    clear = np.clip((above - _DROWNED) / (_WELL - _DROWNED), 0, 1)
+    level: NDArray[np.float64] = np.minimum(np.sqrt(power) / usual, _LOUDEST) * clear
+    return level
+
+
+def _contrast(
+    spectrum: Spectrum, column: int, on: NDArray[np.bool_], off: NDArray[np.bool_]
+) -> float:
+    """dB from the gaps to the pulses; of each, the quieter part: a room sounds on at the beginning of a gap."""
+    if not on.any() or not off.any():
+        return 0.0
+    decibels = _line(spectrum.decibels, column)
+    return float(np.median(decibels[on]) - np.quantile(decibels[off], 0.25))
 
 
 def _line(values: Array, column: int) -> Array:
     """(T,) the highest of a column and those beside it."""
     highest: Array = values[:, max(0, column - 1) : column + 2].max(axis=1)
     return highest
-
-
-def _cleaned(sounding: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Without gaps and then pulses of less than ``_SHORTEST`` frames."""
-    out = sounding.copy()
-    for value in (False, True):
-        edges = np.flatnonzero(np.diff(np.concatenate([[not value], out, [not value]]).astype(int)))
-        for begin, end in edges.reshape(-1, 2):
-            if end - begin < _SHORTEST and (value or (begin > 0 and end < len(out))):
-                out[begin:end] = not value
-    return out
-
-
-def _kappa(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Cohen's kappa: agreement above chance."""
-    same = float(np.mean(a == b))
-    chance = float(a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean()))
-    return (same - chance) / (1 - chance) if chance < 1 else 0.0
 
 
 def _loudness(spectrum: Spectrum, column: int, candidate: Candidate) -> float:
@@ -231,7 +232,7 @@ def _lines(
             break
         beside = loudest[max(0, int(other) - near) : int(other) + near + 1]
         alone = loudest[other] >= beside.max() and all(abs(int(other) - each) > near for each in chosen)
-        if alone and level[other] >= _WELL and change[other] >= LEAST_CONTRAST and loudest[other] > loudest[column] - 30:
+        if alone and level[other] >= _WELL and change[other] >= _CHANGES_DB and loudest[other] > loudest[column] - 30:
             chosen.append(int(other))
     strongest = sorted(chosen, key=lambda each: -loudest[each])
     lines, spreads = [], []
@@ -245,10 +246,6 @@ def _lines(
 def _spread(hertz: NDArray[np.float64]) -> float:
     """Standard deviation without the tenth at either end: an edge is of any pitch."""
     return float(np.std(np.clip(hertz, *np.quantile(hertz, (0.1, 0.9)))))
-
-
-def _most_spread(hertz: float) -> float:
-    return max(STEADY_HERTZ, STEADY_SHARE * hertz)
 
 
 def _peaks(spectrum: Spectrum, column: int, on: NDArray[np.bool_]) -> NDArray[np.float64]:

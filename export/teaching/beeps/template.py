@@ -23,6 +23,7 @@ _BESIDE_HERTZ, _WIDE_HERTZ = 70.0, 300.0  # what a line is compared with, from t
 _LEAST_BANDS = 4  # of what it is compared with
 _MOST_LINES = 4
 _PULSE_EDGE = 0.12  # of a pulse, that is not asked about at its ends
+_PULSE_TAIL, _TAIL_SECONDS = 0.3, 0.04  # and at its end: of short ones so much, up to so many seconds
 _PULSE_PIECE, _GAP_PIECE = 0.12, 0.15  # seconds of the pieces in which pulses and gaps are asked about, at most
 _GAP_BEGIN, _GAP_END = 0.35, 0.15  # the same of a gap
 _ROOM_SECONDS, _EARLY_SECONDS = 0.2, 0.1  # and at most
@@ -126,8 +127,8 @@ def _spans(
         for begin, stop in times
         for piece in _pieces(
             begin * tempo + _PULSE_EDGE * (stop - begin),
-            stop * tempo - _PULSE_EDGE * (stop - begin),
-            _count((1 - 2 * _PULSE_EDGE) * (stop - begin), min((1 - 2 * _PULSE_EDGE) * longest / 3, _PULSE_PIECE)),
+            stop * tempo - _tail(stop - begin),
+            _count((1 - _PULSE_EDGE) * (stop - begin) - _tail(stop - begin), min(longest / 4, _PULSE_PIECE)),
         )
     ]
     most = min(longest / 2, _GAP_PIECE)
@@ -157,6 +158,11 @@ def _pieces(begin: float, end: float, count: int) -> list[tuple[float, float]]:
     """A stretch in equal pieces: a pulse that sounds in a gap fills one of them, and half a pulse is seen."""
     edges = np.linspace(begin, end, count + 1).tolist()
     return list(zip(edges, edges[1:], strict=False))
+
+
+def _tail(pulse: float) -> float:
+    """Seconds at a pulse's end that may have been the room where it was measured."""
+    return max(_PULSE_EDGE * pulse, min(_PULSE_TAIL * pulse, _TAIL_SECONDS))
 
 
 def _after(gap: float) -> float:

@@ -23,6 +23,7 @@ CYCLES, LEAST_SECONDS = 2.0, 6.0  # within which a beep is to be found, the late
 LEAD_SECONDS = (2.0, 4.0)
 _LEVEL_DBFS = (-40.0, -18.0)
 _FLOOR_DBFS = (-80.0, -60.0)
+_NOISE_SECONDS = 3.0  # of a microphone's own noise, again and again: it costs more than all the rest
 _PITCH, _TEMPO = 0.008, 0.02  # by which another device of the kind may differ
 _OTHER = 1.25  # times the cycle, within which another cadence is told
 
@@ -88,7 +89,7 @@ def _trial(
     wet = wet * np.float32(level * 10 ** (ratio / 20) / max(active_rms(wet, rate), 1e-6))
     first = round(begin * rate)
     out[first : first + len(wet)] += wet[: n - first]
-    noise = self_noise(rng, n, rate)
+    noise = np.resize(self_noise(rng, min(n, round(_NOISE_SECONDS * rate)), rate), n)
     out += noise * np.float32(10 ** (rng.uniform(*_FLOOR_DBFS) / 20) / max(active_rms(noise, rate), 1e-6))
     peak = float(np.abs(out).max())
     return Trial(out / np.float32(max(1.0, peak)), begin, time_to_find(beep), kind, ratio)
