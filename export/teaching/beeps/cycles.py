@@ -170,10 +170,11 @@ def _drawn(
     """(P,) the median of all cycles at each phase, every ``HOP_SECONDS``; of two, the lower."""
     phase = np.arange(round(cycle / HOP_SECONDS)) * HOP_SECONDS
     times = begin + np.arange(count)[:, None] * cycle + phase
-    rows = np.interp(times, seconds, level)
-    rows[times > end + 0.5 * cycle] = np.nan
-    drawn: Level = np.nanquantile(rows, 0.5, axis=0, method="lower")
-    return drawn
+    heard = times <= end + 0.5 * cycle
+    rows = np.sort(np.where(heard, np.interp(times, seconds, level), np.inf), axis=0)
+    middle = np.maximum(heard.sum(axis=0) - 1, 0) // 2
+    drawn: Level = np.take_along_axis(rows, middle[None], axis=0)[0]
+    return np.where(np.isfinite(drawn), drawn, 0.0)
 
 
 def _same(level: Level, seconds: NDArray[np.float64], begin: float, drawn: Level) -> float:

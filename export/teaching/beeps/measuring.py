@@ -14,11 +14,12 @@ from stream.errors import DataError
 
 PIECE_SECONDS = 120.0  # that are measured as one: a clock that drifts is then no matter
 LONGEST_SECONDS = 1200.0
-LEAST_AGREEMENT, CLEAR_AGREEMENT = 0.74, 0.85
-LEAST_OF_MANY, MANY = 0.6, 12  # agreement that is enough of so many pulses
+LEAST_AGREEMENT, CLEAR_AGREEMENT = 0.77, 0.85
+LEAST_OF_MANY, MANY = 0.6, 6  # agreement that is enough of so many cycles
 LEAST_CONTRAST, CLEAR_CONTRAST = 4.5, 12.0  # dB from the gaps to the pulses
 STEADY_HERTZ = 7.0  # by which a pitch may move
 _DROWNED, _WELL = 3.0, 9.0  # dB above what is beside it
+_USUAL = 0.7  # share of what stands out that is quieter than usual: rooms sound on, and edges rise
 _LOUDEST = 1.4  # times the usual amplitude: more is something else
 _CANDIDATES = 8
 _APART_HERTZ = 120.0
@@ -169,7 +170,7 @@ def _tried(spectrum: Spectrum, column: int) -> tuple[int, Candidate]:
     on = folded.template(spectrum.seconds)
     agreement = float(np.corrcoef(level[inside], on[inside])[0, 1]) if level[inside].std() > 0 else 0.0
     contrast = _contrast(spectrum, column, on, inside & ~on)
-    if agreement < (LEAST_OF_MANY if folded.cycles * len(folded.pulses) >= MANY else LEAST_AGREEMENT):
+    if agreement < (LEAST_OF_MANY if folded.cycles >= MANY else LEAST_AGREEMENT):
         why = f"{said} sounds {bouts} times, with no cadence: it agrees by {agreement:.2f} with a cycle of {folded.cycle:.2f} s"
     elif contrast < LEAST_CONTRAST:
         why = f"{said} is only {contrast:.1f} dB louder in its pulses than between them"
@@ -188,16 +189,14 @@ def _level(spectrum: Spectrum, column: int) -> NDArray[np.float64]:
     stands = above >= _WELL
     if not stands.any():
         return np.zeros(len(power))
-    usual = float(np.median(power[stands])) ** 0.5
+    usual = float(np.quantile(power[stands], _USUAL)) ** 0.5
     clear = np.clip((above - _DROWNED) / (_WELL - _DROWNED), 0, 1)
     level: NDArray[np.float64] = np.minimum(np.sqrt(power) / usual, _LOUDEST) * clear
     return level
 
 
-def _contrast(
-    spectrum: Spectrum, column: int, on: NDArray[np.bool_], off: NDArray[np.bool_]
-) -> float:
-    """dB from the gaps to the pulses; of each, the quieter part: a room sounds on at the beginning of a gap."""
+def _contrast(spectrum: Spectrum, column: int, on: NDArray[np.bool_], off: NDArray[np.bool_]) -> float:
+    """dB from the gaps to the pulses; of the gaps the quieter part counts: a room sounds on at their beginning."""
     if not on.any() or not off.any():
         return 0.0
     decibels = _line(spectrum.decibels, column)

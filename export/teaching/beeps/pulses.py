@@ -11,8 +11,7 @@ from export.teaching.beeps.spectrum import HOP_SECONDS
 _APART = (0.25, 0.4, 0.55)  # of the usual level, by which it falls between two pulses, and rises again: the best of
 _EACH_COSTS = 0.015  # correlation that another pulse must be worth
 _LOUD = 0.5  # of the usual level: less is no pulse
-_NEAR_DB, _FAR_DB = 4.0, 8.0  # below a pulse, between which its decay is measured
-_WINDOW_SECONDS = 0.006  # that a window of 40 ms takes from one to the other where a pulse stops at once
+_REACH = 4  # frames on each side of an edge
 _SHORTEST_SECONDS, _SHORTEST_GAP_SECONDS = 0.045, 0.035
 
 
@@ -26,7 +25,7 @@ def pulses_of(drawn: NDArray[np.float64]) -> tuple[Pulse, ...]:
     best, pulses = -np.inf, []
     for apart in _APART:
         tried = _clear(
-            [(_onset(turned, *part, apart), _offset(turned, *part, apart)) for part in _parts(turned, apart)]
+            [(_onset(turned, *part, apart), _offset(turned, *part)) for part in _parts(turned, apart)]
         )
         worth = _likeness(turned, tried) - _EACH_COSTS * len(tried)
         if tried and worth > best:
@@ -96,26 +95,24 @@ def _onset(turned: NDArray[np.float64], before: int, top: int, after: int, apart
     return float(top)
 
 
-def _offset(turned: NDArray[np.float64], before: int, top: int, after: int, apart: float) -> float:
-    """Where the pulse stops: a room's level falls by as many dB each moment, and is followed back to the pulse's."""
-    plateau = _plateau(turned, before, top, after, apart)
-    depth = min(40.0, 20 * float(np.log10(plateau / max(_at(turned, after), 1e-6))))
-    near, far = min(_NEAR_DB, 0.35 * depth), min(_FAR_DB, 0.7 * depth)
-    level, lower = (plateau * 10 ** (-decibels / 20) for decibels in (near, far))
-    last = max(k for k in range(before, after + 1) if _at(turned, k) >= level or k == top)
-    one, two = _falls(turned, last, after, level), _falls(turned, last, after, lower)
-    room = max(0.0, two - one - _WINDOW_SECONDS / HOP_SECONDS)
-    edge = one + 0.5 * _WINDOW_SECONDS / HOP_SECONDS
-    return max(edge - room * near / max(far - near, 1e-9), float(before) + 1)
+def _offset(turned: NDArray[np.float64], before: int, top: int, after: int) -> float:
+    """Where the level falls most within some frames: a room sounds on, and may even come near to the pulse again."""
+    values = np.array([_at(turned, k) for k in range(before - _REACH + 2, after + _REACH + 1)])
+    means = np.convolve(values, np.full(_REACH, 1 / _REACH), "valid")  # of the frames from each on
+    falls = means[:-_REACH] - means[_REACH:]
+    k = int(falls.argmax())
+    edge = _crossing(turned, before + 2 + k, float(means[k] + means[k + _REACH]) / 2)
+    return max(edge, before + 1.0)
 
 
-def _falls(turned: NDArray[np.float64], first: int, after: int, level: float) -> float:
-    """Where the level falls below another one, in frames."""
-    for k in range(first, after + 1):
-        if _at(turned, k) < level:
-            above = _at(turned, k - 1)
-            return k - (level - _at(turned, k)) / max(above - _at(turned, k), 1e-9)
-    return float(after)
+def _crossing(turned: NDArray[np.float64], k: int, level: float) -> float:
+    """Where the level is crossed downwards nearest to a frame, or the frame."""
+    found = [
+        j + (_at(turned, j) - level) / max(_at(turned, j) - _at(turned, j + 1), 1e-9)
+        for j in range(k - _REACH, k + _REACH)
+        if _at(turned, j) >= level > _at(turned, j + 1)
+    ]
+    return min(found, key=lambda at: abs(at - (k - 0.5))) if found else float(k)
 
 
 def _plateau(turned: NDArray[np.float64], before: int, top: int, after: int, apart: float) -> float:
