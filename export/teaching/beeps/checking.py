@@ -22,6 +22,7 @@ from stream.features.frontend import extract
 
 Array = NDArray[np.float32]
 WITHOUT = ("beep", "alarm")  # the bank's own, which may be this one
+_CLEAR_DB = 10.0  # above what is behind it
 _MARGIN_FROM = 0.25  # the quarter of trials at 10 dB that scores least
 _STRETCH_SECONDS = 60.0
 _PAUSE_SECONDS, _LEVEL_DBFS, _FLOOR_DBFS = (0.3, 3.0), (-40.0, -8.0), (-80.0, -50.0)
@@ -35,13 +36,13 @@ class Extent:
         bank: of the bundled negatives.
         look_alikes: minutes of single beeps, telephones, sirens, bells, birds and the like, made by rule.
         trials: of each background and ratio.
-        others: of each of those, for each other cadence.
+        others: of each other cadence, over each background.
     """
 
     bank: Amount = Amount(voices=10, things=8, music=60, noises=120, silences=6)
     look_alikes: int = 25
     trials: int = 12
-    others: int = 1
+    others: int = 3
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -57,7 +58,7 @@ class Checked:
         tail: of the scores in the background that false alarms are counted in.
         bank: of the bundled background.
         own: the background is the user's own recordings.
-        names: what in the background is taken for it.
+        names: what in the background is as good as it, the user's own first, and keeps the threshold high.
     """
 
     threshold: float
@@ -70,9 +71,10 @@ class Checked:
     own: bool
     names: tuple[str, ...]
 
-    def share_found(self, ratio: float) -> float:
-        """Over all backgrounds, at a ratio in dB."""
-        return float(np.mean([share for (_, at), share in self.found.items() if at == ratio]))
+    @property
+    def share_found(self) -> float:
+        """Over all backgrounds, 10 dB above them."""
+        return float(np.mean([share for (_, at), share in self.found.items() if at == _CLEAR_DB]))
 
 
 def check(
@@ -95,18 +97,18 @@ def check(
     behind = Negatives("test", RATE, without, loops=2)
     mine = [(trial, _best(trial, template)) for trial in trials(beep, behind, extent.trials, rng)]
     lowest = max([scoring.LEAST, *(tail.threshold(budget.own if own else budget.bank) for own, tail in tails.items())])
-    clear = float(np.quantile([score for trial, score in mine if trial.ratio > 0], _MARGIN_FROM))
+    clear = float(np.quantile([score for trial, score in mine if trial.ratio == _CLEAR_DB], _MARGIN_FROM))
     threshold = lowest + MARGIN_SHARE * max(0.0, clear - lowest)
     cells = sorted({(trial.kind, trial.ratio) for trial, _ in mine})
     others = [
         _best(trial, template) >= threshold
         for other in other_cadences(beep)
-        for trial in trials(beep, behind, extent.others, rng, sounds=other)
+        for trial in trials(beep, behind, extent.others, rng, sounds=other, ratios=(_CLEAR_DB,))
     ]
     names = {
-        stretch.name_at(int(frame) * SPEC.hop_length)
+        (not stretch.own, stretch.name_at(int(frame) * SPEC.hop_length))
         for stretch, values in zip(stretches, heard, strict=True)
-        for frame in np.flatnonzero(values >= threshold)
+        for frame in np.flatnonzero(values >= scoring.LEAST)
     }
     return Checked(
         threshold,
@@ -117,7 +119,7 @@ def check(
         tails[max(tails)],
         tails[False],
         any(stretch.own for stretch in stretches),
-        tuple(sorted(names)),
+        tuple(name for _, name in sorted(names)),
     )
 
 

@@ -22,7 +22,7 @@ from export.teaching.beeps.measuring import measure
 from export.teaching.beeps.pattern import Beep
 from export.teaching.beeps.proving import prove
 from export.teaching.beeps.spectrum import RATE
-from export.teaching.beeps.template import SPEC, Template, template_of
+from export.teaching.beeps.template import SPEC, Template, template_of, time_to_say
 from export.teaching.judging import Budget
 from stream.capture.files import read_audio
 from stream.decisions.poisson import upper_bound
@@ -139,8 +139,9 @@ def teach_beep(
     progress("listening to the background and to the beep in it")
     checked = check(beep, template, quiet, budget, extent, label, seed)
     first, heard = _first(samples, template, checked.threshold)
-    problems = _problems(label, recording, checked, first)
-    if problems and checked.share_found(10.0) < LEAST_FOUND and not force:
+    long_enough = beep.cycles * beep.cycle >= time_to_say(template)
+    problems = _problems(label, recording, checked, first, long_enough)
+    if checked.share_found < LEAST_FOUND and not force:
         raise DataError(problems[0])
     progress("proving the file")
     new = Known(beep, checked.threshold, recording.name, _digest(recording), beep.looks_like)
@@ -200,20 +201,17 @@ def _first(
     return (float(said[0] * SPEC.hop_length + SPEC.span) / RATE if len(said) else None), heard
 
 
-def _problems(label: str, recording: Path, checked: Checked, first: float | None) -> list[str]:
+def _problems(label: str, recording: Path, checked: Checked, first: float | None, long_enough: bool) -> list[str]:
     found = []
-    share = checked.share_found(10.0)
-    if share < LEAST_FOUND:
+    if checked.share_found < LEAST_FOUND:
         names = f" from {', '.join(checked.names[:3])}" if checked.names else ""
         found.append(
-            f"{label}: cannot be told apart{names}: {share:.0%} are found 10 dB above what is behind them; allow more by "
-            "--false-alarms, or give a cleaner recording"
+            f"{label}: cannot be told apart{names}: {checked.share_found:.0%} are found 10 dB above what is behind them; "
+            "leave recordings that hold it out of --quiet, allow more by --false-alarms, or record it nearer"
         )
     if first is None:
-        found.append(
-            f"{label}: the detector does not find it in {recording.name} itself, where something else sounds on it; "
-            "give a cleaner recording, or try it where it is to listen"
-        )
+        why = "where something else sounds on it; record it nearer" if long_enough else "which is short; record it longer"
+        found.append(f"{label}: the detector does not find it in {recording.name} itself, {why} to see that it does")
     return found
 
 

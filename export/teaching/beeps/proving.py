@@ -13,7 +13,7 @@ from export.teaching.beeps import scoring
 from export.teaching.beeps.pattern import Beep
 from export.teaching.beeps.sounding_beep import sounded_beep
 from export.teaching.beeps.spectrum import RATE
-from export.teaching.beeps.template import SPEC, Template, template_of
+from export.teaching.beeps.template import SPEC, template_of, time_to_say
 from export.teaching.proof import CHUNKS, packed
 from stream.errors import ParityError
 from stream.features.frontend import extract
@@ -35,7 +35,7 @@ def prove(
         ParityError: a comparison has failed; nothing is to be written.
     """
     rng = np.random.default_rng(seed)
-    parts = [sounded_beep(beep, _time_to_say(template_of(beep)) + beep.cycle, RATE, rng)[0] for beep in beeps]
+    parts = [sounded_beep(beep, time_to_say(template_of(beep)) + beep.cycle, RATE, rng)[0] for beep in beeps]
     sound = 0.05 * np.concatenate([*parts, np.zeros(RATE, np.float32)])
     sound += rng.normal(0, 0.02, len(sound)).astype(np.float32)
     features = extract(sound, SPEC)
@@ -64,11 +64,6 @@ def prove(
         if not check.ok:
             raise ParityError(f"model of beeps: {check.name} differs by {check.difference:.2g}; nothing was written")
     return data, largest
-
-
-def _time_to_say(template: Template) -> float:
-    """Seconds that two groups take at most."""
-    return (template.memory + template.back[1]) / SPEC.frame_rate
 
 
 def _within(what: str, a: NDArray[np.floating], b: NDArray[np.floating], allowed: float) -> float:

@@ -72,6 +72,11 @@ class Template:
         return max(span.first for spans in (*self.pulses, *self.gaps) for span in spans)
 
 
+def time_to_say(template: Template) -> float:
+    """Seconds that two groups take at most, and with them the detector."""
+    return (template.memory + template.back[1]) / SPEC.frame_rate
+
+
 def template_of(beep: Beep) -> Template:
     """The template of a measured beep."""
     lines = sorted(beep.lines, key=lambda line: -line.decibels)[:_MOST_LINES]

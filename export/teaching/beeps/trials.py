@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,6 @@ _LEVEL_DBFS = (-40.0, -18.0)
 _FLOOR_DBFS = (-80.0, -60.0)
 _NOISE_SECONDS = 3.0  # of a microphone's own noise, again and again: it costs more than all the rest
 _PITCH, _TEMPO = 0.008, 0.02  # by which another device of the kind may differ
-_OTHER = 1.25  # times the cycle, within which another cadence is told
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -54,7 +53,7 @@ def time_to_find(beep: Beep) -> float:
 
 def trials(
     beep: Beep, behind: Negatives, count: int, rng: np.random.Generator, *, sounds: Beep | None = None,
-    spread: float = 1.0,
+    ratios: Sequence[float] = RATIOS_DB, spread: float = 1.0,
 ) -> Iterator[Trial]:  # fmt: skip
     """``count`` trials of each ratio and background.
 
@@ -64,10 +63,11 @@ def trials(
         count: of each.
         rng: decides everything.
         sounds: what sounds instead; None = the beep.
+        ratios: dB, of what sounds over what is behind it.
         spread: times the usual differences of pitch and tempo.
     """
     rate = behind.sample_rate
-    for ratio in RATIOS_DB:
+    for ratio in ratios:
         for kind in KINDS:
             for _ in range(count):
                 yield _trial(beep, sounds or beep, behind, kind, ratio, rate, rng, spread)
