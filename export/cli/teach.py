@@ -108,13 +108,13 @@ def teach(
     beside it. The threshold is chosen on an hour of speech, music and noise, and on your own recordings (--quiet).
     A sound that cannot be told apart is refused. Takes seconds.
 
-    A beep that repeats (an appliance, a timer, an alarm) needs one recording: --beep measures its pitch and cadence, and
-    makes a file of its own that knows such beeps alone, and a picture beside it.
+    A beep that repeats (an appliance, a timer, an alarm) needs one recording: --beep measures its pitch and cadence.
+    Such beeps go into a file of their own, and each has a picture beside it.
     """
     if beep is not None:
         others = {
-            "--clips": bool(clips), "--record": record, "--add": add, "--not": bool(wrong), "--device": device is not None,
-            "--front": front is not None,
+            "--clips": bool(clips), "--record": record, "--add": add, "--not": bool(wrong),
+            "--device": device is not None, "--front": front is not None,
         }  # fmt: skip
         check_beep_options(name, others)
         assert name is not None
@@ -150,8 +150,8 @@ def teach(
     files = audio_files(clips, label=name) if clips else []
     if name is not None and (found := beeping(files)) is not None:
         click.echo(
-            f"{printable(str(found[0]))}: holds a beep that repeats ({found[1]}); --beep FILE instead of --clips makes a "
-            "detector of that cadence",
+            f"{printable(str(found[0]))}: holds a beep that repeats ({found[1]}); --beep FILE instead of --clips "
+            "makes a detector of that cadence",
             err=True,
         )
     examples = read_examples(files, rate) if files else []

@@ -44,7 +44,12 @@ def teach_from_beep(
         progress=lambda what: None if as_json else click.echo(f"{what} …", err=True),
     )  # fmt: skip
     if as_json:
-        measured = {"label": name, **msgspec.to_builtins(report.known), **report.figures, "first": report.first}
+        measured = {
+            "label": name,
+            **msgspec.to_builtins(report.known),
+            **report.figures,
+            "first": report.first,
+        }
         click.echo(json.dumps(measured))
         return
     _print(report, output, picture, time.monotonic() - begin, listen)
@@ -69,7 +74,9 @@ def beeping(files: Sequence[Path]) -> tuple[Path, str] | None:
 def check_beep_options(name: str | None, others: dict[str, bool]) -> None:
     """UsageError for options that say nothing of a beep."""
     if name is None:
-        raise UsageError("NAME: what the beep is called is missing, as in: stream-classify teach oven --beep oven.wav")
+        raise UsageError(
+            "NAME: what the beep is called is missing, as in: stream-classify teach oven --beep oven.wav"
+        )
     for option, given in others.items():
         if given:
             raise UsageError(
@@ -81,7 +88,9 @@ def _can_draw() -> bool:
     try:
         require("matplotlib")
     except ModuleNotFoundError:
-        click.secho(f"no picture is drawn without matplotlib; run: {install_command('export')}", fg="yellow", err=True)
+        click.secho(
+            f"no picture is drawn without matplotlib; run: {install_command('export')}", fg="yellow", err=True
+        )
         return False
     return True
 
@@ -91,11 +100,17 @@ def _print(report: BeepReport, output: Path, picture: Path | None, seconds: floa
     from export.teaching.beeps.trials import KINDS, RATIOS_DB, time_to_find
 
     beep, checked, figures = report.known.beep, report.checked, report.figures
-    click.echo(f"{report.label}: {beep.describe()}; {beep.cycles} cycles of it in {printable(report.known.recording)}")
+    click.echo(
+        f"{report.label}: {beep.describe()}; {beep.cycles} cycles of it in {printable(report.known.recording)}"
+    )
     within = time_to_find(beep)
     cycles = within / beep.cycle
-    click.echo(f"found within {within:.1f} s ({cycles:.0f} cycles) of its beginning, of {checked.trials} trials each:")
-    click.echo(f"{'':8}" + "".join(f"{f'{ratio:+.0f} dB':>8}" for ratio in RATIOS_DB) + "   above what is behind it")
+    click.echo(
+        f"found within {within:.1f} s ({cycles:.0f} cycles) of its beginning, of {checked.trials} trials each:"
+    )
+    click.echo(
+        f"{'':8}" + "".join(f"{f'{ratio:+.0f} dB':>8}" for ratio in RATIOS_DB) + "   above what is behind it"
+    )
     for kind in KINDS:
         shares = "".join(f"{checked.found[(kind, ratio)]:8.0%}" for ratio in RATIOS_DB)
         click.echo(f"{_SAID[kind]:8}{shares}")
@@ -112,7 +127,9 @@ def _print(report: BeepReport, output: Path, picture: Path | None, seconds: floa
     if report.known.standard:
         click.secho(f"it sounds like a {report.known.standard}: {NO_SAFETY}", fg="yellow", err=True)
     if not checked.own:
-        click.echo("give recordings of your own quiet hours by --quiet to know what to expect at home", err=True)
+        click.echo(
+            "give recordings of your own quiet hours by --quiet to know what to expect at home", err=True
+        )
     drawn = f", and its picture to {printable(str(picture))}" if picture else ""
     click.echo(
         f"wrote {printable(str(output))}{drawn} in {seconds:.1f} s, proven within {report.largest_difference:.1e}"

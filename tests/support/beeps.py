@@ -40,7 +40,9 @@ def beeping(
     rng = np.random.default_rng(seed)
     sound = sounded(sounder, pulse_times(cadence, seconds, rng), round(seconds * RATE), RATE)
     if rt60:
-        tail = rng.normal(0, 1, round(rt60 * RATE)) * np.exp(-6.9 * np.arange(round(rt60 * RATE)) / (rt60 * RATE))
+        tail = rng.normal(0, 1, round(rt60 * RATE)) * np.exp(
+            -6.9 * np.arange(round(rt60 * RATE)) / (rt60 * RATE)
+        )
         tail *= 0.5 / np.sqrt(np.sum(tail**2))
         tail[0] += 1.0
         sound = np.convolve(sound, tail)[: len(sound)].astype(np.float32)

@@ -37,7 +37,9 @@ def recorded(folder: Path, name: str) -> Path:
     """A recording of one of the beeps, in a room, as a person would make it."""
     cadence, sounder = BEEPS[name]
     path = folder / f"{name}.wav"
-    soundfile.write(path, beeping(cadence, sounder, max(2.7 * cadence.cycle + 1, 9), snr=15, rt60=0.35, seed=9), RATE)
+    soundfile.write(
+        path, beeping(cadence, sounder, max(2.7 * cadence.cycle + 1, 9), snr=15, rt60=0.35, seed=9), RATE
+    )
     return path
 
 
@@ -56,7 +58,9 @@ def events(path: Path, sound: Sound) -> list[tuple[str, float, float]]:
 
 
 @pytest.mark.parametrize(
-    ("level", "snr", "rt60"), [(0.1, 60, 0.0), (0.0005, 12, 0.3), (0.25, -5, 0.5)], ids=["near", "soft", "noisy"]
+    ("level", "snr", "rt60"),
+    [(0.1, 60, 0.0), (0.0005, 12, 0.3), (0.25, -5, 0.5)],
+    ids=["near", "soft", "noisy"],
 )
 def test_it_is_found_elsewhere_within_two_cycles_and_once(
     taught: tuple[Path, BeepReport, BeepReport], level: float, snr: float, rt60: float
@@ -104,7 +108,9 @@ def test_what_is_nearly_the_same_is_not_it(taught: tuple[Path, BeepReport, BeepR
     assert events(taught[0], sound) == []
 
 
-def test_the_file_proves_itself_and_says_what_was_measured(taught: tuple[Path, BeepReport, BeepReport]) -> None:
+def test_the_file_proves_itself_and_says_what_was_measured(
+    taught: tuple[Path, BeepReport, BeepReport],
+) -> None:
     path, smoke, timer = taught
     assert all(check.ok for check in verify(path, provider="cpu"))
     card = Model.load(path, "cpu").card
@@ -138,7 +144,9 @@ def test_chunks_of_any_size_give_the_same_bits(taught: tuple[Path, BeepReport, B
     np.testing.assert_array_equal(np.concatenate(rows), whole)
 
 
-def test_a_missing_pulse_and_a_filled_gap_count_against_it(taught: tuple[Path, BeepReport, BeepReport]) -> None:
+def test_a_missing_pulse_and_a_filled_gap_count_against_it(
+    taught: tuple[Path, BeepReport, BeepReport],
+) -> None:
     beep = taught[1].known.beep
     template = template_of(beep)
     sound = beeping(SMOKE, PIEZO, 10, snr=40)

@@ -44,7 +44,6 @@ def test_harmonics_are_lines_with_their_levels() -> None:
 
 def test_any_rate_and_other_sound_around_it() -> None:
 
-
     sound = beeping(SMOKE, PIEZO, 14, snr=30)
     talk = np.concatenate([demo(RATE)[: 10 * RATE], np.zeros(RATE, np.float32)])
     long = np.concatenate([talk, sound, talk])

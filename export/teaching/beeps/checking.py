@@ -28,6 +28,9 @@ _STRETCH_SECONDS = 60.0
 _PAUSE_SECONDS, _LEVEL_DBFS, _FLOOR_DBFS = (0.3, 3.0), (-40.0, -8.0), (-80.0, -50.0)
 
 
+BANK = Amount(voices=10, things=8, music=60, noises=120, silences=6)
+
+
 @dataclass(frozen=True, slots=True)
 class Extent:
     """How much is heard.
@@ -39,7 +42,7 @@ class Extent:
         others: of each other cadence, over each background.
     """
 
-    bank: Amount = Amount(voices=10, things=8, music=60, noises=120, silences=6)
+    bank: Amount = BANK
     look_alikes: int = 25
     trials: int = 12
     others: int = 3
@@ -78,7 +81,13 @@ class Checked:
 
 
 def check(
-    beep: Beep, template: Template, quiet: Sequence[Stretch], budget: Budget, extent: Extent, label: str, seed: int = 0
+    beep: Beep,
+    template: Template,
+    quiet: Sequence[Stretch],
+    budget: Budget,
+    extent: Extent,
+    label: str,
+    seed: int = 0,
 ) -> Checked:
     """Choose the threshold and see what it is worth.
 
@@ -96,7 +105,9 @@ def check(
     }
     behind = Negatives("test", RATE, without, loops=2)
     mine = [(trial, _best(trial, template)) for trial in trials(beep, behind, extent.trials, rng)]
-    lowest = max([scoring.LEAST, *(tail.threshold(budget.own if own else budget.bank) for own, tail in tails.items())])
+    lowest = max(
+        [scoring.LEAST, *(tail.threshold(budget.own if own else budget.bank) for own, tail in tails.items())]
+    )
     clear = float(np.quantile([score for trial, score in mine if trial.ratio == _CLEAR_DB], _MARGIN_FROM))
     threshold = lowest + MARGIN_SHARE * max(0.0, clear - lowest)
     cells = sorted({(trial.kind, trial.ratio) for trial, _ in mine})
@@ -112,7 +123,10 @@ def check(
     }
     return Checked(
         threshold,
-        {cell: float(np.mean([s >= threshold for t, s in mine if (t.kind, t.ratio) == cell])) for cell in cells},
+        {
+            cell: float(np.mean([s >= threshold for t, s in mine if (t.kind, t.ratio) == cell]))
+            for cell in cells
+        },
         extent.trials,
         float(np.mean(others)),
         len(others),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -189,10 +190,15 @@ def _same(level: Level, seconds: NDArray[np.float64], begin: float, drawn: Level
 
 
 def _onsets(
-    level: Level, seconds: NDArray[np.float64], begin: float, cycle: float, cycles: int, pulses: tuple[Pulse, ...]
+    level: Level,
+    seconds: NDArray[np.float64],
+    begin: float,
+    cycle: float,
+    cycles: int,
+    pulses: tuple[Pulse, ...],
 ) -> tuple[NDArray[np.float64], float]:
     """(cycles,) seconds at which each begins, by the onsets of its pulses; and the spread of an onset."""
-    gaps = [b.onset - a.onset - a.length for a, b in zip(pulses, pulses[1:], strict=False)]
+    gaps = [b.onset - a.onset - a.length for a, b in itertools.pairwise(pulses)]
     reach = 0.4 * min([p.length for p in pulses] + gaps + [cycle - pulses[-1].onset - pulses[-1].length, 0.3])
     reach = max(reach, 2 * HOP_SECONDS)
     moved = np.full((cycles, len(pulses)), np.nan)

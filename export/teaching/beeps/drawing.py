@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from export.pictures.canvas import FOUND, GREY, MISSED, make_figure, save, short
+from export.pictures.canvas import FOUND, GREY, make_figure, save, short
 from export.teaching.beeps.pattern import Beep
 from export.teaching.beeps.spectrum import RATE, Spectrum
-from export.teaching.beeps.template import SPEC
+from export.teaching.beeps.template import SPEC, Template
 
 Array = NDArray[np.float32]
 _CYCLES, _SHORTEST, _LONGEST = 4.0, 8.0, 40.0  # that are drawn, in seconds
@@ -18,7 +19,9 @@ _BEFORE = 1.0
 _RANGE_DB = 70.0
 
 
-def draw_beep(samples: Array, beep: Beep, scores: Array, threshold: float, label: str, path: Path) -> None:
+def draw_beep(
+    samples: Array, beep: Beep, template: Template, scores: Array, threshold: float, label: str, path: Path
+) -> None:
     """Draw some cycles of a recording (n,) at 16 kHz, with the scores (T,) of the whole of it."""
     begin = max(0.0, beep.start - _BEFORE)
     seconds = float(np.clip(_CYCLES * beep.cycle + 2 * _BEFORE, _SHORTEST, _LONGEST))
@@ -33,7 +36,9 @@ def draw_beep(samples: Array, beep: Beep, scores: Array, threshold: float, label
         extent=(times[0], times[-1], spectrum.hertz[0] / 1000, spectrum.hertz[-1] / 1000), interpolation="nearest",
     )  # fmt: skip
     for k, line in enumerate(beep.lines):
-        pitch.axhline(line.hertz / 1000, color="white", linewidth=0.8, linestyle="-" if k == 0 else ":", alpha=0.7)
+        pitch.axhline(
+            line.hertz / 1000, color="white", linewidth=0.8, linestyle="-" if k == 0 else ":", alpha=0.7
+        )
     pitch.set_ylabel("kHz")
     pitch.set_title(
         f"pitch: {', '.join(f'{line.hertz:.0f}' for line in beep.lines)} Hz (lines)", fontsize=9, loc="left"
@@ -44,7 +49,9 @@ def draw_beep(samples: Array, beep: Beep, scores: Array, threshold: float, label
     at = beep.start
     while at < min(last - 1e-6, times[-1]):
         for pulse in beep.pulses:
-            cadence.axvspan(at + pulse.onset, at + pulse.onset + pulse.length, color=FOUND, alpha=0.25, linewidth=0)
+            cadence.axvspan(
+                at + pulse.onset, at + pulse.onset + pulse.length, color=FOUND, alpha=0.25, linewidth=0
+            )
         cadence.axvline(at, color=FOUND, linewidth=0.8, linestyle="--")
         at += beep.cycle
     cadence.plot(times, level, color="#2d3748", linewidth=0.9)
@@ -54,10 +61,16 @@ def draw_beep(samples: Array, beep: Beep, scores: Array, threshold: float, label
     ends = (np.arange(len(scores)) * SPEC.hop_length + SPEC.span) / RATE
     score.plot(ends, np.maximum(scores, 0), color=FOUND, linewidth=1.0)
     score.axhline(threshold, color=GREY, linewidth=0.9, linestyle=":")
-    score.fill_between(ends, 0, 1, where=list(scores >= threshold), color=MISSED, alpha=0.6, linewidth=0)
-    score.set(ylim=(0, 1.05), yticks=[0, 1], xlim=(times[0], times[-1]), xlabel="seconds", ylabel="score")
+    held = sliding_window_view(np.pad(scores, (template.hold, 0)), template.hold + 1).max(axis=1) >= threshold
+    edges = np.flatnonzero(np.diff(np.pad(held, 1).astype(int))).reshape(-1, 2)
+    for first, last in edges:
+        score.plot(ends[[first, last - 1]], [1.15, 1.15], color=FOUND, linewidth=4, solid_capstyle="butt")
+    score.set(ylim=(0, 1.28), yticks=[0, 1], xlim=(times[0], times[-1]), xlabel="seconds", ylabel="score")
     score.set_title(
-        f"how well two groups have just ended: {short(label)} above the dotted line ({threshold:.2f})", fontsize=9, loc="left"
+        f"how well two groups of pulses have just ended; above the dotted line ({threshold:.2f}) {short(label)} is "
+        "reported (bar)",
+        fontsize=9,
+        loc="left",
     )
     save(figure, path)
 
@@ -65,6 +78,5 @@ def draw_beep(samples: Array, beep: Beep, scores: Array, threshold: float, label
 def _words(beep: Beep) -> str:
     lengths = ", ".join(f"{pulse.length:.2f}" for pulse in beep.pulses[:6])
     gaps = ", ".join(f"{gap:.2f}" for gap in beep.gaps[:6])
-    return (
-        f"cadence (shaded: as measured, {beep.cycles} cycles of {beep.cycle:.3f} s, dashed): on {lengths} s; off {gaps} s"
-    )
+    cycles = f"{beep.cycles} cycles of {beep.cycle:.3f} s, dashed"
+    return f"cadence (shaded: as measured, {cycles}): on {lengths} s; off {gaps} s"

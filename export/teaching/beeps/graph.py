@@ -69,7 +69,10 @@ class _Writer:
         lower = self.node("Min", [group, then])
         score = self.node("Add", [self.times(lower, 0.5), self.times(both, 0.25)])
         held = self.node(
-            "MaxPool", [self.past(score, template.hold, [scoring.NEVER])], kernel_shape=[template.hold + 1], strides=[1]
+            "MaxPool",
+            [self.past(score, template.hold, [scoring.NEVER])],
+            kernel_shape=[template.hold + 1],
+            strides=[1],
         )
         logit = self.times(self.plus(held, -threshold), scoring.SLOPE)
         return self.node("Transpose", [self.node("Sigmoid", [logit])], perm=[0, 2, 1])
@@ -85,7 +88,9 @@ class _Writer:
         weights = self.constant(template.weights)
         level = self.node("Mul", [self.node("Concat", lines, axis=2), weights])
         above = self.node("Concat", heard, axis=2)
-        clear = self.on_grid(self.share(above, -scoring.QUIET_DB, scoring.LOUD_DB - scoring.QUIET_DB), scoring.FINE)
+        clear = self.on_grid(
+            self.share(above, -scoring.QUIET_DB, scoring.LOUD_DB - scoring.QUIET_DB), scoring.FINE
+        )
         return self.total(self.node("Mul", [clear, weights])), self.on_grid(self.total(level), scoring.FINE)
 
     def group(self, sounding: str, level: str, template: Template) -> str:
@@ -106,7 +111,9 @@ class _Writer:
         part = 1 / len(template.pulses[0])
         usual = self.times(self.total(loud), part)
         lacking = self.node("Sub", [usual, loud])
-        missing = self.on_grid(self.share(lacking, -scoring.MISSING_DB, scoring.MISSING_RANGE_DB), scoring.FINE)
+        missing = self.on_grid(
+            self.share(lacking, -scoring.MISSING_DB, scoring.MISSING_RANGE_DB), scoring.FINE
+        )
         lead = self.share(self.node("Sub", [between, usual]), scoring.FILLED_DB, scoring.FILLED_RANGE_DB)
         score = self.times(self.total(heard), part)
         for against, weight in (
@@ -148,7 +155,9 @@ class _Writer:
         rows = np.repeat(np.array(first, np.float32)[:, None], frames, axis=1)
         init = float(first[0]) if len(first) == 1 else pack_array(rows)
         self.states.append(
-            StateSpec(input=name, output=f"{name}_out", shape=(-1, len(first), frames), batch_axis=0, init=init)
+            StateSpec(
+                input=name, output=f"{name}_out", shape=(-1, len(first), frames), batch_axis=0, init=init
+            )
         )
         joined = self.node("Concat", [name, values], axis=2)
         self.nodes.append(self.cut_node(joined, f"{name}_out", -frames, _END, 2))

@@ -33,6 +33,7 @@ from stream.inference.card import ModelCard
 from stream.inference.onnx_file import read_model_file, scan
 from stream.inference.session import Model
 from stream.outputs.kept import check_sound_name
+from stream.printable import printable
 
 NO_SAFETY = (
     "it is no life-safety device: it was not tested as one, it misses some, and it replaces no smoke or carbon "
@@ -144,7 +145,7 @@ def teach_beep(
     if checked.share_found < LEAST_FOUND and not force:
         raise DataError(problems[0])
     progress("proving the file")
-    new = Known(beep, checked.threshold, recording.name, _digest(recording), beep.looks_like)
+    new = Known(beep, checked.threshold, printable(recording.name), _digest(recording), beep.looks_like)
     known = dict(sorted({**{name: each for name, (each, _) in before.items()}, label: new}.items()))
     figures = {**{name: each for name, (_, each) in before.items()}, label: _figures(checked)}
     card = _card(output.stem, known, figures)
@@ -156,7 +157,7 @@ def teach_beep(
         require("matplotlib")
         from export.teaching.beeps.drawing import draw_beep
 
-        draw_beep(samples, beep, heard, checked.threshold, label, picture)
+        draw_beep(samples, beep, template, heard, checked.threshold, label, picture)
     write_bytes(output, data)
     return BeepReport(label, new, checked, first, card, difference, tuple(problems))
 
@@ -180,7 +181,9 @@ def known_beeps(model: Path) -> dict[str, tuple[Known, Any]]:
             "them; choose another -o, and listen with each"
         ) from None
     figures = card.metrics.get("beeps")
-    return {name: (each, figures.get(name) if isinstance(figures, dict) else None) for name, each in known.items()}
+    return {
+        name: (each, figures.get(name) if isinstance(figures, dict) else None) for name, each in known.items()
+    }
 
 
 def _read(recording: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -201,17 +204,25 @@ def _first(
     return (float(said[0] * SPEC.hop_length + SPEC.span) / RATE if len(said) else None), heard
 
 
-def _problems(label: str, recording: Path, checked: Checked, first: float | None, long_enough: bool) -> list[str]:
+def _problems(
+    label: str, recording: Path, checked: Checked, first: float | None, long_enough: bool
+) -> list[str]:
     found = []
     if checked.share_found < LEAST_FOUND:
         names = f" from {', '.join(checked.names[:3])}" if checked.names else ""
         found.append(
-            f"{label}: cannot be told apart{names}: {checked.share_found:.0%} are found 10 dB above what is behind them; "
-            "leave recordings that hold it out of --quiet, allow more by --false-alarms, or record it nearer"
+            f"{label}: cannot be told apart{names}: {checked.share_found:.0%} are found 10 dB above what is behind "
+            "them; leave recordings that hold it out of --quiet, allow more by --false-alarms, or record it nearer"
         )
     if first is None:
-        why = "where something else sounds on it; record it nearer" if long_enough else "which is short; record it longer"
-        found.append(f"{label}: the detector does not find it in {recording.name} itself, {why} to see that it does")
+        why = (
+            "where something else sounds on it; record it nearer"
+            if long_enough
+            else "which is short; record it longer"
+        )
+        found.append(
+            f"{label}: the detector does not find it in {recording.name} itself, {why} to see that it does"
+        )
     return found
 
 
@@ -223,7 +234,9 @@ def _digest(recording: Path) -> str:
 def _figures(checked: Checked) -> dict[str, Any]:
     tail = checked.tail
     return {
-        "found": {f"{kind} {ratio:+.0f} dB": round(share, 3) for (kind, ratio), share in checked.found.items()},
+        "found": {
+            f"{kind} {ratio:+.0f} dB": round(share, 3) for (kind, ratio), share in checked.found.items()
+        },
         "trials_of_each": checked.trials,
         "other_cadences_taken_for_it": round(checked.taken, 3),
         "other_cadences": checked.other_trials,
@@ -252,7 +265,10 @@ def _card(name: str, known: Mapping[str, Known], figures: Mapping[str, Any]) -> 
         detector=DetectorSpec(default=RULE),
         metrics={"beeps": dict(figures)},
         provenance={"beeps": {label: msgspec.to_builtins(each) for label, each in known.items()}},
-        sources=tuple(f"{each.recording}: your own recording, measured (sha256 {each.sha256[:16]})" for each in known.values()),
+        sources=tuple(
+            f"{each.recording}: your own recording, measured (sha256 {each.sha256[:16]})"
+            for each in known.values()
+        ),
     )
 
 

@@ -69,8 +69,8 @@ def measure(samples: Array, name: str) -> Beep:
     assert best is not None
     if best[0] is None:
         raise DataError(
-            f"{name}: no repeating beep in it ({best[1].why}); give a recording of two whole cycles or more, as near as "
-            "it can be had, or teach it by examples: --clips with a recording of each time that it sounds"
+            f"{name}: no repeating beep in it ({best[1].why}); give a recording of two whole cycles or more, as near "
+            "as it can be had, or teach it by examples: --clips with a recording of each time that it sounds"
         )
     return best[0]
 
@@ -158,7 +158,9 @@ def _tried(spectrum: Spectrum, column: int) -> tuple[int, Candidate]:
     said = f"the line at {hertz:.0f} Hz"
     if bouts < 2:
         seconds = float(sounding.sum()) * HOP_SECONDS
-        return column, Candidate(hertz, f"{said} sounds {'once' if bouts else 'nowhere'}, for {seconds:.2f} s")
+        return column, Candidate(
+            hertz, f"{said} sounds {'once' if bouts else 'nowhere'}, for {seconds:.2f} s"
+        )
     cycle = period_of(level)
     if cycle is None:
         return column, Candidate(hertz, f"{said} sounds {bouts} times, and not again after an equal time")
@@ -171,7 +173,8 @@ def _tried(spectrum: Spectrum, column: int) -> tuple[int, Candidate]:
     agreement = float(np.corrcoef(level[inside], on[inside])[0, 1]) if level[inside].std() > 0 else 0.0
     contrast = _contrast(spectrum, column, on, inside & ~on)
     if agreement < (LEAST_OF_MANY if folded.cycles >= MANY else LEAST_AGREEMENT):
-        why = f"{said} sounds {bouts} times, with no cadence: it agrees by {agreement:.2f} with a cycle of {folded.cycle:.2f} s"
+        near = f"it agrees by {agreement:.2f} with a cycle of {folded.cycle:.2f} s"
+        why = f"{said} sounds {bouts} times, with no cadence: {near}"
     elif contrast < LEAST_CONTRAST:
         why = f"{said} is only {contrast:.1f} dB louder in its pulses than between them"
     elif (spread := _spread(_peaks(spectrum, column, on))) > STEADY_HERTZ:
@@ -231,13 +234,20 @@ def _lines(
             break
         beside = loudest[max(0, int(other) - near) : int(other) + near + 1]
         alone = loudest[other] >= beside.max() and all(abs(int(other) - each) > near for each in chosen)
-        if alone and level[other] >= _WELL and change[other] >= _CHANGES_DB and loudest[other] > loudest[column] - 30:
+        if (
+            alone
+            and level[other] >= _WELL
+            and change[other] >= _CHANGES_DB
+            and loudest[other] > loudest[column] - 30
+        ):
             chosen.append(int(other))
     strongest = sorted(chosen, key=lambda each: -loudest[each])
     lines, spreads = [], []
     for each in strongest:
         hertz = _peaks(spectrum, each, on)
-        lines.append(Line(round(float(np.median(hertz)), 1), round(float(loudest[each] - loudest[strongest[0]]), 1)))
+        lines.append(
+            Line(round(float(np.median(hertz)), 1), round(float(loudest[each] - loudest[strongest[0]]), 1))
+        )
         spreads.append(_spread(hertz))
     return tuple(lines), spreads[0]
 

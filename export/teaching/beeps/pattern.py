@@ -77,7 +77,7 @@ class Beep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def looks_like(self) -> str | None:
-        """"smoke alarm" or "carbon monoxide alarm", where the cadence is near to theirs."""
+        """ "smoke alarm" or "carbon monoxide alarm", where the cadence is near to theirs."""
         for name, known in (("smoke alarm", SMOKE), ("carbon monoxide alarm", CARBON_MONOXIDE)):
             wanted = [known.off] * (known.pulses - 1) + [known.pause]
             if len(self.pulses) == known.pulses and all(
@@ -105,7 +105,9 @@ class Beep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             f"a cycle of {self.cycle:.3f} s (±{max(self.cycle_spread, 0.001):.3f})"
         )
 
-    def pulse_times(self, seconds: float, rng: np.random.Generator | None = None, *, tempo: float = 1.0) -> Pulses:
+    def pulse_times(
+        self, seconds: float, rng: np.random.Generator | None = None, *, tempo: float = 1.0
+    ) -> Pulses:
         """The pulses of ``seconds`` of it, from the beginning of a cycle on.
 
         Args:

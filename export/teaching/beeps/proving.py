@@ -42,7 +42,8 @@ def prove(
     model = Model(packed(graph, card, None), "model of beeps", provider="cpu")
     whole, _ = model.step(features[None], model.initial_state(1))
     expected = np.stack(
-        [scoring.probabilities(features, template_of(b), t) for b, t in zip(beeps, thresholds, strict=True)], axis=1
+        [scoring.probabilities(features, template_of(b), t) for b, t in zip(beeps, thresholds, strict=True)],
+        axis=1,
     )
     largest = _within("the graph and its arithmetic in NumPy", whole[0], expected, TOLERANCE)
     for size in CHUNKS:
@@ -62,7 +63,9 @@ def prove(
     data = packed(graph, card, golden.to_json())
     for check in compare(Model(data, "model of beeps", provider="cpu"), golden):
         if not check.ok:
-            raise ParityError(f"model of beeps: {check.name} differs by {check.difference:.2g}; nothing was written")
+            raise ParityError(
+                f"model of beeps: {check.name} differs by {check.difference:.2g}; nothing was written"
+            )
     return data, largest
 
 

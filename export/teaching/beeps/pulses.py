@@ -8,7 +8,11 @@ from numpy.typing import NDArray
 from export.teaching.beeps.pattern import Pulse
 from export.teaching.beeps.spectrum import HOP_SECONDS
 
-_APART = (0.25, 0.4, 0.55)  # of the usual level, by which it falls between two pulses, and rises again: the best of
+_APART = (
+    0.25,
+    0.4,
+    0.55,
+)  # of the usual level, by which it falls between two pulses, and rises again: the best of
 _EACH_COSTS = 0.015  # correlation that another pulse must be worth
 _LOUD = 0.5  # of the usual level: less is no pulse
 _REACH = 4  # frames on each side of an edge
@@ -54,7 +58,9 @@ def _clear(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
 def _likeness(turned: NDArray[np.float64], spans: list[tuple[float, float]]) -> float:
     """Correlation of a cycle with pulses of equal level."""
     at = np.arange(len(turned))
-    sounds = np.any([(at >= begin - 0.5) & (at < end - 0.5) for begin, end in spans], axis=0) if spans else at < 0
+    sounds = (
+        np.any([(at >= begin - 0.5) & (at < end - 0.5) for begin, end in spans], axis=0) if spans else at < 0
+    )
     if sounds.all() or not sounds.any() or turned.std() < 1e-9:
         return -1.0
     return float(np.corrcoef(turned, sounds)[0, 1])
@@ -91,7 +97,9 @@ def _onset(turned: NDArray[np.float64], before: int, top: int, after: int, apart
     for k in range(before, top + 1):
         if _at(turned, k) >= level:
             below = _at(turned, k - 1)
-            return k - (_at(turned, k) - level) / max(_at(turned, k) - below, 1e-9) if k > before else float(k)
+            return (
+                k - (_at(turned, k) - level) / max(_at(turned, k) - below, 1e-9) if k > before else float(k)
+            )
     return float(top)
 
 

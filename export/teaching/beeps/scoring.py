@@ -1,7 +1,7 @@
 """Scoring: how well the last seconds are a beep. The same arithmetic as the graph of ``graph.py``, in NumPy.
 
-In each frame a line is compared with what is beside it (``sounding``, 0 to 1: how loud the beep is does not matter), and
-its level is kept. A group of pulses is then scored at the moment that it is over: the mean of ``sounding`` in its
+In each frame a line is compared with what is beside it (``sounding``, 0 to 1: how loud the beep is does not matter),
+and its level is kept. A group of pulses is then scored at the moment that it is over: the mean of ``sounding`` in its
 pulses, less what speaks against it. That is a pulse that is missing (its level is far below the others', where
 something louder would only hide it), and a gap that is filled by the same line as loudly. The best of some tempos
 counts, and two groups, a cycle apart, make the beep.
@@ -21,14 +21,23 @@ from export.teaching.beeps.template import Span, Template
 Array = NDArray[np.float32]
 # Constants were fitted to nine beeps by logistic regression and rounded; no recording of an alarm was used.
 QUIET_DB, LOUD_DB = 6.0, 14.0  # above what is beside a line: 0 and 1
-MISSING_DB, MISSING_RANGE_DB = 5.0, 6.0  # below the other pulses: from where a pulse is missing, and after how much
-FILLED_DB, FILLED_RANGE_DB = 7.0, 5.0  # below the pulses: from where a gap is not filled, and after how much it is
+MISSING_DB, MISSING_RANGE_DB = (
+    5.0,
+    6.0,
+)  # below the other pulses: from where a pulse is missing, and after how much
+FILLED_DB, FILLED_RANGE_DB = (
+    7.0,
+    5.0,
+)  # below the pulses: from where a gap is not filled, and after how much it is
 WORST_MISSING, MEAN_MISSING, WORST_FILLED = 0.6, 0.2, 0.5
 BEFORE = -100.0  # dB, of what was before the first frame
 NEVER = -2.0  # score of a group before the first frame
 LEAST = 0.65  # score above which it is the beep; one that is nearly of its cadence has 0.5, itself 1
 SLOPE = 15.0  # of the logit over the score
-COARSE, FINE = 2.0**-10, 2.0**-12  # steps of the grids: of levels in dB, of which up to 64 are added, and of shares
+COARSE, FINE = (
+    2.0**-10,
+    2.0**-12,
+)  # steps of the grids: of levels in dB, of which up to 64 are added, and of shares
 
 
 def on_grid(values: Array, step: float) -> Array:
@@ -72,7 +81,8 @@ def scores(features: Array, template: Template) -> Array:
     least, most = template.back
     before = np.concatenate([np.full(most, NEVER, np.float32), now])
     then = sliding_window_view(before, most - least + 1)[: len(now)].max(axis=1)
-    return np.minimum(now, then) * np.float32(0.5) + (now + then) * np.float32(0.25)
+    both: Array = np.minimum(now, then) * np.float32(0.5) + (now + then) * np.float32(0.25)
+    return both
 
 
 def probabilities(features: Array, template: Template, threshold: float) -> NDArray[np.float64]:
@@ -95,7 +105,8 @@ def _means(values: Array, spans: tuple[Span, ...], before: float, step: float) -
     sums = np.cumsum(np.concatenate([[0.0], np.full(lead, before), values]), dtype=np.float64)
     newest = np.arange(len(values)) + lead
     totals = [
-        (sums[newest - span.last + 1] - sums[newest - span.first]).astype(np.float32) * np.float32(1 / span.length)
+        (sums[newest - span.last + 1] - sums[newest - span.first]).astype(np.float32)
+        * np.float32(1 / span.length)
         for span in spans
     ]
     return on_grid(np.stack(totals, axis=1), step)

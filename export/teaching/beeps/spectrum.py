@@ -47,7 +47,9 @@ class Spectrum:
             assert frames is not None
             power = np.abs(np.fft.rfft(frames[at : at + _STEP] * window, _FFT)[:, low:high]) ** 2
             decibels[at : at + _STEP] = 10 * np.log10(np.maximum(power, _FLOOR))
-        sums = np.cumsum(np.pad(decibels, ((0, 0), (1, 0))), axis=1, dtype=np.float64)  # of so many first bins
+        sums = np.cumsum(
+            np.pad(decibels, ((0, 0), (1, 0))), axis=1, dtype=np.float64
+        )  # of so many first bins
         near, far = _BESIDE
         inside = np.arange(far, decibels.shape[1] - far)
         beside = sums[:, inside - near + 1] - sums[:, inside - far]

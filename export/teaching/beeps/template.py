@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,14 @@ from stream.features.spec import MfccSpec
 from stream.features.tables import mel_edges
 
 SPEC = MfccSpec(
-    n_fft=2048, win_length=640, hop_length=320, n_mels=256, n_mfcc=None, f_min=250.0, f_max=7600.0, log_floor=1e-10
+    n_fft=2048,
+    win_length=640,
+    hop_length=320,
+    n_mels=256,
+    n_mfcc=None,
+    f_min=250.0,
+    f_max=7600.0,
+    log_floor=1e-10,
 )
 """40 ms of sound every 20 ms: a pulse of 0.1 s is four frames and its gap three. Bands 10 to 80 Hz apart: the pitch."""
 PITCH = 0.015  # share by which a pitch may be off and still be this beep's
@@ -24,12 +32,17 @@ _LEAST_BANDS = 4  # of what it is compared with
 _MOST_LINES = 4
 _PULSE_EDGE = 0.12  # of a pulse, that is not asked about at its ends
 _PULSE_TAIL, _TAIL_SECONDS = 0.3, 0.04  # and at its end: of short ones so much, up to so many seconds
-_PULSE_PIECE, _GAP_PIECE = 0.12, 0.15  # seconds of the pieces in which pulses and gaps are asked about, at most
+_PULSE_PIECE, _GAP_PIECE = (
+    0.12,
+    0.15,
+)  # seconds of the pieces in which pulses and gaps are asked about, at most
 _GAP_BEGIN, _GAP_END = 0.35, 0.15  # the same of a gap
 _ROOM_SECONDS, _EARLY_SECONDS = 0.2, 0.1  # and at most
 _LONGEST_PAUSE = 0.85  # of the pause before a group, that is asked about
 _SHORTEST_PIECE, _MOST_PIECES = 0.06, 64  # seconds of a piece; pieces of one stretch
-_TRAIL = 0.7  # of a pulse, beyond the shortest gap, that is waited for after a group: another pulse would be seen
+_TRAIL = (
+    0.7  # of a pulse, beyond the shortest gap, that is waited for after a group: another pulse would be seen
+)
 _MOST_TEMPOS = 9
 
 
@@ -138,10 +151,12 @@ def _spans(
     ]
     most = min(longest / 2, _GAP_PIECE)
     silent = [
-        *_pieces(-_LONGEST_PAUSE * pause, -_before(pause), _count(_LONGEST_PAUSE * pause - _before(pause), most)),
+        *_pieces(
+            -_LONGEST_PAUSE * pause, -_before(pause), _count(_LONGEST_PAUSE * pause - _before(pause), most)
+        ),
         *(
             piece
-            for (_, stop), (begin, _) in zip(times, times[1:], strict=False)
+            for (_, stop), (begin, _) in itertools.pairwise(times)
             for piece in _pieces(
                 stop * tempo + _after(begin - stop),
                 begin * tempo - _before(begin - stop),
@@ -162,7 +177,7 @@ def _count(length: float, most: float) -> int:
 def _pieces(begin: float, end: float, count: int) -> list[tuple[float, float]]:
     """A stretch in equal pieces: a pulse that sounds in a gap fills one of them, and half a pulse is seen."""
     edges = np.linspace(begin, end, count + 1).tolist()
-    return list(zip(edges, edges[1:], strict=False))
+    return list(itertools.pairwise(edges))
 
 
 def _tail(pulse: float) -> float:

@@ -100,10 +100,14 @@ def other_cadences(beep: Beep) -> list[Beep]:
     first, gap, pause = beep.pulses[0].length, min(beep.gaps), beep.gaps[-1]
     made = [
         SMOKE, CARBON_MONOXIDE, Cadence(1, 0.5, 0.5, 0.5), Cadence(1, first, first, first), Cadence(2, 0.3, 0.3, 1.2),
-        Cadence(4, 0.15, 0.15, 0.8), Cadence(1, 1.5, 1.0, 1.0), Cadence(1, 0.12, 0.5, 0.5), Cadence(1, first, pause, 2 * pause),
+        Cadence(4, 0.15, 0.15, 0.8), Cadence(1, 1.5, 1.0, 1.0), Cadence(1, 0.12, 0.5, 0.5),
+        Cadence(1, first, pause, 2 * pause),
     ]  # fmt: skip
     if len(beep.pulses) > 1:
-        made += [Cadence(len(beep.pulses) + 1, first, gap, pause), Cadence(len(beep.pulses) - 1, first, gap, pause)]
+        made += [
+            Cadence(len(beep.pulses) + 1, first, gap, pause),
+            Cadence(len(beep.pulses) - 1, first, gap, pause),
+        ]
     return [as_cadence(beep, cadence) for cadence in made if not _near(beep, cadence)]
 
 
