@@ -3,6 +3,8 @@
 pattern.py         Beep: what was measured
 spectrum.py        how far each line of a spectrum stands out
 cycles.py          how long a cycle takes, and one drawn from all
+pulses.py          where a line sounds in a cycle, in rooms too
+steadiness.py      what tells a beep from a tune
 measuring.py       from a recording to a Beep, or why there is none
 template.py        Template: bands of a pitch, moments of pulses and gaps
 scoring.py         how well the last seconds are the beep, in NumPy

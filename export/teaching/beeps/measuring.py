@@ -10,15 +10,23 @@ from numpy.typing import NDArray
 from export.teaching.beeps.cycles import Folded, NoCadence, fold, period_of
 from export.teaching.beeps.pattern import Beep, Line
 from export.teaching.beeps.spectrum import HOP_SECONDS, RATE, Array, Spectrum
+from export.teaching.beeps.steadiness import (
+    STEADY_HERTZ,
+    WELL,
+    contrast_of,
+    line_of,
+    peaks_of,
+    spread_of,
+    unsteady,
+)
 from stream.errors import DataError
 
 PIECE_SECONDS = 120.0  # that are measured as one: a clock that drifts is then no matter
 LONGEST_SECONDS = 1200.0
 LEAST_AGREEMENT, CLEAR_AGREEMENT = 0.77, 0.85
 LEAST_OF_MANY, MANY = 0.6, 6  # agreement that is enough of so many cycles
-LEAST_CONTRAST, CLEAR_CONTRAST = 4.5, 12.0  # dB from the gaps to the pulses
-STEADY_HERTZ = 7.0  # by which a pitch may move
-_DROWNED, _WELL = 3.0, 9.0  # dB above what is beside it
+CLEAR_CONTRAST, CLEAR_CYCLES = 12.0, 3  # dB from the gaps to the pulses
+_DROWNED = 3.0  # dB above what is beside it
 _USUAL = 0.7  # share of what stands out that is quieter than usual: rooms sound on, and edges rise
 _LOUDEST = 1.4  # times the usual amplitude: more is something else
 _CANDIDATES = 8
@@ -64,7 +72,7 @@ def measure(samples: Array, name: str) -> Beep:
     step = round(PIECE_SECONDS * RATE)
     for at in range(0, max(len(samples) - step // 4, 1), step):
         found = _measured(samples[at : at + step], at / RATE)
-        if best is None or found[1].agreement > best[1].agreement:
+        if best is None or _worth(found) > _worth(best):
             best = found
     assert best is not None
     if best[0] is None:
@@ -75,6 +83,10 @@ def measure(samples: Array, name: str) -> Beep:
     return best[0]
 
 
+def _worth(found: tuple[Beep | None, Candidate]) -> tuple[bool, float]:
+    return found[0] is not None, found[1].agreement
+
+
 def clearly_beeps(samples: Array) -> Beep | None:
     """The repeating beep of a recording at 16 kHz that is hardly anything else; None = it may be."""
     try:
@@ -82,7 +94,7 @@ def clearly_beeps(samples: Array) -> Beep | None:
     except DataError:
         return None
     clear = beep.agreement >= CLEAR_AGREEMENT and beep.contrast >= CLEAR_CONTRAST
-    return beep if clear else None
+    return beep if clear and beep.cycles >= CLEAR_CYCLES else None
 
 
 def _measured(samples: Array, start: float) -> tuple[Beep | None, Candidate]:
@@ -104,6 +116,10 @@ def _measured(samples: Array, start: float) -> tuple[Beep | None, Candidate]:
     assert folded is not None
     sounding = folded.template(spectrum.seconds)
     lines, spread = _lines(spectrum, column, sounding, folded)
+    if spread > STEADY_HERTZ:  # of a line that is louder than the one that was chosen
+        return None, Candidate(
+            lines[0].hertz, f"the line at {lines[0].hertz:.0f} Hz moves by ±{spread:.0f} Hz"
+        )
     return (
         Beep(
             lines=lines, pulses=folded.pulses, cycle=folded.cycle, hertz_spread=spread, edge_spread=folded.edge_spread,
@@ -126,7 +142,7 @@ def _candidates(spectrum: Spectrum) -> list[int]:
         spectra = np.fft.rfft(rates[:, at : at + 64], size, axis=0)
         again = np.fft.irfft(np.abs(spectra) ** 2, size, axis=0)[first : max(first + 1, len(rates))]
         score[at : at + 64] = np.max(again, axis=0, initial=0.0)
-    stands = np.sort(spectrum.above, axis=0)[-max(5, len(rates) // 200) :].min(axis=0) >= _WELL
+    stands = np.sort(spectrum.above, axis=0)[-max(5, len(rates) // 200) :].min(axis=0) >= WELL
     score = np.where(stands & (power > 0), score, 0.0)
     near = round(_APART_HERTZ / 2 / (RATE / 1024))
     chosen: list[int] = []
@@ -141,7 +157,7 @@ def _candidates(spectrum: Spectrum) -> list[int]:
 
 def _peak(spectrum: Spectrum, column: int) -> int:
     """The column of the line on whose flank a column is, when it stands out."""
-    loud = spectrum.decibels[spectrum.above[:, column] >= _WELL].mean(axis=0)
+    loud = spectrum.decibels[spectrum.above[:, column] >= WELL].mean(axis=0)
     while True:
         low = max(0, column - _FLANK)
         top = low + int(loud[low : column + _FLANK + 1].argmax())
@@ -171,16 +187,13 @@ def _tried(spectrum: Spectrum, column: int) -> tuple[int, Candidate]:
     inside = folded.inside(spectrum.seconds)
     on = folded.template(spectrum.seconds)
     agreement = float(np.corrcoef(level[inside], on[inside])[0, 1]) if level[inside].std() > 0 else 0.0
-    contrast = _contrast(spectrum, column, on, inside & ~on)
+    contrast = contrast_of(spectrum, column, on, inside & ~on)
     if agreement < (LEAST_OF_MANY if folded.cycles >= MANY else LEAST_AGREEMENT):
         near = f"it agrees by {agreement:.2f} with a cycle of {folded.cycle:.2f} s"
         why = f"{said} sounds {bouts} times, with no cadence: {near}"
-    elif contrast < LEAST_CONTRAST:
-        why = f"{said} is only {contrast:.1f} dB louder in its pulses than between them"
-    elif (spread := _spread(_peaks(spectrum, column, on))) > STEADY_HERTZ:
-        why = f"the pitch about {hertz:.0f} Hz moves by ±{spread:.0f} Hz; want ±{STEADY_HERTZ:.0f} or less"
     else:
-        why = ""
+        fault = unsteady(spectrum, column, folded)
+        why = f"{said} {fault}" if fault else ""
     return column, Candidate(hertz, why, folded, agreement, contrast, folded.cycles)
 
 
@@ -188,34 +201,20 @@ def _level(spectrum: Spectrum, column: int) -> NDArray[np.float64]:
     """(T,) the amplitude of a line: 1 as usual, 0 where it is silent or drowned."""
     low, high = max(0, column - 2), column + 3
     power = np.sum(10 ** (spectrum.decibels[:, low:high] / 10.0), axis=1)
-    above = _line(spectrum.above, column)
-    stands = above >= _WELL
+    above = line_of(spectrum.above, column)
+    stands = above >= WELL
     if not stands.any():
         return np.zeros(len(power))
     usual = float(np.quantile(power[stands], _USUAL)) ** 0.5
-    clear = np.clip((above - _DROWNED) / (_WELL - _DROWNED), 0, 1)
+    clear = np.clip((above - _DROWNED) / (WELL - _DROWNED), 0, 1)
     level: NDArray[np.float64] = np.minimum(np.sqrt(power) / usual, _LOUDEST) * clear
     return level
-
-
-def _contrast(spectrum: Spectrum, column: int, on: NDArray[np.bool_], off: NDArray[np.bool_]) -> float:
-    """dB from the gaps to the pulses; of the gaps the quieter part counts: a room sounds on at their beginning."""
-    if not on.any() or not off.any():
-        return 0.0
-    decibels = _line(spectrum.decibels, column)
-    return float(np.median(decibels[on]) - np.quantile(decibels[off], 0.25))
-
-
-def _line(values: Array, column: int) -> Array:
-    """(T,) the highest of a column and those beside it."""
-    highest: Array = values[:, max(0, column - 1) : column + 2].max(axis=1)
-    return highest
 
 
 def _loudness(spectrum: Spectrum, column: int, candidate: Candidate) -> float:
     assert candidate.folded is not None
     sounding = candidate.folded.template(spectrum.seconds)
-    return float(np.mean(_line(spectrum.decibels, column)[sounding]))
+    return float(np.mean(line_of(spectrum.decibels, column)[sounding]))
 
 
 def _lines(
@@ -236,7 +235,7 @@ def _lines(
         alone = loudest[other] >= beside.max() and all(abs(int(other) - each) > near for each in chosen)
         if (
             alone
-            and level[other] >= _WELL
+            and level[other] >= WELL
             and change[other] >= _CHANGES_DB
             and loudest[other] > loudest[column] - 30
         ):
@@ -244,28 +243,9 @@ def _lines(
     strongest = sorted(chosen, key=lambda each: -loudest[each])
     lines, spreads = [], []
     for each in strongest:
-        hertz = _peaks(spectrum, each, on)
+        hertz = peaks_of(spectrum, each, on)
         lines.append(
             Line(round(float(np.median(hertz)), 1), round(float(loudest[each] - loudest[strongest[0]]), 1))
         )
-        spreads.append(_spread(hertz))
+        spreads.append(spread_of(hertz))
     return tuple(lines), spreads[0]
-
-
-def _spread(hertz: NDArray[np.float64]) -> float:
-    """Standard deviation without the tenth at either end: an edge is of any pitch."""
-    return float(np.std(np.clip(hertz, *np.quantile(hertz, (0.1, 0.9)))))
-
-
-def _peaks(spectrum: Spectrum, column: int, on: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Hz of the peak at a column in each frame, between the bins: a parabola through three levels."""
-    rows = spectrum.decibels[on]
-    low = max(1, column - 3)
-    middle = low + rows[:, low : column + 4].argmax(axis=1)
-    middle = np.clip(middle, 1, rows.shape[1] - 2)
-    at = np.arange(len(rows))
-    left, top, right = (rows[at, middle + k].astype(np.float64) for k in (-1, 0, 1))
-    bend = np.minimum(left - 2 * top + right, -1e-3)
-    shift = np.clip(0.5 * (left - right) / bend, -0.5, 0.5)
-    found: NDArray[np.float64] = spectrum.hertz[middle] + shift * (spectrum.hertz[1] - spectrum.hertz[0])
-    return found
