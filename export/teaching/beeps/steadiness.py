@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from export.teaching.beeps.cycles import Folded
@@ -12,10 +13,11 @@ WELL = 9.0  # dB above what is beside it, from which a line stands out
 STEADY_HERTZ = 7.0  # by which a pitch may move
 LEAST_CONTRAST = 4.5  # dB from the gaps to the pulses
 _LENGTHS = 2.2  # times the shortest pulse, that the longest may be
-_LEVELS_DB = 2.5  # standard deviation of the pulses' levels
+_LEVELS_DB = 2.5  # by which the levels of most pulses may differ from their middle
 _FADES_DB = 5.5  # from the first to the last third of a pulse: struck notes fade
 _COMPANY = 0.6  # share of the gaps in which another pitch may sound nearly as loudly
 _OWN_DB, _NEARLY_DB = 5.0, 10.0  # above what is beside a line of the beep; below the beep, of another pitch
+_LASTS = 7  # frames that a pitch must last: chance peaks of noise are shorter
 _FLANK = 4  # columns on each side that belong to a line
 _EDGE_SECONDS = 0.02  # of a pulse, that is no part of its level
 
@@ -34,8 +36,9 @@ def unsteady(spectrum: Spectrum, column: int, folded: Folded) -> str:
     if max(lengths) > _LENGTHS * min(lengths):
         return f"has pulses of {min(lengths):.2f} to {max(lengths):.2f} s in a cycle; want pulses of about one length"
     levels, fades = _pulses(spectrum, column, folded)
-    if np.std(levels) > _LEVELS_DB:
-        return f"has pulses that differ by ±{np.std(levels):.1f} dB; want ±{_LEVELS_DB:g} dB or less"
+    low, high = np.quantile(levels, (0.15, 0.85))  # one that is drowned, or was cut off, says nothing
+    if high - low > 2 * _LEVELS_DB:
+        return f"has pulses that differ by ±{(high - low) / 2:.1f} dB; want ±{_LEVELS_DB:g} dB or less"
     if np.median(fades) > _FADES_DB:
         return f"fades by {np.median(fades):.0f} dB in each pulse, as a struck note does"
     company = _company(spectrum, column, on, off)
@@ -99,5 +102,9 @@ def _company(spectrum: Spectrum, column: int, on: NDArray[np.bool_], off: NDArra
     usual = float(np.median(line_of(spectrum.decibels, column)[on]))
     own = spectrum.above[on].mean(axis=0) >= _OWN_DB
     own = np.convolve(own, np.ones(2 * _FLANK + 1), "same") > 0  # a room sounds on
-    loud = (spectrum.above[off] >= WELL) & (spectrum.decibels[off] >= usual - _NEARLY_DB) & ~own
-    return float(loud.any(axis=1).mean())
+    loud = (spectrum.above >= WELL) & (spectrum.decibels >= usual - _NEARLY_DB) & ~own
+    if len(loud) < _LASTS:
+        return 0.0
+    lasting = sliding_window_view(loud, _LASTS, axis=0).all(axis=2).any(axis=1)
+    sounding = np.convolve(lasting, np.ones(_LASTS), "full") > 0
+    return float(sounding[off].mean())
