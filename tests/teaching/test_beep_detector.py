@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
@@ -185,6 +187,17 @@ def test_quiet_hours_with_the_beep_in_them_make_it_refuse(tmp_path: Path) -> Non
     with pytest.raises(DataError, match=r"lorry: cannot be told apart from night\.wav: 0% are found"):
         teach_beep(tmp_path / "l.onnx", "lorry", recording, quiet=quiet, extent=LITTLE)
     assert not (tmp_path / "l.onnx").exists()
+
+
+def test_a_file_that_says_what_was_never_measured_is_refused(
+    taught: tuple[Path, BeepReport, BeepReport], tmp_path: Path
+) -> None:
+    graph = onnx.load(taught[0])
+    for entry in graph.metadata_props:
+        entry.value = re.sub(r'"cycle":[0-9.]+', '"cycle":1000000000.0', entry.value)
+    onnx.save(graph, tmp_path / "hostile.onnx")
+    with pytest.raises(UsageError, match="is no model of beeps"):
+        known_beeps(tmp_path / "hostile.onnx")
 
 
 def command(*words: object) -> Result:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.teaching.beeps.pattern import Pulse
+from export.teaching.beeps.pattern import MOST_PULSES, Pulse
 from export.teaching.beeps.pulses import pulses_of
 from export.teaching.beeps.spectrum import HOP_SECONDS
 
 Level = NDArray[np.float64]
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 30.0  # of a cycle
 LEAST_CYCLES, LEAST_PULSES = 2, 4
-MOST_PULSES = 12
 _ALIKE = 0.9  # of the best correlation: the shortest time with so much is the cycle, and not a multiple of it
 _LEAST = 0.5
 _REPEATED = 0.4  # share of what sounds that must have sounded a cycle before: half of two cycles

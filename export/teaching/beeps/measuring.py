@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.teaching.beeps.cycles import Folded, NoCadence, fold, period_of
-from export.teaching.beeps.pattern import Beep, Line
+from export.teaching.beeps.pattern import MOST_LINES, Beep, Line
 from export.teaching.beeps.spectrum import HOP_SECONDS, RATE, Array, Spectrum
 from export.teaching.beeps.steadiness import (
     STEADY_HERTZ,
@@ -32,7 +32,6 @@ _LOUDEST = 1.4  # times the usual amplitude: more is something else
 _CANDIDATES = 8
 _APART_HERTZ = 120.0
 _FLANK = 4  # columns
-_MOST_LINES = 5
 _CHANGES_DB = 6.0  # from the gaps to the pulses, that another line must
 
 
@@ -229,7 +228,7 @@ def _lines(
     chosen = [column]
     near = round(_APART_HERTZ / (RATE / 1024))
     for other in np.argsort(-loudest):
-        if len(chosen) == _MOST_LINES:
+        if len(chosen) == MOST_LINES:
             break
         beside = loudest[max(0, int(other) - near) : int(other) + near + 1]
         alone = loudest[other] >= beside.max() and all(abs(int(other) - each) > near for each in chosen)

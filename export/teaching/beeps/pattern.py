@@ -9,6 +9,7 @@ import numpy as np
 
 from export.scenes.cadence import CARBON_MONOXIDE, SMOKE, Cadence, Pulses
 
+LONGEST_SECONDS, MOST_PULSES, MOST_LINES = 31.0, 12, 5
 _NEAR = 0.3  # share by which the times of a smoke or carbon monoxide alarm may be off and still look like one
 _EVEN = 0.15  # share by which pulses may differ and still be called equal
 
@@ -62,6 +63,21 @@ class Beep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     start: float
     contrast: float
     agreement: float
+
+    def __post_init__(self) -> None:
+        """What a file says, it may say falsely: nothing is built of times and pitches that were never measured."""
+        ends = [0.0, *(pulse.onset + pulse.length for pulse in self.pulses)]
+        apart = all(a <= pulse.onset for a, pulse in zip(ends, self.pulses, strict=False))
+        if not (
+            1 <= len(self.pulses) <= MOST_PULSES and apart and all(p.length >= 0.01 for p in self.pulses)
+        ):
+            raise ValueError(f"pulses: want 1 to {MOST_PULSES}, one after the other")
+        if not ends[-1] < self.cycle <= LONGEST_SECONDS:
+            raise ValueError(
+                f"cycle: want one that is longer than its pulses and at most {LONGEST_SECONDS:g} s"
+            )
+        if not (1 <= len(self.lines) <= MOST_LINES and all(100 <= line.hertz <= 8000 for line in self.lines)):
+            raise ValueError(f"lines: want 1 to {MOST_LINES}, of 100 to 8000 Hz")
 
     @property
     def hertz(self) -> float:

@@ -105,6 +105,6 @@ def _company(spectrum: Spectrum, column: int, on: NDArray[np.bool_], off: NDArra
     loud = (spectrum.above >= WELL) & (spectrum.decibels >= usual - _NEARLY_DB) & ~own
     if len(loud) < _LASTS:
         return 0.0
-    lasting = sliding_window_view(loud, _LASTS, axis=0).all(axis=2).any(axis=1)
+    lasting = sliding_window_view(loud, _LASTS, axis=0).all(axis=-1).any(axis=-1)
     sounding = np.convolve(lasting, np.ones(_LASTS), "full") > 0
     return float(sounding[off].mean())
