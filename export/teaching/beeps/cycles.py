@@ -135,7 +135,7 @@ def fold(level: Level, cycle: float, seconds: NDArray[np.float64]) -> Folded:
         if cycles < LEAST_CYCLES or cycles * len(pulses) < LEAST_PULSES:
             many = "s" * (cycles != 1)
             raise NoCadence(
-                f"sounds {cycles * len(pulses)} times, in {cycles} whole cycle{many} of {cycle:.2f} s: want "
+                f"sounds in {cycles} whole cycle{many} of {cycle:.2f} s, {cycles * len(pulses)} pulses in all: want "
                 f"{LEAST_CYCLES} cycles, and {LEAST_PULSES} pulses in them",
                 cycles,
             )
