@@ -30,8 +30,8 @@ def teach_from_beep(
     """Make the detector, draw it, and print what it is worth."""
     require("onnx")
     from export.teaching.background import file_background
+    from export.teaching.beeps.line_spectrum import RATE
     from export.teaching.beeps.making import teach_beep
-    from export.teaching.beeps.spectrum import RATE
     from export.teaching.examples import audio_files
     from export.teaching.judging import Budget
 
@@ -59,8 +59,8 @@ def beeping(files: Sequence[Path]) -> tuple[Path, str] | None:
     """The first recording that clearly holds a repeating beep, and what was measured of it in words."""
     import numpy as np
 
+    from export.teaching.beeps.line_spectrum import RATE
     from export.teaching.beeps.measuring import clearly_beeps
-    from export.teaching.beeps.spectrum import RATE
     from stream.capture.files import read_audio
 
     for file in files[:_LOOKED_AT]:

@@ -16,6 +16,7 @@ proof.py       the file against its parts, and against itself in chunks
 folder.py      the examples, kept beside the file
 ear.py         examples from a microphone
 taught.py      teach(): all of it
+beeps/         a beep that repeats, from one recording: its pitch and cadence are measured
 """
 
 from __future__ import annotations

@@ -13,6 +13,6 @@ sounding_beep.py   the beep made anew
 trials.py          over talk, music and noise; and other cadences of its pitch
 checking.py        the threshold, and what it is worth
 proving.py         the file against its arithmetic, and against itself in chunks
-drawing.py         the measured beep as a picture
+beep_picture.py    the measured beep as a picture
 making.py          teach_beep(): all of it
 """

@@ -12,8 +12,8 @@ from export.scenes.look_alikes import look_alike
 from export.scenes.negatives import Negatives
 from export.teaching.background import Amount, Stretch, bank_background
 from export.teaching.beeps import scoring
+from export.teaching.beeps.line_spectrum import RATE
 from export.teaching.beeps.pattern import Beep
-from export.teaching.beeps.spectrum import RATE
 from export.teaching.beeps.template import SPEC, Template
 from export.teaching.beeps.trials import Trial, other_cadences, trials
 from export.teaching.judging import MARGIN_SHARE, Budget

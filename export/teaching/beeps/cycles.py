@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from export.teaching.beeps.line_spectrum import HOP_SECONDS
 from export.teaching.beeps.pattern import MOST_PULSES, Pulse
 from export.teaching.beeps.pulses import pulses_of
-from export.teaching.beeps.spectrum import HOP_SECONDS
 
 Level = NDArray[np.float64]
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 30.0  # of a cycle

@@ -18,10 +18,10 @@ from export.teaching.background import Stretch
 from export.teaching.beeps import scoring
 from export.teaching.beeps.checking import Checked, Extent, check
 from export.teaching.beeps.graph import detector_graph
+from export.teaching.beeps.line_spectrum import RATE
 from export.teaching.beeps.measuring import measure
 from export.teaching.beeps.pattern import Beep
 from export.teaching.beeps.proving import prove
-from export.teaching.beeps.spectrum import RATE
 from export.teaching.beeps.template import SPEC, Template, template_of, time_to_say
 from export.teaching.judging import Budget
 from stream.capture.files import read_audio
@@ -155,7 +155,7 @@ def teach_beep(
     data, difference = prove(graph, card, beeps, thresholds, seed)
     if picture is not None:
         require("matplotlib")
-        from export.teaching.beeps.drawing import draw_beep
+        from export.teaching.beeps.beep_picture import draw_beep
 
         draw_beep(samples, beep, template, heard, checked.threshold, label, picture)
     write_bytes(output, data)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.teaching.beeps.cycles import Folded, NoCadence, fold, period_of
+from export.teaching.beeps.line_spectrum import HOP_SECONDS, RATE, Array, Spectrum
 from export.teaching.beeps.pattern import MOST_LINES, Beep, Line
-from export.teaching.beeps.spectrum import HOP_SECONDS, RATE, Array, Spectrum
 from export.teaching.beeps.steadiness import (
     STEADY_HERTZ,
     WELL,

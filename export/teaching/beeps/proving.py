@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from export.conversion.golden import golden_vectors
 from export.teaching.beeps import scoring
+from export.teaching.beeps.line_spectrum import RATE
 from export.teaching.beeps.pattern import Beep
 from export.teaching.beeps.sounding_beep import sounded_beep
-from export.teaching.beeps.spectrum import RATE
 from export.teaching.beeps.template import SPEC, template_of, time_to_say
 from export.teaching.proof import CHUNKS, packed
 from stream.errors import ParityError

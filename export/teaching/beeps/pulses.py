@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from export.teaching.beeps.line_spectrum import HOP_SECONDS
 from export.teaching.beeps.pattern import Pulse
-from export.teaching.beeps.spectrum import HOP_SECONDS
 
 _APART = (
     0.25,

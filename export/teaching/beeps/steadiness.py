@@ -7,7 +7,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from export.teaching.beeps.cycles import Folded
-from export.teaching.beeps.spectrum import Array, Spectrum
+from export.teaching.beeps.line_spectrum import Array, Spectrum
 
 WELL = 9.0  # dB above what is beside it, from which a line stands out
 STEADY_HERTZ = 7.0  # by which a pitch may move

@@ -9,8 +9,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from export.pictures.canvas import FOUND, GREY, make_figure, save, short
+from export.teaching.beeps.line_spectrum import RATE, Spectrum
 from export.teaching.beeps.pattern import Beep
-from export.teaching.beeps.spectrum import RATE, Spectrum
 from export.teaching.beeps.template import SPEC, Template
 
 Array = NDArray[np.float32]
