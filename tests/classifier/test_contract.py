@@ -43,7 +43,7 @@ SIZES: list[Any] = [1, 7, HOP - 1, HOP, HOP + 1, WINDOW - 1, WINDOW, 1280, "whol
 class Stage:
     """How the laws see a stage: pieces of input in, arrays out.
 
-    An array holds one thing, (W,), or several, (N, W). Things of one width W are of one kind: rows, samples, events, gaps.
+    An array holds one thing, (W,), or several, (N, W). Things of one width W are of one kind: rows, events, gaps.
     """
 
     new: Callable[[], Any]
