@@ -103,7 +103,10 @@ def test_who_collects_tests_waits_for_nothing_heavy_and_those_of_the_runtime_not
     runtime = folders(ROOT / "stream") | {"classifier", "project"}
     files = [path for path in TESTS.rglob("test_*.py") if path.relative_to(TESTS).parts[0] != "benchmarks"]
     own = [path for path in files if path.relative_to(TESTS).parts[0] in runtime]
-    loaded, others = loaded_by_collecting(own), loaded_by_collecting([path for path in files if path not in own])
+    loaded, others = (
+        loaded_by_collecting(own),
+        loaded_by_collecting([path for path in files if path not in own]),
+    )
     assert "stream" in loaded
     assert not loaded & {"torch", "scipy", "sklearn", "matplotlib", "librosa"}
     assert not others & {"scipy", "sklearn", "matplotlib", "librosa"}
