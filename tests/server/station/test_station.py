@@ -242,7 +242,8 @@ def test_what_cannot_be_is_refused_by_name_and_changes_nothing(tmp_path: Path) -
             (spec("one", ENDLESS), "there is one of this name"),
             (
                 spec("two", ENDLESS, jsonl=str(tmp_path / "x.jsonl")),
-                r"'one' with jsonl = \".*/x\.jsonl\" and source 'two' with jsonl = .*by jsonl = \".*/x-{source}\.jsonl\"",
+                r"'one' with jsonl = \".*/x\.jsonl\" and source 'two' with jsonl = .*by jsonl = "
+                r"\".*/x-{source}\.jsonl\"",
             ),
             (
                 spec("two", ENDLESS, clips=f"{tmp_path}/./x.jsonl"),
