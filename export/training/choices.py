@@ -17,6 +17,7 @@ from export.data.recording import Dataset
 from export.data.survey import Survey
 from export.training.config import TrainConfig
 from export.training.settings import change
+from export.training.start import FEATURES, MODEL, SHAPE
 
 Effort = Literal["quick", "default", "thorough"]
 
@@ -43,6 +44,11 @@ _VARIETY = {
     "scenes.speed": "0.15", "scenes.pitch": "0.2", "scenes.pause": "0.05:1", "scenes.negatives": "0.15",
     "scenes.empty": "0.08", "scenes.noise": "0.35", "scenes.snr": "5:35", "scenes.room": "0.3",
     "scenes.narrow": "0.08", "scenes.minutes": "45", "fit.smoothing": "0.05",
+}  # fmt: skip
+# The sounds of speech, learnt from many people before: a few speakers then need to teach only the words.
+_STARTED = {
+    **{name: str(value) for name, value in SHAPE.items()}, "model": MODEL, "dropout": "0.3", "start": "speech",
+    "features.n_mfcc": "none", "features.log_floor": f"{FEATURES.log_floor:g}",
 }  # fmt: skip
 _PACE = {"fit.learning_rate": "0.003", "fit.average": "0.99", "streams.frames": "100"}
 # What may suit some sounds better, the likeliest first.
@@ -86,12 +92,14 @@ class Chosen:
     Attributes:
         config: with what was chosen.
         reasons: a line for each choice.
+        narrow: most recordings have 8 kHz.
     """
 
     def __init__(self, config: TrainConfig, asked: Collection[str]) -> None:
         self.config = config
         self.asked = set(asked)
         self.reasons: list[str] = []
+        self.narrow = False
 
     def choose(self, settings: Mapping[str, str], reason: str = "") -> None:
         """Set what was not asked for; the reason is kept if that is anything."""
@@ -133,15 +141,21 @@ def choose_settings(chosen: Chosen, data: Dataset, found: Survey, effort: Effort
     for each in found.classes:
         rates.update(each.sample_rates)
     narrow = sum(n for rate, n in rates.items() if rate <= TELEPHONE_RATE)
-    if rates and narrow >= _MOSTLY * rates.total():
-        chosen.choose(_TELEPHONE, "features for 8 kHz: most recordings have no more")
+    chosen.narrow = bool(rates) and narrow >= _MOSTLY * rates.total()
     few = few_sources(data)
+    started = few and not chosen.asked & {"start", *NETWORK_SETTINGS} and not _features_asked(chosen)
+    if started or chosen.config.start is not None:
+        chosen.choose(
+            _STARTED, "crnn over time and frequency that has learnt the sounds of speech from other people"
+        )
+    elif chosen.narrow:
+        chosen.choose(_TELEPHONE, "features for 8 kHz: most recordings have no more")
     if chosen.config.model == "dstcn" and "bands" not in chosen.asked:
         chosen.choose(
             {"features.n_mfcc": "none", "features.log_floor": _NETWORK["features.log_floor"]},
             "log-mel energies: a dstcn looks along the frequency axis",
         )
-    if not chosen.asked & NETWORK_SETTINGS:
+    if chosen.config.start is None and not chosen.asked & NETWORK_SETTINGS:
         chosen.choose(_NETWORK, "crnn over time and frequency on log-mel energies")
     if few:
         chosen.choose(
@@ -167,9 +181,20 @@ def candidates(chosen: Chosen, data: Dataset, effort: Effort = "default") -> Seq
         return ()
     epochs = max(1, chosen.config.fit.epochs // _SHARE_OF_COMPARISON)
     found = [Candidate("crnn over time and frequency", chosen.config, epochs)]
+    plain = chosen.config
+    if plain.start is not None:
+        found = [Candidate("crnn that has learnt speech", plain, epochs)]
+        if "start" in chosen.asked:
+            return ()
+        plain = change(plain, {"start": "none", **_NETWORK, **(_TELEPHONE if chosen.narrow else {})})
+        found.append(Candidate("crnn over time and frequency", plain, epochs))
     for name, settings in _OTHERS.items() if effort == "thorough" else list(_OTHERS.items())[:1]:
-        found.append(Candidate(name, change(_plain_network(chosen.config), settings), epochs))
+        found.append(Candidate(name, change(_plain_network(plain), settings), epochs))
     return found
+
+
+def _features_asked(chosen: Chosen) -> bool:
+    return any(name.startswith("features.") for name in chosen.asked)
 
 
 def _plain_network(config: TrainConfig) -> TrainConfig:

@@ -26,6 +26,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         activation: "auto" = sigmoid if some recording has several labels, or strong labels; else softmax.
         model, model_changes: a preset's name and the fields that differ from it.
         features: the network's input.
+        start: "speech" = the weights of a network that has learnt the sounds of speech from others, see
+            ``export.training.start``; None = random ones.
         fit, augment, streams: see FitConfig (its activation is set from here), AugmentConfig, StreamConfig.
         compose: train on streams composed as they will be heard: pauses, levels, rooms, noise, and sound that is
             no class. False: recordings are laid end to end.
@@ -52,6 +54,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     model: str = "gru"
     model_changes: dict[str, Any] = {}
     features: MfccSpec = MfccSpec()
+    start: Literal["speech"] | None = None
     fit: FitConfig = FitConfig()
     augment: AugmentConfig = AugmentConfig()
     streams: StreamConfig = StreamConfig()

@@ -24,6 +24,7 @@ from export.training.progress import Report
 from export.training.sampler import Sampler
 from export.training.scene_data import scene_batches
 from export.training.scene_epochs import SceneBatches
+from export.training.start import begin
 
 STATISTICS_STREAMS = 20
 CLEAR_ERRORS = 2.0  # standard errors by which another network must lead after few epochs
@@ -45,6 +46,8 @@ def fitted(
     model = build(ready.model)
     learnt = training_batches(config, ready, settings.epochs)
     model.fit(*statistics(ready, learnt))
+    if config.start is not None:
+        begin(model)
     result = fit(
         model,
         learnt,

@@ -26,6 +26,7 @@ from export.training.opening import open_data
 from export.training.prepare import Prepared, Progress, prepare
 from export.training.progress import Report
 from export.training.run_folder import RunFolder, origin
+from export.training.start import start_origin, start_sources
 from export.training.targets import SETTLE_SECONDS
 from export.training.validation import confusion
 from stream.decisions.spec import ClassRule, DetectorSpec
@@ -264,6 +265,8 @@ def make_card(
             "parameters": count_parameters(model),
             "clip_score": config.where,
             **heard_beside(config, ready),
+            **start_origin(config),
             **({} if split is None else {"split": msgspec.to_builtins(split)}),
         },
+        sources=start_sources(config),
     )

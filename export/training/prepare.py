@@ -22,6 +22,7 @@ from export.models import ModelConfig, preset
 from export.training.config import TrainConfig
 from export.training.sampler import Sampler
 from export.training.scene_data import SceneData, scene_data
+from export.training.start import check_start
 from export.training.targets import RecordingTargets
 from stream.errors import DataError
 from stream.features.spec import MfccSpec
@@ -94,7 +95,9 @@ def prepare(
 
     Raises:
         DataError: see ``read_dataset``, ``split_dataset``, ``build_store``, ``RecordingTargets``.
+        SpecError: see ``check_start``.
     """
+    check_start(config)
     data, left_out = _heard_classes(config, data, progress)
     activation: Activation
     activation = (

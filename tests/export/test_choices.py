@@ -26,6 +26,8 @@ from export.training.choices import (
 from export.training.config import TrainConfig
 from export.training.doubts import doubts
 from export.training.settings import change
+from export.training.start import check_start
+from stream.errors import SpecError
 from tests.support.labelled import RATE, class_folder
 
 
@@ -71,7 +73,7 @@ def test_few_speakers_get_variety_and_all_of_them_are_learnt_from(few: Path) -> 
     assert config.scenes.pitch > 0.1
     assert config.fit.epochs == 2 * EPOCHS["default"]
     said = "\n".join(chosen.reasons)
-    for part in ("8 kHz", "3 speakers or sources", "no test part", "trained again"):
+    for part in ("learnt the sounds of speech", "3 speakers or sources", "no test part", "trained again"):
         assert part in said
 
 
@@ -84,11 +86,44 @@ def test_many_speakers_keep_a_test_part_and_are_not_trained_on_twice(many: Path)
 
 
 def test_recordings_of_8_khz_get_features_of_8_khz(few: Path, many: Path) -> None:
-    narrow = chosen_for(few)[0].config.features
+    narrow = chosen_for(few, start="none")[0].config.features
     assert (narrow.sample_rate, narrow.n_fft, narrow.win_length, narrow.hop_length) == (8000, 256, 200, 80)
     assert chosen_for(many)[0].config.features.sample_rate == 16_000
     asked, _ = chosen_for(few, features__sample_rate="16000")
     assert asked.config.features.sample_rate == 16_000
+
+
+def test_few_speakers_start_from_a_network_that_knows_speech(few: Path, many: Path) -> None:
+    chosen, compared = chosen_for(few)
+    check_start(chosen.config)
+    assert chosen.config.start == "speech"
+    assert compared[0].config == chosen.config
+    assert {each.config.start for each in compared[1:]} == {None}
+    assert {each.config.features.sample_rate for each in compared[1:]} == {8000}
+    assert chosen_for(many)[0].config.start is None
+    for asked in ({"hidden": "64"}, {"features__n_mels": "64"}, {"start": "none"}):
+        assert chosen_for(few, **asked)[0].config.start is None
+
+
+def test_the_start_can_be_asked_for_where_speakers_are_many(many: Path) -> None:
+    chosen, compared = chosen_for(many, start="speech")
+    check_start(chosen.config)
+    assert chosen.config.model_changes["hidden"] == 128
+    assert compared == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"model": "gru"}, "arch crnn, not gru"),
+        ({"hidden": "64"}, "hidden 128, not 64"),
+        ({"features__sample_rate": "8000"}, "features.sample_rate 16000, not 8000"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused(many: Path, asked: dict[str, str], said: str) -> None:
+    with pytest.raises(SpecError, match=said) as refused:
+        check_start(chosen_for(many, start="speech", **asked)[0].config)
+    assert "start=none" in str(refused.value)
 
 
 def test_what_was_asked_for_stays(few: Path) -> None:
