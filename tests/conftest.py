@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+
+# Several files at a time: each has a core, and BLAS or PyTorch on more of them would only wait for each other, at twice
+# the cost. They read this when they are loaded, so it stands before all imports.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Iterator
 
 import pytest

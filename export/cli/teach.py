@@ -59,7 +59,7 @@ Examples:
         "--quiet",
         multiple=True,
         metavar="DIR|FILE",
-        help="Hours of your own without the sounds, for the threshold.",
+        help="Hours of your own without the sounds, for the threshold; kept for the next time.",
     ),
     click.option(
         "--false-alarms",
@@ -165,7 +165,7 @@ def teach(
     report = run(
         output, name, examples,
         wrong=read_examples(audio_files(wrong, said="wrong"), rate) if wrong else [],
-        quiet=file_background(audio_files(quiet), rate) if quiet else [],
+        quiet=file_background(audio_files(quiet), rate) if quiet else (),
         add=add, replace=replace, force=force, front=ear,
         budget=Budget(bank=false_alarms),
         progress=lambda what: None if as_json else click.echo(f"{what} …", err=True),

@@ -14,6 +14,7 @@ judging.py     thresholds for a budget, and what examples not learnt from say
 assembly.py    the bundled model, a front and a head as one graph
 proof.py       the file against its parts, and against itself in chunks
 folder.py      the examples, kept beside the file
+quiet_hours.py     the user's own background, kept there as rows of the front
 ear.py         examples from a microphone
 taught.py      teach(): all of it
 beeps/         a beep that repeats, from one recording: its pitch and cadence are measured

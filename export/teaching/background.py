@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,13 +34,11 @@ class Stretch:
         samples: (n,) float32.
         ends: one past the last sample of each piece, ascending.
         names: of the pieces.
-        own: the user's own recording, and not of the bank.
     """
 
     samples: Array
     ends: tuple[int, ...]
     names: tuple[str, ...]
-    own: bool = False
 
     def name_at(self, sample: int) -> str:
         """What sounds there, or did last."""
@@ -85,14 +83,16 @@ def bank_background(
     ]
 
 
-def file_background(files: Sequence[Path], sample_rate: int) -> list[Stretch]:
-    """The user's own recordings of background, whole."""
-    found = []
+def file_background(files: Iterable[Path], sample_rate: int) -> Iterator[Stretch]:
+    """The user's own recordings of background, whole, one after the other: all together may be hours.
+
+    Raises:
+        UnreadableAudio: a file that cannot be read.
+    """
     for file in files:
         samples = np.nan_to_num(read_audio(file, sample_rate))
         if len(samples):
-            found.append(Stretch(samples, (len(samples),), (file.name,), own=True))
-    return found
+            yield Stretch(samples, (len(samples),), (file.name,))
 
 
 def _pieces(

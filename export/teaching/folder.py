@@ -4,6 +4,7 @@
     mine.taught/
         mydog/…flac            a folder for each sound
         _not_/…flac            what was taken for one of them and is none
+        _quiet_/…rows          quiet hours, see quiet_hours.py
 
 Whoever deletes a recording in it and teaches anything again has unlearnt it.
 """
@@ -20,7 +21,7 @@ import soundfile
 from export.teaching.examples import Example, audio_files, read_examples
 from stream.errors import OutputError
 
-WRONG = "_not_"
+WRONG, QUIET = "_not_", "_quiet_"
 
 
 def folder_of(model: Path) -> Path:
@@ -33,7 +34,9 @@ def known_sounds(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(
-        p.name for p in folder.iterdir() if p.is_dir() and p.name != WRONG and any(p.glob("*.flac"))
+        p.name
+        for p in folder.iterdir()
+        if p.is_dir() and p.name not in (WRONG, QUIET) and any(p.glob("*.flac"))
     )
 
 

@@ -33,7 +33,7 @@ class Head:
         """(T, D) -> (T, C); moments before the first row add nothing."""
         total = np.tile(self.bias, (len(rows), 1))
         for delay, weight in zip(self.delays, self.weights, strict=True):
-            part = rows[: len(rows) - delay] @ weight
+            part = rows[: max(0, len(rows) - delay)] @ weight
             total[delay:] += part
         return total
 

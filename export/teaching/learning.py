@@ -14,6 +14,7 @@ from export.teaching.examples import Example
 from export.teaching.front import Front
 from export.teaching.head import Head, Scale, fit_logistic
 from export.teaching.heard import LEAD_SECONDS, TAIL_SECONDS, Heard, heard_again
+from export.teaching.quiet_hours import QuietHours
 from export.teaching.threshold import Tail, held
 
 Array = NDArray[np.float32]
@@ -82,9 +83,10 @@ class Lesson:
         sounds: to be learnt.
         wrong: examples of what is none of them.
         background: to learn from.
-        quiet: to choose thresholds on; none of it is learnt from.
+        quiet: of the bank, to choose thresholds on; none of it is learnt from.
         other: draws what is under the examples.
         seed: of every draw.
+        own: the user's own quiet hours, as ``front`` heard them; for thresholds too.
     """
 
     def __init__(
@@ -96,9 +98,10 @@ class Lesson:
         quiet: Sequence[Stretch],
         other: Negatives,
         seed: int = 0,
+        own: Sequence[QuietHours] = (),
     ) -> None:
         self.front, self.labels = front, tuple(sound.label for sound in sounds)
-        self.quiet = quiet
+        self.quiet, self._own = quiet, own
         rng = np.random.default_rng((seed, 3))
         step = max(1, round(STEP_SECONDS * front.rate))
         self._slow = front.rate * SLOW_SECONDS < 1
@@ -205,12 +208,9 @@ class Lesson:
         return self.scale.head(weights, bias, self.delays)
 
     def tails(self, head: Head, own: bool = False) -> list[Tail]:
-        """How high each sound's logit comes in the quiet stretches of the bank, or in the user's own."""
-        logits = [
-            held(head.logits(rows), self.front.rate)
-            for stretch, rows in zip(self.quiet, self._quiet, strict=True)
-            if stretch.own == own
-        ]
+        """How high each sound's logit comes in the quiet stretches of the bank, or in the user's own hours."""
+        heard = map(head.logits, self._quiet) if not own else (hours.logits(head) for hours in self._own)
+        logits = [held(each, self.front.rate) for each in heard]
         return [Tail.of([each[:, i] for each in logits], self.front.rate) for i in range(len(self.labels))]
 
     def trial(self, head: Head, thresholds: Array, copies: Sequence[Copy]) -> Trial:
@@ -224,8 +224,11 @@ class Lesson:
         )
 
     def background_names(self, head: Head, sound: int, threshold: float) -> list[str]:
-        """What in the quiet stretches is taken for a sound at a threshold, the most often first."""
+        """What in quiet is taken for a sound at a threshold, the most often first."""
         found: dict[str, int] = {}
+        for hours in self._own:
+            if (held(hours.logits(head), self.front.rate)[:, sound] >= threshold).any():
+                found[hours.name] = found.get(hours.name, 0) + 1
         for stretch, rows in zip(self.quiet, self._quiet, strict=True):
             loud = np.flatnonzero(held(head.logits(rows), self.front.rate)[:, sound] >= threshold)
             for name in {stretch.name_at(int(row) * self.front.hop) for row in loud}:
@@ -234,8 +237,8 @@ class Lesson:
 
     @property
     def has_own(self) -> bool:
-        """Whether there are quiet stretches of the user's own."""
-        return any(stretch.own for stretch in self.quiet)
+        """Whether there are quiet hours of the user's own."""
+        return bool(self._own)
 
 
 def copies_of_each(examples: int) -> int:

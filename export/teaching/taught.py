@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from export.teaching.judging import Budget, Judged, judge
 from export.teaching.learning import Lesson, Taught
 from export.teaching.others import load_front
 from export.teaching.proof import proven
+from export.teaching.quiet_hours import all_hours, keep_hours
 from stream.decisions.poisson import upper_bound
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.errors import DataError, ModelError, UsageError
@@ -88,7 +89,7 @@ def teach(
     examples: Sequence[Example] = (),
     *,
     wrong: Sequence[Example] = (),
-    quiet: Sequence[Stretch] = (),
+    quiet: Iterable[Stretch] = (),
     add: bool = False,
     replace: bool = False,
     force: bool = False,
@@ -101,14 +102,15 @@ def teach(
 ) -> Report:
     """Write a model that knows what the bundled one knows, the sounds taught before, and ``label``.
 
-    Examples are kept beside it (``export.teaching.folder``). Nothing is written or kept unless all is proven.
+    Examples and quiet hours are kept beside it (``export.teaching.folder``). Nothing is written or kept unless all is
+    proven.
 
     Args:
         output: the ONNX file; one that is there is taught more.
         label: a sound; None = only ``wrong`` or ``quiet`` are new.
         examples: of it, at the front's rate.
         wrong: what was taken for a taught sound and is none.
-        quiet: the user's own background, to choose thresholds on beside the bank's.
+        quiet: the user's own background, to choose thresholds on beside the bank's and what is kept.
         add: ``label`` is known already, and these are more examples of it.
         replace: it is known already, and is to be learnt anew.
         force: write it even if something cannot be told apart.
@@ -148,13 +150,14 @@ def teach(
         sounds = [s for s in sounds if s.label != label] + [Taught(label, [*before, *examples])]
     sounds.sort(key=lambda sound: sound.label)
     names = [sound.label for sound in sounds]
-    forgotten = [] if any(stretch.own for stretch in quiet) else _forgotten_hours(output)
     progress("listening to the background")
+    hours = all_hours(folder, quiet, front)
+    lost = hours.warnings or ([] if hours.counted else _lost_hours(output))
     background = bank_background("train", rate, learnt_from, without=names, seed=seed)
     bank = bank_background("validation", rate, chosen_on, without=names, seed=seed + 1)
     lesson = Lesson(
-        front, sounds, [*examples_in(folder, WRONG, rate), *wrong], background, [*bank, *quiet],
-        Negatives("train", rate, names), seed,
+        front, sounds, [*examples_in(folder, WRONG, rate), *wrong], background, bank,
+        Negatives("train", rate, names), seed, hours.counted,
     )  # fmt: skip
     progress("learning")
     judged = judge(lesson, budget)
@@ -179,8 +182,9 @@ def teach(
         keep(folder, label, examples, rate)
     if wrong:
         keep(folder, WRONG, wrong, rate)
+    keep_hours(folder, hours.new)
     write_bytes(output, data)
-    return Report(card, reports, difference, (*problems, *forgotten))
+    return Report(card, reports, difference, (*problems, *lost))
 
 
 def _check(
@@ -236,8 +240,8 @@ def _problems(lesson: Lesson, judged: Judged) -> list[str]:
     return found
 
 
-def _forgotten_hours(output: Path) -> list[str]:
-    """A line if thresholds of the file that is there were chosen on the user's own recordings, which are not kept."""
+def _lost_hours(output: Path) -> list[str]:
+    """A line if thresholds of the file that is there were chosen on the user's own recordings, which are not there."""
     if not output.exists():
         return []
     try:
@@ -248,7 +252,7 @@ def _forgotten_hours(output: Path) -> list[str]:
         isinstance(each, dict) and each.get("own_background") is True for each in figures.values()
     )
     return [
-        "the quiet hours that thresholds were chosen on before are not kept; give them again by --quiet"
+        "the quiet hours that thresholds were chosen on before are gone; give them again by --quiet"
     ] * had
 
 

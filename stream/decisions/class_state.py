@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stream.errors import SnapshotInvalid
 
@@ -35,6 +39,45 @@ class ClassState:
     gap: int = 0
     id: int = -1
 
+    def gather(self, smooth: NDArray[np.float32] | tuple[float, ...], on: bool, end: int) -> None:
+        """Count rows of averages since the onset.
+
+        Args:
+            smooth: (T,) of this class.
+            on: they belong to the event, whatever comes.
+            end: one past their last sample.
+        """
+        # A running sum from the old total, in float64 and strictly in order: no chunking changes its bits.
+        if len(smooth) == 1:
+            peak = float(smooth[0])
+            self.total += peak
+        else:
+            line = np.empty(len(smooth) + 1)
+            line[0] = self.total
+            line[1:] = smooth
+            self.total = float(np.add.accumulate(line)[-1])
+            peak = float(line[1:].max())
+        self.rows += len(smooth)
+        if on:
+            self.peak = max(self.peak, peak)
+            self.total_on, self.rows_seen_on, self.last_on = self.total, self.rows, end
+
+    def go_on(self, smooth: list[float], peak: float, end: int) -> None:
+        """The twin of ``gather`` for a few rows that are on, their greatest known."""
+        total = self.total
+        for value in smooth:  # in order, in float64, as there
+            total += value
+        self.total = self.total_on = total
+        self.rows += len(smooth)
+        self.rows_seen_on = self.rows
+        self.peak = max(self.peak, peak)
+        self.last_on = end
+
+    def change(self, row: int, column: int, offset: int | None, decided: int, cut: bool) -> Change:
+        """What is found of it: its onset, with ``offset`` its end too."""
+        mean = self.total_on / self.rows_seen_on
+        return Change(row, column, self.onset, offset, self.peak, mean, decided, self.gap, cut)
+
     def values(self) -> dict[str, Any]:
         """What changes from row to row, as plain values."""
         return {name: getattr(self, name) for name in _CARRIED}
@@ -47,6 +90,31 @@ class ClassState:
             if not isinstance(value, (int, float)) and not (name == "free_from" and value is None):
                 raise SnapshotInvalid(f"snapshot of 'detector': {name} is {value!r}; save it again")
             setattr(self, name, value)
+
+
+def all_go_on(
+    tracks: Sequence[ClassState], columns: Sequence[int], averages: NDArray[np.float32], low: Sequence[float],
+    high: Sequence[float], end: int,
+) -> bool:  # fmt: skip
+    """Whether each class stays as it is, on or off, in all of these rows; they are counted then.
+
+    Args:
+        tracks: C states.
+        columns: classes that are reported.
+        averages: (T, C) float32.
+        low, high: (C,) their extremes.
+        end: one past their last sample.
+    """
+    on = []
+    for column in columns:
+        track = tracks[column]
+        if track.mode == ON and low[column] >= track.release:
+            on.append(column)
+        elif track.mode != OFF or high[column] >= track.threshold:
+            return False
+    for column in on:
+        tracks[column].go_on(averages[:, column].tolist(), high[column], end)
+    return True
 
 
 _RULE = {"threshold", "release", "peak_threshold", "rows_on", "rows_off", "refractory"}

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream import snapshot as snapshots
-from stream.decisions.class_state import FALLING, OFF, ON, RISING, Change, ClassState
+from stream.decisions.class_state import FALLING, OFF, ON, RISING, Change, ClassState, all_go_on
 from stream.decisions.smoothing import MovingAverage
 from stream.decisions.spec import DetectorSpec
 from stream.errors import ClosedError, SnapshotInvalid
@@ -38,6 +38,10 @@ class Detector:
         sample_rate: Hz, of all sample indices.
         hop: samples between rows.
         lag: samples from a row's reference sample to the newest sample the model had seen for it.
+
+    Attributes:
+        average: of its rows. Who moves it on, with those of others, gives what comes of it to ``decide``.
+        bars: (C,) float32, what an average must reach for anything to begin.
     """
 
     def __init__(
@@ -56,19 +60,19 @@ class Detector:
         self._columns = [c for c, rule in enumerate(rules) if rule.enabled]
         self._rules = rules
         self._lengths = [max(1, round(rule.smoothing * self._per_second)) for rule in rules]
-        self._average = MovingAverage(self._lengths)
+        self.average = MovingAverage(self._lengths)
         self._thresholds = np.asarray([r.threshold for r in rules], np.float32)
         self._releases = np.asarray([r.off_threshold for r in rules], np.float32)
         self._peak_thresholds = np.asarray(
             [r.threshold if r.peak_threshold is None else r.peak_threshold for r in rules], np.float32
         )
         # No probability reaches the bar of a class that is never reported.
-        self._bars = np.where([r.enabled for r in rules], self._thresholds, np.float32(np.inf))
-        self._bar_list = self._bars.tolist()
+        self.bars = np.where([r.enabled for r in rules], self._thresholds, np.float32(np.inf))
+        self._bar_list = self.bars.tolist()
 
     def reset(self) -> None:
         """As new: nothing on, ids from 0."""
-        self._average.reset()
+        self.average.reset()
         self._tracks = self._new_tracks()
         self._next_id = 0
         self._decided = 0
@@ -104,10 +108,10 @@ class Detector:
         spec.check_labels(self.labels)
         silenced = [c for c, label in enumerate(self.labels) if not spec.rule(label).enabled]
         events = self._cut(silenced)
-        average, lengths, tracks = self._average, self._lengths, self._tracks
+        average, lengths, tracks = self.average, self._lengths, self._tracks
         self._take_rules(spec)
         if self._lengths == lengths:
-            self._average = average
+            self.average = average
         self._tracks = self._new_tracks()
         for new, old in zip(self._tracks, tracks, strict=True):
             new.set_values(old.values())
@@ -143,12 +147,12 @@ class Detector:
             probs, sample = probs[warm:], sample[warm:]
             if not len(probs):
                 return ()
-        smooth = self._average.push(probs)
+        smooth = self.average.push(probs)
         self._smooth = smooth
         half = self.hop // 2
         first = int(sample[0]) - half
         self._decided = int(sample[-1]) + self.lag
-        if not self._busy and not np.count_nonzero(smooth >= self._bars):
+        if not self._busy and not np.count_nonzero(smooth >= self.bars):
             return ()
         changes: list[Change] = []
         level = (smooth >= self._thresholds).astype(np.int8)
@@ -165,7 +169,7 @@ class Detector:
         ``python -m tests.benchmarks.twins`` says what it saves; for the rows of a file it would take several times as
         long as the general path.
         """
-        self._smooth = average = self._average.push(probs)
+        self._smooth = average = self.average.push(probs)
         return self._decide_few(average.tolist(), sample)
 
     def _decide_few(self, averages: list[list[float]], sample: int) -> tuple[Event, ...]:
@@ -183,6 +187,29 @@ class Detector:
             first += self.hop
         return events
 
+    @property
+    def joins(self) -> bool:
+        """Whether ``decide`` may be given its next rows: its averages are of as many rows as they will ever be."""
+        return self.average.full and not self._closed and type(self) is Detector
+
+    def decide(
+        self, averages: NDArray[np.float32], low: list[float], high: list[float], begins: bool, sample: int
+    ) -> tuple[Event, ...]:
+        """``push`` from the averages on, to the bit, for who made them for many detectors at once.
+
+        Args:
+            averages: (T, C) float32, T >= 1, by ``average``; kept. ``low`` and ``high`` (C,) are their extremes.
+            begins: something reaches its bar.
+            sample: reference sample of the first row.
+        """
+        self._smooth = averages
+        if begins or self._busy:
+            end = sample - self.hop // 2 + len(averages) * self.hop
+            if not all_go_on(self._tracks, self._columns, averages, low, high, end):
+                return self._decide_few(averages.tolist(), sample)
+        self._decided = sample + (len(averages) - 1) * self.hop + self.lag
+        return ()
+
     def gap(self, length: int, *, carried: bool) -> tuple[Event, ...]:
         """Tell that ``length`` samples never came before the next row.
 
@@ -199,7 +226,7 @@ class Detector:
                 track.gap += length if track.mode != OFF else 0
             return ()
         events = self._cut()
-        self._average.reset()
+        self.average.reset()
         return events
 
     def flush(self) -> tuple[Event, ...]:
@@ -213,7 +240,7 @@ class Detector:
         return snapshots.begin(
             _KIND,
             rules=self._rules_text(),
-            average=self._average.snapshot(),
+            average=self.average.snapshot(),
             smoothed=self._smooth[-1].copy(),
             classes=[track.values() for track in self._tracks],
             next_id=self._next_id,
@@ -229,7 +256,7 @@ class Detector:
         if not isinstance(classes, list) or len(classes) != len(self._tracks):
             raise SnapshotInvalid("snapshot of 'detector': the classes do not fit; save it again")
         self.reset()
-        self._average.restore(snapshots.inner(values, "average"))
+        self.average.restore(snapshots.inner(values, "average"))
         self._smooth = snapshots.array(values, "smoothed", "float32", (len(self.labels),))[None]
         for track, state in zip(self._tracks, classes, strict=True):
             track.set_values(state)
@@ -323,68 +350,41 @@ class Detector:
             track.sure = track.sure or height == 3
             wait = max(1, track.rows_on - track.waited) if track.sure else high - row
             stop = min(high, row + wait)
-            self._gather(track, smooth[row:stop], True, first + stop * self.hop)
+            track.gather(smooth[row:stop], True, first + stop * self.hop)
             track.waited += stop - row
             if track.sure and track.waited >= track.rows_on:
                 track.mode = ON
-                changes.append(self._change(column, track, stop - 1, None, first, False))
+                decided = first + (stop - 1) * self.hop + self.hop // 2 + self.lag
+                changes.append(track.change(stop - 1, column, None, decided, False))
             return stop
         if track.mode == ON:
             if height == 0:
                 track.mode, track.waited = FALLING, 0
             else:
-                self._gather(track, smooth[row:high], True, first + high * self.hop)
+                track.gather(smooth[row:high], True, first + high * self.hop)
                 return high
         if height > 0:  # falling, and back before it had ended
             track.mode = ON
             return row
         stop = min(high, row + track.rows_off - track.waited)
-        self._gather(track, smooth[row:stop], False, 0)
+        track.gather(smooth[row:stop], False, 0)
         track.waited += stop - row
         if track.waited >= track.rows_off:
             decided = first + (stop - 1) * self.hop + self.hop // 2 + self.lag
             self._finish(column, track, stop - 1, decided, False, changes)
         return stop
 
-    def _gather(
-        self, track: ClassState, smooth: NDArray[np.float32] | tuple[float, ...], on: bool, end: int
-    ) -> None:
-        # A running sum from the old total, in float64 and strictly in order: no chunking changes its bits.
-        if len(smooth) == 1:
-            peak = float(smooth[0])
-            track.total += peak
-        else:
-            line = np.empty(len(smooth) + 1)
-            line[0] = track.total
-            line[1:] = smooth
-            track.total = float(np.add.accumulate(line)[-1])
-            peak = float(line[1:].max())
-        track.rows += len(smooth)
-        if on:
-            track.peak = max(track.peak, peak)
-            track.total_on, track.rows_seen_on, track.last_on = track.total, track.rows, end
-
-    def _change(
-        self, column: int, track: ClassState, row: int, offset: int | None, first: int, cut: bool
-    ) -> Change:
-        decided = first + row * self.hop + self.hop // 2 + self.lag
-        mean = track.total_on / track.rows_seen_on
-        return Change(row, column, track.onset, offset, track.peak, mean, decided, track.gap, cut)
-
     def _finish(
         self, column: int, track: ClassState, row: int, decided: int, cut: bool, changes: list[Change]
     ) -> None:
-        mean = track.total_on / track.rows_seen_on
         offset = track.last_on
-        changes.append(Change(row, column, track.onset, offset, track.peak, mean, decided, track.gap, cut))
-        track.mode = OFF
-        track.free_from = offset + track.refractory
+        changes.append(track.change(row, column, offset, decided, cut))
+        track.mode, track.free_from = OFF, offset + track.refractory
 
     def _numbered(self, changes: list[Change]) -> tuple[Event, ...]:
-        # Stable: within a class an end comes before the next onset even when one row decides both.
-        changes.sort(key=lambda change: (change.row, change.column))
         events = []
-        for change in changes:
+        # Stable: within a class an end comes before the next onset even when one row decides both.
+        for change in sorted(changes, key=lambda change: (change.row, change.column)):
             track = self._tracks[change.column]
             if change.offset is None:
                 track.id = self._next_id

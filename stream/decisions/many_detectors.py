@@ -1,8 +1,4 @@
-"""Many detectors at once: their averages in a few operations, and what each decides wherever something can change.
-
-It is `Detector` that decides. Here is only what can be seen without it: that nothing is on and nothing begins, or that
-what is on stays so.
-"""
+"""Many detectors at once: their averages and the extremes of them in a few operations. `Detector` decides."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.decisions.class_state import OFF, ON
 from stream.decisions.detector import Detector
 from stream.decisions.smoothing import MovingAverage
 from stream.messages import Event
@@ -21,14 +16,12 @@ MOST_ROWS = 64  # of each: more than a pool takes of a stream at once, when it i
 
 def can_join(detector: Detector, rows: int) -> bool:
     """Whether ``push_together`` may be given its next ``rows``."""
-    return (
-        rows <= MOST_ROWS and detector._average.full and not detector._closed and type(detector) is Detector
-    )
+    return rows <= MOST_ROWS and detector.joins
 
 
 def kind(detector: Detector) -> tuple[int, ...]:
     """What detectors that are given to ``push_together`` have in common."""
-    return detector._average.lengths
+    return detector.average.lengths
 
 
 def push_together(
@@ -44,47 +37,15 @@ def push_together(
     Returns:
         The events of each.
     """
-    averages = MovingAverage.push_together([each._average for each in detectors], probs)
+    averages = MovingAverage.push_together([each.average for each in detectors], probs)
     lows, highs = averages.min(axis=1), averages.max(axis=1)
-    bars, spec = detectors[0]._bars, detectors[0].spec
+    bars, spec = detectors[0].bars, detectors[0].spec
     if not all([each.spec is spec for each in detectors]):  # noqa: C419 (a list is quicker)
-        bars = np.stack([each._bars for each in detectors])
+        bars = np.stack([each.bars for each in detectors])
     begins = (highs >= bars).any(axis=1)
-    found: list[tuple[Event, ...]] = []
-    for detector, average, low, high, begin, sample in zip(
-        detectors, averages, lows.tolist(), highs.tolist(), begins.tolist(), samples, strict=True
-    ):
-        detector._smooth = average
-        if (detector._busy or begin) and not _goes_on(detector, average, low, high, sample):
-            found.append(detector._decide_few(average.tolist(), sample))
-        else:
-            detector._decided = sample + (len(average) - 1) * detector.hop + detector.lag
-            found.append(())
-    return found
-
-
-def _goes_on(
-    detector: Detector, averages: NDArray[np.float32], low: list[float], high: list[float], sample: int
-) -> bool:
-    """Whether each class stays as it is, on or off, in all of these rows; they are counted then.
-
-    ``low`` and ``high`` are the extremes of each class.
-    """
-    on = []
-    for column in detector._columns:
-        track = detector._tracks[column]
-        if track.mode == ON and low[column] >= track.release:
-            on.append(column)
-        elif track.mode != OFF or high[column] >= track.threshold:
-            return False
-    for column in on:
-        track = detector._tracks[column]
-        total = track.total
-        for value in averages[:, column].tolist():  # in order, in float64, as the detector adds them
-            total += value
-        track.total = track.total_on = total
-        track.rows += len(averages)
-        track.rows_seen_on = track.rows
-        track.peak = max(track.peak, high[column])
-        track.last_on = sample - detector.hop // 2 + len(averages) * detector.hop
-    return True
+    return [
+        detector.decide(average, low, high, begin, sample)
+        for detector, average, low, high, begin, sample in zip(
+            detectors, averages, lows.tolist(), highs.tolist(), begins.tolist(), samples, strict=True
+        )
+    ]

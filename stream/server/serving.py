@@ -14,6 +14,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,6 +30,8 @@ from stream.server.refusals import error_json
 from stream.server.socket.server_protocol import StreamProtocol
 
 log = logging.getLogger(__name__)
+TICK_SECONDS = 0.1  # between two looks at what was asked for,
+LEAVING_SECONDS = 0.01  # and at whether all have left, once they were told to
 CLOSE_SECONDS = 2  # that connections get behind the drain, before they are cut
 BACKLOG = 512
 
@@ -150,6 +153,8 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._app, self._reload, self._alive = app, reload, alive
         self._asked = self._reload_asked = False
+        self._told = asyncio.Event()  # so that the end need not wait for a look
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._deadline: float | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None  # the station's own part
@@ -157,6 +162,9 @@ class DrainingServer(uvicorn.Server):
     def drain(self) -> None:
         """Begin the end. From any thread, or a signal handler."""
         self._asked = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has closed: the end is over
+                self._loop.call_soon_threadsafe(self._told.set)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal. The first begins the end, the second is the end."""
@@ -168,8 +176,21 @@ class DrainingServer(uvicorn.Server):
         """SIGHUP: read files again, from the event loop."""
         self._reload_asked = True
 
+    async def main_loop(self) -> None:
+        """Look again and again until the end is over: uvicorn's, which would be late to see that it began, and was."""
+        self._loop = asyncio.get_running_loop()
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += 1
+            if self._deadline is not None:
+                await asyncio.sleep(LEAVING_SECONDS)
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._told.wait()
+
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second."""
+        """Called ten times a second, more often near the end."""
         self._alive()
         if self._reload_asked and self._reload is not None:
             self._reload_asked = False

@@ -60,9 +60,9 @@ class GeneralDetector(Detector):
     """A single row is compared with the bars and walked through as arrays, as many rows are: the rest of ``push``."""
 
     def _push_few(self, probs: Frames, sample: int) -> tuple[Event, ...]:
-        smooth = self._smooth = self._average.push(probs)
+        smooth = self._smooth = self.average.push(probs)
         self._decided = sample + self.lag
-        if not self._busy and not np.count_nonzero(smooth >= self._bars):
+        if not self._busy and not np.count_nonzero(smooth >= self.bars):
             return ()
         changes: list[Any] = []
         level = (smooth >= self._thresholds).astype(np.int8)
@@ -132,11 +132,11 @@ def twins(model: Model) -> Iterator[tuple[Twin | None, Twin]]:
         return kind(card.detector, card.labels, spec.sample_rate, spec.hop_length * stride, lag)
 
     def average(kind: type[MovingAverage]) -> MovingAverage:
-        return kind(detector(Detector)._average._lengths.tolist())
+        return kind(list(detector(Detector).average.lengths))
 
     def with_general_average(kind: type[Detector] = Detector) -> Detector:
         changed = detector(kind)
-        changed._average = average(GeneralAverage)
+        changed.average = average(GeneralAverage)
         return changed
 
     def hop(name: str, **stages: Any) -> Twin:

@@ -134,6 +134,11 @@ def test_what_was_wrong_is_unlearnt_and_quiet_hours_are_heard(tmp_path: Path) ->
     right = np.zeros(6 * RATE, np.float32)
     right[2 * RATE : 2 * RATE + len(chime(420, 3))] += chime(420, 3)
     assert "--quiet" not in "".join(report.warnings)
+    night = [file.read_bytes() for file in (folder_of(path) / "_quiet_").iterdir()]
+    more = little(path, "gate", examples(420, first=40, count=1), add=True, force=True)
+    assert [(each.own, each.hours) for each in more.sounds] == [(True, sound.hours)]
+    assert "--quiet" not in "".join(more.warnings)
+    assert [file.read_bytes() for file in (folder_of(path) / "_quiet_").iterdir()] == night
     assert log_odds(path, line) < min(before - 3, log_odds(path, right) - 1)
     assert [label for label, _ in events(path, right)] == ["gate"]
     assert len(list((folder_of(path) / "_not_").glob("*.flac"))) == 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class Draining:
@@ -38,6 +38,8 @@ class Draining:
         finally:
             self.holders -= 1
 
-    async def wait(self) -> None:
-        """Return when the end has begun."""
-        await self._begun.wait()
+    async def wait(self, seconds: float | None = None) -> None:
+        """Return when the end has begun, or after ``seconds``."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._begun.wait()

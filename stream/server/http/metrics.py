@@ -91,20 +91,20 @@ class _Standing(Collector):
         yield _gauge("watchers", "Who follows events", [((), state.followers)])
         yield _gauge("files_now", "Recordings that are heard or wait", [((), state.turns.admitted)])
         yield _gauge("draining", "1 when the end has begun", [((), int(state.draining.begun))])
-        pools = list(state.station.pools.items())
+        pools = state.station.pools_of
         yield _gauge(
             "pool_streams",
-            "Streams of a model, and sources that share its pool",
-            [((name,), pool.streams) for name, pool in pools],
+            "Streams of a model, from outside and of sources",
+            [((name,), sum(pool.streams for pool in each)) for name, each in pools.items()],
             "model",
         )
         yield _gauge(
             "pool_max_streams",
-            "Its room for them",
-            [((name,), pool.max_streams) for name, pool in pools],
+            "Room of a model for streams from outside",
+            [((name,), pool.max_streams) for name, pool in state.station.pools.items()],
             "model",
         )
-        behind = [each.behind for each in state.streams.all]
+        behind = [stream.behind for stream in state.streams.all]
         yield _gauge(
             "streams_behind_seconds",
             "Sound not yet classified, of the stream with most",
@@ -115,8 +115,8 @@ class _Standing(Collector):
             ("pool_batched", "Sources and streams in them, each time they were", "batched"),
         ):
             family = CounterMetricFamily(_PREFIX + name, words, labels=["model"])
-            for model, pool in pools:
-                family.add_metric([model], getattr(pool, field))
+            for model, each in pools.items():
+                family.add_metric([model], sum(getattr(pool, field) for pool in each))
             yield family
         yield from _of_sources(state.station.glance())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from stream.server.hub import Hub
@@ -15,6 +15,11 @@ class Served(Protocol):
     @property
     def pools(self) -> Mapping[str, AnyPool]:
         """Pools by the names that clients use for their models; the first is the default. Never empty."""
+        ...
+
+    @property
+    def pools_of(self) -> Mapping[str, Sequence[AnyPool]]:
+        """Every pool by the name of its model, those of the station's own sources too."""
         ...
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from stream.printable import printable, printable_json
+from stream.server.http.draining import Draining
 from stream.server.page.telling import GlanceTelling, SourceTelling, Told, glance
 from stream.server.page.watched import WatchedStation, feeds_of, not_heard, stopped
 from stream.server.refusals import Refused
@@ -26,14 +26,16 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # a proxy ha
 
 async def live_station(request: Request, _: Any) -> Response:
     """All sources in a few lines each."""
-    return _stream(request, _all(request.app.state.station))
+    state = request.app.state
+    return _stream(request, _all(state.station, state.draining))
 
 
 async def live_source(request: Request, _: Any) -> Response:
     """One source with everything that is drawn of it."""
     find_source(request)
-    may_change = request.app.state.access.identify(request).may("admin")
-    return _stream(request, _one(request.app.state.station, request.path_params["name"], may_change))
+    state = request.app.state
+    may_change = state.access.identify(request).may("admin")
+    return _stream(request, _one(state.station, state.draining, request.path_params["name"], may_change))
 
 
 def find_source(request: Request) -> Listened:
@@ -49,7 +51,7 @@ def find_source(request: Request) -> Listened:
     return sources[name]
 
 
-async def _all(station: WatchedStation) -> AsyncIterator[Told | None]:
+async def _all(station: WatchedStation, draining: Draining) -> AsyncIterator[Told | None]:
     feeds, telling = feeds_of(station), GlanceTelling()
     names: list[str] | None = None
     while True:
@@ -71,10 +73,12 @@ async def _all(station: WatchedStation) -> AsyncIterator[Told | None]:
             yield "glance", {"names": names, "changed": changed}
         else:
             yield None
-        await asyncio.sleep(max(GLANCE_SECONDS, LEISURE * (time.monotonic() - now)))
+        await draining.wait(max(GLANCE_SECONDS, LEISURE * (time.monotonic() - now)))
 
 
-async def _one(station: WatchedStation, name: str, may_change: bool) -> AsyncIterator[Told | None]:
+async def _one(
+    station: WatchedStation, draining: Draining, name: str, may_change: bool
+) -> AsyncIterator[Told | None]:
     feeds, alone = feeds_of(station), isinstance(station.sources.get(name), AttachedRun)
 
     def has_clip(event: int) -> bool:
@@ -93,11 +97,11 @@ async def _one(station: WatchedStation, name: str, may_change: bool) -> AsyncIte
         elif state is not None:
             yield "waiting", {"state": state}
         yield None
-        await asyncio.sleep(LOOK_SECONDS if state is None else GLANCE_SECONDS)
+        await draining.wait(LOOK_SECONDS if state is None else GLANCE_SECONDS)
 
 
 def _stream(request: Request, told: AsyncIterator[Told | None]) -> Response:
-    draining = request.app.state.draining
+    draining: Draining = request.app.state.draining
 
     async def lines() -> AsyncIterator[bytes]:
         said_at = time.monotonic()

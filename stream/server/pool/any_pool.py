@@ -40,7 +40,7 @@ class AnySeat(Protocol):
         ...
 
     def snapshot(self, done: Callable[[Snapshot | None], None]) -> None:
-        """Have ``done`` called with the state."""
+        """Have ``done`` called with the state, or with None, from any thread, where the stream is over."""
         ...
 
     def flush(self) -> None:

@@ -10,6 +10,7 @@ from stream.classifier.stages import Steps
 from stream.decisions.spec import DetectorSpec
 from stream.errors import ClosedError, SnapshotInvalid
 from stream.messages import Chunk, Result
+from stream.server.pool.asked import Asked
 from stream.server.pool.company import Company
 from stream.server.pool.inbox import Call, Inbox
 from stream.server.pool.member import Frames, Probs
@@ -48,7 +49,7 @@ class Seat:
         self._deliver, self._tell_end = deliver, ended
         self._call, self._remove = call, remove
         self._inbox = Inbox()
-        self._saving: list[Callable[[Snapshot | None], None]] = []  # who waits for a snapshot
+        self._asked = Asked(self.name)
         self._flushed = False
         self._over = False
         self._heard = False  # a chunk was classified in this batch
@@ -93,12 +94,14 @@ class Seat:
     def snapshot(self, done: Callable[[Snapshot | None], None]) -> None:
         """Have ``done`` called with the state behind all that was pushed before.
 
-        With None where the stream ends before, or its state cannot be saved (see `StreamClassifier.snapshot`).
+        With None where the stream has ended, ends before, or is left, in whichever thread that happens; and where its
+        state cannot be saved (see `StreamClassifier.snapshot`).
 
         Raises:
             ClosedError: after ``flush``.
         """
-        self._saving.append(done)
+        self._refuse_if_flushed()
+        self._asked.add(done)
         self._put(self._save)
 
     def flush(self) -> None:
@@ -111,6 +114,7 @@ class Seat:
         self._over = True
         self._inbox.clear()
         self._remove(self)
+        self._asked.end()
 
     def begin(self) -> Frames | None:
         """See Member. One chunk at most is taken up, so that no stream keeps the others waiting."""
@@ -161,15 +165,16 @@ class Seat:
             return
         self.leave()
         try:
-            for done in self._saving:
-                done(None)
             self._tell_end(error)
         except Exception:
             log.exception("stream %r: its end could not be told", self.name)
 
-    def _put(self, thing: Chunk | Call) -> None:
+    def _refuse_if_flushed(self) -> None:
         if self._flushed:
             raise ClosedError("push after flush: take another seat to start a new stream")
+
+    def _put(self, thing: Chunk | Call) -> None:
+        self._refuse_if_flushed()
         if not self._over and self._inbox.put(thing):
             self._call(self)
 
@@ -210,14 +215,12 @@ class Seat:
             self._deliver(result)
 
     def _save(self) -> None:
-        done = self._saving.pop(0)
+        snapshot: Snapshot | None = None
         try:
             snapshot = self._classifier.snapshot()
         except SnapshotInvalid as error:  # at some rates the resampler cannot be saved
             log.debug("stream %r: no snapshot: %s", self.name, error)
-            done(None)
-        else:
-            done(snapshot)
+        self._asked.answer(snapshot)
 
     def _finish(self) -> None:
         self._say(self._classifier.flush())

@@ -21,6 +21,8 @@ from stream.server.socket.resume_store import MemoryStore, ResumeStore, SavedStr
 from stream.server.socket.resume_tokens import ResumeTokens, name_in, new_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stream.decisions.spec import DetectorSpec
     from stream.server.http.served import Served
     from stream.server.limits import Limits
@@ -136,7 +138,17 @@ class Streams:
                     packed = None if snapshot is None else snapshots.pack(snapshot)
                     future.set_result(None if packed is None else _saved(stream, at, rules, packed))
 
-            stream.seat.snapshot(self._delivery(stream).to(done))
+            deliver: Callable[[Snapshot], None] = self._delivery(stream).to(done)
+
+            def answer(snapshot: Snapshot | None) -> None:
+                if snapshot is not None:
+                    deliver(snapshot)
+                elif (
+                    not loop.is_closed()
+                ):  # the stream is over, maybe since long ago: no batch may come to wake the loop
+                    loop.call_soon_threadsafe(done, None)
+
+            stream.seat.snapshot(answer)
             saved = await future
         elif stream.over:
             saved = _saved(stream, at, rules, b"")

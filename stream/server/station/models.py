@@ -63,6 +63,20 @@ class Models:
         with self._lock:
             return self._pool_of(self.model(name, provider))
 
+    @property
+    def pools_of(self) -> dict[str, list[AnyPool]]:
+        """Every pool by the name of its model: that of streams from outside first, then the sources' own."""
+        with self._lock:
+            named = [(name, self.served[name]) for name in self.served]
+            own = {key: pool for key, pool in self._pools.items() if pool not in self.served.values()}
+            for (name, _), model in self._named.items():
+                if (pool := own.pop(_as_run(model), None)) is not None:
+                    named.append((name, pool))
+        found: dict[str, list[AnyPool]] = {}
+        for name, each in named:
+            found.setdefault(name, []).append(each)
+        return found
+
     def start(self) -> None:
         """Start every pool, and each that is made later when it is made."""
         with self._lock:

@@ -12,6 +12,7 @@ from stream.printable import printable
 from stream.source_listening import Listening
 
 LONGEST_NAME = 64
+PLACEHOLDER = "{source}"  # in what outputs are given in a settings file: the name of the source
 _NAME = re.compile(r"\w[\w .-]*(?<![ .])")
 
 

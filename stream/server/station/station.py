@@ -100,6 +100,11 @@ class Station:
         self._from_file = frozenset(self._sources)
 
     @property
+    def pools_of(self) -> Mapping[str, Sequence[AnyPool]]:
+        """Every pool by the name of its model: for streams from outside, then for sources where that is another."""
+        return self._models.pools_of
+
+    @property
     def sources(self) -> Mapping[str, Listened]:
         """By name, in the order in which they were added. It does not change; ask again for what is so then."""
         return {**self._attached, **self._sources}

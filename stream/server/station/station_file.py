@@ -12,7 +12,7 @@ from stream.decisions.derived import DerivedSpec
 from stream.errors import StreamClassifyError, UsageError
 from stream.outputs.acting_rule import ActingRules
 from stream.outputs.catalogue import OutputTable, check_output_options, refuse_sound, take_output_values
-from stream.server.station.source_spec import SourceSpec, check_name
+from stream.server.station.source_spec import PLACEHOLDER, SourceSpec, check_name
 from stream.settings.document import Document, read_document
 from stream.settings.keys import Key, Vocabulary
 from stream.settings.places import Path
@@ -20,7 +20,6 @@ from stream.settings.reading import Settings, read_keys, read_table
 
 SOURCE, SERVER, NAME = "source", "server", "name"
 INPUTS = ("input", "device", "demo")  # each of them says what to listen to
-PLACEHOLDER = "{source}"  # in what outputs are given: the name of the source
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from stream.capture.channels import as_float32
 from stream.decisions.spec import DetectorSpec
 from stream.errors import ClosedError, StreamClassifyError
 from stream.messages import Chunk, Result, Scores
+from stream.server.pool.asked import Asked
 from stream.server.workers.messages import Ended, Flush, Heard, Leave, Order, Rules, Said, Save, Saved, Sound
 from stream.snapshot import Snapshot
 
@@ -55,7 +56,7 @@ class WorkerSeat:
         self._no_features = np.empty((0, card.features.width), np.float32)
         self._deliver, self._tell_end = deliver, ended
         self._order, self._remove = order, remove
-        self._saving: list[Callable[[Snapshot | None], None]] = []  # who waits for a snapshot
+        self._asked = Asked(name)
         self._pushed = 0  # samples
         self.classified = 0
         self._flushed = self._over = False
@@ -104,13 +105,13 @@ class WorkerSeat:
         self._say(Rules(self.number, spec))
 
     def snapshot(self, done: Callable[[Snapshot | None], None]) -> None:
-        """See AnySeat: called in the thread that delivers.
+        """See AnySeat: with a state it is called in the thread that delivers.
 
         Raises:
             ClosedError: after ``flush``.
         """
-        if not self._over:
-            self._saving.append(done)
+        self._refuse_if_flushed()
+        self._asked.add(done)
         self._say(Save(self.number))
 
     def flush(self) -> None:
@@ -124,6 +125,7 @@ class WorkerSeat:
             self._order(Leave(self.number))
             self._over = True
             self._remove(self)
+            self._asked.end()
 
     def take(self, said: Said) -> None:
         """What the worker says of it."""
@@ -134,7 +136,7 @@ class WorkerSeat:
                 self._deliver(self._result(said))
             elif isinstance(said, Saved):
                 found = None if said.snapshot is None else snapshots.unpack(said.snapshot)
-                self._saving.pop(0)(found)
+                self._asked.answer(found)
             elif isinstance(said, Ended):
                 self.end(None if said.error is None else StreamClassifyError(said.error))
         except Exception as error:  # of who listens: it ends this stream alone
@@ -146,19 +148,21 @@ class WorkerSeat:
         if not self._over:
             self._over = True
             self._remove(self)
+            self._asked.end()
             self._tell(error)
 
     def _tell(self, error: Exception | None) -> None:
         try:
-            for done in self._saving:
-                done(None)
             self._tell_end(error)
         except Exception:
             log.exception("stream %r: its end could not be told", self.name)
 
-    def _say(self, order: Order) -> None:
+    def _refuse_if_flushed(self) -> None:
         if self._flushed:
             raise ClosedError("push after flush: take another seat to start a new stream")
+
+    def _say(self, order: Order) -> None:
+        self._refuse_if_flushed()
         if not self._over:
             self._order(order)
 

@@ -75,6 +75,10 @@ def test_the_requests_of_the_guide_are_answered(tmp_path: Path) -> None:
         wait_for(lambda: app.state.station.glance()[0].state == "ended", "the source to be heard")
         for line in block.code.splitlines()[1:]:  # the first starts a station
             assert "http://127.0.0.1:8765" in line
+            wait_for(
+                lambda: all(source.state != "starting" for source in app.state.station.glance()),
+                "the source that was added, before it is changed",
+            )
             done = subprocess.run(
                 ["bash", "-c", line.replace("http://127.0.0.1:8765", each.url)],
                 cwd=tmp_path, capture_output=True, timeout=DEADLINE_SECONDS,

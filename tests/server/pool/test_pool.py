@@ -242,6 +242,35 @@ def test_a_stream_moves_with_its_state(model: Model) -> None:
     assert_as_alone(one.results + other.results, model, chunks)
 
 
+def test_who_asks_for_a_state_is_answered_once_whatever_becomes_of_the_stream(model: Model) -> None:
+    """Asked before it is left, ends or fails, and after that, when the pool's thread may never run again."""
+    pool = Pool(model)  # not started: nothing happens until it is told to
+    left, failing, closed = Listener(pool), Listener(pool), Listener(pool)
+    answers: dict[str, list[object]] = {"left": [], "failing": [], "closed": []}
+
+    def raising(snapshot: object) -> None:
+        raise RuntimeError("of who asked")
+
+    left.seat.snapshot(raising)
+    left.seat.snapshot(answers["left"].append)
+    left.seat.leave()
+    failing.seat.push(Chunk(SOUND, 16000, 16000))
+    failing.seat.push(Chunk(SOUND, 0, 16000))  # earlier than what came
+    failing.seat.snapshot(answers["failing"].append)
+    pool.run_waiting()
+    assert failing.error is not None
+    closed.seat.snapshot(answers["closed"].append)
+    closed.seat.end(ClosedError("the pool was closed"))
+    for name, listener in (("left", left), ("failing", failing), ("closed", closed)):
+        assert answers[name] == [None], name
+        listener.seat.snapshot(answers[name].append)
+        assert answers[name] == [None, None], name
+    flushed = Listener(pool)
+    flushed.seat.flush()
+    with pytest.raises(ClosedError):
+        flushed.seat.snapshot(print)
+
+
 def test_rules_change_behind_what_was_pushed(pool: Pool, model: Model) -> None:
     low = DetectorSpec(default=ClassRule(threshold=0.01, min_on=0.0, min_off=0.0))
     listener = Listener(pool)

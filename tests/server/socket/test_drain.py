@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from stream.server.limits import Limits
 from stream.server.socket import endpoint
 from stream.server.socket.resume_store import MemoryStore, SavedStream
 from tests.server.socket.test_resume import Returning
+from tests.support.command import DEADLINE_SECONDS
 from tests.support.served import ServedApp
 from tests.support.stream_peer import Offline, Peer, as_s16, from_s16, noise, told_events
 
@@ -166,3 +168,17 @@ async def not_at_all(stream: object) -> bool:
 
 def _fields(saved: SavedStream) -> dict[str, object]:
     return {name: getattr(saved, name) for name in saved.__struct_fields__}
+
+
+def test_a_stream_that_is_over_is_not_saved_and_nobody_waits_for_it(serve: Callable[..., ServedApp]) -> None:
+    station = serve(LENIENT, resume_store=SharedStore())
+    client = Returning(station)
+    client.peer.say({"type": "ping"})
+    client.peer.until("pong")
+    streams, loop = station.server._app.state.streams, station.server._loop
+    assert loop is not None
+    (stream,) = streams.all
+    stream.seat.leave()  # no batch of the pool comes after this
+    saved = asyncio.run_coroutine_threadsafe(streams.save(stream), loop)
+    assert saved.result(DEADLINE_SECONDS) is False
+    streams.forget(stream)

@@ -113,7 +113,8 @@ def test_check_says_what_is_asked_for_and_opens_nothing(tmp_path: Path) -> None:
         ("[[source]]\nname = 'a'\nmodel = 'nothing.onnx'", "nothing.onnx"),
         (
             "jsonl = 'x'\n[[source]]\nname = 'a'\n[[source]]\nname = 'b'",
-            "sources 'a' and 'b': both write to x (jsonl",
+            "source 'a' with jsonl = \"x\" and source 'b' with jsonl = \"x\" would write into the same place; "
+            'give each its own, for example by jsonl = "x-{source}"',
         ),
     ],
 )

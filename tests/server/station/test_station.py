@@ -242,9 +242,13 @@ def test_what_cannot_be_is_refused_by_name_and_changes_nothing(tmp_path: Path) -
             (spec("one", ENDLESS), "there is one of this name"),
             (
                 spec("two", ENDLESS, jsonl=str(tmp_path / "x.jsonl")),
-                r"'one' and 'two': both write to .*x\.jsonl",
+                r"'one' with jsonl = \".*/x\.jsonl\" and source 'two' with jsonl = .*by jsonl = "
+                r"\".*/x-{source}\.jsonl\"",
             ),
-            (spec("two", ENDLESS, clips=str(tmp_path / "x.jsonl")), "both write to"),
+            (
+                spec("two", ENDLESS, clips=f"{tmp_path}/./x.jsonl"),
+                r"source 'two' with clips = \".*/\./x\.jsonl\"",
+            ),
             (spec("two", ENDLESS, model="nothing.onnx"), "nothing.onnx: is not there"),
         ):
             with pytest.raises((UsageError, ModelError), match=words):

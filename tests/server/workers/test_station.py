@@ -22,7 +22,8 @@ from stream.server.socket.resume_store import MemoryStore
 from tests.server.socket.test_resume import Returning
 from tests.support.bare_station import BareStation
 from tests.support.command import wait_for
-from tests.support.served import ServedApp, served
+from tests.support.served import ServedApp, client_of, served, toy_station
+from tests.support.stations import spec
 from tests.support.stream_peer import Offline, Peer, as_s16, from_s16, lively_rules, noise, told_events
 from tests.support.toy_models import toy_bytes, toy_card
 
@@ -105,3 +106,29 @@ def test_streams_of_a_worker_that_dies_are_told_so(
     figures = httpx.get(f"{app.url}/metrics").text
     assert 'stream_classify_pool_streams{model="toy"} 0.0' in figures
     assert 'stream_classify_pool_batches_total{model="toy"} 0.0' not in figures
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_sources_count_as_streams_of_their_model(workers: int) -> None:
+    sources = [spec(name, "sim:tone?loop=forever") for name in ("yard", "door")]
+    with client_of(make_app(toy_station(*sources, workers=workers), Access())) as client:
+        wait_for(lambda: figure(client, "pool_streams") == 2, "both sources")
+        wait_for(lambda: figure(client, "pool_batched_total") > 2, "what they say")
+        with Peer(str(client.base_url)) as peer:
+            peer.hello()
+            assert figure(client, "pool_streams") == 3
+        assert figure(client, "pool_max_streams") == 1000
+        client.delete("/v1/sources/door")
+        wait_for(lambda: figure(client, "pool_streams") == 1, "the source and the stream to leave")
+
+
+def figure(client: httpx.Client, name: str) -> float:
+    """One of the only model that there is."""
+    lines = [
+        line
+        for line in client.get("/metrics").text.splitlines()
+        if line.startswith(f"stream_classify_{name}{{")
+    ]
+    (line,) = lines
+    assert 'model="toy"' in line
+    return float(line.split()[-1])

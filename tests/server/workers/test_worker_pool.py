@@ -128,8 +128,15 @@ def test_errors_are_told_to_whom_they_end(pool: WorkerPool, model: Model) -> Non
     assert str(bad.error).startswith("chunk starts at sample 0, the last one ended at 32000")
     bad.seat.push(Chunk(SOUND, 0, 16000))  # nobody minds
     assert bad.seat.pending == 0
-    waiting: list[object] = []
-    bad.seat.snapshot(waiting.append)
+    assert bad.saved() is None, "asked of a stream that is over"
+    left = Listener(pool)
+    asked: list[object] = []
+    left.seat.push(Chunk(SOUND, 0, 16000))
+    left.seat.snapshot(asked.append)
+    left.seat.leave()
+    assert len(asked) == 1, "answered before, or by leaving"
+    assert left.saved() is None
+    assert len(asked) == 1
     good.seat.push(Chunk(SOUND, 0, 16000))
     good.seat.flush()
     good.settle()
