@@ -39,7 +39,7 @@ def teach_from_beep(
     picture = output.with_suffix(f".{name}.png") if _can_draw() else None
     report = teach_beep(
         output, name, recording,
-        quiet=file_background(audio_files(quiet), RATE) if quiet else [],
+        quiet=file_background(audio_files(quiet), RATE) if quiet else (),
         replace=replace, force=force, budget=Budget(bank=false_alarms), picture=picture,
         progress=lambda what: None if as_json else click.echo(f"{what} …", err=True),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +59,6 @@ class Checked:
         taken: share of trials of other cadences of the same pitch that are taken for it.
         other_trials: how many.
         tail: of the scores in the background that false alarms are counted in.
-        bank: of the bundled background.
         own: the background is the user's own recordings.
         names: what in the background is as good as it, the user's own first, and keeps the threshold high.
     """
@@ -70,7 +69,6 @@ class Checked:
     taken: float
     other_trials: int
     tail: Tail
-    bank: Tail
     own: bool
     names: tuple[str, ...]
 
@@ -83,7 +81,7 @@ class Checked:
 def check(
     beep: Beep,
     template: Template,
-    quiet: Sequence[Stretch],
+    quiet: Iterable[Stretch],
     budget: Budget,
     extent: Extent,
     label: str,
@@ -96,18 +94,14 @@ def check(
     """
     rng = np.random.default_rng((seed, 23))
     without = (*WITHOUT, label)
-    stretches = [*bank_background("validation", RATE, extent.bank, without=without, seed=seed + 1), *quiet]
-    stretches += [_look_alikes(rng) for _ in range(extent.look_alikes)]
-    heard = [scoring.scores(extract(each.samples, SPEC), template) for each in stretches]
-    tails = {
-        own: Tail.of([h for s, h in zip(stretches, heard, strict=True) if s.own == own], SPEC.frame_rate)
-        for own in {stretch.own for stretch in stretches}
-    }
+    own = _heard(quiet, template)
+    bank = bank_background("validation", RATE, extent.bank, without=without, seed=seed + 1)
+    dense = _heard([*bank, *(_look_alikes(rng) for _ in range(extent.look_alikes))], template)
+    tails = [Tail.of(heard.scores, SPEC.frame_rate) for heard in (dense, own) if heard.scores]
     behind = Negatives("test", RATE, without, loops=2)
     mine = [(trial, _best(trial, template)) for trial in trials(beep, behind, extent.trials, rng)]
-    lowest = max(
-        [scoring.LEAST, *(tail.threshold(budget.own if own else budget.bank) for own, tail in tails.items())]
-    )
+    budgets = (budget.bank, budget.own)[: len(tails)]
+    lowest = max(scoring.LEAST, *(tail.threshold(rate) for tail, rate in zip(tails, budgets, strict=True)))
     clear = float(np.quantile([score for trial, score in mine if trial.ratio == _CLEAR_DB], _MARGIN_FROM))
     threshold = lowest + MARGIN_SHARE * max(0.0, clear - lowest)
     cells = sorted({(trial.kind, trial.ratio) for trial, _ in mine})
@@ -116,25 +110,40 @@ def check(
         for other in other_cadences(beep)
         for trial in trials(beep, behind, extent.others, rng, sounds=other, ratios=(_CLEAR_DB,))
     ]
-    names = {
-        (not stretch.own, stretch.name_at(int(frame) * SPEC.hop_length))
-        for stretch, values in zip(stretches, heard, strict=True)
-        for frame in np.flatnonzero(values >= scoring.LEAST)
-    }
     return Checked(
-        threshold,
-        {
+        threshold=threshold,
+        found={
             cell: float(np.mean([s >= threshold for t, s in mine if (t.kind, t.ratio) == cell]))
             for cell in cells
         },
-        extent.trials,
-        float(np.mean(others)),
-        len(others),
-        tails[max(tails)],
-        tails[False],
-        any(stretch.own for stretch in stretches),
-        tuple(name for _, name in sorted(names)),
+        trials=extent.trials,
+        taken=float(np.mean(others)),
+        other_trials=len(others),
+        tail=tails[-1],
+        own=len(tails) > 1,
+        names=(*sorted(own.names), *sorted(dense.names)),
     )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Heard:
+    """Scores of stretches, (T,) each, and the names of what in them is as good as the beep."""
+
+    scores: list[Array]
+    names: set[str]
+
+
+def _heard(stretches: Iterable[Stretch], template: Template) -> _Heard:
+    """What the detector makes of stretches, one after the other: the user's own may be hours."""
+    found, names = [], set()
+    for stretch in stretches:
+        values = scoring.scores(extract(stretch.samples, SPEC), template)
+        if len(values):
+            found.append(values)
+        names |= {
+            stretch.name_at(int(frame) * SPEC.hop_length) for frame in np.flatnonzero(values >= scoring.LEAST)
+        }
+    return _Heard(found, names)
 
 
 def _best(trial: Trial, template: Template) -> float:

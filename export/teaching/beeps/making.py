@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ def teach_beep(
     label: str,
     recording: str | Path,
     *,
-    quiet: Sequence[Stretch] = (),
+    quiet: Iterable[Stretch] = (),
     replace: bool = False,
     force: bool = False,
     budget: Budget = Budget(),  # noqa: B008 (immutable)
