@@ -230,3 +230,25 @@ def test_another_network_must_lead_clearly_after_a_short_training() -> None:
     assert clear_winner([0.800, 0.855], 40) == 0
     assert clear_winner([0.5, 0.6, 0.9, 0.4], 500) == 2
     assert clear_winner([0.9, 0.2], 500) == 0
+
+
+@pytest.mark.torch
+def test_training_begins_with_the_weights_of_the_start_and_says_so(few: Path, tmp_path: Path) -> None:
+    import torch
+
+    from export.models import build
+    from export.training import FitConfig, train
+    from export.training.start import FEATURES, MODEL, SHAPE, begin
+
+    config = TrainConfig(
+        data=str(few), cache=str(tmp_path), model=MODEL, model_changes=SHAPE, features=FEATURES, start="speech",
+        fit=FitConfig(epochs=1, learning_rate=1e-9, weight_decay=0),
+    )  # fmt: skip
+    result = train(config)
+    start = build(result.model.config)
+    begin(start)
+    assert result.card.provenance["start"]["name"] == "speech sounds"
+    assert any("tuxpaint" in line for line in result.card.sources)
+    for name, value in start.state_dict().items():
+        if not name.startswith("head.") and "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(result.model.state_dict()[name], value, atol=1e-4, rtol=0)
