@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from export.cli.teaching_beep import beeping, check_beep_options, teach_from_beep
 from export.lazy import require
 from stream.cli.help import TaskCommand, section
 from stream.errors import DataError, UsageError
@@ -30,6 +31,7 @@ Examples:
   stream-classify teach mydog --add --clips more/ -o mine.onnx
   stream-classify teach --not heard/not -o mine.onnx
   stream-classify teach mydog --add --clips more/ --quiet night/ -o mine.onnx
+  stream-classify teach oven --beep oven.wav -o beeps.onnx
   stream-classify --model mine.onnx
 """,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -39,6 +41,9 @@ Examples:
     "Examples",
     click.option(
         "--clips", multiple=True, metavar="DIR|FILE", help="Recordings of it, one sound each; 3 to 10."
+    ),
+    click.option(
+        "--beep", metavar="FILE", help="One recording of a beep that repeats: pitch and cadence are measured."
     ),
     click.option("--record", is_flag=True, help="Record them: press a key whenever it has sounded."),
     click.option("--device", metavar="DEVICE", help="With --record: a microphone by number or name."),
@@ -83,6 +88,7 @@ def teach(
     ctx: click.Context,
     name: str | None,
     clips: tuple[str, ...],
+    beep: str | None,
     record: bool,
     device: str | None,
     add: bool,
@@ -101,7 +107,24 @@ def teach(
     The model knows it beside speech, music and noise, and whatever it was taught before. Examples are kept in a folder
     beside it. The threshold is chosen on an hour of speech, music and noise, and on your own recordings (--quiet).
     A sound that cannot be told apart is refused. Takes seconds.
+
+    A beep that repeats (an appliance, a timer, an alarm) needs one recording: --beep measures its pitch and cadence.
+    Such beeps go into a file of their own, and each has a picture beside it.
     """
+    if beep is not None:
+        others = {
+            "--clips": bool(clips), "--record": record, "--add": add, "--not": bool(wrong),
+            "--device": device is not None, "--front": front is not None,
+        }  # fmt: skip
+        check_beep_options(name, others)
+        assert name is not None
+        teach_from_beep(
+            name, beep, output, quiet=quiet, false_alarms=false_alarms, replace=replace, force=force, as_json=as_json,
+            listen=listen,
+        )  # fmt: skip
+        if listen:
+            _listen(ctx, output)
+        return
     _check(name, clips, record, device, add, replace, wrong, quiet)
     require("onnx")
     from export.cli.recording_examples import record_examples
@@ -124,7 +147,14 @@ def teach(
             )
     ear = load_front(front)
     rate = ear.sample_rate
-    examples = read_examples(audio_files(clips, label=name), rate) if clips else []
+    files = audio_files(clips, label=name) if clips else []
+    if name is not None and (found := beeping(files)) is not None:
+        click.echo(
+            f"{printable(str(found[0]))}: holds a beep that repeats ({found[1]}); --beep FILE instead of --clips "
+            "makes a detector of that cadence",
+            err=True,
+        )
+    examples = read_examples(files, rate) if files else []
     if record:
         examples += record_examples(device, rate)
         if not examples:
@@ -161,7 +191,7 @@ def _check(
             "nothing to teach; give a NAME with --clips DIR or --record, or --not DIR, or --quiet DIR"
         )
     if name is not None and not (clips or record):
-        raise UsageError(f"{printable(name)}: no example; add --clips DIR, or --record")
+        raise UsageError(f"{printable(name)}: no example; add --clips DIR, or --record, or --beep FILE")
     if add and replace:
         raise UsageError(
             "--add and --replace: one keeps the examples there are, the other forgets them; give one"

@@ -18,20 +18,23 @@ _MOST_NUMBERS = (
 )
 
 
-def golden_vectors(card: ModelCard, features: Array, run: Callable[[Array], Array]) -> Golden:
+def golden_vectors(
+    card: ModelCard, features: Array, run: Callable[[Array], Array], most: int = _FRAMES
+) -> Golden:
     """Golden vectors of a finished model.
 
     Args:
         card: its card.
-        features: (T, F) float32 of realistic level; shortened to about 120 frames, or fewer of many features.
+        features: (T, F) float32 of realistic level; shortened to about ``most`` frames, or fewer of many features.
         run: (1, T, F) -> (1, T / stride, C), streaming from the initial state.
+        most: frames; more than by default where a model says nothing before.
     """
     spec = card.features
     audio = golden_audio(spec.sample_rate)
     audio = np.tile(
         audio, -(-(spec.span + spec.hop_length) // len(audio))
     )  # a frame and the next one, at least
-    frames = min(_FRAMES, max(_MOST_NUMBERS // spec.width, 2 * card.stride))
+    frames = min(most, max(_MOST_NUMBERS // spec.width, 2 * card.stride))
     count = max(frames // card.stride, 1) * card.stride
     repeats = -(-count // len(features))
     sequence = np.ascontiguousarray(np.tile(features, (repeats, 1))[:count], np.float32)

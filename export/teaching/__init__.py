@@ -17,6 +17,7 @@ folder.py      the examples, kept beside the file
 quiet_hours.py     the user's own background, kept there as rows of the front
 ear.py         examples from a microphone
 taught.py      teach(): all of it
+beeps/         a beep that repeats, from one recording: its pitch and cadence are measured
 """
 
 from __future__ import annotations

@@ -70,6 +70,7 @@ NOT_RUN = {
     ],
     "export/README.md": [
         "needs recordings and a microphone",
+        "needs a recording",
         "needs recordings",
         "trains for minutes",
         "trains for minutes",
