@@ -56,8 +56,8 @@ def test_wheel_holds_what_it_needs_and_no_more(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"stream", "export"}
     pictures = [name for name in names if name.endswith((".png", ".svg"))]
     assert pictures == ["stream/server/page/icon.svg"]  # those of the README stay behind
-    # 8.2 MB of models and recordings (3.2 MB of them the front of teach and its background), the rest is code
-    assert wheel.stat().st_size < 9_900_000
+    # 8.8 MB of models and recordings (3.2 MB of them the front of teach and its background, 0.6 MB the start of train)
+    assert wheel.stat().st_size < 10_600_000
 
 
 @pytest.fixture(scope="module")
