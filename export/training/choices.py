@@ -49,6 +49,7 @@ _VARIETY = {
 _STARTED = {
     **{name: str(value) for name, value in SHAPE.items()}, "model": MODEL, "dropout": "0.3", "start": "speech",
     "features.n_mfcc": "none", "features.log_floor": f"{FEATURES.log_floor:g}",
+    **{name: str(getattr(FEATURES, name.removeprefix("features."))) for name in _TELEPHONE},
 }  # fmt: skip
 _PACE = {"fit.learning_rate": "0.003", "fit.average": "0.99", "streams.frames": "100"}
 # What may suit some sounds better, the likeliest first.
@@ -182,12 +183,15 @@ def candidates(chosen: Chosen, data: Dataset, effort: Effort = "default") -> Seq
     if effort == "quick" or chosen.asked & NETWORK_SETTINGS or not data.part("validation"):
         return ()
     epochs = max(1, chosen.config.fit.epochs // _SHARE_OF_COMPARISON)
-    found = [Candidate("crnn over time and frequency", chosen.config, epochs)]
     plain = chosen.config
-    if plain.start is not None:
+    if "start" in chosen.asked and plain.start is not None:
+        return ()
+    if plain.start is None:
+        found = [Candidate("crnn over time and frequency", plain, epochs)]
+        if "start" not in chosen.asked and not _features_asked(chosen):
+            found.append(Candidate("crnn that has learnt speech", change(plain, _STARTED), epochs))
+    else:
         found = [Candidate("crnn that has learnt speech", plain, epochs)]
-        if "start" in chosen.asked:
-            return ()
         plain = change(plain, {"start": "none", **_NETWORK, **(_TELEPHONE if chosen.narrow else {})})
         if "fit.epochs" not in chosen.asked:
             plain = change(plain, {"fit.epochs": str(EPOCHS[effort] * _MORE_EPOCHS)})

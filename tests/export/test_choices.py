@@ -106,6 +106,16 @@ def test_few_speakers_start_from_a_network_that_knows_speech(few: Path, many: Pa
         assert chosen_for(few, **asked)[0].config.start is None
 
 
+def test_many_speakers_may_start_from_it_where_that_is_clearly_better(many: Path) -> None:
+    chosen, compared = chosen_for(many)
+    assert chosen.config.start is None
+    (started,) = [each.config for each in compared[1:] if each.config.start is not None]
+    check_start(started)
+    assert started.fit.epochs == chosen.config.fit.epochs
+    for asked in ({"start": "none"}, {"features__n_mels": "64"}):
+        assert {each.config.start for each in chosen_for(many, **asked)[1]} == {None}
+
+
 def test_the_start_can_be_asked_for_where_speakers_are_many(many: Path) -> None:
     chosen, compared = chosen_for(many, start="speech")
     check_start(chosen.config)
