@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import re
 import signal
 import socket
@@ -115,11 +116,22 @@ class RayStation:
         return self.child.wait(STARTED_SECONDS)
 
 
+def _port() -> int:
+    """A port that stays free for the seconds until the station takes it: of none of the ranges that the system (from
+    32768) and Ray's workers (10002 to 19999) draw theirs from."""
+    for port in random.sample(range(20_000, 32_768), 100):
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:  # taken by another
+            continue
+    raise AssertionError("no port is free")
+
+
 @contextmanager
 def ray_station(*words: str, **env: str) -> Iterator[RayStation]:
     """The command with ``--ray local`` and these options, ready; behind the block it is gone."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = _port()
     child = start("serve", "--ray", "local", "--port", str(port), *words, env=environment(**env))
     with running(child):
         station = RayStation(child, port)
