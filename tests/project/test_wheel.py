@@ -41,6 +41,7 @@ def test_wheel_holds_what_it_needs_and_no_more(wheel: Path) -> None:
         "stream/_assets/small.onnx",
         "stream/_assets/alarms.onnx",
         "stream/_assets/demo.ogg",
+        "stream/_assets/speech-sounds.pt",
         "stream/_assets/negatives/index.json",
         "stream/_assets/negatives/SOURCES.md",
         "stream/_assets/negatives/train-speech.ogg",
