@@ -109,7 +109,9 @@ class Client:
         return "whole"
 
     async def step(self) -> None:
-        match self.rng.choice(7, p=[0.6, 0.06, 0.1, 0.08, 0.06, 0.05, 0.05]):
+        step = self.rng.choice(7, p=[0.6, 0.06, 0.1, 0.08, 0.06, 0.05, 0.05])
+        self.stations.counts["steps"] += 1
+        match step:
             case 0:
                 self.go_on(int(self.rng.integers(1, self.rate // 5)))
             case 1:
@@ -188,6 +190,7 @@ class Client:
                 break
             assert ready["error"]["code"] == "draining", (ready, self.token)
             await asyncio.sleep(0.01)
+        self.stations.counts["resumed" if self.token else "begun"] += 1
         self.token = ready["resume"]
         self.go_back_to(ready["position"])
 
@@ -278,6 +281,7 @@ async def live_all(pool: AnyPool, model: Model, count: int, first: int = 0) -> C
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_A_TIME):
             group.create_task(one_after_the_other())
+    fates += stations.counts
     fates["stations"] = stations.begun
     stations.next()
     await asyncio.sleep(0.1)
@@ -297,5 +301,6 @@ def test_random_sequences(pool: AnyPool, model: Model, monkeypatch: pytest.Monke
 @pytest.mark.timeout(3600)
 def test_ten_thousand_random_sequences(pool: AnyPool, model: Model) -> None:
     fates = asyncio.run(live_all(pool, model, 10_000))
-    print(dict(fates))
+    print("\n", dict(fates))
+    assert fates["resumed"] > 10_000
     assert fates["whole"] > 8000
