@@ -64,5 +64,5 @@ def tell_what_needs_a_restart(ctx: click.Context, file: StationSettings, now: St
     """
     if changed := changed_keys(ctx, file.server, now.server):
         log.warning(
-            "[server] %s: changed in the settings, and needs a restart to take effect", ", ".join(changed)
+            "[server] %s: changed in the settings; this takes effect with a restart", ", ".join(changed)
         )
