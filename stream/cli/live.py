@@ -203,7 +203,6 @@ def run_dashboard(
 ) -> None:
     """The loop on a worker thread, the dashboard on this one."""
     from stream.dashboard import Dashboard, Key
-    from stream.outputs.queued import DEADLINE_SECONDS
     from stream.runner import Worker, run
 
     telemetry, tuning = watched(classifier, source.info(), [*lines, outputs, *shown], outputs)
@@ -230,7 +229,7 @@ def run_dashboard(
             screen.run(worker.is_alive, source.close)
         finally:
             source.close()
-            summary = worker.finish(STOP_SECONDS + (DEADLINE_SECONDS if len(outputs) else 0.0))
+            summary = worker.finish(STOP_SECONDS + outputs.closing_seconds)
     if screen.killed_by is not None:  # everything is put away: end as it would have
         signal.raise_signal(screen.killed_by)
     if options.screenshot:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from stream.messages import Chunk, Event, Result, Status
 
 WAITING_CLIPS = 64  # events whose clip is looked for
-LAST_CLIPS_SECONDS = 0.6  # that the end waits for clips
+# That the end waits for clips: some of what its queue has for closing, which is more where a recording could wait.
+LAST_CLIPS_SECONDS, LAST_CLIPS_OF_RECORDING_SECONDS = 0.6, 8.0
 LONGEST_SECONDS = 1e10
 
 
@@ -84,6 +85,7 @@ class History:
 
         self._times = context.new_times()
         self._clips = context.clips
+        self._patience = LAST_CLIPS_SECONDS if context.source.live else LAST_CLIPS_OF_RECORDING_SECONDS
         run = RunStart(
             started=context.wall(),
             source=context.origin.source,
@@ -137,7 +139,7 @@ class History:
         self._closed = True
         self._follower.finish()
         # Those who write clips complete the last ones at the same time.
-        end = time.monotonic() + LAST_CLIPS_SECONDS
+        end = time.monotonic() + self._patience
         for result, event in self._waiting:
             self._clips.wait(result, event, max(0.0, end - time.monotonic()))
         self._put_clips()

@@ -9,7 +9,7 @@ from stream.outputs.clip_paths import ClipPaths
 from stream.outputs.marks import Marks
 from stream.outputs.output import Output
 from stream.outputs.output_report import OutputReport
-from stream.outputs.queued import CAPACITY_MESSAGES, Queued
+from stream.outputs.queued import CAPACITY_MESSAGES, DEADLINE_SECONDS, Queued
 from stream.outputs.sink import GuardMaker, without_sound
 from stream.outputs.switches import Switches
 
@@ -36,6 +36,7 @@ class Outputs:
 
     Attributes:
         switches, marks, clips: as given.
+        closing_seconds: the longest that ``close`` takes.
     """
 
     def __init__(
@@ -63,10 +64,13 @@ class Outputs:
                 wants=output.WANTS if before is None else before.wants,
                 capacity=RECORDING_MESSAGES if waits else CAPACITY_MESSAGES,
                 patience_seconds=RECORDING_PATIENCE_SECONDS if waits else 0.0,
+                # Where the sound has waited for it, so does the end: a slow disk loses nothing.
+                deadline_seconds=RECORDING_PATIENCE_SECONDS if waits else DEADLINE_SECONDS,
             )
             self._queues.append(queue)
             if writes_sound(type(output)):
                 writers.append(queue)
+        self.closing_seconds = max((queue.deadline_seconds for queue in self._queues), default=0.0)
         self.switches = Switches() if switches is None else switches
         # How far back the sound must reach that results refer to, in seconds; 0 where nobody reads it.
         self.history_seconds: float = max(
@@ -121,7 +125,8 @@ class Outputs:
             self._guard.status(status)
 
     def close(self) -> None:
-        """Deliver what waits: all side by side, so that it takes no longer than the slowest, which has a second."""
+        """Deliver what waits: all side by side, so that it takes no longer than the slowest. That one has a second, or
+        ten where a recording has waited for it."""
         try:
             if self._guard is not None:
                 self._guard.flush()

@@ -55,6 +55,7 @@ class Queued:
     Attributes:
         dropped: messages that never reached the sink, by kind: "chunk", "result", "status".
         errors: messages (or the closing) at which the sink failed for good.
+        deadline_seconds: as given.
 
     Raises:
         SpecError: a capacity below 1, or a deadline or patience below 0.
@@ -86,7 +87,7 @@ class Queued:
         self._missed = 0  # dropped, and the sink was not told yet
         self._trouble = ""
         self._capacity = capacity
-        self._deadline_seconds = deadline_seconds
+        self.deadline_seconds = deadline_seconds
         self._patience_seconds = patience_seconds
         self._patient = patience_seconds > 0
         # Two queues, so that the oldest message of either importance is at hand; the number keeps the order of both.
@@ -148,7 +149,7 @@ class Queued:
             if self._closing:
                 return
             self._closing = True
-            self._give_up_at = time.monotonic() + self._deadline_seconds
+            self._give_up_at = time.monotonic() + self.deadline_seconds
             self._changed.notify_all()
         try:
             if (hurry := getattr(self._sink, "hurry", None)) is not None:
@@ -182,7 +183,7 @@ class Queued:
             log.warning(
                 "%s: still busy after %g s; not delivered: %s",
                 self._name,
-                self._deadline_seconds,
+                self.deadline_seconds,
                 what or "its closing",
             )
         elif any(self.dropped.values()) or self.errors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -356,6 +357,22 @@ def test_the_clip_of_an_event_is_found_when_it_is_finished(tmp_path: Path) -> No
     (heard,), _ = read(path)
     assert heard.clip == str(tmp_path / "a.flac")
     history.close()
+
+
+def test_the_last_clip_of_a_recording_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.outputs.history.LAST_CLIPS_SECONDS", 0.0)  # of sound that is live
+    clips = ClipPaths()
+    clips.open()
+    path = tmp_path / "h.sqlite"
+    recording = SourceInfo("a.wav", RATE, live=False)
+    history = History(context(clips=clips, source=recording), str(path))
+    history.result(result(rows(0, np.zeros((100, 3))), 10 * RATE, event(offset=7 * RATE)))
+    late = threading.Timer(0.1, clips.put, ["", "", 0, tmp_path / "a.flac"])
+    late.start()
+    history.close()
+    late.join()
+    (heard,), _ = read(path)
+    assert heard.clip == str(tmp_path / "a.flac")
 
 
 def test_scores_of_another_model_are_left_out_and_its_events_too(tmp_path: Path) -> None:

@@ -58,3 +58,25 @@ def test_a_sink_that_hangs_is_waited_for_once() -> None:
     queued.close()
     assert held.closed.wait(WAIT_SECONDS)
     assert sum(timeout is not None for timeout in waits) <= 3  # not once a message
+
+
+@pytest.mark.parametrize(("live", "closed"), [(False, True), (True, False)])
+def test_the_end_of_a_recording_waits_too(live: bool, closed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs_module, "DEADLINE_SECONDS", 0.01)
+
+    class SlowEnd(Slow):
+        def close(self) -> None:
+            if live:
+                assert gate.wait(WAIT_SECONDS)
+            else:
+                threading.Event().wait(0.1)  # ten times what sound that is live would get
+            super().close()
+            ended.append(True)
+
+    ended: list[bool] = []
+    gate, sink = threading.Event(), SlowEnd()
+    outputs = Outputs([(sink, "slow", "x")], live=live)
+    outputs.close()
+    assert (ended != []) is closed
+    assert outputs.closing_seconds == (0.01 if live else outputs_module.RECORDING_PATIENCE_SECONDS)
+    gate.set()
