@@ -138,6 +138,7 @@ class Pool:
             SnapshotInvalid: it is damaged, or of another model or other settings.
         """
         row = self._take_row()
+        self._company.forget(row)
         try:
             classifier = StreamClassifier(
                 self.model,
