@@ -111,8 +111,11 @@ class Company:
                     brought = error
                 yield places, brought
 
-    def going_on(self, rows: Places, starts: NDArray[np.int64], samples: int, sample_rate: int) -> Any:
-        """(N,) bool: whose next sound, at ``starts``, goes on with what is inside; its samples must be valid."""
+    def going_on(
+        self, rows: Places, starts: NDArray[np.int64], samples: int, sample_rate: int
+    ) -> NDArray[np.bool_]:
+        """See Pool."""
         if not self._many.takes(samples, sample_rate):
             return np.zeros(len(rows), np.bool_)
-        return self._many.ends[rows] == starts
+        found: NDArray[np.bool_] = self._many.ends[rows] == starts
+        return found
