@@ -1,7 +1,7 @@
 """ManyStreams: sound of many streams through all stages at once, where it is nothing but sound.
 
 What each stream is given, and keeps, is to the bit what `StreamClassifier.push` would give and keep. Whatever is more
-than that (a gap, an invalid sample, another rate, new rules, a model that is not yet warm) is for that method.
+than that (the first sound, a gap, an invalid sample, another rate, new rules) is for that method.
 
 While a stream is *inside*, what it carries lies here, beside that of the others, and its classifier must not be used.
 ``leave`` gives it back.
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.capture.channels import INTEGER_SCALE
-from stream.classifier.rows import MAX_PROBABILITY
+from stream.classifier.rows import MAX_PROBABILITY, are_warm
 from stream.classifier.stages import Stages
 from stream.classifier.stream_classifier import StreamClassifier
 from stream.decisions.many_detectors import MOST_ROWS, ManyDetectors
@@ -39,12 +39,14 @@ class Brought(NamedTuple):
     Attributes:
         probs: (N, T, C) float32.
         sample: (N, T) int64, reference samples of those rows.
+        warm: (T,) bool, of each of them.
         features: (N, T, F) float32.
         events: by place among the N, of those that have some.
     """
 
     probs: NDArray[np.float32]
     sample: NDArray[np.int64]
+    warm: NDArray[np.bool_]
     features: NDArray[np.float32]
     events: dict[int, tuple[Event, ...]]
 
@@ -70,6 +72,7 @@ class ManyStreams:
         self._inside: list[Stages | None] = [None] * rows
         self.ends = np.full(rows, _NOWHERE, np.int64)
         self._next = np.zeros(rows, np.int64)  # reference sample of the next row
+        self._cold = np.zeros(rows, np.int64)  # how many of the next rows are
         self._count = np.zeros(rows, np.int64)  # rows since it entered
         self._last = np.zeros(rows, np.float32)  # the newest sample
         self._captured_at = np.full(rows, np.nan)  # of that; NaN where it is not known
@@ -101,6 +104,7 @@ class ManyStreams:
         self._detectors.enter(row, stages.detector)
         self.ends[row] = chunk.start
         self._next[row] = stages.rows.next_sample
+        self._cold[row] = stages.rows.cold
         self._count[row] = 0
         self._inside[row] = stages
         return True
@@ -137,8 +141,8 @@ class ManyStreams:
         """(N,) numbers; streams of one kind can be pushed together."""
         if self._mfcc is None:
             return np.zeros(len(rows), np.int64)
-        kinds: NDArray[np.int64] = (self._detectors.kind[rows] << 32) + self._mfcc.held[rows]
-        return kinds
+        kinds: NDArray[np.int64] = (self._detectors.kind[rows] << 20) + self._mfcc.held[rows]
+        return (self._cold[rows] << 40) + kinds
 
     def push(
         self, rows: NDArray[np.intp], sound: NDArray[Any], captured_at: NDArray[np.float64]
@@ -168,26 +172,31 @@ class ManyStreams:
         self._mfcc.commit(rows)
         first = self._next[rows]
         self._next[rows] = first + count * self._hop
+        cold = int(self._cold[rows[0]])
+        self._cold[rows] = max(0, cold - count)
         self._count[rows] += count
         self.ends[rows] += sound.shape[1]
         last = sound[:, -1]
         self._last[rows] = last if scale is None else last * scale
         known = ~np.isnan(captured_at)
         self._captured_at[rows[known]] = captured_at[known]
-        events = self._detectors.push(rows, probs, first)
-        return Brought(probs, first[:, None] + self._rows[:count], frames, events)
+        events: dict[int, tuple[Event, ...]] = {}
+        if cold < count:
+            events = self._detectors.push(rows, probs[:, cold:], first + cold * self._hop)
+        sample = first[:, None] + self._rows[:count]
+        return Brought(probs, sample, are_warm(count, cold), frames, events)
 
     def results(
         self, rows: NDArray[np.intp], brought: Brought, captured_at: Sequence[float | None]
     ) -> list[Result | None]:
         """What ``push`` brought, as of each stream's own; None of those that were forgotten meanwhile."""
-        probs, sample, features, events = brought
+        probs, sample, warm, features, events = brought
         found: list[Result | None] = []
         for place, (row, end) in enumerate(zip(rows.tolist(), self.ends[rows].tolist(), strict=True)):
             if (stages := self._inside[row]) is None:
                 found.append(None)
                 continue
-            scores = stages.rows.scores(probs[place], sample[place])
+            scores = stages.rows.scores(probs[place], sample[place], warm)
             found.append(
                 stages.result(scores, features[place], events.get(place, ()), end, captured_at[place])
             )

@@ -28,9 +28,9 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 _ALL_WARM = _frozen(np.ones(1024, np.bool_))
 
 
-def all_warm(rows: int) -> NDArray[np.bool_]:
-    """(T,) True, shared."""
-    return _ALL_WARM[:rows] if rows <= len(_ALL_WARM) else np.ones(rows, np.bool_)
+def are_warm(rows: int, cold: int) -> NDArray[np.bool_]:
+    """(T,) bool, False for the first ``cold``; perhaps shared."""
+    return _ALL_WARM[:rows] if cold <= 0 and rows <= len(_ALL_WARM) else np.arange(rows) >= cold
 
 
 def _are_probabilities(probs: NDArray[np.float32]) -> bool:
@@ -148,8 +148,7 @@ class Rows:
         if not _are_probabilities(probs):
             raise self._no_probability(probs)
         # A planned reset is part of how the model is used; only a start or a lost context makes it cold.
-        cold = self._cold_rows - self._heard
-        warm = _ALL_WARM[:rows] if cold <= 0 and rows <= len(_ALL_WARM) else np.arange(rows) >= cold
+        warm = are_warm(rows, self.cold)
         self._heard += rows
         first = self._start + self.reference
         self._start += rows * self.hop
@@ -159,11 +158,14 @@ class Rows:
         return Scores(probs, sample, warm, self.labels, self._sample_rate, self.hop)
 
     @property
-    def settled(self) -> bool:
-        """Whether the next rows are warm, and nothing happens to them but ``score``."""
-        return (
-            self._heard >= self._cold_rows and self.stride == 1 and self.derived is None and not self.planned
-        )
+    def are_plain(self) -> bool:
+        """Whether nothing happens to rows but ``score``."""
+        return self.stride == 1 and self.derived is None and not self.planned
+
+    @property
+    def cold(self) -> int:
+        """How many of the next rows are not warm."""
+        return max(0, self._cold_rows - self._heard)
 
     @property
     def next_sample(self) -> int:
@@ -171,13 +173,15 @@ class Rows:
         return self._start + self.reference
 
     def move_on(self, rows: int) -> None:
-        """Somebody else scored so many rows, while this was ``settled``."""
+        """Somebody else scored so many rows, while they ``are_plain``."""
         self._start += rows * self.hop
         self._heard += rows
 
-    def scores(self, probs: NDArray[np.float32], sample: NDArray[np.int64]) -> Scores:
-        """Of such rows: (T, C) float32 and (T,) their reference samples."""
-        return Scores(probs, sample, all_warm(len(probs)), self.labels, self._sample_rate, self.hop)
+    def scores(
+        self, probs: NDArray[np.float32], sample: NDArray[np.int64], warm: NDArray[np.bool_]
+    ) -> Scores:
+        """Of such rows: (T, C) float32, (T,) their reference samples, and whether they are warm."""
+        return Scores(probs, sample, warm, self.labels, self._sample_rate, self.hop)
 
     def join(self, parts: list[Scores]) -> Scores:
         """Consecutive scores as one; no rows for an empty list."""

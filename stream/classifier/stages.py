@@ -104,7 +104,7 @@ class Stages:
             chunk.start == self._run_end
             and not self.closed
             and self.conditioner.idle(chunk)
-            and self.rows.settled
+            and self.rows.are_plain
             and can_join(self.detector, len(chunk.samples) // self._frame_hop + 1)
         )
 

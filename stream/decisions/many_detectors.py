@@ -33,6 +33,8 @@ class ManyDetectors:
         self._kinds: dict[tuple[int, ...], int] = {}
         self._averages: list[MovingAverage] = []  # of each kind
         self._past: list[NDArray[np.float32]] = []  # of each kind, (count, longest - 1, C)
+        self._seen = np.zeros(count, np.int64)
+        self._pushed = np.zeros(count, np.bool_)  # since it entered
         self.kind = np.zeros(count, np.int64)
         self._bars = np.zeros((count, classes), np.float32)
         self._busy = np.zeros(count, np.bool_)
@@ -46,24 +48,25 @@ class ManyDetectors:
             self._averages.append(MovingAverage(average.lengths))
             self._past.append(np.zeros((len(self.kind), *average.past.shape), np.float32))
         self.kind[number] = kind
-        self._past[kind][number] = average.past
+        self._past[kind][number], self._seen[number] = average.past, average.seen
         self._bars[number] = detector.bars
         self._busy[number] = detector.busy
         self._newest[number] = detector.smoothed
+        self._pushed[number] = False
         self._detectors[number] = detector
 
     def leave(self, number: int, sample: int) -> None:
         """Let the detector go on from here.
 
         Args:
-            number: of one that was pushed since it entered.
+            number: of one that has entered.
             sample: reference sample of its last row.
         """
-        detector = self._detectors[number]
+        detector, self._detectors[number] = self._detectors[number], None
         assert detector is not None
-        past = self._past[self.kind[number]][number]
-        detector.resume(past.copy(), self._newest[number].copy(), sample)
-        self._detectors[number] = None
+        if self._pushed[number]:
+            past, newest = self._past[self.kind[number]][number], self._newest[number]
+            detector.resume(past.copy(), int(self._seen[number]), newest.copy(), sample)
 
     def push(
         self, numbers: NDArray[np.intp], probs: NDArray[np.float32], samples: NDArray[np.int64]
@@ -80,7 +83,10 @@ class ManyDetectors:
         """
         kind = self.kind[numbers[0]]
         past = self._past[kind]
-        averages, past[numbers] = self._averages[kind].push_together(past[numbers], probs)
+        averages, past[numbers], self._seen[numbers] = self._averages[kind].push_together(
+            past[numbers], self._seen[numbers], probs
+        )
+        self._pushed[numbers] = True
         self._newest[numbers] = averages[:, -1]
         highs = averages.max(axis=1)
         begins = (highs >= self._bars[numbers]).any(axis=1)

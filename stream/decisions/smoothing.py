@@ -97,31 +97,32 @@ class MovingAverage:
             return self._away
         return self._ring[self._newest : self._newest + self._longest - 1]
 
-    def resume(self, past: NDArray[np.float32]) -> None:
-        """Go on from ``past``, which ``push_together`` has moved on while this was ``full``. It is kept."""
-        self._away = past
-
     @property
-    def full(self) -> bool:
-        """Whether there were as many rows as the longest average takes."""
-        return self._longest in (1, self._seen)
+    def seen(self) -> int:
+        """Rows so far, up to as many as the longest average takes."""
+        return self._seen
+
+    def resume(self, past: NDArray[np.float32], seen: int) -> None:
+        """Go on from what ``push_together`` has made of ``past`` and ``seen``. The array is kept."""
+        self._away, self._seen = past, seen
 
     def push_together(
-        self, past: NDArray[np.float32], probs: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """``push`` of many other averages of the same lengths, all ``full``, in a few operations, to the bit.
+        self, past: NDArray[np.float32], seen: NDArray[np.int64], probs: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+        """``push`` of many other averages of the same lengths, in a few operations, to the bit.
 
         Args:
             past: (N, longest - 1, C) float32, of each.
+            seen: (N,) of each.
             probs: (N, T, C) float32.
 
         Returns:
-            (N, T, C) float32, and the new past of each.
+            (N, T, C) float32, and the new past and seen of each.
         """
         streams, rows, classes = probs.shape
         longest = self._longest
         if longest == 1:
-            return probs, past
+            return probs, past, seen
         # Streams beside each other, so that one operation takes many numbers; newest first.
         line = np.empty((rows + longest - 1, streams, classes), np.float32)
         line[:rows] = probs.swapaxes(0, 1)[::-1]
@@ -133,9 +134,13 @@ class MovingAverage:
         for back in range(1, longest):
             part = flat[back : back + rows]
             total += part if used is None else part * used[back]
-        total /= np.tile(self._divisor, streams)
+        if (seen == longest).all():
+            total /= np.tile(self._divisor, streams)
+        else:
+            count = seen[None, :, None] + np.arange(rows, 0, -1)[:, None, None]
+            total /= np.minimum(count, self._lengths).astype(np.float32).reshape(rows, -1)
         averages = total[::-1].reshape(rows, streams, classes).swapaxes(0, 1)
-        return averages, line[: longest - 1].swapaxes(0, 1)
+        return averages, line[: longest - 1].swapaxes(0, 1), np.minimum(seen + rows, longest)
 
     # Twins: ``_push_many`` takes five to ten times as long for the few rows of live sound (15 to 40 against 1.6 to 5
     # µs), ``_push_few`` 1.5 times as long for a single one, and both would take longer for a file. All sum newest

@@ -106,9 +106,6 @@ def test_as_alone(seed: int, smoothing: list[float]) -> None:
 
 def test_who_cannot_join() -> None:
     detector = Detector(DetectorSpec(default=ClassRule(smoothing=0.1)), LABELS, RATE, HOP)
-    rng = np.random.default_rng(0)
-    assert not can_join(detector, 1), "its averages take fewer rows than they will"
-    detector.push(scores(rng, 0, 5))
     assert can_join(detector, 1)
     assert not can_join(detector, MOST_ROWS + 1)
     detector.flush()

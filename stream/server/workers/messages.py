@@ -110,13 +110,14 @@ class Heard(msgspec.Struct, array_like=True, tag="heard", omit_defaults=True):
 
 
 class HeardTogether(msgspec.Struct, array_like=True, tag="heards"):
-    """What a `SoundTogether` brought N of its streams: T warm rows each.
+    """What a `SoundTogether` brought N of its streams: T rows each.
 
     Attributes:
         seats: different ones.
         samples: that were classified, of each.
         probs: (N, T, C) float32.
         sample: (N, T) int64.
+        warm: (T,) bool, for each of them.
         ends, captured_at: of each.
         events: by place in ``seats``, of those that have some.
     """
@@ -125,6 +126,7 @@ class HeardTogether(msgspec.Struct, array_like=True, tag="heards"):
     samples: int
     probs: Bytes
     sample: Bytes
+    warm: Bytes
     ends: list[int]
     captured_at: list[float | None]
     events: dict[int, tuple[Event, ...]]

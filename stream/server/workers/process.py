@@ -147,6 +147,7 @@ class Worker:
                     count,
                     brought.probs.tobytes(),
                     brought.sample.tobytes(),
+                    brought.warm.tobytes(),
                     [order.starts[place] + count for place in here],
                     [captured_at[place] for place in here],
                     brought.events,

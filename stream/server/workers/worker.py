@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from stream.classifier.rows import all_warm
 from stream.decisions.spec import DetectorSpec
 from stream.errors import ClosedError, StreamClassifyError
 from stream.inference.session import Model
@@ -221,10 +220,9 @@ class Worker:
 
     def _share_out(self, heard: HeardTogether) -> None:
         count = len(heard.seats)
-        sample = np.frombuffer(heard.sample, np.int64).reshape(count, -1)
-        rows = sample.shape[1]
-        probs = np.frombuffer(heard.probs, np.float32).reshape(count, rows, -1)
-        warm = all_warm(rows)
+        warm = np.frombuffer(heard.warm, np.bool_)
+        sample = np.frombuffer(heard.sample, np.int64).reshape(count, len(warm))
+        probs = np.frombuffer(heard.probs, np.float32).reshape(count, len(warm), -1)
         for place, (number, end, captured_at) in enumerate(
             zip(heard.seats, heard.ends, heard.captured_at, strict=True)
         ):
