@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from stream.classifier import StreamClassifier
     from stream.server.pool.seat import Seat
 
-# Streams at a time: enough to amortise an operation of NumPy, and their samples, frames and states stay in the
-# second-level cache.
-BLOCK_STREAMS = 32
+# Streams at a time: more hardly amortise the operations of NumPy any further, and no longer fit the caches.
+BLOCK_STREAMS = 192
 
 Places = NDArray[np.intp]
 
