@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -27,6 +26,11 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 _ALL_WARM = _frozen(np.ones(1024, np.bool_))
+
+
+def are_warm(rows: int, cold: int) -> NDArray[np.bool_]:
+    """(T,) bool, False for the first ``cold``; perhaps shared."""
+    return _ALL_WARM[:rows] if cold <= 0 and rows <= len(_ALL_WARM) else np.arange(rows) >= cold
 
 
 def _are_probabilities(probs: NDArray[np.float32]) -> bool:
@@ -144,8 +148,7 @@ class Rows:
         if not _are_probabilities(probs):
             raise self._no_probability(probs)
         # A planned reset is part of how the model is used; only a start or a lost context makes it cold.
-        cold = self._cold_rows - self._heard
-        warm = _ALL_WARM[:rows] if cold <= 0 and rows <= len(_ALL_WARM) else np.arange(rows) >= cold
+        warm = are_warm(rows, self.cold)
         self._heard += rows
         first = self._start + self.reference
         self._start += rows * self.hop
@@ -155,41 +158,30 @@ class Rows:
         return Scores(probs, sample, warm, self.labels, self._sample_rate, self.hop)
 
     @property
-    def settled(self) -> bool:
-        """Whether the next rows are warm, and nothing happens to them but ``score``."""
-        return (
-            self._heard >= self._cold_rows and self.stride == 1 and self.derived is None and not self.planned
-        )
+    def are_plain(self) -> bool:
+        """Whether nothing happens to rows but ``score``."""
+        return self.stride == 1 and self.derived is None and not self.planned
 
-    @staticmethod
-    def score_together(
-        streams: Sequence[Rows], probs: NDArray[np.float32]
-    ) -> tuple[list[Scores], list[int]] | None:
-        """``score`` of many ``settled`` streams of one model.
+    @property
+    def cold(self) -> int:
+        """How many of the next rows are not warm."""
+        return max(0, self._cold_rows - self._heard)
 
-        Args:
-            streams: N different ones.
-            probs: (N, T, C) float32.
+    @property
+    def next_sample(self) -> int:
+        """Reference sample of the next row."""
+        return self._start + self.reference
 
-        Returns:
-            Scores of each, and the sample of the first of its rows. None, and nothing is changed, where something is no
-            probability.
-        """
-        if not (probs.min() >= 0 and probs.max() <= MAX_PROBABILITY):  # not: NaN is neither
-            return None
-        rows, hop = probs.shape[1], streams[0].hop
-        warm = _ALL_WARM[:rows] if rows <= len(_ALL_WARM) else np.ones(rows, np.bool_)
-        reference, labels, sample_rate = streams[0].reference, streams[0].labels, streams[0]._sample_rate
-        first = [stream._start + reference for stream in streams]
-        samples = np.array(first, np.int64)[:, None] + np.arange(0, rows * hop, hop, dtype=np.int64)
-        for stream in streams:
-            stream._start += rows * hop
-            stream._heard += rows
-        scores = [
-            Scores(own, sample, warm, labels, sample_rate, hop)
-            for own, sample in zip(probs, samples, strict=True)
-        ]
-        return scores, first
+    def move_on(self, rows: int) -> None:
+        """Somebody else scored so many rows, while they ``are_plain``."""
+        self._start += rows * self.hop
+        self._heard += rows
+
+    def scores(
+        self, probs: NDArray[np.float32], sample: NDArray[np.int64], warm: NDArray[np.bool_]
+    ) -> Scores:
+        """Of such rows: (T, C) float32, (T,) their reference samples, and whether they are warm."""
+        return Scores(probs, sample, warm, self.labels, self._sample_rate, self.hop)
 
     def join(self, parts: list[Scores]) -> Scores:
         """Consecutive scores as one; no rows for an empty list."""

@@ -104,19 +104,30 @@ class Stages:
             chunk.start == self._run_end
             and not self.closed
             and self.conditioner.idle(chunk)
-            and self.rows.settled
+            and self.rows.are_plain
             and can_join(self.detector, len(chunk.samples) // self._frame_hop + 1)
         )
 
-    def joined(
-        self, chunk: Chunk, last: float, scores: Scores, features: Frames, events: tuple[Event, ...]
-    ) -> Result:
-        """Such a chunk, with its ``last`` sample, brought this; all stages but the conditioner have taken it."""
-        self._run_end = end = chunk.end
+    def move_on(self, rows: int, last: float, end: int, captured_at: float | None) -> None:
+        """`ManyStreams` took such chunks in, with these many rows; front end and detector know it already.
+
+        Args:
+            rows: of scores.
+            last: the newest sample.
+            end: one past its index.
+            captured_at: when it was, if that is known.
+        """
+        self.rows.move_on(rows)
+        self._run_end = end
         self.conditioner.pass_on(last, end)
-        if chunk.captured_at is not None:
-            self._captured_at = chunk.captured_at
-        return Result(scores, features, events, (), end, 0, self._stream, self._model_id, chunk.captured_at)
+        if captured_at is not None:
+            self._captured_at = captured_at
+
+    def result(
+        self, scores: Scores, features: Frames, events: tuple[Event, ...], end: int, captured_at: float | None
+    ) -> Result:
+        """What such a chunk brought."""
+        return Result(scores, features, events, (), end, 0, self._stream, self._model_id, captured_at)
 
     def flush(self) -> Steps:
         """No more sound: what was held back, and the events that the end cuts."""

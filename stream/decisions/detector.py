@@ -189,8 +189,25 @@ class Detector:
 
     @property
     def joins(self) -> bool:
-        """Whether ``decide`` may be given its next rows: its averages are of as many rows as they will ever be."""
-        return self.average.full and not self._closed and type(self) is Detector
+        """Whether ``decide`` may be given its next rows."""
+        return not self._closed and type(self) is Detector
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is on, rises or falls."""
+        return self._busy
+
+    def resume(self, past: NDArray[np.float32], seen: int, newest: NDArray[np.float32], sample: int) -> None:
+        """Go on behind rows of which `ManyDetectors` has given ``decide`` those that mattered.
+
+        Args:
+            past, seen: of ``average``; kept.
+            newest: (C,) float32, the newest averages; kept.
+            sample: reference sample of the newest row.
+        """
+        self.average.resume(past, seen)
+        self._smooth = newest[None]
+        self._decided = sample + self.lag
 
     def decide(
         self, averages: NDArray[np.float32], low: list[float], high: list[float], begins: bool, sample: int

@@ -1,8 +1,6 @@
-"""Many detectors at once: their averages and the extremes of them in a few operations. `Detector` decides."""
+"""ManyDetectors: averages of many detectors, and their extremes, in a few operations. `Detector` decides."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,37 +13,95 @@ MOST_ROWS = 64  # of each: more than a pool takes of a stream at once, when it i
 
 
 def can_join(detector: Detector, rows: int) -> bool:
-    """Whether ``push_together`` may be given its next ``rows``."""
+    """Whether `ManyDetectors` may be given its next ``rows``."""
     return rows <= MOST_ROWS and detector.joins
 
 
-def kind(detector: Detector) -> tuple[int, ...]:
-    """What detectors that are given to ``push_together`` have in common."""
-    return detector.average.lengths
-
-
-def push_together(
-    detectors: Sequence[Detector], probs: NDArray[np.float32], samples: Sequence[int]
-) -> list[tuple[Event, ...]]:
-    """``push`` of many detectors, to the bit.
+class ManyDetectors:
+    """Keeps what detectors carry from row to row side by side, from ``enter`` to ``leave``.
 
     Args:
-        detectors: N different ones of one ``kind`` that ``can_join``.
-        probs: (N, T, C) float32 of warm rows; not kept.
-        samples: reference sample of the first row of each.
+        count: how many there may be; each has a number.
+        classes: C of each.
 
-    Returns:
-        The events of each.
+    Attributes:
+        kind: (count,) int64; detectors of one kind can be pushed together: their averages are as long.
     """
-    averages = MovingAverage.push_together([each.average for each in detectors], probs)
-    lows, highs = averages.min(axis=1), averages.max(axis=1)
-    bars, spec = detectors[0].bars, detectors[0].spec
-    if not all([each.spec is spec for each in detectors]):  # noqa: C419 (a list is quicker)
-        bars = np.stack([each.bars for each in detectors])
-    begins = (highs >= bars).any(axis=1)
-    return [
-        detector.decide(average, low, high, begin, sample)
-        for detector, average, low, high, begin, sample in zip(
-            detectors, averages, lows.tolist(), highs.tolist(), begins.tolist(), samples, strict=True
+
+    def __init__(self, count: int, classes: int) -> None:
+        self._detectors: list[Detector | None] = [None] * count
+        self._kinds: dict[tuple[int, ...], int] = {}
+        self._averages: list[MovingAverage] = []  # of each kind
+        self._past: list[NDArray[np.float32]] = []  # of each kind, (count, longest - 1, C)
+        self._seen = np.zeros(count, np.int64)
+        self._pushed = np.zeros(count, np.bool_)  # since it entered
+        self.kind = np.zeros(count, np.int64)
+        self._bars = np.zeros((count, classes), np.float32)
+        self._busy = np.zeros(count, np.bool_)
+        self._newest = np.zeros((count, classes), np.float32)  # averages
+
+    def enter(self, number: int, detector: Detector) -> None:
+        """Go on from where a detector is that ``can_join``."""
+        average = detector.average
+        kind = self._kinds.setdefault(average.lengths, len(self._averages))
+        if kind == len(self._averages):
+            self._averages.append(MovingAverage(average.lengths))
+            self._past.append(np.zeros((len(self.kind), *average.past.shape), np.float32))
+        self.kind[number] = kind
+        self._past[kind][number], self._seen[number] = average.past, average.seen
+        self._bars[number] = detector.bars
+        self._busy[number] = detector.busy
+        self._newest[number] = detector.smoothed
+        self._pushed[number] = False
+        self._detectors[number] = detector
+
+    def leave(self, number: int, sample: int) -> None:
+        """Let the detector go on from here.
+
+        Args:
+            number: of one that has entered.
+            sample: reference sample of its last row.
+        """
+        detector, self._detectors[number] = self._detectors[number], None
+        assert detector is not None
+        if self._pushed[number]:
+            past, newest = self._past[self.kind[number]][number], self._newest[number]
+            detector.resume(past.copy(), int(self._seen[number]), newest.copy(), sample)
+
+    def push(
+        self, numbers: NDArray[np.intp], probs: NDArray[np.float32], samples: NDArray[np.int64]
+    ) -> dict[int, tuple[Event, ...]]:
+        """``Detector.push`` of many, to the bit.
+
+        Args:
+            numbers: (N,) different ones of one ``kind``.
+            probs: (N, T, C) float32 of warm rows; not kept.
+            samples: (N,) reference sample of the first row of each.
+
+        Returns:
+            Events, by place in ``numbers``, of those that have some.
+        """
+        kind = self.kind[numbers[0]]
+        past = self._past[kind]
+        averages, past[numbers], self._seen[numbers] = self._averages[kind].push_together(
+            past[numbers], self._seen[numbers], probs
         )
-    ]
+        self._pushed[numbers] = True
+        self._newest[numbers] = averages[:, -1]
+        highs = averages.max(axis=1)
+        begins = (highs >= self._bars[numbers]).any(axis=1)
+        places = np.flatnonzero(begins | self._busy[numbers]).tolist()
+        events = {}
+        if places:
+            lows, highest = averages.min(axis=1).tolist(), highs.tolist()
+            first, begin = samples.tolist(), begins.tolist()
+            for place, number in zip(places, numbers[places].tolist(), strict=True):
+                detector = self._detectors[number]
+                assert detector is not None
+                found = detector.decide(
+                    averages[place], lows[place], highest[place], begin[place], first[place]
+                )
+                self._busy[number] = detector.busy
+                if found:
+                    events[place] = found
+        return events

@@ -50,11 +50,11 @@ class MovingAverage:
         self._ring[...] = 0
         self._newest = _SPARE
         self._seen = 0  # rows so far, up to the longest average
-        self._away: NDArray[np.float32] | None = None  # the history, where `push_together` left it
+        self._away: NDArray[np.float32] | None = None  # the history, where ``resume`` left it
 
     def snapshot(self) -> Snapshot:
         """The state, as plain values: the newest rows, newest first."""
-        past = self._past.copy()
+        past = self.past.copy()
         return snapshots.begin(_KIND, lengths=self._lengths.tolist(), past=past, seen=self._seen)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -91,49 +91,56 @@ class MovingAverage:
         return average
 
     @property
-    def _past(self) -> NDArray[np.float32]:
-        """(longest - 1, C) the history, newest first."""
+    def past(self) -> NDArray[np.float32]:
+        """(longest - 1, C) float32, the rows that the next average needs, newest first. Until the next push."""
         if self._away is not None:
             return self._away
         return self._ring[self._newest : self._newest + self._longest - 1]
 
     @property
-    def full(self) -> bool:
-        """Whether there were as many rows as the longest average takes."""
-        return self._longest in (1, self._seen)
+    def seen(self) -> int:
+        """Rows so far, up to as many as the longest average takes."""
+        return self._seen
 
-    @staticmethod
-    def push_together(averages: Sequence[MovingAverage], probs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """``push`` of many, in a few operations, to the bit.
+    def resume(self, past: NDArray[np.float32], seen: int) -> None:
+        """Go on from what ``push_together`` has made of ``past`` and ``seen``. The array is kept."""
+        self._away, self._seen = past, seen
+
+    def push_together(
+        self, past: NDArray[np.float32], seen: NDArray[np.int64], probs: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+        """``push`` of many other averages of the same lengths, in a few operations, to the bit.
 
         Args:
-            averages: N different ones of the same lengths, all ``full``.
+            past: (N, longest - 1, C) float32, of each.
+            seen: (N,) of each.
             probs: (N, T, C) float32.
 
         Returns:
-            (N, T, C) float32.
+            (N, T, C) float32, and the new past and seen of each.
         """
-        first = averages[0]
         streams, rows, classes = probs.shape
-        longest = first._longest
+        longest = self._longest
         if longest == 1:
-            return probs
+            return probs, past, seen
         # Streams beside each other, so that one operation takes many numbers; newest first.
         line = np.empty((rows + longest - 1, streams, classes), np.float32)
         line[:rows] = probs.swapaxes(0, 1)[::-1]
-        past = np.concatenate([average._past for average in averages])
-        line[rows:] = past.reshape(streams, longest - 1, classes).swapaxes(0, 1)
-        for average, left in zip(averages, line[: longest - 1].swapaxes(0, 1), strict=True):
-            average._away = left
+        line[rows:] = past.swapaxes(0, 1)
         # Term by term: on so few numbers, live, that NumPy does not give the interpreter away for any of them.
         flat = line.reshape(len(line), -1)
         total = flat[:rows].copy()
-        used = None if first._used is None else np.tile(first._used, streams)
+        used = None if self._used is None else np.tile(self._used, streams)
         for back in range(1, longest):
             part = flat[back : back + rows]
             total += part if used is None else part * used[back]
-        total /= np.tile(first._divisor, streams)
-        return total[::-1].reshape(rows, streams, classes).swapaxes(0, 1)
+        if (seen == longest).all():
+            total /= np.tile(self._divisor, streams)
+        else:
+            count = seen[None, :, None] + np.arange(rows, 0, -1)[:, None, None]
+            total /= np.minimum(count, self._lengths).astype(np.float32).reshape(rows, -1)
+        averages = total[::-1].reshape(rows, streams, classes).swapaxes(0, 1)
+        return averages, line[: longest - 1].swapaxes(0, 1), np.minimum(seen + rows, longest)
 
     # Twins: ``_push_many`` takes five to ten times as long for the few rows of live sound (15 to 40 against 1.6 to 5
     # µs), ``_push_few`` 1.5 times as long for a single one, and both would take longer for a file. All sum newest

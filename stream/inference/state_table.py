@@ -44,11 +44,12 @@ class StateTable:
         streams: N.
 
     Attributes:
+        streams: N.
         arrays: one per StateSpec of the card, batch axis of length N.
     """
 
     def __init__(self, model: Model, streams: int) -> None:
-        self.model = model
+        self.model, self.streams = model, streams
         self.arrays: State = tuple(
             np.zeros(
                 [streams if axis == spec.batch_axis else size for axis, size in enumerate(spec.shape)],

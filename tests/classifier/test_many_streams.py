@@ -9,7 +9,7 @@ import pytest
 
 from stream.capture.channels import as_float32
 from stream.classifier import StreamClassifier
-from stream.classifier.many_streams import Joining, ManyStreams
+from stream.classifier.many_streams import ManyStreams
 from stream.decisions.derived import DerivedSpec
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.features.spec import MfccSpec, WaveformSpec
@@ -40,7 +40,21 @@ class Twins:
         np.testing.assert_array_equal(got.features, want.features)
         for name in ("events", "gaps", "opened", "end", "repaired", "stream", "model", "captured_at"):
             assert getattr(got, name) == getattr(want, name), name
+
+    def check_state(self) -> None:
         assert pack(self.joining.snapshot()) == pack(self.alone.snapshot())
+
+
+def push(many: ManyStreams, twins: list[Twins], chunks: list[Chunk]) -> list[Result] | None:
+    """Of streams that are inside, and of one kind."""
+    rows = np.array([twin.row for twin in twins])
+    sound = np.stack([chunk.samples for chunk in chunks])
+    brought = many.push(rows, sound, np.array([chunk.captured_at for chunk in chunks], np.float64))
+    if brought is None:
+        return None
+    results = many.results(rows, brought, [chunk.captured_at for chunk in chunks])
+    assert None not in results
+    return results  # type: ignore[return-value]  # checked above
 
 
 def floats(chunk: Chunk) -> Chunk:
@@ -62,7 +76,7 @@ def test_as_alone(name: str) -> None:
     joined = told = 0
     for turn in range(60):
         usual, integers = int(rng.choice([320, 1600, 3200])), bool(rng.random() < 0.5)
-        groups: dict[Any, list[tuple[Twins, Joining]]] = {}
+        groups: dict[Any, list[tuple[Twins, Chunk]]] = {}
         for twin, sound in zip(twins, sounds, strict=True):
             size = usual if rng.random() < 0.97 else int(rng.choice([100, 3000]))
             lost = int(rng.choice([10, 40_000])) if rng.random() < 0.03 else 0
@@ -73,18 +87,26 @@ def test_as_alone(name: str) -> None:
                 samples = np.round(32767 * samples).astype(np.int16)
             elif rng.random() < 0.1:
                 samples[50 : 50 + int(rng.choice([5, 900]))] = np.nan
-            chunk = Chunk(samples, at[twin.row], RATE, float(turn))
+            chunk = Chunk(samples, at[twin.row], RATE, float(turn) if rng.random() < 0.8 else None)
             at[twin.row] += size
-            joining = many.joining(twin.joining, twin.row, chunk)
-            if joining is None:
-                twin.check(twin.joining.push(floats(chunk)), chunk)
+            going_on = many.goes_on(twin.row, chunk)
+            if not going_on:
+                many.leave(twin.row)
+                twin.check_state()
+            if going_on or many.enter(twin.row, twin.joining, chunk):
+                kind = int(many.kinds(np.array([twin.row]))[0]), len(samples), samples.dtype
+                groups.setdefault(kind, []).append((twin, chunk))
             else:
-                groups.setdefault(joining.kind, []).append((twin, joining))
+                twin.check(twin.joining.push(floats(chunk)), chunk)
+                twin.check_state()
         for group in groups.values():
-            results = many.push([joining for _, joining in group])
+            results = push(many, [twin for twin, _ in group], [chunk for _, chunk in group])
             assert results is not None
-            for (twin, joining), result in zip(group, results, strict=True):
-                twin.check(result, joining.chunk)
+            for (twin, chunk), result in zip(group, results, strict=True):
+                twin.check(result, chunk)
+                if rng.random() < 0.2:
+                    many.leave(twin.row)
+                    twin.check_state()
                 joined += len(group) > 1
                 told += len(result.events)
     assert joined > 100
@@ -101,9 +123,8 @@ def test_what_the_model_cannot_answer_changes_nothing() -> None:
     for twin in twins:
         twin.joining.push(first)
         twin.alone.push(first)
-    before = [pack(twin.joining.snapshot()) for twin in twins]
-    both = [many.joining(twin.joining, twin.row, second) for twin in twins]
-    assert None not in both
+    for twin in twins:
+        assert many.enter(twin.row, twin.joining, second)
     step = model.step
     for answer in (np.float32(np.nan), np.float32(1.5), np.float32(-0.5), None):
 
@@ -115,11 +136,35 @@ def test_what_the_model_cannot_answer_changes_nothing() -> None:
             return probs, state
 
         model.step = broken  # type: ignore[method-assign]
-        assert many.push(both) is None  # type: ignore[arg-type]
-        assert [pack(twin.joining.snapshot()) for twin in twins] == before
+        assert push(many, twins, [second, second]) is None
+        for twin in twins:
+            many.leave(twin.row)
+            twin.check_state()
+            assert many.enter(twin.row, twin.joining, second)
     model.step = step  # type: ignore[method-assign]
-    for twin, result in zip(twins, many.push(both) or (), strict=True):  # type: ignore[arg-type]
+    for twin, result in zip(twins, push(many, twins, [second, second]) or (), strict=True):
         twin.check(result, second)
+        many.leave(twin.row)
+        twin.check_state()
+
+
+def test_who_is_forgotten_is_told_nothing() -> None:
+    table = StateTable(made(MfccSpec()), 2)
+    many = ManyStreams(table)
+    twins = [Twins(table, row) for row in range(2)]
+    sound = make("speech", RATE, 2.0)
+    chunk = Chunk(sound[16000:17600], 16000, RATE)
+    for twin in twins:
+        twin.joining.push(Chunk(sound[:16000], 0, RATE))
+        assert many.enter(twin.row, twin.joining, chunk)
+    rows = np.array([0, 1])
+    brought = many.push(rows, np.stack([chunk.samples] * 2), np.full(2, np.nan))
+    assert brought is not None
+    many.forget(0)
+    told = many.results(rows, brought, [None, None])
+    assert [result is None for result in told] == [True, False]
+    assert not many.goes_on(0, Chunk(sound[17600:19200], 17600, RATE))
+    assert many.goes_on(1, Chunk(sound[17600:19200], 17600, RATE))
 
 
 @pytest.mark.parametrize(
@@ -136,4 +181,6 @@ def test_models_whose_streams_go_alone(model: Any) -> None:
     classifier = StreamClassifier(table.model, engine=SlabRow(table, 0))
     sound = make("speech", RATE, 2.0)
     classifier.push(Chunk(sound[:16000], 0, RATE))
-    assert ManyStreams(table).joining(classifier, 0, Chunk(sound[16000:], 16000, RATE)) is None
+    many, chunk = ManyStreams(table), Chunk(sound[16000:], 16000, RATE)
+    assert not many.goes_on(0, chunk)
+    assert not many.enter(0, classifier, chunk)

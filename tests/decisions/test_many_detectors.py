@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream.decisions.detector import Detector
-from stream.decisions.many_detectors import MOST_ROWS, can_join, kind, push_together
+from stream.decisions.many_detectors import MOST_ROWS, ManyDetectors, can_join
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.messages import Event, Scores
 from stream.snapshot import pack
@@ -49,51 +49,63 @@ def test_as_alone(seed: int, smoothing: list[float]) -> None:
     together = [Detector(spec, LABELS, RATE, HOP, 400) for spec in specs]
     alone = [Detector(spec, LABELS, RATE, HOP, 400) for spec in specs]
     at = [int(rng.integers(10_000)) for _ in specs]
+    many = ManyDetectors(2 * len(specs), len(LABELS))
+    inside: set[int] = set()
+
+    def leave(i: int) -> None:
+        if i in inside:
+            inside.discard(i)
+            many.leave(2 * i, at[i] - HOP)
+
     events: list[Event] = []
     joined = quiet = 0
     for _ in range(120):
         rows = int(rng.choice([1, 3, 5, 5, 12, 25, MOST_ROWS]))
         taking = []
-        for i in rng.permutation(len(specs)):
+        for i in rng.permutation(len(specs)).tolist():
             if rng.random() < 0.05:
+                leave(i)
                 length, carried = int(rng.integers(1, 5000)), bool(rng.random() < 0.5)
                 at[i] += length
                 assert alone[i].gap(length, carried=carried) == together[i].gap(length, carried=carried)
-            if can_join(together[i], rows):
+            if i in inside or can_join(together[i], rows):
                 taking.append(i)
+                if i not in inside:
+                    many.enter(2 * i, together[i])
             else:
                 given = scores(rng, at[i], rows)
                 at[i] += HOP * rows
                 assert alone[i].push(given) == together[i].push(given)
         if not taking:
             continue
-        assert len({kind(together[i]) for i in taking}) == 1
+        numbers = np.array([2 * i for i in taking])
+        assert len(set(many.kind[numbers].tolist())) == 1
         given_all = [scores(rng, at[i], rows) for i in taking]
-        found = push_together(
-            [together[i] for i in taking],
-            np.stack([each.probs for each in given_all]),
-            [at[i] for i in taking],
+        found = many.push(
+            numbers, np.stack([each.probs for each in given_all]), np.array([at[i] for i in taking])
         )
-        for i, given, got in zip(taking, given_all, found, strict=True):
+        for place, (i, given) in enumerate(zip(taking, given_all, strict=True)):
+            got = found.get(place, ())
             want = alone[i].push(given)
             assert got == want
-            assert pack(together[i].snapshot()) == pack(alone[i].snapshot())
             at[i] += HOP * rows
+            inside.add(i)
+            if rng.random() < 0.3:
+                leave(i)
+                assert pack(together[i].snapshot()) == pack(alone[i].snapshot())
             events += got
             joined += 1
             quiet += not got
     assert joined > 400
     assert len(events) > 50
     assert quiet > 100
-    for one, other in zip(together, alone, strict=True):
+    for i, (one, other) in enumerate(zip(together, alone, strict=True)):
+        leave(i)
         assert one.flush() == other.flush()
 
 
 def test_who_cannot_join() -> None:
     detector = Detector(DetectorSpec(default=ClassRule(smoothing=0.1)), LABELS, RATE, HOP)
-    rng = np.random.default_rng(0)
-    assert not can_join(detector, 1), "its averages take fewer rows than they will"
-    detector.push(scores(rng, 0, 5))
     assert can_join(detector, 1)
     assert not can_join(detector, MOST_ROWS + 1)
     detector.flush()

@@ -6,10 +6,14 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stream.classifier import StreamClassifier
+from stream.classifier.many_streams import Brought
 from stream.decisions.derived import DerivedSpec
 from stream.decisions.spec import DetectorSpec
 from stream.errors import ClosedError, PoolFull, SpecError
@@ -18,7 +22,7 @@ from stream.features.repair import Method
 from stream.inference.session import Model
 from stream.inference.state_table import SlabRow, StateTable
 from stream.messages import Result
-from stream.server.pool.company import Company
+from stream.server.pool.company import Company, Places
 from stream.server.pool.listeners import Listeners
 from stream.server.pool.member import Member
 from stream.server.pool.micro_batch import Frames, MicroBatch
@@ -101,6 +105,35 @@ class Pool:
             self._rest()
         self._tell()
 
+    def going_on(
+        self, rows: Places, starts: NDArray[np.int64], samples: int, sample_rate: int
+    ) -> NDArray[np.bool_]:
+        """Which seats ``hear`` may be given their next sound of: it is nothing but sound behind their last.
+
+        Args:
+            rows: (N,) of seats for which nothing waits.
+            starts: (N,) of that sound.
+            samples, sample_rate: of the sound of each.
+        """
+        return self._company.going_on(rows, starts, samples, sample_rate)
+
+    def hear(
+        self, rows: Places, sound: NDArray[Any], captured_at: Sequence[float | None]
+    ) -> Iterator[tuple[Places, Brought | Exception | None]]:
+        """Run sound of such seats in the calling thread, as ``run_waiting`` does, but for their callbacks.
+
+        Args:
+            rows: (N,) different ones.
+            sound: (N, n) float32 or int16, valid.
+            captured_at: N times.
+
+        Yields:
+            See `Company.hear`.
+        """
+        self.batches += 1
+        self.batched += len(rows)
+        yield from self._company.hear(rows, sound, captured_at)
+
     def close(self) -> None:
         """End every stream that is left, with ClosedError, and the thread. A batch that is running ends first."""
         with self._lock:
@@ -138,6 +171,7 @@ class Pool:
             SnapshotInvalid: it is damaged, or of another model or other settings.
         """
         row = self._take_row()
+        self._company.forget(row)
         try:
             classifier = StreamClassifier(
                 self.model,

@@ -89,7 +89,7 @@ class Seat:
             ClosedError: after ``flush``.
         """
         rules = self._classifier.rules_of(spec)
-        self._put(lambda: self._classifier.change_rules(rules))
+        self._put(lambda: self._own_classifier().change_rules(rules))
 
     def snapshot(self, done: Callable[[Snapshot | None], None]) -> None:
         """Have ``done`` called with the state behind all that was pushed before.
@@ -113,6 +113,7 @@ class Seat:
         """End at once: nothing more is delivered, except what is being delivered at this moment."""
         self._over = True
         self._inbox.clear()
+        self._company.forget(self.row)
         self._remove(self)
         self._asked.end()
 
@@ -169,6 +170,11 @@ class Seat:
         except Exception:
             log.exception("stream %r: its end could not be told", self.name)
 
+    def _own_classifier(self) -> StreamClassifier:
+        """With the state of the stream, wherever that is."""
+        self._company.leave(self.row)
+        return self._classifier
+
     def _refuse_if_flushed(self) -> None:
         if self._flushed:
             raise ClosedError("push after flush: take another seat to start a new stream")
@@ -217,11 +223,11 @@ class Seat:
     def _save(self) -> None:
         snapshot: Snapshot | None = None
         try:
-            snapshot = self._classifier.snapshot()
+            snapshot = self._own_classifier().snapshot()
         except SnapshotInvalid as error:  # at some rates the resampler cannot be saved
             log.debug("stream %r: no snapshot: %s", self.name, error)
         self._asked.answer(snapshot)
 
     def _finish(self) -> None:
-        self._say(self._classifier.flush())
+        self._say(self._own_classifier().flush())
         self.end(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,7 @@ class Connection:
         self._patience: asyncio.Timeout | None = None
         self.token = ""
         self._waiter: asyncio.Future[None] | None = None
-        self._unsaid: bytes | None = None  # taken from the outbox, and not yet sent
+        self._unsaid: deque[bytes] = deque()  # taken from the outbox, and not yet sent
         self._state = LISTENING
         self._first = True  # no message came since ready
 
@@ -176,9 +177,9 @@ class Connection:
         if waiter is None or waiter.done():
             return
         if self._short_way is not None and stream is not None and self._ending is None and not self.gone:
-            while stream.connection is self and (message := stream.next_reply()) is not None:
-                if not self._short_way.say(message):
-                    self._unsaid = message
+            while stream.connection is self and (messages := stream.next_replies()):
+                if not self._short_way.say(messages):
+                    self._unsaid.extend(messages)
                     break
             else:
                 if stream.failure is None and not stream.over:
@@ -311,7 +312,7 @@ class Connection:
                 else:
                     self._waiter = self._loop.create_future()
                     await self._waiter
-                message, self._unsaid = self._unsaid, None
+                message = self._unsaid.popleft() if self._unsaid else None
                 if message is None and stream.connection is self and not self.gone:
                     message = stream.next_reply()
             if not self.gone and self._ending is not None:

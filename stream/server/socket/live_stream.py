@@ -35,6 +35,7 @@ _NOTHING: NDArray[np.float32] = np.empty(0, np.float32)
 PIECE_SECONDS = (
     1.0  # of sound that goes to the pool at a time, so that a long message cannot hold up other streams
 )
+MOST_BYTES_AT_ONCE = 16 << 10  # of replies
 MOST_ROWS_SECONDS = 10.0  # of scores that wait for a slow reader
 
 
@@ -203,6 +204,15 @@ class LiveStream:
             return encoded(self._lag())
         return self.outbox.take()
 
+    def next_replies(self) -> list[bytes]:
+        """As many as are sent at once, in order; none where nothing waits."""
+        messages: list[bytes] = []
+        size = 0
+        while size < MOST_BYTES_AT_ONCE and (message := self.next_reply()) is not None:
+            messages.append(message)
+            size += len(message)
+        return messages
+
     def _lag(self) -> Lag:
         """How far the stream is."""
         return Lag(
@@ -236,8 +246,7 @@ class LiveStream:
         self.position = self.heard_until = self._next_in
         if self.position >= self._lag_due:
             self._lag_due = self.position + self.rate
-            self.outbox.tell(self._lag())
-            self._wake()
+            self.outbox.tell(self._lag())  # it goes with the scores of this sound
 
     def _jump(self) -> None:
         """Nothing will come before ``_next_in``: what a long gap ends, ends now."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 from asyncio import BaseTransport
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -96,18 +96,23 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def _nothing_waits(self) -> bool:
         return not self.frames and self.queue.empty() and not self.read_paused and not self.close_sent
 
-    def say(self, text: bytes) -> bool:
-        """Send a text message at once. False where the peer does not take it now, or has left: send it as usual."""
+    def say(self, texts: Sequence[bytes]) -> bool:
+        """Send text messages at once. False where the peer does not take them now, or has left: send them as usual."""
         if not self.writable.is_set() or self.close_sent or self.disconnected:
             return False
         if self.conn.state is not State.OPEN or self.transport.is_closing():
             return False
-        size = len(text)
-        if size < 126:
-            head = size.to_bytes(1, "big")
-        else:
-            head = b"\x7e" + size.to_bytes(2, "big") if size < 65536 else b"\x7f" + size.to_bytes(8, "big")
-        self.transport.write(b"".join((_WHOLE_TEXT, head, text)))
+        parts: list[bytes] = []
+        for text in texts:
+            size = len(text)
+            if size < 126:
+                head = size.to_bytes(1, "big")
+            else:
+                head = (
+                    b"\x7e" + size.to_bytes(2, "big") if size < 65536 else b"\x7f" + size.to_bytes(8, "big")
+                )
+            parts += (_WHOLE_TEXT, head, text)
+        self.transport.write(b"".join(parts))
         return True
 
     def send_receive_event_to_app(self) -> None:

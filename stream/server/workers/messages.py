@@ -44,6 +44,24 @@ class Sound(msgspec.Struct, array_like=True, tag="sound"):
     clean: bool
 
 
+class SoundTogether(msgspec.Struct, array_like=True, tag="sounds"):
+    """Sound of N streams, equally much of each, at the model's rate. All of it is valid.
+
+    Attributes:
+        seats: different ones.
+        samples: of all, one stream after the other.
+        integer: int16, else float32.
+        starts: of the first sample of each.
+        captured_at: of each.
+    """
+
+    seats: list[int]
+    samples: Bytes
+    integer: bool
+    starts: list[int]
+    captured_at: list[float | None]
+
+
 class Rules(msgspec.Struct, array_like=True, tag="rules"):
     """Other rules from here on."""
 
@@ -69,7 +87,7 @@ class Leave(msgspec.Struct, array_like=True, tag="leave"):
     seat: int
 
 
-Order = Take | Sound | Rules | Save | Flush | Leave
+Order = Take | Sound | SoundTogether | Rules | Save | Flush | Leave
 
 
 class Heard(msgspec.Struct, array_like=True, tag="heard", omit_defaults=True):
@@ -91,6 +109,29 @@ class Heard(msgspec.Struct, array_like=True, tag="heard", omit_defaults=True):
     opened: tuple[Gap, ...] = ()
 
 
+class HeardTogether(msgspec.Struct, array_like=True, tag="heards"):
+    """What a `SoundTogether` brought N of its streams: T rows each.
+
+    Attributes:
+        seats: different ones.
+        samples: that were classified, of each.
+        probs: (N, T, C) float32.
+        sample: (N, T) int64.
+        warm: (T,) bool, for each of them.
+        ends, captured_at: of each.
+        events: by place in ``seats``, of those that have some.
+    """
+
+    seats: list[int]
+    samples: int
+    probs: Bytes
+    sample: Bytes
+    warm: Bytes
+    ends: list[int]
+    captured_at: list[float | None]
+    events: dict[int, tuple[Event, ...]]
+
+
 class Saved(msgspec.Struct, array_like=True, tag="saved"):
     """The state, packed; None where there is none to be had."""
 
@@ -105,7 +146,7 @@ class Ended(msgspec.Struct, array_like=True, tag="ended"):
     error: str | None
 
 
-Said = Heard | Saved | Ended
+Said = Heard | HeardTogether | Saved | Ended
 
 
 class Answer(msgspec.Struct, array_like=True):
@@ -113,7 +154,7 @@ class Answer(msgspec.Struct, array_like=True):
 
     Attributes:
         said: in order.
-        classified: for each stream that sound came for, its samples so far that are.
+        classified: for each stream that a `Sound` came for, its samples so far that are.
         batches, batched: as of a `Pool`, so far.
     """
 

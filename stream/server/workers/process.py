@@ -21,6 +21,7 @@ from stream.server.workers.messages import (
     Ended,
     Flush,
     Heard,
+    HeardTogether,
     Leave,
     Order,
     Rules,
@@ -28,6 +29,7 @@ from stream.server.workers.messages import (
     Save,
     Saved,
     Sound,
+    SoundTogether,
     Take,
     orders,
     packed,
@@ -59,7 +61,9 @@ class Worker:
 
     def __init__(self, model: Model, max_streams: int) -> None:
         self._pool = Pool(model, max_streams=max_streams)
+        self._rate = model.card.features.sample_rate
         self._seats: dict[int, Seat] = {}
+        self._rows: dict[int, int] = {}  # of those
         self._said: list[Said] = []
         self._received: dict[int, int] = {}  # samples, so far
         self._sounded: set[int] = set()
@@ -67,7 +71,9 @@ class Worker:
     def carry_out(self, given: list[Order]) -> Answer:
         """Do what the orders say, and run what waits then."""
         for order in given:
-            if isinstance(order, Sound):
+            if isinstance(order, SoundTogether):
+                self._hear_together(order)
+            elif isinstance(order, Sound):
                 self._hear(order)
             elif isinstance(order, Take):
                 self._take(order)
@@ -97,7 +103,7 @@ class Worker:
         number = order.seat
         self._received[number] = 0
         try:
-            self._seats[number] = self._pool.take_seat(
+            seat = self._seats[number] = self._pool.take_seat(
                 order.stream,
                 partial(self._heard, number),
                 ended=partial(self._ended, number),
@@ -106,6 +112,52 @@ class Worker:
             )
         except StreamClassifyError as error:
             self._ended(number, error)
+        else:
+            self._rows[number] = seat.row
+
+    def _hear_together(self, order: SoundTogether) -> None:
+        """Everybody who goes on with sound in a few operations, and the others one by one."""
+        seats, captured_at = order.seats, order.captured_at
+        kind: Any = np.int16 if order.integer else np.float32
+        sound = np.frombuffer(order.samples, kind).reshape(len(seats), -1)
+        count = sound.shape[1]
+        # Row -1, of whom has ended meanwhile, is the last one, which is not looked at then.
+        rows = np.array([self._rows.get(seat, -1) for seat in seats], np.intp)
+        starts = np.array(order.starts, np.int64)
+        going_on = self._pool.going_on(rows, starts, count, self._rate) & (rows >= 0)
+        alone = np.flatnonzero(~going_on).tolist()
+        together = np.flatnonzero(going_on)
+        if alone:
+            rows, sound = rows[together], sound[together]
+        times = [captured_at[place] for place in together.tolist()]
+        for places, brought in self._pool.hear(rows, sound, times) if len(rows) else ():
+            here = together[places].tolist()
+            if brought is None:
+                alone += here
+                continue
+            if isinstance(brought, Exception):
+                for place in here:
+                    self._seats[seats[place]].end(brought)
+                continue
+            for place in here:
+                self._received[seats[place]] += count
+            self._said.append(
+                HeardTogether(
+                    [seats[place] for place in here],
+                    count,
+                    brought.probs.tobytes(),
+                    brought.sample.tobytes(),
+                    brought.warm.tobytes(),
+                    [order.starts[place] + count for place in here],
+                    [captured_at[place] for place in here],
+                    brought.events,
+                )
+            )
+        size = len(order.samples) // len(seats)
+        for place in alone:
+            own = order.samples[place * size : (place + 1) * size]
+            start, captured = order.starts[place], captured_at[place]
+            self._hear(Sound(seats[place], own, order.integer, start, self._rate, captured, 0, True))
 
     def _hear(self, order: Sound) -> None:
         seat = self._seats.get(order.seat)
@@ -151,4 +203,5 @@ class Worker:
 
     def _forget(self, number: int) -> None:
         self._seats.pop(number, None)
+        self._rows.pop(number, None)
         self._received.pop(number, None)

@@ -7,14 +7,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream import snapshot as snapshots
 from stream.capture.channels import as_float32
 from stream.decisions.spec import DetectorSpec
 from stream.errors import ClosedError, StreamClassifyError
-from stream.messages import Chunk, Result, Scores
+from stream.messages import Chunk, Event, Gap, Result, Scores
 from stream.server.pool.asked import Asked
-from stream.server.workers.messages import Ended, Flush, Heard, Leave, Order, Rules, Said, Save, Saved, Sound
+from stream.server.workers.messages import Ended, Flush, Heard, Leave, Order, Rules, Save, Saved, Sound
 from stream.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -127,21 +128,61 @@ class WorkerSeat:
             self._remove(self)
             self._asked.end()
 
-    def take(self, said: Said) -> None:
-        """What the worker says of it."""
+    def hear(
+        self,
+        probs: NDArray[np.float32],
+        sample: NDArray[np.int64],
+        warm: NDArray[np.bool_],
+        end: int,
+        captured_at: float | None,
+        events: tuple[Event, ...] = (),
+        gaps: tuple[Gap, ...] = (),
+        repaired: int = 0,
+        opened: tuple[Gap, ...] = (),
+    ) -> None:
+        """What its sound brought.
+
+        Args:
+            probs: (T, C) rows of scores.
+            sample, warm: (T,) of those.
+            end, captured_at, events, gaps, repaired, opened: of the `Result`.
+        """
         if self._over:
             return
+        scores = Scores(probs, sample, warm, self._labels, self._rate, self._hop)
+        name, model = self.name, self._model_id
+        result = Result(
+            scores, self._no_features, events, gaps, end, repaired, name, model, captured_at, opened=opened
+        )
         try:
-            if isinstance(said, Heard):
-                self._deliver(self._result(said))
-            elif isinstance(said, Saved):
-                found = None if said.snapshot is None else snapshots.unpack(said.snapshot)
-                self._asked.answer(found)
-            elif isinstance(said, Ended):
-                self.end(None if said.error is None else StreamClassifyError(said.error))
+            self._deliver(result)
         except Exception as error:  # of who listens: it ends this stream alone
-            self.leave()
-            self._tell(error)
+            self._fail(error)
+
+    def take(self, said: Heard | Saved | Ended) -> None:
+        """What the worker says of it alone."""
+        if self._over:
+            return
+        if isinstance(said, Heard):
+            warm = np.frombuffer(said.warm, np.bool_)
+            self.hear(
+                np.frombuffer(said.probs, np.float32).reshape(len(warm), len(self._labels)),
+                np.frombuffer(said.sample, np.int64),
+                warm,
+                said.end,
+                said.captured_at,
+                said.events,
+                said.gaps,
+                said.repaired,
+                said.opened,
+            )
+        elif isinstance(said, Ended):
+            self.end(None if said.error is None else StreamClassifyError(said.error))
+        else:
+            try:
+                self._asked.answer(None if said.snapshot is None else snapshots.unpack(said.snapshot))
+            except Exception as error:  # of who asked: as in ``hear``
+                self._fail(error)
 
     def end(self, error: Exception | None) -> None:
         """It is over, as the worker says, or as there is no worker any more."""
@@ -150,6 +191,10 @@ class WorkerSeat:
             self._remove(self)
             self._asked.end()
             self._tell(error)
+
+    def _fail(self, error: Exception) -> None:
+        self.leave()
+        self._tell(error)
 
     def _tell(self, error: Exception | None) -> None:
         try:
@@ -165,26 +210,3 @@ class WorkerSeat:
         self._refuse_if_flushed()
         if not self._over:
             self._order(order)
-
-    def _result(self, said: Heard) -> Result:
-        warm = np.frombuffer(said.warm, np.bool_)
-        scores = Scores(
-            np.frombuffer(said.probs, np.float32).reshape(len(warm), len(self._labels)),
-            np.frombuffer(said.sample, np.int64),
-            warm,
-            self._labels,
-            self._rate,
-            self._hop,
-        )
-        return Result(
-            scores,
-            self._no_features,
-            said.events,
-            said.gaps,
-            said.end,
-            said.repaired,
-            self.name,
-            self._model_id,
-            said.captured_at,
-            opened=said.opened,
-        )

@@ -13,11 +13,14 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
+import numpy as np
+
 from stream.decisions.spec import DetectorSpec
 from stream.errors import ClosedError, StreamClassifyError
 from stream.inference.session import Model
 from stream.messages import Result
-from stream.server.workers.messages import Answer, Order, Take, answer, packed
+from stream.server.workers.bundles import bundled
+from stream.server.workers.messages import Answer, HeardTogether, Order, Take, answer, packed
 from stream.server.workers.process import SIGNALS, work
 from stream.server.workers.seat import WorkerSeat
 
@@ -54,6 +57,7 @@ class Worker:
     ) -> None:
         self._model, self._max_streams, self._deadline = model, max_streams, deadline
         self._tell, self._gone = tell, gone
+        self._rate = model.card.features.sample_rate
         self.batches = self.batched = 0
         self._seats: dict[int, WorkerSeat] = {}
         self._numbers = 0
@@ -154,7 +158,7 @@ class Worker:
         """The thread that sends. The process ends once nothing more can come."""
         try:
             while (given := self._next()) is not None:
-                self._to.send_bytes(packed(given))
+                self._to.send_bytes(packed(bundled(given, self._rate)))
         except OSError:  # the process is gone, which the other thread finds out
             pass
         finally:
@@ -205,12 +209,27 @@ class Worker:
         self.batches, self.batched = found.batches, found.batched
         seats = self._seats
         for said in found.said:
-            if (seat := seats.get(said.seat)) is not None:
+            if isinstance(said, HeardTogether):
+                self._share_out(said)
+            elif (seat := seats.get(said.seat)) is not None:
                 seat.take(said)
         for number, classified in found.classified.items():
             if (seat := seats.get(number)) is not None:
                 seat.classified = classified
         self._tell()
+
+    def _share_out(self, heard: HeardTogether) -> None:
+        count = len(heard.seats)
+        warm = np.frombuffer(heard.warm, np.bool_)
+        sample = np.frombuffer(heard.sample, np.int64).reshape(count, len(warm))
+        probs = np.frombuffer(heard.probs, np.float32).reshape(count, len(warm), -1)
+        for place, (number, end, captured_at) in enumerate(
+            zip(heard.seats, heard.ends, heard.captured_at, strict=True)
+        ):
+            if (seat := self._seats.get(number)) is not None:
+                seat.classified += heard.samples
+                events = heard.events.get(place, ())
+                seat.hear(probs[place], sample[place], warm, end, captured_at, events)
 
     def _end_streams(self, error: Exception) -> None:
         for seat in list(self._seats.values()):

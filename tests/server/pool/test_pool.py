@@ -97,7 +97,7 @@ def test_a_listener_that_raises_ends_its_stream_only(pool: Pool, model: Model) -
 
 
 def test_an_error_in_company_ends_whom_it_met(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: ManyStreams, streams: Any) -> None:
+    def fail(self: ManyStreams, *given: Any) -> None:
         raise ZeroDivisionError("in company")
 
     more = Chunk(SOUND[8000:9600], 8000, 16000)
