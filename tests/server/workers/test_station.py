@@ -106,6 +106,24 @@ def test_missing_samples_and_samples_that_are_no_sound(
         assert other.end()["checksum"] == Offline(model, [Chunk(sound, 0, 16_000)]).checksum
 
 
+def test_floats_of_any_size_of_many_streams(
+    serve: Callable[..., tuple[ServedApp, BareStation]], model: Model
+) -> None:
+    app, _ = serve()
+    sounds = [
+        noise(2, seed=74 + number) * np.float32(size) for number, size in enumerate((1e-9, 1, 3e5, 1e6))
+    ]
+    with ExitStack() as stack:
+        peers = [stack.enter_context(Peer(app.url)) for _ in sounds]
+        for peer in peers:
+            peer.hello(format="f32le")
+        for at in range(0, len(sounds[0]), 1600):
+            for peer, sound in zip(peers, sounds, strict=True):
+                peer.say(sound[at : at + 1600].tobytes())
+        for peer, sound in zip(peers, sounds, strict=True):
+            assert peer.end()["checksum"] == Offline(model, [Chunk(sound, 0, 16_000)]).checksum
+
+
 def test_streams_of_a_worker_that_dies_are_told_so(
     serve: Callable[..., tuple[ServedApp, BareStation]], model: Model
 ) -> None:
