@@ -370,7 +370,7 @@ def test_the_last_clip_of_a_recording_is_waited_for(tmp_path: Path, monkeypatch:
     late = threading.Timer(0.1, clips.put, ["", "", 0, tmp_path / "a.flac"])
     late.start()
     history.close()
-    late.join(60)
+    late.join(20)
     (heard,), _ = read(path)
     assert heard.clip == str(tmp_path / "a.flac")
 
