@@ -297,6 +297,41 @@ def test_random_sequences(pool: AnyPool, model: Model, monkeypatch: pytest.Monke
     assert fates["stations"] > 1
 
 
+def test_what_ends_a_stream_is_told_also_while_its_station_stops(model: Model) -> None:
+    """And not that it may go on elsewhere, which it may not."""
+
+    async def refused_while_it_drains(pool: AnyPool) -> tuple[list[Message], int | None]:
+        stations, told = Stations(pool), []
+        wire = Wire(stations.now)
+        wire.say({"type": "hello", "version": 1, "rate": 16_000})
+        told.append(await wire.next())
+        wire.hold()
+        wire.say({"type": "ping"})  # whose answer waits
+        wire.say("no")
+        while wire.under_way.messages:
+            await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        stations.next()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        wire.release()
+        try:
+            while True:
+                told.append(await wire.next())
+        except Gone as gone:
+            return told, gone.code
+
+    pool = Pool(model, max_streams=4)
+    pool.start()
+    try:
+        told, code = asyncio.run(refused_while_it_drains(pool))
+    finally:
+        pool.close()
+    assert [each["type"] for each in told] == ["ready", "pong", "error"]
+    assert (told[-1]["error"]["code"], code) == ("bad_message", 4400)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_ten_thousand_random_sequences(pool: AnyPool, model: Model) -> None:
