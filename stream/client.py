@@ -59,7 +59,8 @@ class StreamClient:
         token: who asks, where the station wants to know.
         keep_seconds: of sound that is kept for a station that did not get it.
         patience: seconds to go on trying to connect.
-        hello: other fields of the hello, such as ``scores="all"``, ``labels=["speech"]`` or ``model="small"``.
+        hello: other fields of the hello, such as ``scores="all"``, ``labels=["speech"]``, ``model="small"`` or, for
+            f32le in which NaN stands for a missing sample, ``missing="nan"``.
 
     Attributes:
         ready: the station's answer to the hello.

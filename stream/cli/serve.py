@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import logging
 import socket
-from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +14,16 @@ from stream.cli.completion import complete_model
 from stream.cli.help import TaskCommand, section
 from stream.cli.patience import interruptible
 from stream.cli.say import say, set_up_log
-from stream.errors import StreamClassifyError, UsageError
+from stream.errors import UsageError
 from stream.printable import printable
 
 if TYPE_CHECKING:
     from stream.inference.session import Model
-    from stream.server.access.access import Access
     from stream.server.cluster.plan import ClusterPlan
     from stream.server.limits import Limits
     from stream.server.station import Station
-    from stream.server.station.station_file import StationReader, StationSettings
+    from stream.server.station.station_file import StationSettings
 
-log = logging.getLogger(__name__)
 DEFAULT_PORT = 8765
 EPILOG = """\b
 Examples:
@@ -174,6 +170,7 @@ def serve(ctx: click.Context, /, **given: Any) -> None:
     set_up_log(given["verbose"])
     refuse_missing_parts()
     from stream.cli.quiet import quieten_portaudio
+    from stream.cli.serve_again import reloading, tell_what_needs_a_restart
     from stream.cli.serve_process import allow_connections, set_up_server_log
     from stream.cli.serve_settings import in_force, limits_in_force, make_access, server_keys, tls_files
     from stream.cli.vocabulary import source_vocabulary
@@ -190,7 +187,13 @@ def serve(ctx: click.Context, /, **given: Any) -> None:
     limits = limits_in_force(options, server)
     check_ray(options, () if file is None else file.sources)
     if options["ray"] is not None:
-        serve_on_ray(lambda: _plan(options, limits), options)
+
+        def plan() -> ClusterPlan:
+            if file is not None:
+                tell_what_needs_a_restart(ctx, file, reader.read(given["settings"]))
+            return _plan(options, limits)
+
+        serve_on_ray(plan, options)
         return
     access, tls = make_access(options, limits), tls_files(options)
     models = options["models"] or (reader.model,)
@@ -217,7 +220,7 @@ def serve(ctx: click.Context, /, **given: Any) -> None:
             listener,
             tls=tls,
             access_log=options["access_log"],
-            reload=reloading(access, station, reader, file),
+            reload=reloading(ctx, access, station, reader, file),
             **_watchdog(),
         )
     say("stream-classify: ended; all events and outputs are closed")
@@ -301,35 +304,6 @@ def _plan(options: dict[str, Any], limits: Limits) -> ClusterPlan:
         models=load_models(options["models"] or ("default",)),
         page=options["page"],
     )
-
-
-def reloading(
-    access: Access, station: Station, reader: StationReader, file: StationSettings | None
-) -> Callable[[], None]:
-    """What SIGHUP does: tokens and sources as their files say them now. What cannot be used changes nothing."""
-
-    def reload() -> None:
-        try:
-            access.reload()
-            if file is None:
-                log.warning("tokens were read again")
-                return
-            found = station.reload(str(file.document.path), reader)
-        except StreamClassifyError as error:
-            log.warning("not reloaded: %s", error)
-            return
-        words = [
-            f"{kind} {', '.join(names)}"
-            for kind, names in (
-                ("added", found.added),
-                ("changed", found.changed),
-                ("removed", found.removed),
-            )
-            if names
-        ]
-        log.warning("settings and tokens were read again: %s", "; ".join(words) or "all sources as before")
-
-    return reload
 
 
 def opening_lines(

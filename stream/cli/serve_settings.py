@@ -67,6 +67,37 @@ def limits_in_force(options: Mapping[str, Any], file: Mapping[str, Any]) -> Limi
     return limits_of(values)
 
 
+def changed_keys(ctx: click.Context, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Keys of ``[server]`` that now mean something else than when the command began, such as ``limits.streams``.
+
+    A key that the command line overrides is none of them.
+
+    Args:
+        ctx: of the command.
+        before: what ``[server]`` said then, by key.
+        after: what it says now.
+
+    Raises:
+        UsageError: as `limits_in_force`.
+    """
+    from stream.cli.vocabulary import name_of
+
+    old, new = in_force(ctx, before), in_force(ctx, after)
+    found = [
+        name_of(option)
+        for option in ctx.command.params
+        if isinstance(option, click.Option) and old.get(str(option.name)) != new.get(str(option.name))
+    ]
+    bounds = [
+        limits_in_force({**options, "max_streams": None}, file)
+        for options, file in ((old, before), (new, after))
+    ]
+    written = {name.replace("-", "_") for file in (before, after) for name in file.get(LIMITS, {})}
+    return found + [
+        f"{LIMITS}.{name}" for name in sorted(written) if len({getattr(each, name) for each in bounds}) > 1
+    ]
+
+
 def make_access(options: Mapping[str, Any], limits: Limits) -> Access:
     """Who may do what.
 

@@ -283,10 +283,21 @@ def test_settings_are_read_again_and_options_win(tmp_path: Path) -> None:
         station.child.send_signal(signal.SIGHUP)
         wait_for(lambda: names() == ["tone", "three"], "the other sources", station.child)
         station.wait_until_said("added three; removed two")
+        assert not any("restart" in line for line in station.said)
+        changed = SETTINGS.replace("web-page = false", "web-page = true\nport = 1").replace("20s", "21s")
+        changed = changed.replace("drain", 'page_events = 7\nhello_seconds = "9s"\ndrain')
+        path.write_text(changed.format(folder=tmp_path))
+        station.child.send_signal(signal.SIGHUP)
+        # The port and a limit are the command line's.
+        station.wait_until_said(
+            "[server] web-page, limits.drain_seconds, limits.hello_seconds: changed in the settings"
+        )
+        wait_for(lambda: names() == ["tone"], "the sources")
+        assert client.get("/").status_code == 404
         path.write_text("[[source]]\nname = 3\n")
         station.child.send_signal(signal.SIGHUP)
         station.wait_until_said("not reloaded")
-        assert names() == ["tone", "three"]
+        assert names() == ["tone"]
         station.child.send_signal(signal.SIGTERM)
         assert station.child.wait(DEADLINE_SECONDS) == 0
 

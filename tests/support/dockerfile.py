@@ -35,6 +35,7 @@ class Image:
         user: who runs.
         exposed, volumes: as declared.
         entrypoint, command, health: words.
+        within: words before those of a command that is to run in the image; none where it runs as a child of the tests.
     """
 
     root: Path
@@ -47,6 +48,7 @@ class Image:
     entrypoint: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     health: list[str] = field(default_factory=list)
+    within: tuple[str, ...] = ()
 
     def place(self, path: str) -> Path:
         """Where a path of the image lies here."""

@@ -24,7 +24,9 @@ _SOUND = "Sound"
 def asyncapi() -> dict[str, Any]:
     """The AsyncAPI description (version 3.0) of ``/v1/stream``."""
     sent, told = get_args(ClientMessage), get_args(ServerMessage)
-    schemas, components = msgspec.json.schema_components([*sent, *told], ref_template=_REFS)
+    schemas, components = _without_discriminators(
+        msgspec.json.schema_components([*sent, *told], ref_template=_REFS)
+    )
     messages: dict[str, Any] = {
         kind.__name__: {
             "name": kind.__struct_config__.tag,
@@ -63,6 +65,19 @@ def asyncapi() -> dict[str, Any]:
         },
         "components": {"messages": messages, "schemas": components},
     }
+
+
+def _without_discriminators(schema: Any) -> Any:
+    """AsyncAPI has no object of that name, which OpenAPI has; the constant ``type`` of each kind says the same."""
+    if isinstance(schema, dict):
+        return {
+            name: _without_discriminators(value)
+            for name, value in schema.items()
+            if not (name == "discriminator" and "propertyName" in value)
+        }
+    if isinstance(schema, list | tuple):
+        return type(schema)(_without_discriminators(each) for each in schema)
+    return schema
 
 
 def _operation(action: str, summary: str, names: list[str]) -> dict[str, Any]:

@@ -46,7 +46,8 @@ export class StreamClient {
    * @param {string} url of the station: ws://…, wss://…, or the same with http.
    * @param {object} options `rate` of the sound in Hz; `format` "f32le" or "s16le", interleaved; `channels`; `token`;
    *     `keepSeconds` of sound that is kept for a station that did not get it; `patience`, seconds to go on trying to
-   *     connect; all others are fields of the hello, such as `scores: "all"`, `labels: ["speech"]` or `model: "small"`.
+   *     connect; all others are fields of the hello, such as `scores: "all"`, `labels: ["speech"]`, `model: "small"` or,
+   *     where NaN stands for a missing sample, `missing: "nan"`.
    */
   constructor(url, { rate, format = "f32le", channels = 1, token = null, keepSeconds = 30, patience = 60, ...hello }) {
     if (!(format in SAMPLE_BYTES)) throw new TypeError(`format ${format}: want ${Object.keys(SAMPLE_BYTES).join(" or ")}`);

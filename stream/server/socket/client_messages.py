@@ -19,6 +19,13 @@ MOST_NAMES, NAME_LETTERS = 10_000, 200
 MOST_ROWS_A_SECOND = 1000.0
 
 Format = Literal["s16le", "f32le", "opus"]
+Missing = Annotated[
+    Literal["nan"] | None,
+    Meta(
+        description="nan: a sample of f32le that is NaN, infinite or beyond ±1e6 is a missing one. "
+        "null: it ends the stream with bad_sample."
+    ),
+]
 Sample = Annotated[
     int, Meta(ge=0, le=FURTHEST_SAMPLE, description="Absolute sample index at the client's rate.")
 ]
@@ -67,6 +74,8 @@ class Hello(_FromClient, tag="hello", frozen=True, kw_only=True, forbid_unknown_
         format: of binary messages: interleaved samples, or one Opus packet a message.
         channels: of the sound.
         channel: which one is listened to, from 1 on, or "mix" for their mean.
+        missing: "nan" where a sample of f32le that is NaN, infinite or beyond ±1e6 stands for a missing one: short runs
+            are filled in, long ones are gaps. Null: such a sample ends the stream with ``bad_sample``.
         model: name of a model of the station; "" is its own choice.
         labels: classes to be told of, in the order of the columns of scores; null is all.
         scores: rows of scores a second, "all", or 0 for none.
@@ -86,6 +95,7 @@ class Hello(_FromClient, tag="hello", frozen=True, kw_only=True, forbid_unknown_
     format: Format = "s16le"
     channels: Annotated[int, Meta(ge=1, le=MAX_CHANNELS)] = 1
     channel: Annotated[int, Meta(ge=1, le=MAX_CHANNELS)] | Literal["mix"] = "mix"
+    missing: Missing = None
     model: Name = ""
     labels: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MOST_NAMES)] | None = None
     scores: Annotated[float, Meta(ge=0, le=MOST_ROWS_A_SECOND)] | Literal["all"] = 10.0

@@ -28,6 +28,11 @@ ENDINGS: dict[str, Ending] = {
     "no_hello": Ending(4400, False, "something else came before the hello"),
     "second_hello": Ending(4400, False, "a stream has one hello"),
     "bad_sound": Ending(4400, False, "bytes that are no whole samples, or no Opus packet"),
+    "bad_sample": Ending(
+        4400,
+        False,
+        "a sample that is NaN, infinite or beyond ±1e6, and the hello does not say what is missing",
+    ),
     "bad_rate": Ending(
         4400, False, "a sample rate outside what can be resampled, or not the one of the format"
     ),

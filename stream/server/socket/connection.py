@@ -160,8 +160,9 @@ class Connection:
                 self._patience.reschedule(self._loop.time())
 
     def reconnect(self, farewell: Reconnect) -> None:
-        """Tell the client to go on elsewhere, and close."""
-        self._farewell = farewell
+        """Tell the client to go on elsewhere, and close; nothing where it is told something else already."""
+        if self._ending is None:
+            self._farewell = farewell
         self.end(StreamEnds("draining", "the station stops; connect again"))
 
     def abort(self) -> None:

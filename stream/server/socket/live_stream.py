@@ -136,7 +136,7 @@ class LiveStream:
         """
         if self.flushed:
             raise StreamEnds("bad_message", "sound after flush: begin another stream")
-        samples = self._decoder.decode(data)
+        samples = self._decoder.decode(data, self._next_in)
         count = len(samples)
         known = min(count, self.position - self._next_in)
         self._advance(count)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stream.capture.channels import Channel, as_float32, check_channel, pick_channel
 from stream.capture.pyav import import_av, reason
 from stream.errors import BackendMissing, UsageError
+from stream.features.repair import MAX_MAGNITUDE, are_valid
 from stream.server.socket.codes import StreamEnds
 
 if TYPE_CHECKING:
@@ -29,13 +30,17 @@ class SoundDecoder(Protocol):
 
     clean: bool
 
-    def decode(self, data: bytes) -> NDArray[Any]:
+    def decode(self, data: bytes, start: int = 0) -> NDArray[Any]:
         """(n,) float32 or, for a pool to convert, int16; read-only; n may be 0.
 
-        NaN and infinite samples are passed on, as missing ones.
+        Where the hello says what is ``missing``, invalid samples are passed on.
+
+        Args:
+            data: of one message.
+            start: absolute index of its first sample, to be named in errors.
 
         Raises:
-            StreamEnds: ``bad_sound``.
+            StreamEnds: ``bad_sound``, or ``bad_sample``.
         """
         ...
 
@@ -51,7 +56,7 @@ def make_decoder(hello: Hello) -> SoundDecoder:
     except UsageError as error:
         raise StreamEnds("bad_channel", str(error)) from None
     if hello.format != "opus":
-        return _Pcm(_DTYPES[hello.format], hello.channels, hello.channel)
+        return _Pcm(_DTYPES[hello.format], hello.channels, hello.channel, hello.missing is not None)
     if hello.rate != OPUS_RATE:
         raise StreamEnds("bad_rate", f"rate {hello.rate}: Opus is decoded to {OPUS_RATE} Hz; say that")
     if hello.channels > _OPUS_CHANNELS:
@@ -60,13 +65,14 @@ def make_decoder(hello: Hello) -> SoundDecoder:
 
 
 class _Pcm:
-    def __init__(self, dtype: str, channels: int, channel: Channel) -> None:
+    def __init__(self, dtype: str, channels: int, channel: Channel, may_miss: bool) -> None:
         self._dtype = np.dtype(dtype)
         self._channels, self._channel = channels, channel
         self._frame = channels * self._dtype.itemsize
-        self.clean = self._dtype.kind == "i"
+        self._checks = self._dtype.kind == "f" and not may_miss
+        self.clean = self._dtype.kind == "i" or self._checks
 
-    def decode(self, data: bytes) -> NDArray[Any]:
+    def decode(self, data: bytes, start: int = 0) -> NDArray[Any]:
         if len(data) % self._frame:
             size = self._dtype.itemsize
             each = f"{self._channels} channels of {size}" if self._channels > 1 else str(size)
@@ -74,12 +80,28 @@ class _Pcm:
                 "bad_sound", f"{len(data)} bytes: want a multiple of {self._frame}, {each} bytes a sample"
             )
         samples = np.frombuffer(data, self._dtype)
-        if self._channels == 1:
-            return samples
-        samples = as_float32(samples)
-        # Infinite samples are allowed, and their mean with another one is no number.
-        with np.errstate(invalid="ignore", over="ignore"):
-            return pick_channel(samples.reshape(-1, self._channels), self._channel)
+        if self._channels > 1:
+            samples = as_float32(samples)
+            # Two infinite samples may come, and their mean is no number.
+            with np.errstate(invalid="ignore", over="ignore"):
+                samples = pick_channel(samples.reshape(-1, self._channels), self._channel)
+        if self._checks:
+            _refuse_invalid(samples, start)
+        return samples
+
+
+def _refuse_invalid(samples: NDArray[np.float32], start: int) -> None:
+    """End a stream whose client did not say that it may send (n,) float32 with samples that are no sound."""
+    if are_valid(samples):
+        return
+    invalid = ~(np.abs(samples) <= MAX_MAGNITUDE)  # also NaN
+    if invalid.any():
+        at = int(invalid.argmax())
+        raise StreamEnds(
+            "bad_sample",
+            f"sample {start + at} is {samples[at]:g}: want numbers within ±{MAX_MAGNITUDE:g}; where one stands for "
+            'a missing sample, say "missing": "nan" in the hello',
+        )
 
 
 class _Opus:
@@ -96,7 +118,7 @@ class _Opus:
         self._decoder.layout = "mono" if channels == 1 else "stereo"
         self._channel = channel
 
-    def decode(self, data: bytes) -> NDArray[np.float32]:
+    def decode(self, data: bytes, start: int = 0) -> NDArray[np.float32]:
         if not data:
             return np.empty(0, np.float32)  # which would tell the decoder that the stream ends
         try:

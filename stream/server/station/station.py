@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -29,14 +28,6 @@ from stream.settings.document import unknown
 log = logging.getLogger(__name__)
 
 MAX_SOURCES = 1000
-
-
-class SpecReader(Protocol):
-    """Reads what sources are wanted; `stream.server.station.station_file` has it."""
-
-    def read_sources(self, path: str) -> Sequence[SourceSpec]:
-        """Those of a settings file."""
-        ...
 
 
 class Reloaded(msgspec.Struct, frozen=True):
@@ -237,14 +228,6 @@ class Station:
             found = self._apply({**kept, **wanted})
             self._from_file = frozenset(wanted)
             return found
-
-    def reload(self, path: str, reader: SpecReader) -> Reloaded:
-        """Read the settings file again, and do what is different there.
-
-        Raises:
-            UsageError, ModelError: the file, or what stands in it, cannot be used; then everything stays as it was.
-        """
-        return self.replace_sources(reader.read_sources(path))
 
     def _own(self, name: str) -> None:
         self.source(name)

@@ -88,10 +88,6 @@ class StationReader:
         self._base = base
         return StationSettings(tuple(found.values()), server, document)
 
-    def read_sources(self, path: str) -> Sequence[SourceSpec]:
-        """The sources of a settings file; raises as `read`."""
-        return self.read(path).sources
-
     def read_source(self, table: Mapping[str, Any]) -> SourceSpec:
         """One source, as ``[[source]]`` has it, from elsewhere; what it does not say is as at the top of the file.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -79,13 +81,49 @@ def test_every_reference_leads_somewhere_and_every_schema_is_one(description: di
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
-def test_openapi_is_what_others_take_for_it() -> None:
-    """By a library that reads such descriptions, before any request is made."""
+def test_openapi_is_what_others_take_for_it(client: httpx.Client) -> None:
+    """By libraries that read such descriptions, before any request is made."""
+    import openapi_spec_validator
     import schemathesis
 
+    openapi_spec_validator.validate(client.get("/v1/openapi.json").json())
     schema = schemathesis.openapi.from_dict(OPENAPI)
     schema.validate()
     assert len(list(schema.get_all_operations())) == len(OPERATIONS)
+
+
+ASYNCAPI_READER = """
+const { Parser } = require("@asyncapi/parser");
+new Parser().parse(require("node:fs").readFileSync(0, "utf8")).then(({ document, diagnostics }) => {
+  const messages = document?.messages().all().map((message) => message.id()) ?? [];
+  console.log(JSON.stringify({ messages, diagnostics }));
+});
+"""
+
+
+def test_asyncapi_is_what_others_take_for_it(client: httpx.Client) -> None:
+    """By the parser of those who define such descriptions."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs node")
+    found = subprocess.run(
+        [node, "-e", 'require.resolve("@asyncapi/parser")'], capture_output=True, timeout=60
+    )
+    if found.returncode:
+        pytest.skip("needs @asyncapi/parser: npm install --prefix DIR, and NODE_PATH=DIR/node_modules")
+    description = client.get("/v1/asyncapi.json")
+    read = subprocess.run(
+        [node, "-e", ASYNCAPI_READER], input=description.content, capture_output=True, timeout=60
+    )
+    assert read.returncode == 0, read.stderr.decode()
+    told = json.loads(read.stdout)
+    problems = [
+        (each["code"], "/".join(each["path"]), each["message"])
+        for each in told["diagnostics"]
+        if each["code"] != "asyncapi-latest-version"  # 3.0 is what more programs read
+    ]
+    assert not problems
+    assert set(told["messages"]) == set(description.json()["components"]["messages"])
 
 
 def validator(schema: Any, description: dict[str, Any]) -> jsonschema.Draft202012Validator:

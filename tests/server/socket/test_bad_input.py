@@ -6,6 +6,7 @@ import logging
 import math
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,7 @@ BAD_FIRST: dict[str, tuple[str | bytes, str]] = {
         HELLO[:-1] + ',"rules":{"threshold":0.5,"class":{"speech":{"release":0.9}}}}',
         "bad_rules",
     ),
+    "unknown word for what is missing": (HELLO[:-1] + ',"format":"f32le","missing":"inf"}', "bad_message"),
     "negative start": (HELLO[:-1] + ',"start":-1}', "bad_message"),
     "endless start": (HELLO[:-1] + ',"start":1' + "0" * 30 + "}", "bad_message"),
     "resume of nothing": (HELLO[:-1] + ',"resume":"abc.def"}', "resume_unknown"),
@@ -128,6 +130,36 @@ def test_sound_and_gaps_behind_the_flush(strict: ServedApp) -> None:
             peer.say('{"type":"flush"}')
             peer.say(late)
             check_error(peer, "bad_message")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 2e6])
+def test_floats_that_are_no_sound(strict: ServedApp, value: float) -> None:
+    sound = noise(0.2)
+    sound[2345] = value
+    with Peer(strict.url) as peer:
+        peer.hello(format="f32le", start=70_000)
+        for at in range(0, len(sound), 1000):
+            peer.say(sound[at : at + 1000].tobytes())
+        check_error(peer, "bad_sample")
+    message = peer.got[-1]["error"]["message"]
+    assert message.startswith(f"sample 72345 is {value:g}: want numbers within ±1e+06")
+    assert '"missing": "nan"' in message
+
+
+def test_floats_that_are_no_sound_in_the_channel_that_is_heard(strict: ServedApp) -> None:
+    both = np.stack([noise(0.1, seed=1), noise(0.1, seed=2)], axis=1)
+    both[300] = math.inf, -math.inf
+    both[200, 1] = math.nan
+    for channel, first in (("mix", 200), (1, 300), (2, 200)):
+        with Peer(strict.url) as peer:
+            peer.hello(format="f32le", channels=2, channel=channel)
+            peer.say(both.tobytes())
+            check_error(peer, "bad_sample")
+            assert f"sample {first} is" in peer.got[-1]["error"]["message"]
+    with Peer(strict.url) as peer:
+        peer.hello(format="f32le", channels=2, channel=1)
+        peer.say(both[:300].tobytes())
+        assert peer.end()["position"] == 300
 
 
 def test_text_that_is_not_utf8(strict: ServedApp, caplog: pytest.LogCaptureFixture) -> None:
@@ -222,10 +254,13 @@ def test_bad_peers_do_not_touch_the_others(strict: ServedApp, model: Model) -> N
             good.say(sound[at : at + 1600].tobytes())
             sent, _ = list(BAD_LATER.values())[int(rng.integers(len(BAD_LATER)))]
             with Peer(strict.url) as bad:
-                bad.hello(format="f32le")
+                may_miss = rng.random() < 0.5
+                bad.hello(format="f32le", missing="nan" if may_miss else None)
                 bad.say(struct.pack("<4f", math.nan, math.inf, -math.inf, 1e38))
-                bad.say(sent)
+                if may_miss:
+                    bad.say(sent)
                 if rng.random() < 0.5:
-                    bad.cut()
+                    with suppress(OSError):  # it is closed by now
+                        bad.cut()
         end = good.end()
     assert end["checksum"] == offline.checksum

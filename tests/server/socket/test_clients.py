@@ -133,6 +133,19 @@ def test_without_asyncio(station: ServedApp, model: Model) -> None:
     np.testing.assert_array_equal(told_rows(messages)[1], offline.scores.probs)
 
 
+def test_floats_with_missing_samples(station: ServedApp, model: Model) -> None:
+    sound = noise(2, seed=75)
+    sound[5000:7000] = np.nan
+    url = station.url.replace("http", "ws")
+    blocks = [sound[at : at + 1600].tobytes() for at in range(0, len(sound), 1600)]
+    with pytest.raises(StreamRefused, match="sample 5000 is nan") as refused:
+        list(listen(url, blocks, rate=16_000, format="f32le"))
+    assert refused.value.code == "bad_sample"
+    end = list(listen(url, blocks, rate=16_000, format="f32le", missing="nan"))[-1]
+    offline = Offline(model, [Chunk(sound, 0, 16_000)])
+    assert (end["checksum"], end["lost"]) == (offline.checksum, 2000)
+
+
 def test_with_breaks(line: BreakingLine, model: Model) -> None:
     sound = as_s16(noise(10, seed=71))
     offline = Offline(model, [Chunk(from_s16(sound), 0, 16_000)])
@@ -217,9 +230,13 @@ SCRIPT = """
 import {{ StreamClient }} from {module};
 import {{ readFileSync, writeSync }} from "node:fs";
 const sound = readFileSync({sound});
-const client = new StreamClient({url}, {{ rate: 16000, format: "s16le", scores: "all" }});
+const client = new StreamClient({url}, {{ rate: 16000, scores: "all", ...{options} }});
 async function hear() {{
-  for await (const message of client) writeSync(1, JSON.stringify(message) + "\\n");
+  try {{
+    for await (const message of client) writeSync(1, JSON.stringify(message) + "\\n");
+  }} catch ({{ code }}) {{
+    writeSync(1, JSON.stringify({{ type: "thrown", code }}) + "\\n");
+  }}
 }}
 const heard = hear();
 for (let at = 0; at < sound.length; at += 3200) {{
@@ -231,16 +248,18 @@ await heard;
 """
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-def test_in_javascript(line: BreakingLine, model: Model, tmp_path: Path) -> None:
-    data = as_s16(noise(10, seed=74))
-    offline = Offline(model, [Chunk(from_s16(data), 0, 16_000)])
-    sound, script = tmp_path / "sound", tmp_path / "script.mjs"
+def heard_in_javascript(
+    url: str,
+    data: bytes,
+    options: dict[str, str],
+    folder: Path,
+    between: Callable[[int], object] = lambda count: None,
+) -> list[Message]:
+    """Messages of `client.js` in Node; ``between`` gets the number of them so far."""
+    sound, script, module = folder / "sound", folder / "script.mjs", folder / "client.mjs"
     sound.write_bytes(data)
-    client = (Path(page.__file__).parent / "client.js").resolve()
-    module = tmp_path / "client.mjs"
-    module.write_text(client.read_text())
-    values = {"module": module.as_uri(), "sound": str(sound), "url": line.url}
+    module.write_text((Path(page.__file__).parent / "client.js").read_text())
+    values = {"module": module.as_uri(), "sound": str(sound), "url": url, "options": options}
     script.write_text(SCRIPT.format(**{name: json.dumps(value) for name, value in values.items()}))
     # Node has had a WebSocket of its own since 22, and behind this option before.
     command = ["node", "--experimental-websocket", "--no-warnings", str(script)]
@@ -252,14 +271,37 @@ def test_in_javascript(line: BreakingLine, model: Model, tmp_path: Path) -> None
         messages: list[Message] = []
         for line_read in node.stdout:
             messages.append(json.loads(line_read))
-            if len(messages) in (5, 60):
-                line.cut()
+            between(len(messages))
         errors = node.stderr.read().decode()
         timer.cancel()
         node.wait(DEADLINE)
     assert node.returncode == 0, errors
+    return messages
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_in_javascript(line: BreakingLine, model: Model, tmp_path: Path) -> None:
+    data = as_s16(noise(10, seed=74))
+    offline = Offline(model, [Chunk(from_s16(data), 0, 16_000)])
+    messages = heard_in_javascript(
+        line.url, data, {"format": "s16le"}, tmp_path, lambda count: count in (5, 60) and line.cut()
+    )
     assert line.broken == 2
     end = messages[-1]
     assert (end["checksum"], end["lost"]) == (offline.checksum, 0)
     assert told_events(messages) == offline.told
     assert sum(each["type"] == "lost" for each in messages) == 2
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_floats_with_missing_samples_in_javascript(station: ServedApp, model: Model, tmp_path: Path) -> None:
+    sound = noise(2, seed=76)
+    sound[5000:7000] = np.nan
+    url = station.url
+    assert heard_in_javascript(url, sound.tobytes(), {}, tmp_path)[-1] == {
+        "type": "thrown",
+        "code": "bad_sample",
+    }
+    end = heard_in_javascript(url, sound.tobytes(), {"missing": "nan"}, tmp_path)[-1]
+    offline = Offline(model, [Chunk(sound, 0, 16_000)])
+    assert (end["checksum"], end["lost"]) == (offline.checksum, 2000)

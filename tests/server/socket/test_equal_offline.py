@@ -73,7 +73,19 @@ def test_what_the_client_lost_is_a_gap(station: ServedApp, model: Model, lost: i
     assert told_events(peer.got) == offline.told
 
 
-def test_invalid_floats_are_missing_samples(station: ServedApp, model: Model) -> None:
+def test_loud_floats_are_sound(station: ServedApp, model: Model) -> None:
+    sound = noise(2, seed=14)
+    sound[4000:8000] *= 1e5
+    offline = Offline(model, [Chunk(sound, 0, 16_000)])
+    with Peer(station.url) as peer:
+        peer.hello(format="f32le")
+        for at in range(0, len(sound), 777):
+            peer.say(sound[at : at + 777].tobytes())
+        end = peer.end()
+    assert (end["checksum"], end["repaired"], end["lost"]) == (offline.checksum, 0, 0)
+
+
+def test_invalid_floats_are_missing_samples_if_the_hello_says_so(station: ServedApp, model: Model) -> None:
     sound = noise(2, seed=4)
     sound[3000:3010] = np.nan  # repaired
     sound[9000] = np.inf
@@ -81,7 +93,7 @@ def test_invalid_floats_are_missing_samples(station: ServedApp, model: Model) ->
     sound[20_000] = 1e5  # loud, and a number
     offline = Offline(model, [Chunk(sound, 0, 16_000)])
     with Peer(station.url) as peer:
-        peer.hello(format="f32le")
+        peer.hello(format="f32le", missing="nan")
         for at in range(0, len(sound), 777):
             peer.say(sound[at : at + 777].tobytes())
         end = peer.end()

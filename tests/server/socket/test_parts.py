@@ -123,17 +123,24 @@ def hello(**fields: Any) -> Hello:
     kind=st.sampled_from(["s16le", "f32le"]),
     channels=st.integers(1, 3),
     channel=st.sampled_from(["mix", 1]),
+    missing=st.sampled_from(["nan", None]),
 )
-def test_any_bytes_are_samples_or_one_error(data: bytes, kind: str, channels: int, channel: Any) -> None:
-    decoder = make_decoder(hello(format=kind, channels=channels, channel=channel))
+def test_any_bytes_are_samples_or_one_error(
+    data: bytes, kind: str, channels: int, channel: Any, missing: Any
+) -> None:
+    decoder = make_decoder(hello(format=kind, channels=channels, channel=channel, missing=missing))
     frame = channels * (2 if kind == "s16le" else 4)
     if len(data) % frame:
         with pytest.raises(StreamEnds, match=f"multiple of {frame}"):
             decoder.decode(data)
     else:
-        samples = decoder.decode(data)
+        samples = given_or_refused(lambda: decoder.decode(data))
+        if isinstance(samples, StreamEnds):
+            assert (samples.code, kind, missing) == ("bad_sample", "f32le", None)
+            return
         assert samples.shape == (len(data) // frame,)
         assert samples.dtype in (np.float32, np.int16)
+        assert not decoder.clean or np.all(np.abs(samples) <= 1e6)
 
 
 def opus_packets(sound: Any, channels: int) -> list[bytes]:

@@ -118,6 +118,41 @@ def test_sound_that_is_sent_twice_is_heard_once(station: ServedApp, model: Model
     assert client.end()["checksum"] == Offline(model, [Chunk(sound, 0, 16_000)]).checksum
 
 
+def test_what_is_missing_stays_so_over_a_break(station: ServedApp, model: Model) -> None:
+    """In a run of NaN, which is a gap however it is cut."""
+    sound = noise(3, seed=34)
+    sound[18_000:24_000] = np.nan
+    client = Returning(station, format="f32le", missing="nan")
+    client.peer.say(sound[:20_000].tobytes())
+    client.peer.say({"type": "ping"})
+    client.peer.until("pong")
+    client.peer.cut()
+    at = client.come_back()["position"]
+    client.peer.say(sound[at:].tobytes())
+    end = client.end()
+    offline = Offline(model, [Chunk(sound, 0, 16_000)])
+    assert (end["checksum"], end["lost"]) == (offline.checksum, 6000)
+    assert told_events(client.told) == offline.told
+
+
+def test_a_sample_that_is_no_sound_ends_it_for_good(station: ServedApp) -> None:
+    """Also in another connection; its index is that of the stream."""
+    sound = noise(2, seed=35)
+    sound[21_000] = np.nan
+    client = Returning(station, format="f32le")
+    client.peer.say(sound[:20_000].tobytes())
+    client.peer.say({"type": "ping"})
+    client.peer.until("pong")
+    client.peer.cut()
+    assert client.come_back(start=15_000)["position"] == 20_000
+    client.peer.say(sound[15_000:].tobytes())
+    error = client.peer.rest()[-1]["error"]
+    assert (error["code"], client.peer.closed) == ("bad_sample", 4400)
+    assert error["message"].startswith("sample 21000 is nan")
+    with Peer(station.url) as late:
+        assert late.hello(format="f32le", resume=client.ready["resume"])["error"]["code"] == "resume_unknown"
+
+
 def test_events_come_again_until_they_are_acknowledged(station: ServedApp, model: Model) -> None:
     sound = noise(3, seed=32)
     offline = Offline(model, [Chunk(sound, 0, 16_000)])
@@ -183,7 +218,15 @@ def test_another_connection_takes_over(station: ServedApp, model: Model) -> None
 
 
 @pytest.mark.parametrize(
-    "changed", [{"rate": 8000}, {"format": "f32le"}, {"channels": 2}, {"scores": "all"}, {"name": "other"}]
+    "changed",
+    [
+        {"rate": 8000},
+        {"format": "f32le"},
+        {"channels": 2},
+        {"missing": "nan"},
+        {"scores": "all"},
+        {"name": "other"},
+    ],
 )
 def test_a_stream_goes_on_as_it_began(station: ServedApp, changed: dict[str, object]) -> None:
     with Peer(station.url) as first:

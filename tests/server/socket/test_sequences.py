@@ -109,7 +109,9 @@ class Client:
         return "whole"
 
     async def step(self) -> None:
-        match self.rng.choice(7, p=[0.6, 0.06, 0.1, 0.08, 0.06, 0.05, 0.05]):
+        step = self.rng.choice(7, p=[0.6, 0.06, 0.1, 0.08, 0.06, 0.05, 0.05])
+        self.stations.counts["steps"] += 1
+        match step:
             case 0:
                 self.go_on(int(self.rng.integers(1, self.rate // 5)))
             case 1:
@@ -188,6 +190,7 @@ class Client:
                 break
             assert ready["error"]["code"] == "draining", (ready, self.token)
             await asyncio.sleep(0.01)
+        self.stations.counts["resumed" if self.token else "begun"] += 1
         self.token = ready["resume"]
         self.go_back_to(ready["position"])
 
@@ -278,6 +281,7 @@ async def live_all(pool: AnyPool, model: Model, count: int, first: int = 0) -> C
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_A_TIME):
             group.create_task(one_after_the_other())
+    fates += stations.counts
     fates["stations"] = stations.begun
     stations.next()
     await asyncio.sleep(0.1)
@@ -293,9 +297,45 @@ def test_random_sequences(pool: AnyPool, model: Model, monkeypatch: pytest.Monke
     assert fates["stations"] > 1
 
 
+def test_what_ends_a_stream_is_told_also_while_its_station_stops(model: Model) -> None:
+    """And not that it may go on elsewhere, which it may not."""
+
+    async def refused_while_it_drains(pool: AnyPool) -> tuple[list[Message], int | None]:
+        stations, told = Stations(pool), []
+        wire = Wire(stations.now)
+        wire.say({"type": "hello", "version": 1, "rate": 16_000})
+        told.append(await wire.next())
+        wire.hold()
+        wire.say({"type": "ping"})  # whose answer waits
+        wire.say("no")
+        while wire.under_way.messages:
+            await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        stations.next()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        wire.release()
+        try:
+            while True:
+                told.append(await wire.next())
+        except Gone as gone:
+            return told, gone.code
+
+    pool = Pool(model, max_streams=4)
+    pool.start()
+    try:
+        told, code = asyncio.run(refused_while_it_drains(pool))
+    finally:
+        pool.close()
+    assert [each["type"] for each in told] == ["ready", "pong", "error"]
+    assert (told[-1]["error"]["code"], code) == ("bad_message", 4400)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_ten_thousand_random_sequences(pool: AnyPool, model: Model) -> None:
     fates = asyncio.run(live_all(pool, model, 10_000))
-    print(dict(fates))
+    print("\n", dict(fates))
+    assert fates["resumed"] > 10_000
     assert fates["whole"] > 8000

@@ -39,7 +39,7 @@ def test_each_source_writes_its_own_lines_and_all_one_history(tmp_path: Path) ->
     )
     with station() as (made, _):
         watch = Watch(made.hub)
-        reloaded = made.reload(str(file), reader())
+        reloaded = made.replace_sources(reader().read(str(file)).sources)
         assert reloaded.added == ("door", "yard", "gone")
         for name in ("door", "yard"):
             wait_for_state(made, name, "ended")

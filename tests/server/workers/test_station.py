@@ -82,6 +82,48 @@ def test_a_stream_goes_on_over_another_connection_and_in_another_station(
     assert told_events(client.told) == offline.told
 
 
+def test_missing_samples_and_samples_that_are_no_sound(
+    serve: Callable[..., tuple[ServedApp, BareStation]], model: Model
+) -> None:
+    app, _ = serve()
+    sound = noise(2, seed=73)
+    with Peer(app.url) as other:
+        other.hello(format="f32le")
+        other.say(sound[:16_000].tobytes())
+        holes = sound.copy()
+        holes[3000:3010], holes[12_000:13_000] = np.nan, np.nan
+        with Peer(app.url) as bad, Peer(app.url) as good:
+            bad.hello(format="f32le")
+            bad.say(holes.tobytes())
+            error = bad.rest()[-1]["error"]
+            assert (error["code"], bad.closed) == ("bad_sample", 4400)
+            good.hello(format="f32le", missing="nan")
+            good.say(holes.tobytes())
+            end = good.end()
+        assert (end["repaired"], end["lost"]) == (10, 1000)
+        assert end["checksum"] == Offline(model, [Chunk(holes, 0, 16_000)]).checksum
+        other.say(sound[16_000:].tobytes())
+        assert other.end()["checksum"] == Offline(model, [Chunk(sound, 0, 16_000)]).checksum
+
+
+def test_floats_of_any_size_of_many_streams(
+    serve: Callable[..., tuple[ServedApp, BareStation]], model: Model
+) -> None:
+    app, _ = serve()
+    sounds = [
+        noise(2, seed=74 + number) * np.float32(size) for number, size in enumerate((1e-9, 1, 3e5, 1e6))
+    ]
+    with ExitStack() as stack:
+        peers = [stack.enter_context(Peer(app.url)) for _ in sounds]
+        for peer in peers:
+            peer.hello(format="f32le")
+        for at in range(0, len(sounds[0]), 1600):
+            for peer, sound in zip(peers, sounds, strict=True):
+                peer.say(sound[at : at + 1600].tobytes())
+        for peer, sound in zip(peers, sounds, strict=True):
+            assert peer.end()["checksum"] == Offline(model, [Chunk(sound, 0, 16_000)]).checksum
+
+
 def test_streams_of_a_worker_that_dies_are_told_so(
     serve: Callable[..., tuple[ServedApp, BareStation]], model: Model
 ) -> None:

@@ -11,7 +11,9 @@ import { askForToken, forgetToken, token } from "../connection/token.js";
  *     and "again" where there is a token by now.
  */
 export function openStream(rate, heard) {
-  const client = new StreamClient(address("").href, { rate, token: token() || null, scores: 25, name: "browser" });
+  // As with any microphone, a driver that gives a wrong number for a moment does not end listening: `missing`.
+  const about = { rate, token: token() || null, missing: "nan", scores: 25, name: "browser" };
+  const client = new StreamClient(address("").href, about);
   listen(client, heard);
   return client;
 }
