@@ -87,3 +87,14 @@ def toy_file(folder: Path, card: ModelCard | str | None = None, graph: Any = Non
     path = folder / "toy.onnx"
     path.write_bytes(toy_bytes(card, graph))
     return path
+
+
+def nan_above(bar: float) -> bytes:
+    """The model file of a toy that gives NaN for what the plain one is surer of than ``bar``."""
+    onnx = pytest.importorskip("onnx")
+    graph = toy_graph()
+    graph.graph.node[-1].output[0] = "p"
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(np.array(bar, np.float32), "bar"))
+    for kind, inputs, output in (("Sub", ["bar", "p"], "below"), ("Sqrt", ["below"], "probs")):
+        graph.graph.node.append(onnx.helper.make_node(kind, inputs, [output]))
+    return toy_bytes(toy_card(), graph)

@@ -20,7 +20,7 @@ from stream.server.pool import LoopDelivery, Pool
 from stream.snapshot import pack, unpack
 from tests.support.pooled import WAIT, Listener, alone, assert_as_alone, cut, running
 from tests.support.sounds import make
-from tests.support.toy_models import toy_bytes, toy_card, toy_graph
+from tests.support.toy_models import nan_above, toy_bytes
 
 SOUND = make("speech", 16000, 1.0)
 
@@ -124,18 +124,11 @@ def test_an_error_in_company_ends_whom_it_met(model: Model, monkeypatch: pytest.
 
 def test_what_is_no_probability_ends_its_stream_only(model: Model) -> None:
     """A model that gives NaN for what the plain one is most sure of, which one of five streams holds."""
-    onnx = pytest.importorskip("onnx")
     sounds = [make(name, 16000, 1.0) for name in ("speech", "music", "noise")]
     sounds.sort(key=lambda sound: float(alone(model, [Chunk(sound, 0, 16000)]).probs.max()))
     quiet, loud = sounds[0], sounds[-1]
     most = [float(alone(model, [Chunk(sound, 0, 16000)]).probs.max()) for sound in (quiet, loud)]
-    graph = toy_graph()
-    graph.graph.node[-1].output[0] = "p"
-    bar = np.array((most[0] + most[1]) / 2, np.float32)
-    graph.graph.initializer.append(onnx.numpy_helper.from_array(bar, "bar"))
-    for kind, inputs, output in (("Sub", ["bar", "p"], "below"), ("Sqrt", ["below"], "probs")):
-        graph.graph.node.append(onnx.helper.make_node(kind, inputs, [output]))
-    broken = Model(toy_bytes(toy_card(), graph))
+    broken = Model(nan_above((most[0] + most[1]) / 2))
     with running(broken) as pool:
         streams = [Listener(pool) for _ in range(5)]
         for listener in streams:
