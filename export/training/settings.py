@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import difflib
+import types
 import typing
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,6 +19,7 @@ from export.models.config import ModelConfig
 from export.training.config import RENAMED, TrainConfig
 from stream.errors import SpecError
 
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", type(None): "none"}
 _PARTS = ("fit", "augment", "streams", "scenes", "features")
 
 
@@ -97,7 +99,21 @@ def _value(kind: type, name: str, field: str, text: str) -> Any:
     try:
         return msgspec.convert(plain, wanted, strict=False)
     except msgspec.ValidationError as error:
-        raise SpecError(f"{name} {text!r}: {str(error)[0].lower()}{str(error)[1:]}") from None
+        reason = str(error)
+        rule = f"{reason[0].lower()}{reason[1:]}" if ">" in reason or "<" in reason else _wanted(wanted)
+        raise SpecError(f"{name} {text!r}: {rule}") from None
+
+
+def _wanted(kind: Any) -> str:
+    """What a setting may be, in words."""
+    kinds = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+    words: list[str] = []
+    for each in kinds:
+        if typing.get_origin(each) is Literal:
+            words += map(str, typing.get_args(each))
+        else:
+            words.append(_KINDS.get(each, "two numbers, as in 0:0.5" if "tuple" in str(each) else "a word"))
+    return f"want {', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else f"want {words[0]}"
 
 
 def _suggest(name: str) -> str:

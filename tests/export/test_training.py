@@ -463,7 +463,11 @@ def test_settings_by_name() -> None:
     assert "augment.tilt" in setting_names()
     for settings, said in (
         ({"hiden": "3"}, "did you mean hidden"),
-        ({"fit.epochs": "ten"}, r"fit\.epochs 'ten'"),
+        ({"fit.epochs": "ten"}, r"fit\.epochs 'ten': want a whole number"),
+        ({"start": "music"}, "start 'music': want speech or none"),
+        ({"axes": "up"}, "axes 'up': want time or time-frequency"),
+        ({"refit": "perhaps"}, "refit 'perhaps': want true or false"),
+        ({"streams.gap": "0.1"}, r"streams\.gap '0\.1': want two numbers, as in 0:0\.5"),
         ({"fit.epochs": "0"}, "epochs 0"),
         ({"fit.epoch": "1"}, r"did you mean fit\.epochs"),
     ):
