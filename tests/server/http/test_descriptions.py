@@ -30,7 +30,7 @@ OPENAPI = openapi(OPERATIONS)
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
     history = str(tmp_path_factory.mktemp("kept") / "heard.sqlite")
-    return toy_app(spec("door", "sim:tone?loop=forever", history=history), body_seconds=2.0)
+    return toy_app(spec("door", "sim:tone?loop=forever", history=history), body_seconds=5.0)
 
 
 @pytest.fixture(scope="module")
