@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,6 +16,7 @@ from typing import Any
 import httpx
 
 from stream.client import StreamClient
+from stream.server.cluster.local_ray import free_port
 from tests.support.command import DEADLINE_SECONDS, environment, running, start, wait_for
 from tests.support.stream_peer import Peer
 
@@ -116,22 +115,10 @@ class RayStation:
         return self.child.wait(STARTED_SECONDS)
 
 
-def _port() -> int:
-    """A port that stays free for the seconds until the station takes it: of none of the ranges that the system (from
-    32768) and Ray's workers (10002 to 19999) draw theirs from."""
-    for port in random.sample(range(20_000, 32_768), 100):
-        try:
-            with socket.create_server(("127.0.0.1", port)):
-                return port
-        except OSError:  # taken by another
-            continue
-    raise AssertionError("no port is free")
-
-
 @contextmanager
 def ray_station(*words: str, **env: str) -> Iterator[RayStation]:
     """The command with ``--ray local`` and these options, ready; behind the block it is gone."""
-    port = _port()
+    port = free_port()
     child = start("serve", "--ray", "local", "--port", str(port), *words, env=environment(**env))
     with running(child):
         station = RayStation(child, port)

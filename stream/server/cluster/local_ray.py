@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -13,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from stream.errors import UsageError
 from stream.ray_connection import ray_connection
 from stream.server.cluster.environment import (
     TIED_HAPROXY,
@@ -23,6 +25,7 @@ from stream.server.cluster.environment import (
 from stream.server.cluster.plan import ClusterPlan
 from stream.server.limits import Limits
 
+_PORTS, _TRIES = range(20_000, 32_768), 100
 LONGEST_FOLDER = 14
 
 
@@ -38,7 +41,7 @@ def own_ray(plan: ClusterPlan) -> Iterator[None]:
         plan.limits,
         os.environ,
         folder=folder,
-        ports=(_free_port(), _free_port()),
+        ports=(free_port(), free_port()),
         streams=plan.replicas.high * plan.most_connections,
         token=secrets.token_hex(32),
     )
@@ -81,9 +84,20 @@ def _short_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="sc-", dir=place))
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+def free_port() -> int:
+    """A port that stays free for the seconds until it is taken: of none of the ranges that the system (from 32768) and
+    Ray's workers (10002 to 19999) draw theirs from.
+
+    Raises:
+        UsageError: none is free.
+    """
+    for port in random.sample(_PORTS, _TRIES):
+        try:
+            with socket.create_server(("", port)):
+                return port
+        except OSError:  # taken
+            continue
+    raise UsageError(f"Ray Serve does not start: no port from {_PORTS[0]} to {_PORTS[-1]} is free")
 
 
 def _quiet() -> None:
