@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import onnx
-from threadpoolctl import threadpool_limits
 
 from export.atomic import write_bytes
 from export.scenes.negatives import Negatives
@@ -161,8 +160,7 @@ def teach(
         Negatives("train", rate, names), seed, hours.counted,
     )  # fmt: skip
     progress("learning")
-    with threadpool_limits(1):  # more would wait for each other where other programs run: six times as long
-        judged = judge(lesson, budget)
+    judged = judge(lesson, budget)
     problems = _problems(lesson, judged)
     if problems and not force:
         raise DataError(problems[0])
