@@ -25,6 +25,9 @@ class ClassState:
     rows_on: int
     rows_off: int
     refractory: int
+    column: int  # of its probabilities
+    hop: int  # samples between rows
+    lag: int  # from a row's reference sample to the newest one that the model had seen
     mode: int = OFF
     onset: int = 0
     last_on: int = 0  # one past the last row that was on
@@ -73,10 +76,89 @@ class ClassState:
         self.peak = max(self.peak, peak)
         self.last_on = end
 
-    def change(self, row: int, column: int, offset: int | None, decided: int, cut: bool) -> Change:
+    def walk(
+        self,
+        height: int,
+        row: int,
+        high: int,
+        smooth: NDArray[np.float32] | tuple[float, ...],
+        first: int,
+        changes: list[Change],
+    ) -> int:
+        """Take rows [row, high) until the mode changes.
+
+        Args:
+            height: how many of its bars all of them reach: of release, threshold and peak threshold.
+            row, high: numbers of rows.
+            smooth: (T,) averages of this class.
+            first: sample at which row 0 begins.
+            changes: what is found is added.
+
+        Returns:
+            The first row that was not taken.
+        """
+        start = first + row * self.hop
+        if self.mode == OFF:
+            if height < 2:
+                return high
+            if self.free_from is not None and start < self.free_from:
+                blocked = -(-(self.free_from - start) // self.hop)
+                if row + blocked >= high:
+                    return high
+                row += blocked
+                start += blocked * self.hop
+            self.mode, self.onset, self.waited, self.sure = RISING, start, 0, False
+            self.total, self.rows, self.peak, self.gap = 0.0, 0, 0.0, 0
+        if self.mode == RISING:
+            if height == 0:
+                self.mode = OFF
+                return row  # the same rows again, as off
+            self.sure = self.sure or height == 3
+            wait = max(1, self.rows_on - self.waited) if self.sure else high - row
+            stop = min(high, row + wait)
+            self.gather(smooth[row:stop], True, first + stop * self.hop)
+            self.waited += stop - row
+            if self.sure and self.waited >= self.rows_on:
+                self.mode = ON
+                changes.append(self._change(stop - 1, None, self._decided(first, stop), False))
+            return stop
+        if self.mode == ON:
+            if height == 0:
+                self.mode, self.waited = FALLING, 0
+            else:
+                self.gather(smooth[row:high], True, first + high * self.hop)
+                return high
+        if height > 0:  # falling, and back before it had ended
+            self.mode = ON
+            return row
+        stop = min(high, row + self.rows_off - self.waited)
+        self.gather(smooth[row:stop], False, 0)
+        self.waited += stop - row
+        if self.waited >= self.rows_off:
+            self.finish(stop - 1, self._decided(first, stop), False, changes)
+        return stop
+
+    def finish(self, row: int, decided: int, cut: bool, changes: list[Change]) -> None:
+        """Its event ends where it was last on.
+
+        Args:
+            row: in which that is found.
+            decided: the newest sample by which it is.
+            cut: the sound ended, or its context was lost.
+            changes: it is added.
+        """
+        offset = self.last_on
+        changes.append(self._change(row, offset, decided, cut))
+        self.mode, self.free_from = OFF, offset + self.refractory
+
+    def _decided(self, first: int, stop: int) -> int:
+        """The newest sample that row ``stop`` - 1 needs."""
+        return first + (stop - 1) * self.hop + self.hop // 2 + self.lag
+
+    def _change(self, row: int, offset: int | None, decided: int, cut: bool) -> Change:
         """What is found of it: its onset, with ``offset`` its end too."""
         mean = self.total_on / self.rows_seen_on
-        return Change(row, column, self.onset, offset, self.peak, mean, decided, self.gap, cut)
+        return Change(row, self.column, self.onset, offset, self.peak, mean, decided, self.gap, cut)
 
     def values(self) -> dict[str, Any]:
         """What changes from row to row, as plain values."""
@@ -117,7 +199,17 @@ def all_go_on(
     return True
 
 
-_RULE = {"threshold", "release", "peak_threshold", "rows_on", "rows_off", "refractory"}
+_RULE = {
+    "threshold",
+    "release",
+    "peak_threshold",
+    "rows_on",
+    "rows_off",
+    "refractory",
+    "column",
+    "hop",
+    "lag",
+}
 _CARRIED = tuple(field.name for field in fields(ClassState) if field.name not in _RULE)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream import snapshot as snapshots
-from stream.decisions.class_state import FALLING, OFF, ON, RISING, Change, ClassState, all_go_on
+from stream.decisions.class_state import FALLING, OFF, ON, Change, ClassState, all_go_on
 from stream.decisions.smoothing import MovingAverage
 from stream.decisions.spec import DetectorSpec
 from stream.errors import ClosedError, SnapshotInvalid
@@ -89,6 +89,9 @@ class Detector:
                 rows_on=max(1, math.ceil(rule.min_on * self._per_second - 1e-9)),
                 rows_off=max(1, math.ceil(rule.min_off * self._per_second - 1e-9)),
                 refractory=round(rule.refractory * self.sample_rate),
+                column=c,
+                hop=self.hop,
+                lag=self.lag,
             )
             for c, rule in enumerate(self._rules)
         ]
@@ -295,7 +298,7 @@ class Detector:
         for column in range(len(self._tracks)) if columns is None else columns:
             track = self._tracks[column]
             if track.mode in (ON, FALLING):
-                self._finish(column, track, 0, self._decided, track.mode == ON, changes)
+                track.finish(0, self._decided, track.mode == ON, changes)
             track.mode = OFF
         self._busy = any(map(_mode, self._tracks))
         return self._numbered(changes)
@@ -307,7 +310,7 @@ class Detector:
             height = (value >= track.release) + (value >= track.threshold) + (value >= track.peak_threshold)
             if height < 2 and track.mode == OFF:
                 continue
-            if height and track.mode == ON:  # as _walk would, without its calls
+            if height and track.mode == ON:  # as ``walk`` would, without its calls
                 track.total += value
                 track.rows += 1
                 if value > track.peak:
@@ -317,7 +320,7 @@ class Detector:
                 continue
             row = 0
             while row < 1:
-                row = self._walk(column, track, height, row, 1, (value,), first, changes)
+                row = self._walk(track, height, row, 1, (value,), first, changes)
 
     def _advance(
         self,
@@ -334,11 +337,10 @@ class Detector:
             height = int(level[low])
             row = low
             while row < high:
-                row = self._walk(column, track, height, row, high, smooth, first, changes)
+                row = self._walk(track, height, row, high, smooth, first, changes)
 
     def _walk(
         self,
-        column: int,
         track: ClassState,
         height: int,
         row: int,
@@ -347,56 +349,8 @@ class Detector:
         first: int,
         changes: list[Change],
     ) -> int:
-        """Take rows [row, high) of one level until the mode changes; return the first row not taken."""
-        start = first + row * self.hop
-        if track.mode == OFF:
-            if height < 2:
-                return high
-            if track.free_from is not None and start < track.free_from:
-                blocked = -(-(track.free_from - start) // self.hop)
-                if row + blocked >= high:
-                    return high
-                row += blocked
-                start += blocked * self.hop
-            track.mode, track.onset, track.waited, track.sure = RISING, start, 0, False
-            track.total, track.rows, track.peak, track.gap = 0.0, 0, 0.0, 0
-        if track.mode == RISING:
-            if height == 0:
-                track.mode = OFF
-                return row  # the same rows again, as off
-            track.sure = track.sure or height == 3
-            wait = max(1, track.rows_on - track.waited) if track.sure else high - row
-            stop = min(high, row + wait)
-            track.gather(smooth[row:stop], True, first + stop * self.hop)
-            track.waited += stop - row
-            if track.sure and track.waited >= track.rows_on:
-                track.mode = ON
-                decided = first + (stop - 1) * self.hop + self.hop // 2 + self.lag
-                changes.append(track.change(stop - 1, column, None, decided, False))
-            return stop
-        if track.mode == ON:
-            if height == 0:
-                track.mode, track.waited = FALLING, 0
-            else:
-                track.gather(smooth[row:high], True, first + high * self.hop)
-                return high
-        if height > 0:  # falling, and back before it had ended
-            track.mode = ON
-            return row
-        stop = min(high, row + track.rows_off - track.waited)
-        track.gather(smooth[row:stop], False, 0)
-        track.waited += stop - row
-        if track.waited >= track.rows_off:
-            decided = first + (stop - 1) * self.hop + self.hop // 2 + self.lag
-            self._finish(column, track, stop - 1, decided, False, changes)
-        return stop
-
-    def _finish(
-        self, column: int, track: ClassState, row: int, decided: int, cut: bool, changes: list[Change]
-    ) -> None:
-        offset = track.last_on
-        changes.append(track.change(row, column, offset, decided, cut))
-        track.mode, track.free_from = OFF, offset + track.refractory
+        """Where `WatchedDetector` looks on."""
+        return track.walk(height, row, high, smooth, first, changes)
 
     def _numbered(self, changes: list[Change]) -> tuple[Event, ...]:
         events = []

@@ -105,7 +105,6 @@ class WatchedDetector(Detector):
 
     def _walk(
         self,
-        column: int,
         track: ClassState,
         height: int,
         row: int,
@@ -114,8 +113,8 @@ class WatchedDetector(Detector):
         first: int,
         changes: list[Change],
     ) -> int:
-        before, waited = track.mode, track.waited
-        taken = super()._walk(column, track, height, row, high, smooth, first, changes)
+        column, before, waited = track.column, track.mode, track.waited
+        taken = super()._walk(track, height, row, high, smooth, first, changes)
         at = first + row * self.hop
         if before == OFF and height >= 2:
             onset = track.onset if track.mode != OFF else first + high * self.hop
