@@ -100,8 +100,9 @@ class ManyStreams:
             return False
         if not mfcc.frames(front_end.held, self._hop):  # any chunk must complete one
             return False
+        if not self._detectors.enter(row, stages.detector):
+            return False
         mfcc.enter(row, front_end)
-        self._detectors.enter(row, stages.detector)
         self.ends[row] = chunk.start
         self._next[row] = stages.rows.next_sample
         self._cold[row] = stages.rows.cold

@@ -10,6 +10,8 @@ from stream.decisions.smoothing import MovingAverage
 from stream.messages import Event
 
 MOST_ROWS = 64  # of each: more than a pool takes of a stream at once, when it is behind
+# Rules come from clients, and each kind has memory for every stream: other streams, and longer averages, go alone.
+MOST_KINDS, LONGEST_AVERAGE = 16, 128  # kinds; rows
 
 
 def can_join(detector: Detector, rows: int) -> bool:
@@ -40,11 +42,14 @@ class ManyDetectors:
         self._busy = np.zeros(count, np.bool_)
         self._newest = np.zeros((count, classes), np.float32)  # averages
 
-    def enter(self, number: int, detector: Detector) -> None:
-        """Go on from where a detector is that ``can_join``."""
+    def enter(self, number: int, detector: Detector) -> bool:
+        """Go on from where a detector is that ``can_join``. False where there is no room for its kind."""
         average = detector.average
-        kind = self._kinds.setdefault(average.lengths, len(self._averages))
-        if kind == len(self._averages):
+        kind = self._kinds.get(average.lengths)
+        if kind is None:
+            if len(self._averages) >= MOST_KINDS or max(average.lengths) > LONGEST_AVERAGE:
+                return False
+            kind = self._kinds[average.lengths] = len(self._averages)
             self._averages.append(MovingAverage(average.lengths))
             self._past.append(np.zeros((len(self.kind), *average.past.shape), np.float32))
         self.kind[number] = kind
@@ -54,6 +59,7 @@ class ManyDetectors:
         self._newest[number] = detector.smoothed
         self._pushed[number] = False
         self._detectors[number] = detector
+        return True
 
     def leave(self, number: int, sample: int) -> None:
         """Let the detector go on from here.

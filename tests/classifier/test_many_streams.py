@@ -184,3 +184,17 @@ def test_models_whose_streams_go_alone(model: Any) -> None:
     many, chunk = ManyStreams(table), Chunk(sound[16000:], 16000, RATE)
     assert not many.goes_on(0, chunk)
     assert not many.enter(0, classifier, chunk)
+
+
+def test_who_finds_no_room_goes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.decisions.many_detectors.MOST_KINDS", 0)
+    table = StateTable(made(MfccSpec()), 1)
+    many, twin = ManyStreams(table), Twins(table, 0)
+    sound = make("speech", RATE, 2.0)
+    for start in (0, 8000):
+        chunk = Chunk(sound[start : start + 8000], start, RATE)
+        assert not many.goes_on(0, chunk)
+        many.leave(0)
+        assert not many.enter(0, twin.joining, chunk)
+        twin.check(twin.joining.push(chunk), chunk)
+    twin.check_state()

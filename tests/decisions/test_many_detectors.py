@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream.decisions.detector import Detector
-from stream.decisions.many_detectors import MOST_ROWS, ManyDetectors, can_join
+from stream.decisions.many_detectors import LONGEST_AVERAGE, MOST_KINDS, MOST_ROWS, ManyDetectors, can_join
 from stream.decisions.spec import ClassRule, DetectorSpec
 from stream.messages import Event, Scores
 from stream.snapshot import pack
@@ -71,7 +71,7 @@ def test_as_alone(seed: int, smoothing: list[float]) -> None:
             if i in inside or can_join(together[i], rows):
                 taking.append(i)
                 if i not in inside:
-                    many.enter(2 * i, together[i])
+                    assert many.enter(2 * i, together[i])
             else:
                 given = scores(rng, at[i], rows)
                 at[i] += HOP * rows
@@ -110,3 +110,16 @@ def test_who_cannot_join() -> None:
     assert not can_join(detector, MOST_ROWS + 1)
     detector.flush()
     assert not can_join(detector, 1)
+
+
+def test_rules_of_ever_other_kinds_take_no_ever_more_memory() -> None:
+    many = ManyDetectors(2, len(LABELS))
+
+    def smoothed(rows: int) -> Detector:
+        return Detector(DetectorSpec(default=ClassRule(smoothing=rows * HOP / RATE)), LABELS, RATE, HOP)
+
+    assert not many.enter(0, smoothed(LONGEST_AVERAGE + 1))
+    taken = [many.enter(0, smoothed(rows)) for rows in range(1, 2 * MOST_KINDS)]
+    assert taken.count(True) == MOST_KINDS
+    assert len(many._past) == MOST_KINDS
+    assert many.enter(1, smoothed(1)), "a kind that is known"
