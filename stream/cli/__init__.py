@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
 
 _CODES = {  # exit codes by error class; 2 is also click's for a wrong option
     "UsageError": 2,
@@ -41,6 +45,8 @@ def main(argv: list[str] | None = None) -> None:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
+    import click
+
     from stream.cli.app import app
     from stream.cli.say import say, set_up_last_resort, set_up_warnings
     from stream.errors import StreamClassifyError
@@ -48,7 +54,24 @@ def main(argv: list[str] | None = None) -> None:
     set_up_last_resort()
     set_up_warnings()
     try:
-        app.main(args=argv, prog_name="stream-classify", standalone_mode=True)
+        # Not standalone: click would print an error of its own kind in four lines.
+        ended = app.main(args=argv, prog_name="stream-classify", standalone_mode=False)
     except StreamClassifyError as error:
         say(f"stream-classify: error: {error}")
         sys.exit(exit_code(error))
+    except click.ClickException as error:
+        say(f"stream-classify: error: {told(error)}")
+        sys.exit(error.exit_code)
+    except click.Abort:
+        say("stream-classify: stopped before it was done")
+        sys.exit(1)
+    sys.exit(ended if isinstance(ended, int) else 0)
+
+
+def told(error: click.ClickException) -> str:
+    """What click says of an error, in one line; of a wrong use with the way to the right one."""
+    text = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return text
+    return f"{text.removesuffix('.')}; see {context.command_path} --help"

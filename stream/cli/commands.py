@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -107,13 +108,13 @@ class CommandGroup(TaskGroup):
             return name if command else None, command, args[1:]
         if os.path.exists(name) or os.path.splitext(name)[1] or "://" in name:
             way = shlex.quote(name) if name.isprintable() else "FILE"
-            text = f"to listen to {name!r} say: stream-classify --input {way}"
-        elif name.startswith("-"):
-            text = f"{name!r} after -- is the name of a command: options come before, without --"
-        else:
-            close = ["--help"] if name == "help" else get_close_matches(name, self.list_commands(ctx))
-            text = f"No such command {name!r}." + (f" Did you mean {' or '.join(close)}?" if close else "")
-        raise click.UsageError(text, ctx)
+            raise click.UsageError(f"to listen to {name!r} say: stream-classify --input {way}")
+        if name.startswith("-"):
+            raise click.UsageError(
+                f"{name!r} after -- is the name of a command: options come before, without --"
+            )
+        close = ["--help"] if name == "help" else get_close_matches(name, self.list_commands(ctx))
+        raise _unknown(f"no such command {name!r}", close, ctx)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -198,5 +199,11 @@ def _with_suggestion(
         name for name in known if "".join(word[:1] for word in name.split("-")) == given and "-" in name
     ]
     meant = [known[name] for name in initials or get_close_matches(given, known)]
-    text = f"No such option {error.option_name!r}."
-    return click.UsageError(text + (f" Did you mean {' or '.join(meant)}?" if meant else ""), ctx)
+    return _unknown(f"no such option {error.option_name!r}", meant, ctx)
+
+
+def _unknown(text: str, meant: Sequence[str], ctx: click.Context) -> click.UsageError:
+    """A name that is none; the way out is what was meant, or else the help of the command."""
+    if meant:
+        return click.UsageError(f"{text}; did you mean {' or '.join(meant)}?")
+    return click.UsageError(text, ctx)

@@ -77,7 +77,7 @@ def test_without_the_extra_it_says_what_to_install(clips: Path, tmp_path: Path, 
     model = toy_file(tmp_path, toy_card())
     done = run((missing, "torch"), "evaluate", str(model), str(clips), "--report", str(tmp_path / "report"))
     assert done.returncode == 1
-    assert done.stderr.startswith(f"Error: evaluate needs {missing}, which ")
+    assert done.stderr.startswith(f"stream-classify: error: evaluate needs {missing}, which ")
     assert "; run: " in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "report").exists()

@@ -97,6 +97,6 @@ def test_what_is_wrong_with_data_and_files_is_told_without_torch(
 def test_training_without_torch_says_what_to_install(tmp_path: Path) -> None:
     done = run("train", str(class_folder(tmp_path)))
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: train needs torch, which ")
+    assert done.stderr.startswith("stream-classify: error: train needs torch, which ")
     assert "; run: " in done.stderr
     assert len(done.stderr.splitlines()) == 1
