@@ -14,6 +14,9 @@ taught at once, from examples of some sources, and looked for among sounds of ot
 A sound is found if its event begins while it lasts or in the half second after it; it is heard at -40 to -10 dBFS,
 half of the time in a room, over noise, music or speech 10 to 40 dB below it. False alarms are counted in the test part
 of the bank of negatives (speech, music, noise and silence), with the thresholds that ``teach`` chose on the others.
+
+"at none" is what would be found with the lowest threshold of each sound that raises no false alarm in these negatives
+(three quarters of an hour): what the examples teach, with whatever background thresholds were chosen.
 """
 
 from __future__ import annotations
@@ -23,18 +26,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
 from export.scenes.negatives import Negatives
-from export.teaching.background import Amount, Stretch, bank_background
+from export.teaching.background import Amount, bank_background
 from export.teaching.examples import Example, sounding
 from export.teaching.front import Front
 from export.teaching.heard import heard_again
 from export.teaching.judging import Budget, Judged, judge
-from export.teaching.learning import Lesson, Taught
+from export.teaching.learning import Lesson, Taught, Trial
 from export.teaching.others import load_front
 from export.teaching.taught import CHOSEN_ON, LEARNT_FROM
 from export.teaching.threshold import held
@@ -121,8 +125,24 @@ def sound_of(file: Path, rate: int) -> NDArray[np.float32]:
     return samples[first:last] if last > first else samples
 
 
-def measure(task: Task, front: Front, count: int, seed: int = 0) -> tuple[float, float, float]:
-    """Share found, false alarms an hour of all sounds together, share taken for another sound."""
+class Figures(NamedTuple):
+    """What examples of some sounds taught.
+
+    Attributes:
+        found: share of the sounds that are found.
+        false: false alarms an hour of all sounds together.
+        confused: share of the sounds that are taken for another.
+        at_none: share found with thresholds that raise no false alarm in the negatives.
+    """
+
+    found: float
+    false: float
+    confused: float
+    at_none: float
+
+
+def measure(task: Task, front: Front, count: int, seed: int = 0) -> Figures:
+    """Teach ``count`` examples of each sound, and look for others."""
     rng, rate = np.random.default_rng((seed, count)), front.sample_rate
     labels = sorted(task.teaching)
     given = [examples_of(task.teaching[label], count, rate, rng) for label in labels]
@@ -133,10 +153,18 @@ def measure(task: Task, front: Front, count: int, seed: int = 0) -> tuple[float,
     chosen_on = bank_background("validation", rate, CHOSEN_ON, without=task.words, seed=seed + 1)
     lesson = Lesson(front, sounds, [], learnt_from, chosen_on, Negatives("train", rate, task.words), seed)
     judged = judge(lesson, Budget())
-    found, confused = _looked_for(lesson, judged, task, labels, rate)
+    trial = _looked_for(lesson, judged, task, labels, rate)
+    own = trial.peaks[np.arange(len(trial.sound)), trial.sound]
     test = bank_background("test", rate, TEST, without=task.words, seed=seed + 2)
     hours = sum(len(stretch.samples) for stretch in test) / rate / 3600
-    return found, sum(_false(judged, front, stretch) for stretch in test) / hours, confused
+    heard = [held(judged.head.logits(front.rows(stretch.samples)), front.rate) for stretch in test]
+    highest = np.max([logits.max(0) for logits in heard], axis=0)
+    return Figures(
+        found=float((own >= 0).mean()),
+        false=sum(_false(logits, front.rate) for logits in heard) / hours,
+        confused=float(((trial.peaks >= 0).sum(1) - (own >= 0)).mean()),
+        at_none=float((own > highest[trial.sound]).mean()),
+    )
 
 
 def _heard_in_places(one: Example, count: int, rate: int, rng: np.random.Generator) -> list[Example]:
@@ -148,9 +176,7 @@ def _heard_in_places(one: Example, count: int, rate: int, rng: np.random.Generat
     return found
 
 
-def _looked_for(
-    lesson: Lesson, judged: Judged, task: Task, labels: Sequence[str], rate: int
-) -> tuple[float, float]:
+def _looked_for(lesson: Lesson, judged: Judged, task: Task, labels: Sequence[str], rate: int) -> Trial:
     other, rng = Negatives("test", rate, task.words), np.random.default_rng(99)
     copies = []
     for number, label in enumerate(labels):
@@ -160,19 +186,15 @@ def _looked_for(
             copies.append(
                 lesson.copy_of(number, 0, heard_again(sound, rate, other, rng, level=LEVEL_DBFS, snr=SNR_DB))
             )
-    trial = lesson.trial(judged.head, np.zeros(len(labels), np.float32), copies)
-    raised = trial.peaks >= 0
-    own = raised[np.arange(len(copies)), trial.sound]
-    return float(own.mean()), float((raised.sum(1) - own).mean())
+    return lesson.trial(judged.head, np.zeros(len(labels), np.float32), copies)
 
 
-def _false(judged: Judged, front: Front, stretch: Stretch) -> int:
-    high = held(judged.head.logits(front.rows(stretch.samples)), front.rate) >= 0
+def _false(logits: NDArray[np.float32], rate: float) -> int:
     count = 0
-    for column in high.T:
+    for column in (logits >= 0).T:
         at = np.flatnonzero(column)
         if len(at):
-            count += 1 + int((np.diff(at) > APART_SECONDS * front.rate).sum())
+            count += 1 + int((np.diff(at) > APART_SECONDS * rate).sum())
     return count
 
 
@@ -205,15 +227,17 @@ def _rows(folder: Path) -> list[dict[str, str]]:
 def main(data: Path, shots: str, sets: str, front: Path | None, models: int) -> None:
     """Print the table."""
     ear = load_front(front)
-    click.echo("set      shots  found  false/h  taken for another")
+    click.echo("set      shots  found  false/h  taken for another  at none")
     for name in sets.split(","):
         for shot in shots.split(","):
             results = [
                 measure(task, ear, MANY if shot == "all" else int(shot))
                 for task in list(tasks(data, name, np.random.default_rng(3)))[:models]
             ]
-            found, false, confused = np.mean(results, axis=0)
-            click.echo(f"{name:8} {shot:>5}  {found:5.2f}  {false:7.1f}  {confused:17.2f}")
+            mean = Figures(*np.mean(results, axis=0))
+            click.echo(
+                f"{name:8} {shot:>5}  {mean.found:5.2f}  {mean.false:7.1f}  {mean.confused:17.2f}  {mean.at_none:7.2f}"
+            )
 
 
 if __name__ == "__main__":

@@ -167,8 +167,7 @@ def choose_settings(chosen: Chosen, data: Dataset, found: Survey, effort: Effort
             chosen.choose(
                 {"refit": "true"}, "trained again at the end, with the sources that validation held out"
             )
-    # Who knows speech already needs less time for it.
-    more = _MORE_EPOCHS if few and chosen.config.start is None else 1
+    more = _MORE_EPOCHS if few else 1
     chosen.choose({**_PACE, "fit.epochs": str(EPOCHS[effort] * more)})
 
 
@@ -193,8 +192,6 @@ def candidates(chosen: Chosen, data: Dataset, effort: Effort = "default") -> Seq
     else:
         found = [Candidate("crnn that has learnt speech", plain, epochs)]
         plain = change(plain, {"start": "none", **_NETWORK, **(_TELEPHONE if chosen.narrow else {})})
-        if "fit.epochs" not in chosen.asked:
-            plain = change(plain, {"fit.epochs": str(EPOCHS[effort] * _MORE_EPOCHS)})
         found.append(Candidate("crnn over time and frequency", plain, epochs))
     for name, settings in _OTHERS.items() if effort == "thorough" else list(_OTHERS.items())[:1]:
         found.append(Candidate(name, change(_plain_network(plain), settings), epochs))
