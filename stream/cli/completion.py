@@ -56,9 +56,16 @@ def outline(entry: EntryPoint) -> click.Command:
     Importing it would take seconds (torch), and fail where the extra is not installed.
     """
     file = _source(entry.module)
-    options = [] if file is None else list(_options(ast.parse(file.read_bytes())))
+    options = [] if file is None else _options_of(file)
     files = click.Argument(["files"], nargs=-1, type=click.Path())
     return click.Command(entry.name, params=[*options, files])
+
+
+def _options_of(file: Path) -> list[click.Option]:
+    """Options that a file declares, or the file of options beside it: ``train_options.py`` of ``train.py``."""
+    beside = file.with_name(f"{file.stem}_options.py")
+    files = [file, beside] if beside.is_file() else [file]
+    return [option for each in files for option in _options(ast.parse(each.read_bytes()))]
 
 
 def _source(module: str) -> Path | None:
