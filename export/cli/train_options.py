@@ -104,7 +104,7 @@ _DECLARED = (
     ),
     section(
         "Time",
-        click.option("--quick", is_flag=True, help="Half as long, and no comparison of networks."),
+        click.option("--quick", is_flag=True, help="A third as long, and no comparison of networks."),
         click.option(
             "--thorough", is_flag=True, help="More than twice as long, and more networks are compared."
         ),

@@ -63,9 +63,9 @@ NETWORK_SETTINGS = {*_NETWORK, "features.deltas", "front", "bands", "cell", "nor
     "features.log_floor",
     "dropout",
 }
-_MORE_EPOCHS = 2  # with few sources: variety takes time to be learnt
+_MORE_EPOCHS = 4 / 3  # with few sources: variety takes time to be learnt
 _SHARE_OF_COMPARISON = 8  # of the epochs of the training
-EPOCHS: Mapping[Effort, int] = {"quick": 8, "default": 16, "thorough": 40}
+EPOCHS: Mapping[Effort, int] = {"quick": 8, "default": 24, "thorough": 60}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def choose_settings(chosen: Chosen, data: Dataset, found: Survey, effort: Effort
                 {"refit": "true"}, "trained again at the end, with the sources that validation held out"
             )
     more = _MORE_EPOCHS if few else 1
-    chosen.choose({**_PACE, "fit.epochs": str(EPOCHS[effort] * more)})
+    chosen.choose({**_PACE, "fit.epochs": str(round(EPOCHS[effort] * more))})
 
 
 def candidates(chosen: Chosen, data: Dataset, effort: Effort = "default") -> Sequence[Candidate]:
