@@ -48,6 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     import click
 
     from stream.cli.app import app
+    from stream.cli.commands import INTERRUPTED
     from stream.cli.say import say, set_up_last_resort, set_up_warnings
     from stream.errors import StreamClassifyError
 
@@ -62,9 +63,9 @@ def main(argv: list[str] | None = None) -> None:
     except click.ClickException as error:
         say(f"stream-classify: error: {told(error)}")
         sys.exit(error.exit_code)
-    except click.Abort:
+    except click.Abort as error:
         say("stream-classify: stopped before it was done")
-        sys.exit(1)
+        sys.exit(INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else 1)
     sys.exit(ended if isinstance(ended, int) else 0)
 
 
