@@ -60,6 +60,9 @@ def main(argv: list[str] | None = None) -> None:
     except StreamClassifyError as error:
         say(f"stream-classify: error: {error}")
         sys.exit(exit_code(error))
+    except click.exceptions.NoArgsIsHelpError as error:  # "service" alone: its help, as click shows it
+        error.show()
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         say(f"stream-classify: error: {told(error)}")
         sys.exit(error.exit_code)

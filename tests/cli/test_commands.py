@@ -193,3 +193,14 @@ def test_odd_names_of_commands_are_refused(words: list[str]) -> None:
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("stream-classify: error: ")
+
+
+def test_a_group_of_commands_without_one_shows_its_help() -> None:
+    done = stream_classify("service")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: stream-classify service ")
+    assert "Commands:" in done.stderr
+    assert len(done.stderr.splitlines()) > 5
+    wrong = stream_classify("service", "isntall")
+    assert wrong.returncode == 2
+    assert len(wrong.stderr.splitlines()) == 1

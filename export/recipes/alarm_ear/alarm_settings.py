@@ -34,8 +34,8 @@ class AlarmSettings:
     """
 
     hours: float = 5.0
-    rounds: int = 18
-    passes: int = 6
+    rounds: int = 6
+    passes: int = 16
     validation_hours: float = 2.0
     negative_hours: float = 4.0
     trials: int = 12
